@@ -1,0 +1,1 @@
+"""Adapters: one room per framework; each imports the core and its own framework, never another adapter."""

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Train Ultralytics detectors with a catalogued loss, with proof that it is the one trained.
+
+from ultralytics import YOLO
+from loss_plugins.adapters import ultralytics as lpu
+
+YOLO("yolo11n.yaml").train(trainer=lpu.trainer("detect", box="eiou"), data="data.yaml")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .doctor import doctor
+from .errors import LossNotUsed, UnsupportedUltralytics
+from .guards import subprocess_training_refused
+from .plug import Report, plugged
+from .spec import BoxSpec, Spec, make_spec
+from .trainers import trainer
+
+__all__ = [
+    "LossNotUsed",
+    "Report",
+    "Spec",
+    "UnsupportedUltralytics",
+    "doctor",
+    "make_spec",
+    "patched",
+    "trainer",
+]
+
+
+@contextmanager
+def patched(
+    box: BoxSpec | None = None,
+    *,
+    gain: str | None = None,
+    assigner: str | None = None,
+    config: str | Path | None = None,
+) -> Iterator[Report]:
+    """For your own loops: inside the context, every Ultralytics criterion of this process uses the loss.
+
+    Args:
+        box: the box loss: a name, a dict with `type`, or a module.
+        gain: "keep" (default) or "match", as in `trainer`.
+        assigner: "keep" (default) or "match", as in `trainer`.
+        config: YAML file with a `losses` section.
+
+    Yields:
+        The report: calls, boxes, gradients.
+
+    Raises:
+        ValueError, TypeError: unknown loss, parameter or value.
+        UnsupportedUltralytics: an installation that cannot be served.
+        LossNotUsed: the context ended and no criterion had called the loss.
+    """
+    spec = make_spec(box, gain=gain, assigner=assigner, config=config)
+    with subprocess_training_refused(), plugged(spec) as plug:
+        yield plug.report
+    if plug.report.train_calls + plug.report.val_calls == 0:
+        raise LossNotUsed(
+            f"the context ended and no criterion had called {plug.name}: was a model's loss computed?"
+        )

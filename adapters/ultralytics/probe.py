@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Can the loss be plugged into this installation? Asked of the code itself, not of its version number."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from loss_plugins import Loss, ciou_loss
+
+from .errors import UnsupportedUltralytics
+
+ALLOW_UNVERIFIED = "LOSS_PLUGINS_ALLOW_UNVERIFIED"
+REQUIRED = (
+    "self",
+    "pred_dist",
+    "pred_bboxes",
+    "anchor_points",
+    "target_bboxes",
+    "target_scores",
+    "target_scores_sum",
+    "fg_mask",
+)
+OPTIONAL = ("imgsz", "stride")
+REMEDY = "Install a version from docs/compatibility.md, or open an issue"
+
+
+def stock_forward() -> Callable[..., Any]:
+    """`BboxLoss.forward` as Ultralytics wrote it, even while a plug is in.
+
+    Raises:
+        UnsupportedUltralytics: the class, its parameters or its use of `bbox_iou` are not those known.
+    """
+    from ultralytics.utils import loss as module
+
+    bbox_loss = getattr(module, "BboxLoss", None)
+    if bbox_loss is None:
+        raise UnsupportedUltralytics("there is no ultralytics.utils.loss.BboxLoss", REMEDY)
+    forward: Callable[..., Any] = bbox_loss.forward
+    while hasattr(forward, "plugged_over"):
+        forward = forward.plugged_over
+    names = list(inspect.signature(forward).parameters)
+    missing = [name for name in REQUIRED if name not in names]
+    unknown = [name for name in names if name not in REQUIRED + OPTIONAL]
+    if missing:
+        raise UnsupportedUltralytics(f"BboxLoss.forward lacks the parameters {missing}", REMEDY)
+    if unknown and not os.environ.get(ALLOW_UNVERIFIED):
+        raise UnsupportedUltralytics(
+            f"BboxLoss.forward has unknown parameters {unknown}", f"{REMEDY}, or set {ALLOW_UNVERIFIED}=1"
+        )
+    code = getattr(forward, "__code__", None)
+    if code is None or "bbox_iou" not in code.co_names:
+        raise UnsupportedUltralytics(
+            "BboxLoss.forward does not call bbox_iou (another patch is in the way, or it was rewritten)",
+            "Remove the other patch; " + REMEDY.lower(),
+        )
+    return forward
+
+
+def has_stride() -> bool:
+    """Whether the hook is told the stride, without which boxes cannot be brought to pixels."""
+    return "stride" in inspect.signature(stock_forward()).parameters
+
+
+def find_bbox_losses(criterion: Any) -> list[nn.Module]:
+    """Every `BboxLoss` below a criterion, both branches of end-to-end heads included.
+
+    Raises:
+        UnsupportedUltralytics: the criterion has none, or one in which the box loss is rotated or not trained.
+    """
+    name = type(criterion).__name__
+    if name.startswith("TVP"):
+        raise UnsupportedUltralytics(
+            f"{name} (visual prompts) drops the box loss: it would be logged, but not trained",
+            "Train with text prompts or classes",
+        )
+    found = list(_walk(criterion))
+    rotated = [type(module).__name__ for module in found if type(module).__name__.startswith("Rotated")]
+    if rotated:
+        raise UnsupportedUltralytics(
+            f"{name} uses {rotated[0]} on rotated boxes, which axis-aligned losses cannot serve",
+            "Use a detect, segment, pose or world model",
+        )
+    if not found:
+        raise UnsupportedUltralytics(
+            f"the criterion {name} has no BboxLoss", "Use a detect, segment, pose or world model"
+        )
+    return found
+
+
+def _walk(part: Any) -> Iterator[nn.Module]:
+    from ultralytics.utils.loss import BboxLoss
+
+    if isinstance(part, BboxLoss):
+        yield part
+    elif type(part).__module__ == BboxLoss.__module__:
+        for child in vars(part).values():
+            yield from _walk(child)
+
+
+def canary_call(bbox_loss: nn.Module) -> dict[str, Any]:
+    """Fixed arguments for one `BboxLoss.forward`: four anchors, three of them foreground, two strides."""
+    dfl = getattr(bbox_loss, "dfl_loss", None)
+    bins = dfl.reg_max if dfl is not None else 1
+    pred = torch.tensor(
+        [[1.0, 1.5, 4.0, 5.0], [2.0, 1.0, 6.5, 4.0], [0.5, 0.5, 1.5, 3.5], [3.0, 3.0, 5.0, 6.0]]
+    )
+    target = torch.tensor(
+        [[1.5, 1.0, 4.5, 4.5], [2.5, 2.0, 5.5, 5.0], [3.0, 0.5, 4.5, 2.5], [3.0, 3.5, 6.0, 6.0]]
+    )
+    scores = torch.tensor([[0.9, 0.0], [0.0, 0.4], [0.7, 0.0], [0.0, 0.0]])
+    call = {
+        "pred_dist": torch.linspace(-1, 1, 4 * 4 * bins).view(1, 4, 4 * bins),
+        "pred_bboxes": pred[None],
+        "anchor_points": torch.tensor([[2.5, 2.5], [3.5, 3.5], [3.5, 1.5], [4.5, 4.5]]),
+        "target_bboxes": target[None],
+        "target_scores": scores[None],
+        "target_scores_sum": scores.sum(),
+        "fg_mask": torch.tensor([[True, True, True, False]]),
+        "imgsz": torch.tensor([64.0, 64.0]),
+        "stride": torch.tensor([[8.0], [8.0], [16.0], [16.0]]),
+    }
+    names = inspect.signature(stock_forward()).parameters
+    return {name: value for name, value in call.items() if name in names}
+
+
+def expected_box_loss(
+    per_box: Callable[[Tensor, Tensor], Tensor], call: dict[str, Any], pixels: bool
+) -> float:
+    """The box loss of a canary call by a plain loop over its boxes."""
+    total = 0.0
+    for anchor in range(call["fg_mask"].shape[1]):
+        if not call["fg_mask"][0, anchor]:
+            continue
+        scale = call["stride"][anchor] if pixels else 1.0
+        pred = call["pred_bboxes"][0, anchor] * scale
+        target = call["target_bboxes"][0, anchor] * scale
+        total += float(per_box(pred[None], target[None])) * float(call["target_scores"][0, anchor].sum())
+    return total / float(call["target_scores_sum"])
+
+
+def check_stock_contract(bbox_loss: nn.Module) -> float:
+    """The stock box loss on the canary, after checking that it is CIoU in the reduction we reproduce.
+
+    Raises:
+        UnsupportedUltralytics: weights or normaliser of the stock loss are not those known.
+    """
+    call = canary_call(bbox_loss)
+    stock = float(stock_forward()(bbox_loss, **_copied(call))[0])
+    known = expected_box_loss(lambda p, t: ciou_loss(p, t, dialect="ultralytics"), call, pixels=False)
+    if abs(stock - known) > 1e-5:
+        raise UnsupportedUltralytics(
+            f"its own box loss gives {stock:.6f} where weighted CIoU gives {known:.6f}: the contract has changed",
+            REMEDY,
+        )
+    return stock
+
+
+def check_canary(bbox_loss: nn.Module, loss: Loss, factor: float = 1.0) -> float:
+    """The plugged box loss on the canary, through the live object, after comparing it with a plain loop.
+
+    Raises:
+        UnsupportedUltralytics: the live criterion does not return the plugged loss.
+    """
+    call = canary_call(bbox_loss)
+    pixels = loss.entry.traits.units == "pixels"
+    known = factor * loss.loss_weight * expected_box_loss(loss.elementwise, call, pixels)
+    with torch.no_grad():
+        live = float(bbox_loss(**_copied(call))[0])
+    if abs(live - known) > 1e-5 * max(1.0, abs(known)):
+        raise UnsupportedUltralytics(
+            f"the live criterion gives {live:.6f} where {loss.entry.name} is {known:.6f}: the plug does not hold",
+            REMEDY,
+        )
+    return live
+
+
+def _copied(call: dict[str, Any]) -> dict[str, Any]:
+    # some versions write into their arguments
+    return {name: value.clone() for name, value in call.items()}

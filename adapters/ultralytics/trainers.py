@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Trainers that train with our box loss. They are importable by name, so that other processes find them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import ultralytics
+import yaml
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.models.yolo.pose import PoseTrainer
+from ultralytics.models.yolo.segment import SegmentationTrainer
+from ultralytics.models.yolo.world import WorldTrainer
+from ultralytics.utils import RANK
+from ultralytics.utils.torch_utils import unwrap_model
+
+import loss_plugins
+
+from . import probe
+from .errors import LossNotUsed, UnsupportedUltralytics
+from .guards import subprocess_training_refused
+from .plug import Plug, log, plugged
+from .spec import BoxSpec, Spec, make_spec
+
+ENVIRONMENT = "LOSS_PLUGINS_ULTRALYTICS"
+STAMP = "loss_plugins"
+PROOF_FILE = "loss_plugins.yaml"
+HOOKED_METHODS = ("_do_train", "_setup_train", "resume_training", "save_model", "run_callbacks", "train")
+REFUSED = {
+    "obb": "its boxes are rotated, and the catalogue's box losses are axis-aligned",
+    "rtdetr": "its criterion (DETRLoss) has no BboxLoss: the box loss is computed inside the matcher's class",
+    "classify": "it has no boxes",
+    "semantic": "it has no boxes",
+    "depth": "it has no boxes",
+    "yoloe": "its visual-prompt criterion drops the box loss",
+}
+
+
+class LossPluginMixin:
+    """What makes a trainer train with our loss, prove it, and refuse to finish without it."""
+
+    def __init__(self, *args: Any, loss_spec: Spec | None = None, **kwargs: Any) -> None:
+        text = os.environ.get(ENVIRONMENT)
+        if loss_spec is None and text is None:
+            raise LossNotUsed(
+                f"{type(self).__name__} was started without a loss: neither lpu.trainer(...) nor ${ENVIRONMENT} "
+                "says which one to use"
+            )
+        self.loss_spec = loss_spec if loss_spec is not None else Spec.from_json(str(text))
+        self.loss_plug: Plug | None = None
+        check_trainer(type(self))
+        super().__init__(*args, **kwargs)
+
+    def train(self) -> Any:
+        """Train; other processes started meanwhile find the spec in the environment."""
+        before = os.environ.get(ENVIRONMENT)
+        os.environ[ENVIRONMENT] = self.loss_spec.to_json()
+        try:
+            result = super().train()  # type: ignore[misc]
+        finally:
+            if before is None:
+                del os.environ[ENVIRONMENT]
+            else:
+                os.environ[ENVIRONMENT] = before
+        if not getattr(self, "ddp", False):  # with several GPUs each child proves itself
+            self._prove_at_end()
+        return result
+
+    def _do_train(self, *args: Any, **kwargs: Any) -> Any:
+        with subprocess_training_refused(), plugged(self.loss_spec) as plug:
+            self.loss_plug = plug
+            return super()._do_train(*args, **kwargs)  # type: ignore[misc]
+
+    def _setup_train(self, *args: Any, **kwargs: Any) -> Any:
+        result = super()._setup_train(*args, **kwargs)  # type: ignore[misc]
+        branches = self._plug.check(unwrap_model(self.model).init_criterion())  # type: ignore[attr-defined]
+        canary = self._plug.report.canary
+        values = ", ".join(f"{value:.5f}" for value in canary["plugged"])
+        log(
+            f"box loss {self._plug.name} {self.loss_spec.box} in {branches} criterion branch(es), "
+            f"gain {self.args.box:g} ({self.loss_spec.gain}), "  # type: ignore[attr-defined]
+            f"assigner {self.loss_spec.assigner}; verified on fixed boxes: {values} (stock {canary['stock']:.5f})"
+        )
+        self._write_proof()
+        return result
+
+    def resume_training(self, ckpt: Any) -> Any:
+        """Resume, after checking that the checkpoint was trained with this very loss."""
+        if ckpt is not None and self.resume:  # type: ignore[attr-defined]
+            stamp = getattr(ckpt.get("ema"), STAMP, None)
+            if stamp is None:
+                raise ValueError(
+                    f"resume: the checkpoint was trained with the stock loss, and {self._plug.name} was asked for; "
+                    "resume with the stock trainer, or start a new run from these weights"
+                )
+            if stamp["losses"] != self.loss_spec.as_dict():
+                raise ValueError(
+                    f"resume: the checkpoint was trained with losses={stamp['losses']}, asked for now: "
+                    f"{self.loss_spec.as_dict()}; pass the same, or config='.../{PROOF_FILE}' of that run"
+                )
+            if self.loss_spec.gain == "match" and stamp["report"]["norms"]:
+                self._plug.restore_gain(stamp["report"]["gain"])
+        return super().resume_training(ckpt)  # type: ignore[misc]
+
+    def save_model(self, *args: Any, **kwargs: Any) -> Any:
+        """Save, with a stamp of plain types on the EMA model that says which loss trained it."""
+        setattr(self.ema.ema, STAMP, self._stamp())  # type: ignore[attr-defined]
+        return super().save_model(*args, **kwargs)  # type: ignore[misc]
+
+    def run_callbacks(self, event: str) -> Any:
+        """Check after each epoch, on every rank, that the loss was used."""
+        if event == "on_train_epoch_end":
+            self._plug.report.require_use(self._plug.name)
+            self._write_proof()
+        return super().run_callbacks(event)  # type: ignore[misc]
+
+    @property
+    def _plug(self) -> Plug:
+        if self.loss_plug is None:
+            raise LossNotUsed(
+                f"{type(self).__name__} trained without passing through _do_train: the box loss "
+                f"{self.loss_spec.box['type']} was never plugged in"
+            )
+        return self.loss_plug
+
+    def _stamp(self) -> dict[str, Any]:
+        return {
+            "losses": self.loss_spec.as_dict(),
+            "report": self._plug.report.as_dict(),
+            "versions": versions(),
+        }
+
+    def _write_proof(self) -> None:
+        if RANK in {-1, 0}:
+            file = Path(self.save_dir) / PROOF_FILE  # type: ignore[attr-defined]
+            proof = {**self._stamp(), "seed": self.args.seed}  # type: ignore[attr-defined]
+            file.write_text(yaml.safe_dump(proof, sort_keys=False), encoding="utf-8")
+
+    def _prove_at_end(self) -> None:
+        report = self._plug.report
+        report.require_use(self._plug.name)
+        self._write_proof()
+        if RANK in {-1, 0}:
+            log(
+                f"box loss {self._plug.name} was trained: {report.train_calls} training calls on {report.boxes} boxes, "
+                f"gradient in {report.gradient_calls}; {report.val_calls} validation calls "
+                f"(proof in {Path(self.save_dir) / PROOF_FILE})"  # type: ignore[attr-defined]
+            )
+
+
+class LossPluginDetectionTrainer(LossPluginMixin, DetectionTrainer):  # type: ignore[misc]
+    """Detection with our box loss."""
+
+
+class LossPluginSegmentationTrainer(LossPluginMixin, SegmentationTrainer):  # type: ignore[misc]
+    """Instance segmentation with our box loss."""
+
+
+class LossPluginPoseTrainer(LossPluginMixin, PoseTrainer):  # type: ignore[misc]
+    """Pose estimation with our box loss."""
+
+
+class LossPluginWorldTrainer(LossPluginMixin, WorldTrainer):  # type: ignore[misc]
+    """Open-vocabulary detection with our box loss."""
+
+
+TRAINERS: dict[str, type[LossPluginMixin]] = {
+    "detect": LossPluginDetectionTrainer,
+    "segment": LossPluginSegmentationTrainer,
+    "pose": LossPluginPoseTrainer,
+    "world": LossPluginWorldTrainer,
+}
+
+
+def trainer(
+    task: str,
+    box: BoxSpec | None = None,
+    *,
+    gain: str | None = None,
+    assigner: str | None = None,
+    config: str | Path | None = None,
+) -> Callable[..., Any]:
+    """What to pass as `trainer=` to `YOLO(...).train(...)`.
+
+    Args:
+        task: "detect", "segment", "pose" or "world".
+        box: the box loss: a name, a dict with `type`, or a module.
+        gain: "keep" (default) the trainer's box gain, or "match": scale the loss to the stock gradient norm.
+        assigner: "keep" (default) the stock IoU in the assigner, or "match" the new loss.
+        config: YAML file with a `losses` section, as in configs/ultralytics/, or a run's loss_plugins.yaml.
+
+    Raises:
+        ValueError, TypeError: unknown loss, parameter or value.
+        UnsupportedUltralytics: a task or an installation that cannot be served.
+    """
+    if task in REFUSED:
+        raise UnsupportedUltralytics(
+            f"task {task!r} cannot be served: {REFUSED[task]}", f"Served: {list(TRAINERS)}"
+        )
+    if task not in TRAINERS:
+        raise ValueError(f"trainer: task={task!r} is unknown; allowed: {', '.join(TRAINERS)}")
+    spec = make_spec(box, gain=gain, assigner=assigner, config=config)
+    probe.stock_forward()
+    Plug(spec)  # refuses losses that this version cannot feed
+    check_trainer(TRAINERS[task])
+    return partial(TRAINERS[task], loss_spec=spec)
+
+
+def check_trainer(cls: type) -> None:
+    """Raise unless other processes can import the class and the base trainer has the methods we hook.
+
+    Raises:
+        UnsupportedUltralytics: one of them fails.
+    """
+    found = getattr(importlib.import_module(cls.__module__), cls.__qualname__, None)
+    if found is not cls or cls.__module__ == "__main__":
+        raise UnsupportedUltralytics(
+            f"the trainer class {cls.__module__}.{cls.__qualname__} cannot be imported by other processes",
+            "Define it at the top level of an importable module",
+        )
+    bases = [base for base in cls.__mro__ if base is not LossPluginMixin]
+    missing = [name for name in HOOKED_METHODS if not any(name in vars(base) for base in bases)]
+    if missing:
+        raise UnsupportedUltralytics(f"the trainer lacks the methods {missing}", probe.REMEDY)
+
+
+def versions() -> dict[str, str]:
+    """Versions that a run depends on."""
+    return {
+        "loss_plugins": loss_plugins.__version__,
+        "ultralytics": ultralytics.__version__,
+        "torch": str(torch.__version__),
+    }

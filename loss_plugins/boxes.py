@@ -1,0 +1,142 @@
+"""Box algebra, written once: sides, centres, overlap, enclosing box, aspect. Nothing else does it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .dialects import OURS, Convention
+
+
+class Boxes(NamedTuple):
+    """The columns of (..., 4) boxes, corners and sides. Sides are signed: negative for an inverted box."""
+
+    x1: Tensor
+    y1: Tensor
+    x2: Tensor
+    y2: Tensor
+    w: Tensor
+    h: Tensor
+
+
+def corners(boxes: Tensor) -> Boxes:
+    """Split (..., 4) xyxy boxes into columns."""
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return Boxes(x1, y1, x2, y2, x2 - x1, y2 - y1)
+
+
+def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
+    """(centre x, centre y, width, height) to (x1, y1, x2, y2), same shape and unit.
+
+    >>> cxcywh_to_xyxy(torch.tensor([2.0, 3.0, 4.0, 2.0])).tolist()
+    [0.0, 2.0, 4.0, 4.0]
+    """
+    center, size = boxes[..., :2], boxes[..., 2:]
+    return torch.cat((center - size / 2, center + size / 2), dim=-1)
+
+
+class Pair(NamedTuple):
+    """Predictions `p` and targets `t` row by row, with what every IoU loss needs of them."""
+
+    p: Boxes
+    t: Boxes
+    intersection: Tensor
+    union: Tensor
+    iou: Tensor
+    eps: float
+    geometry_eps: float
+    convention: Convention
+
+
+def pair_up(pred: Tensor, target: Tensor, eps: float, convention: Convention = OURS) -> Pair:
+    """Overlap of (..., 4) xyxy boxes, in the convention given."""
+    p, t = corners(pred), corners(target)
+    if convention.union == "tall":
+        p, t = p._replace(h=p.h + eps), t._replace(h=t.h + eps)
+    geometry_eps = eps if convention.geometry_eps is None else convention.geometry_eps
+    intersection = _overlap_area(p, t)
+    union = p.w * p.h + t.w * t.h - intersection
+    iou = intersection / _kept_positive(union, geometry_eps, convention)
+    if convention.iou_floor:
+        iou = iou.clamp(min=eps)
+    return Pair(p, t, intersection, union, iou, eps, geometry_eps, convention)
+
+
+def _kept_positive(union: Tensor, eps: float, convention: Convention) -> Tensor:
+    if convention.union == "max":
+        return union.clamp(min=eps)
+    return union + (2 * eps if convention.union == "twice" else eps)
+
+
+def _overlap_area(p: Boxes, t: Boxes) -> Tensor:
+    # relu, not clamp: its derivative at 0 (boxes that touch) is 0 in every torch release
+    width = torch.minimum(p.x2, t.x2) - torch.maximum(p.x1, t.x1)
+    height = torch.minimum(p.y2, t.y2) - torch.maximum(p.y1, t.y1)
+    return width.relu() * height.relu()
+
+
+def enclosing_sides(pair: Pair) -> tuple[Tensor, Tensor]:
+    """Width and height of the smallest box that holds both."""
+    p, t = pair.p, pair.t
+    width = torch.maximum(p.x2, t.x2) - torch.minimum(p.x1, t.x1)
+    height = torch.maximum(p.y2, t.y2) - torch.minimum(p.y1, t.y1)
+    if pair.convention.clamp_enclosing:
+        return width.relu(), height.relu()
+    return width, height
+
+
+def center_offset(pair: Pair) -> tuple[Tensor, Tensor]:
+    """Target centre minus predicted centre, in x and y."""
+    p, t = pair.p, pair.t
+    if pair.convention.center == "sum":
+        return (t.x1 + t.x2 - p.x1 - p.x2) / 2, (t.y1 + t.y2 - p.y1 - p.y2) / 2
+    # differences first: exact for boxes far from the origin
+    return ((t.x1 - p.x1) + (t.x2 - p.x2)) / 2, ((t.y1 - p.y1) + (t.y2 - p.y2)) / 2
+
+
+def squared_norm(x: Tensor, y: Tensor) -> Tensor:
+    """x^2 + y^2."""
+    return x**2 + y**2
+
+
+def safe_hypot(x: Tensor, y: Tensor) -> Tensor:
+    """sqrt(x^2 + y^2) with derivative 0 (not NaN) at the origin."""
+    square = squared_norm(x, y)
+    zero = square == 0
+    return torch.where(zero, square, torch.where(zero, torch.ones_like(square), square).sqrt())
+
+
+def aspect_angle(box: Boxes, pair: Pair) -> Tensor:
+    """Angle atan(w / h) of each box, in [0, pi/2] for valid boxes.
+
+    A box whose diagonal is below sqrt(eps) is a point: it has no shape, so the angle has no gradient there
+    (1 / size would have no bound).
+    """
+    if pair.convention.aspect == "ratio":
+        return _aspect_ratio_angle(box, pair)
+    width, height = box.w.relu(), box.h.relu()
+    shapeless = squared_norm(width, height) < pair.eps
+    return torch.atan2(
+        torch.where(shapeless, torch.zeros_like(width), width), torch.where(shapeless, 1.0, height)
+    )
+
+
+def _aspect_ratio_angle(box: Boxes, pair: Pair) -> Tensor:
+    """atan(w / h) as the frameworks write it: the same value, but no gradient where that would be NaN or 1 / eps."""
+    if pair.convention.union == "tall":  # the height has its epsilon already
+        height = box.h
+    else:
+        extra = pair.convention.aspect_eps
+        height = box.h + (pair.eps if extra is None else extra)
+    shapeless = (squared_norm(box.w, box.h) < pair.eps) | (height == 0)
+    width = torch.where(shapeless, box.w.detach(), box.w)
+    height = torch.where(shapeless, height.detach().masked_fill(box.w == 0, 1.0), height)
+    return (width / height).atan()
+
+
+def aspect_difference(pair: Pair) -> Tensor:
+    """CIoU's v in [0, 1): the squared difference of the aspect angles, over (pi/2)^2."""
+    return (4 / math.pi**2) * (aspect_angle(pair.t, pair) - aspect_angle(pair.p, pair)) ** 2

@@ -1,0 +1,314 @@
+"""The catalogue: every loss by name, with formula, source, traits and parameters. `register_loss` adds one."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from torch import Tensor
+
+from .checks import Allowed, Choice, Interval, check_boxes, check_value, closest, upcast
+from .dialects import DIALECTS
+
+if TYPE_CHECKING:
+    from .loss import Loss
+
+Kind = Literal["box", "coordinate"]
+KINDS: tuple[str, ...] = get_args(Kind)
+ENTRY_POINTS = "loss_plugins.losses"
+LossFunction = TypeVar("LossFunction", bound=Callable[..., Tensor])
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What is promised of a loss; each promise is tested from here.
+
+    Attributes:
+        range: smallest and largest value for valid boxes (the upper end may be approached only).
+        zero_at_equality: 0 when prediction and target are equal.
+        symmetric: same value with prediction and target swapped.
+        scale_invariant: same value with both boxes scaled by one factor.
+        translation_invariant: same value with both boxes shifted.
+        units: "any"; "pixels" (its constants are in pixels); "image" (it needs the image size).
+        stateful: carries a running statistic from call to call.
+        gradient_when_disjoint: the gradient still pulls boxes that do not overlap.
+    """
+
+    range: tuple[float, float] = (0.0, math.inf)
+    zero_at_equality: bool = True
+    symmetric: bool = False
+    scale_invariant: bool = False
+    translation_invariant: bool = True
+    units: Literal["any", "pixels", "image"] = "any"
+    stateful: bool = False
+    gradient_when_disjoint: bool = True
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a loss comes from."""
+
+    title: str = ""
+    year: int | None = None
+    url: str = ""
+
+    def __str__(self) -> str:
+        year = f" ({self.year})" if self.year else ""
+        return f"{self.title}{year} {self.url}".strip()
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A keyword of a loss: its default and what it may be (None: not checked)."""
+
+    name: str
+    default: Any
+    allowed: Allowed | None = None
+    optional: bool = False
+
+    def check(self, where: str, value: Any) -> None:
+        """Raise a ValueError naming loss, parameter, value and range."""
+        if self.allowed is None or (value is None and self.optional):
+            return
+        check_value(where, self.name, value, self.allowed)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One catalogued loss. `function` takes checked tensors of at least float32; `parameters` are its keywords."""
+
+    name: str
+    kind: Kind
+    function: Callable[..., Tensor]
+    parameters: Mapping[str, Parameter]
+    traits: Traits
+    formula: str = ""
+    source: Source = field(default_factory=Source)
+    use_when: str = ""
+    avoid_when: str = ""
+
+    @property
+    def summary(self) -> str:
+        """First line of the function's docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    def check(self, parameters: Mapping[str, Any]) -> None:
+        """Raise a TypeError for an unknown keyword, a ValueError for one out of range."""
+        for name, value in parameters.items():
+            if name not in self.parameters:
+                raise TypeError(
+                    f"{self.name}: unknown parameter {name!r} (= {value!r}); {closest(name, self.parameters)}"
+                )
+            self.parameters[name].check(self.name, value)
+
+
+_ENTRIES: dict[str, Entry] = {}
+_MODULES: dict[str, type[Loss]] = {}
+
+
+def register_loss(
+    name: str,
+    *,
+    kind: Kind = "box",
+    traits: Traits | None = None,
+    formula: str = "",
+    source: Source | None = None,
+    use_when: str = "",
+    avoid_when: str = "",
+    options: Callable[..., Tensor] | None = None,
+    without: tuple[str, ...] = (),
+) -> Callable[[LossFunction], LossFunction]:
+    """Decorator: put an element-wise loss into the catalogue, and so into every adapter and the command line.
+
+    Args:
+        name: snake case; a name may be registered once.
+        kind: "box": (..., 4) xyxy boxes to (...); "coordinate": (..., 4) to (..., 4).
+        traits: what the loss promises; the tests and adapters read it.
+        formula: LaTeX, without dollar signs.
+        source: paper, year, link.
+        use_when: for whom it is good, one sentence.
+        avoid_when: for whom it is not, one sentence.
+        options: the function whose keywords `**options` of this one stands for.
+        without: keywords of `options` that this loss sets itself.
+
+    Returns:
+        The function, with its arguments checked and half precision raised to float32.
+
+    Raises:
+        ValueError: unknown kind, a name that is taken, or a function without `pred` and `target`.
+
+    >>> import torch
+    >>> @register_loss("doctest_corner", kind="box", traits=Traits(scale_invariant=False))
+    ... def corner_loss(pred, target, *, power: Annotated[float, Interval(1, 4)] = 2.0):
+    ...     "Distance of the corners."
+    ...     return (pred - target).abs().pow(power).sum(-1)
+    >>> corner_loss(torch.zeros(1, 4), torch.ones(1, 4), power=9.0)
+    Traceback (most recent call last):
+    ...
+    ValueError: doctest_corner: power=9.0 is out of range; allowed: [1, 4]
+    >>> unregister_loss("doctest_corner")
+    """
+    if kind not in KINDS:
+        raise ValueError(f"register_loss: kind={kind!r}; allowed: {Choice(*KINDS)}")
+    if name in _ENTRIES:
+        taken = _ENTRIES[name].function
+        raise ValueError(
+            f"register_loss: the name {name!r} is taken by {taken.__module__}.{taken.__qualname__}; choose another"
+        )
+
+    def register(function: LossFunction) -> LossFunction:
+        if list(inspect.signature(function).parameters)[:2] != ["pred", "target"]:
+            raise ValueError(f"register_loss: {function.__qualname__} must take (pred, target, *, ...)")
+        inherited = _keywords(options) if options else {}
+        parameters = {
+            **_keywords(function),
+            **{key: inherited[key] for key in inherited if key not in without},
+        }
+        if "dialect" in parameters:
+            known = Choice(*DIALECTS.get(name, ()))
+            parameters["dialect"] = Parameter("dialect", None, known, optional=True)
+        entry = Entry(
+            name=name,
+            kind=kind,
+            function=function,
+            parameters=parameters,
+            traits=traits or Traits(),
+            formula=formula,
+            source=source or Source(),
+            use_when=use_when,
+            avoid_when=avoid_when,
+        )
+        _ENTRIES[name] = entry
+
+        @functools.wraps(function)
+        def checked(pred: Tensor, target: Tensor, **parameters: Any) -> Tensor:
+            entry.check(parameters)
+            return evaluate(entry, pred, target, parameters)
+
+        return typing.cast(LossFunction, checked)
+
+    return register
+
+
+def unregister_loss(name: str) -> None:
+    """Take a loss out of the catalogue again (for tests and notebooks)."""
+    entry = get_entry(name)
+    del _ENTRIES[entry.name]
+    for module in [key for key, cls in _MODULES.items() if cls.entry is entry]:
+        del _MODULES[module]
+
+
+def evaluate(entry: Entry, pred: Tensor, target: Tensor, parameters: Mapping[str, Any]) -> Tensor:
+    """The loss per element, for parameters that are checked already."""
+    check_boxes(entry.name, pred, target)
+    pred, target = upcast(pred, target)
+    return entry.function(pred, target, **parameters)
+
+
+def register_module(cls: type[Loss]) -> None:
+    """Remember the module class of a catalogued loss under its class name."""
+    _MODULES[cls.__name__] = cls
+
+
+def get_entry(name: str) -> Entry:
+    """The catalogue entry called `name`: `"ciou"` or `"CIoULoss"`.
+
+    Raises:
+        ValueError: no such loss; the error lists the closest names.
+    """
+    _load_entry_points()
+    if name in _ENTRIES:
+        return _ENTRIES[name]
+    if name in _MODULES:
+        return _MODULES[name].entry
+    raise ValueError(f"unknown loss {name!r}; {closest(name, [*_ENTRIES, *_MODULES])}")
+
+
+def list_losses(kind: str | None = None) -> list[str]:
+    """Names of all catalogued losses, sorted; of one kind if given.
+
+    >>> list_losses(kind="coordinate")
+    ['focal_l1', 'huber', 'l1', 'mse', 'smooth_l1']
+    """
+    _load_entry_points()
+    if kind is not None and kind not in KINDS:
+        raise ValueError(f"list_losses: kind={kind!r}; allowed: {Choice(*KINDS)}")
+    return sorted(name for name, entry in _ENTRIES.items() if kind in (None, entry.kind))
+
+
+def module_class(name: str) -> type[Loss]:
+    """The `nn.Module` class of a loss; made on the spot for a user's own."""
+    from .loss import Loss
+
+    entry = get_entry(name)
+    for cls in _MODULES.values():
+        if cls.entry is entry:
+            return cls
+    camel = "".join(part.capitalize() for part in entry.name.split("_")) + "Loss"
+    return type(camel, (Loss,), {"__doc__": entry.summary, "__reduce_ex__": _reduce_by_name}, name=entry.name)
+
+
+def build_loss(spec: str | Mapping[str, Any], **parameters: Any) -> Loss:
+    """Build a loss module.
+
+    Args:
+        spec: a name (`"ciou"`, `"CIoULoss"`) or a dict with `type` and parameters.
+        **parameters: parameters; they win over the dict's.
+
+    Raises:
+        ValueError: unknown loss, or a parameter out of range.
+        TypeError: unknown parameter, or a spec that is neither name nor dict.
+
+    >>> build_loss({"type": "EIoULoss", "loss_weight": 2.0})
+    EIoULoss(reduction='mean', loss_weight=2.0)
+    """
+    if isinstance(spec, str):
+        return module_class(spec)(**parameters)
+    if not isinstance(spec, Mapping):
+        raise TypeError(f"build_loss: spec must be a name or a dict with 'type', got {type(spec).__name__}")
+    if "type" not in spec:
+        raise TypeError(f"build_loss: spec {dict(spec)!r} has no 'type'; add the name of a loss")
+    merged = {**{key: value for key, value in spec.items() if key != "type"}, **parameters}
+    return module_class(str(spec["type"]))(**merged)
+
+
+def _reduce_by_name(self: Loss, protocol: typing.SupportsIndex) -> tuple[Any, ...]:
+    # a class made on the spot cannot be imported by its own name; the catalogue finds it again
+    return _restore, (self.entry.name,), self.__dict__
+
+
+def _restore(name: str) -> Loss:
+    cls = module_class(name)
+    return cls.__new__(cls)
+
+
+def _keywords(function: Callable[..., Any]) -> dict[str, Parameter]:
+    hints = typing.get_type_hints(function, include_extras=True)
+    found = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        if parameter.default is inspect.Parameter.empty:
+            default, optional = None, False
+        else:
+            default, optional = parameter.default, parameter.default is None
+        found[name] = Parameter(name, default, _allowed(hints.get(name)), optional)
+    return found
+
+
+def _allowed(hint: Any) -> Allowed | None:
+    if get_origin(hint) is not Annotated:
+        return None
+    return next((extra for extra in get_args(hint)[1:] if isinstance(extra, (Interval, Choice))), None)
+
+
+@functools.cache
+def _load_entry_points() -> None:
+    for point in metadata.entry_points(group=ENTRY_POINTS):
+        point.load()
