@@ -119,9 +119,7 @@ def aspect_angle(box: Boxes, pair: Pair) -> Tensor:
         return _aspect_ratio_angle(box, pair)
     width, height = box.w.relu(), box.h.relu()
     shapeless = squared_norm(width, height) < pair.eps
-    return torch.atan2(
-        torch.where(shapeless, torch.zeros_like(width), width), torch.where(shapeless, 1.0, height)
-    )
+    return torch.atan2(torch.where(shapeless, torch.zeros_like(width), width), torch.where(shapeless, 1.0, height))
 
 
 def _aspect_ratio_angle(box: Boxes, pair: Pair) -> Tensor:

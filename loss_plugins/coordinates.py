@@ -19,9 +19,7 @@ FAST_RCNN = Source("Fast R-CNN", 2015, "https://arxiv.org/abs/1504.08083")
     "l1",
     kind="coordinate",
     formula=r"|d|,\quad d = \hat{x} - x",
-    source=Source(
-        "Least absolute deviations", None, "https://pytorch.org/docs/stable/generated/torch.nn.L1Loss.html"
-    ),
+    source=Source("Least absolute deviations", None, "https://pytorch.org/docs/stable/generated/torch.nn.L1Loss.html"),
     traits=Traits(symmetric=True, units="pixels"),
     use_when="Some labels are outliers: the minimiser is the median, and every error pulls with the same force.",
     avoid_when="You need small steps near the optimum: the slope is 1 right up to 0.",
@@ -109,16 +107,12 @@ def smooth_l1_loss(pred: Tensor, target: Tensor, *, beta: Annotated[float, Inter
     "huber",
     kind="coordinate",
     formula=r"\begin{cases} d^2 / 2 & |d| \le \delta \\ \delta(|d| - \delta/2) & \text{else} \end{cases}",
-    source=Source(
-        "Robust Estimation of a Location Parameter", 1964, "https://doi.org/10.1214/aoms/1177703732"
-    ),
+    source=Source("Robust Estimation of a Location Parameter", 1964, "https://doi.org/10.1214/aoms/1177703732"),
     traits=Traits(symmetric=True, units="pixels"),
     use_when="As smooth_l1, with the parabola fixed at 1/2 d^2 whatever delta is.",
     avoid_when="delta is tuned: it scales the loss as well (delta times smooth_l1), so gains must follow.",
 )
-def huber_loss(
-    pred: Tensor, target: Tensor, *, delta: Annotated[float, Interval(0, open_low=True)] = 1.0
-) -> Tensor:
+def huber_loss(pred: Tensor, target: Tensor, *, delta: Annotated[float, Interval(0, open_low=True)] = 1.0) -> Tensor:
     """Half the square up to delta, then a line of slope delta.
 
     Args:

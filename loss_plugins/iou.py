@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -41,7 +42,9 @@ def giou_penalty(pair: Pair) -> Terms:
     if pair.convention.union == "max":
         area, union = area.clamp(min=pair.geometry_eps), union.clamp(min=pair.geometry_eps)
         return ((area - union) / area,)
-    return ((area - union) / (area + pair.geometry_eps),)
+    empty = (area - union) / (area + pair.geometry_eps)
+    # boxes on one line enclose nothing: the slope there, a side over eps, has no meaning
+    return (torch.where(area == 0, empty.detach(), empty),)
 
 
 def center_distance(pair: Pair, width: Tensor, height: Tensor) -> Tensor:
@@ -88,9 +91,7 @@ def cdiou_penalty(pair: Pair, lam: float) -> Terms:
     """Mean distance of the four corners over the enclosing diagonal (2103.11696)."""
     p, t = pair.p, pair.t
     left, right, top, bottom = p.x1 - t.x1, p.x2 - t.x2, p.y1 - t.y1, p.y2 - t.y2
-    corners = (
-        safe_hypot(left, top) + safe_hypot(right, top) + safe_hypot(left, bottom) + safe_hypot(right, bottom)
-    )
+    corners = safe_hypot(left, top) + safe_hypot(right, top) + safe_hypot(left, bottom) + safe_hypot(right, bottom)
     diagonal = (squared_norm(*enclosing_sides(pair)) + pair.geometry_eps).sqrt()
     return (lam * corners / (4 * diagonal),)
 
@@ -325,15 +326,14 @@ def focal_eiou_loss(
     >>> focal_eiou_loss(pred, target) / eiou_loss(pred, target)  # (1/4)^0.5
     tensor([0.5000])
     """
-    return iou_family(pred, target, "focal_eiou", eiou_penalty, None, normalize, focal_gamma=gamma, **options)
+    options["focal_gamma"] = gamma
+    return iou_family(pred, target, "focal_eiou", eiou_penalty, None, normalize, **options)
 
 
 @register_loss(
     "cdiou",
     formula=r"1 - \mathrm{IoU} + \lambda\,\frac{\overline{AE} + \overline{BF} + \overline{CG} + \overline{DH}}{4c}",
-    source=Source(
-        "Control Distance IoU and Control Distance IoU Loss", 2021, "https://arxiv.org/abs/2103.11696"
-    ),
+    source=Source("Control Distance IoU and Control Distance IoU Loss", 2021, "https://arxiv.org/abs/2103.11696"),
     traits=Traits(range=(0, 2), symmetric=True, scale_invariant=True),
     use_when="All four corners should be pulled at once, also for boxes inside each other.",
     avoid_when="You want the authors' numbers: their code uses a quarter of this term, without gradient.",
@@ -382,9 +382,7 @@ def cdiou_loss(
     options=iou_family,
     without=("power",),
 )
-def alpha_iou_loss(
-    pred: Tensor, target: Tensor, *, alpha: Alpha = 3.0, **options: Unpack[IoUOptions]
-) -> Tensor:
+def alpha_iou_loss(pred: Tensor, target: Tensor, *, alpha: Alpha = 3.0, **options: Unpack[IoUOptions]) -> Tensor:
     """Alpha-IoU loss: IoU loss with every term raised to the power alpha.
 
     Args:
@@ -405,7 +403,8 @@ def alpha_iou_loss(
     >>> alpha_iou_loss(pred, target)  # 1 - (1/2)^3
     tensor([0.8750])
     """
-    return iou_family(pred, target, "alpha_iou", no_penalty, power=alpha, **options)
+    options["power"] = alpha
+    return iou_family(pred, target, "alpha_iou", no_penalty, **options)
 
 
 @register_loss(
@@ -418,9 +417,7 @@ def alpha_iou_loss(
     options=iou_family,
     without=("power",),
 )
-def alpha_giou_loss(
-    pred: Tensor, target: Tensor, *, alpha: Alpha = 3.0, **options: Unpack[IoUOptions]
-) -> Tensor:
+def alpha_giou_loss(pred: Tensor, target: Tensor, *, alpha: Alpha = 3.0, **options: Unpack[IoUOptions]) -> Tensor:
     """Alpha-GIoU loss: GIoU loss with every term raised to the power alpha.
 
     Args:
@@ -441,7 +438,8 @@ def alpha_giou_loss(
     >>> alpha_giou_loss(pred, target)  # 1 + (2/4)^3
     tensor([1.1250])
     """
-    return iou_family(pred, target, "alpha_giou", giou_penalty, power=alpha, **options)
+    options["power"] = alpha
+    return iou_family(pred, target, "alpha_giou", giou_penalty, **options)
 
 
 @register_loss(
@@ -454,9 +452,7 @@ def alpha_giou_loss(
     options=iou_family,
     without=("power",),
 )
-def alpha_diou_loss(
-    pred: Tensor, target: Tensor, *, alpha: Alpha = 3.0, **options: Unpack[IoUOptions]
-) -> Tensor:
+def alpha_diou_loss(pred: Tensor, target: Tensor, *, alpha: Alpha = 3.0, **options: Unpack[IoUOptions]) -> Tensor:
     """Alpha-DIoU loss: DIoU loss with every term raised to the power alpha.
 
     Args:
@@ -477,7 +473,8 @@ def alpha_diou_loss(
     >>> alpha_diou_loss(pred, target)  # 1 + (4/20)^3
     tensor([1.0080])
     """
-    return iou_family(pred, target, "alpha_diou", diou_penalty, power=alpha, **options)
+    options["power"] = alpha
+    return iou_family(pred, target, "alpha_diou", diou_penalty, **options)
 
 
 @register_loss(
@@ -490,9 +487,7 @@ def alpha_diou_loss(
     options=iou_family,
     without=("power",),
 )
-def alpha_ciou_loss(
-    pred: Tensor, target: Tensor, *, alpha: Alpha = 3.0, **options: Unpack[IoUOptions]
-) -> Tensor:
+def alpha_ciou_loss(pred: Tensor, target: Tensor, *, alpha: Alpha = 3.0, **options: Unpack[IoUOptions]) -> Tensor:
     """Alpha-CIoU loss: CIoU loss with every term raised to the power alpha.
 
     Args:
@@ -513,4 +508,5 @@ def alpha_ciou_loss(
     >>> alpha_ciou_loss(pred, target)  # equal shapes: as alpha_diou
     tensor([1.0080])
     """
-    return iou_family(pred, target, "alpha_ciou", ciou_penalty, power=alpha, **options)
+    options["power"] = alpha
+    return iou_family(pred, target, "alpha_ciou", ciou_penalty, **options)

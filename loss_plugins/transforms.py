@@ -89,8 +89,11 @@ def iou_family(
 
 
 def raised(value: Tensor, power: float, eps: float) -> Tensor:
-    """(value + eps)^power, with a finite slope at 0 (2110.13675)."""
-    return (value.relu() + eps) ** power
+    """(value + eps)^power, with a finite slope at 0 (2110.13675).
+
+    Terms of valid boxes are of order 1; the upper bound only keeps powers of inverted boxes from overflowing.
+    """
+    return (value.clamp(0, 1e3) + eps) ** power
 
 
 def focal_weight(iou: Tensor, gamma: float, normalize: bool) -> Tensor:

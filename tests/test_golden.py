@@ -329,10 +329,7 @@ REDUCTION = read(GOLDEN_DIR / "reduction_mmdet.json")
 
 @pytest.mark.parametrize(
     "case",
-    [
-        pytest.param(case, id=f"{i}-{case['case']}-{case['params']}")
-        for i, case in enumerate(REDUCTION["cases"])
-    ],
+    [pytest.param(case, id=f"{i}-{case['case']}-{case['params']}") for i, case in enumerate(REDUCTION["cases"])],
 )
 def test_reduction(case: dict[str, Any]) -> None:
     params = dict(case["params"])

@@ -60,6 +60,4 @@ def patched(
     with subprocess_training_refused(), plugged(spec) as plug:
         yield plug.report
     if plug.report.train_calls + plug.report.val_calls == 0:
-        raise LossNotUsed(
-            f"the context ended and no criterion had called {plug.name}: was a model's loss computed?"
-        )
+        raise LossNotUsed(f"the context ended and no criterion had called {plug.name}: was a model's loss computed?")

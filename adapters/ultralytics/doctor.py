@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ultralytics.utils.loss import BboxLoss
@@ -21,22 +22,16 @@ def doctor() -> dict[str, Any]:
     Returns:
         {"ok", "versions", "checks": [{"name", "ok", "detail"}], "tasks", "refused"} in plain types.
     """
-    checks: list[dict[str, Any]] = []
-
-    def check(name: str, action: Callable[[], str]) -> None:
-        try:
-            detail, passed = action(), True
-        except RuntimeError as error:
-            detail, passed = str(error), False
-        checks.append({"name": name, "ok": passed, "detail": detail})
-
-    check("BboxLoss.forward is known", lambda: f"parameters {_parameters()}")
-    check("boxes can be brought to pixels", _stride)
+    actions: dict[str, Callable[[], str]] = {
+        "BboxLoss.forward is known": _parameters,
+        "boxes can be brought to pixels": _stride,
+    }
     for bins in (16, 1):
-        check(f"stock loss is weighted CIoU (reg_max {bins})", lambda bins=bins: _stock(bins))
-        check(f"a plugged loss arrives (reg_max {bins})", lambda bins=bins: _canary(bins))
-    for task, cls in TRAINERS.items():
-        check(f"trainer for {task}", lambda cls=cls: check_trainer(cls) or cls.__qualname__)
+        actions[f"stock loss is weighted CIoU (reg_max {bins})"] = partial(_stock, bins)
+        actions[f"a plugged loss arrives (reg_max {bins})"] = partial(_canary, bins)
+    for task in TRAINERS:
+        actions[f"trainer for {task}"] = partial(_trainer, task)
+    checks = [_tried(name, action) for name, action in actions.items()]
     return {
         "ok": all(item["ok"] for item in checks),
         "versions": versions(),
@@ -44,6 +39,18 @@ def doctor() -> dict[str, Any]:
         "tasks": list(TRAINERS),
         "refused": dict(REFUSED),
     }
+
+
+def _tried(name: str, action: Callable[[], str]) -> dict[str, Any]:
+    try:
+        return {"name": name, "ok": True, "detail": action()}
+    except RuntimeError as error:
+        return {"name": name, "ok": False, "detail": str(error)}
+
+
+def _trainer(task: str) -> str:
+    check_trainer(TRAINERS[task])
+    return TRAINERS[task].__qualname__
 
 
 def _parameters() -> str:

@@ -48,11 +48,7 @@ def _unless(method: Callable[..., Any], reason: Callable[[Any], str | None]) -> 
 
 
 def _runs_stock_list(multi: Any) -> str | None:
-    return (
-        "train(data=[...]) without a trainer starts one process per data set"
-        if multi.trainer is None
-        else None
-    )
+    return "train(data=[...]) without a trainer starts one process per data set" if multi.trainer is None else None
 
 
 def _runs_stock_ranks(trainer: Any) -> str | None:

@@ -68,9 +68,7 @@ class Report:
     def require_use(self, name: str) -> None:
         """Raise LossNotUsed unless the loss was called in training and moved the gradient."""
         if self.train_calls == 0:
-            raise LossNotUsed(
-                f"the box loss {name} was never called during training: the stock loss was trained"
-            )
+            raise LossNotUsed(f"the box loss {name} was never called during training: the stock loss was trained")
         if self.gradient_calls == 0:
             raise LossNotUsed(
                 f"the box loss {name} was computed {self.train_calls} times, but no gradient came back from it: "
@@ -111,6 +109,7 @@ class Plug:
             pred, target = pred * stride, target * stride
         training = torch.is_grad_enabled() and pred.requires_grad
         loss_module = self.loss_of(bbox_loss).to(pred.device)
+        total: Tensor
         with torch.autocast(pred.device.type, enabled=False):
             if training and not self.matched:
                 self._match(pred, target, weight.float())
@@ -120,11 +119,7 @@ class Plug:
                     f"{self.name} returned shape {tuple(loss.shape)} for {len(weight)} boxes; "
                     f"return one number per box: ({len(weight)},)"
                 )
-            total = (
-                (loss * weight).sum()
-                / call["target_scores_sum"]
-                * (self.report.gain * loss_module.loss_weight)
-            )
+            total = (loss * weight).sum() / call["target_scores_sum"] * (self.report.gain * loss_module.loss_weight)
         self._count(total, len(weight), training)
         return total
 
@@ -134,7 +129,7 @@ class Plug:
             return
         self.report.train_calls += 1
         self.report.boxes += boxes
-        total.register_hook(self.report.saw_gradient)
+        total.register_hook(self.report.saw_gradient)  # type: ignore[no-untyped-call]
 
     def _match(self, pred: Tensor, target: Tensor, weight: Tensor) -> None:
         """Set the gain so that both losses pull equally hard on these boxes, over all processes."""
@@ -176,12 +171,11 @@ class Plug:
         return (1 - self.prototype.elementwise(pred.float(), target.float())).clamp(min=0).to(pred.dtype)
 
 
-def _gradient_sum(
-    per_box: Callable[[Tensor, Tensor], Tensor], pred: Tensor, target: Tensor, weight: Tensor
-) -> Tensor:
+def _gradient_sum(per_box: Callable[[Tensor, Tensor], Tensor], pred: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     leaf = pred.detach().requires_grad_()
     (gradient,) = torch.autograd.grad((per_box(leaf, target) * weight).sum(), leaf)
-    return gradient.norm(dim=-1).sum()
+    total: Tensor = gradient.norm(dim=-1).sum()
+    return total
 
 
 def _plugged_forward(stock: Callable[..., Any], plug: Plug) -> Callable[..., Any]:

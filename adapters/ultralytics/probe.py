@@ -107,12 +107,8 @@ def canary_call(bbox_loss: nn.Module) -> dict[str, Any]:
     """Fixed arguments for one `BboxLoss.forward`: four anchors, three of them foreground, two strides."""
     dfl = getattr(bbox_loss, "dfl_loss", None)
     bins = dfl.reg_max if dfl is not None else 1
-    pred = torch.tensor(
-        [[1.0, 1.5, 4.0, 5.0], [2.0, 1.0, 6.5, 4.0], [0.5, 0.5, 1.5, 3.5], [3.0, 3.0, 5.0, 6.0]]
-    )
-    target = torch.tensor(
-        [[1.5, 1.0, 4.5, 4.5], [2.5, 2.0, 5.5, 5.0], [3.0, 0.5, 4.5, 2.5], [3.0, 3.5, 6.0, 6.0]]
-    )
+    pred = torch.tensor([[1.0, 1.5, 4.0, 5.0], [2.0, 1.0, 6.5, 4.0], [0.5, 0.5, 1.5, 3.5], [3.0, 3.0, 5.0, 6.0]])
+    target = torch.tensor([[1.5, 1.0, 4.5, 4.5], [2.5, 2.0, 5.5, 5.0], [3.0, 0.5, 4.5, 2.5], [3.0, 3.5, 6.0, 6.0]])
     scores = torch.tensor([[0.9, 0.0], [0.0, 0.4], [0.7, 0.0], [0.0, 0.0]])
     call = {
         "pred_dist": torch.linspace(-1, 1, 4 * 4 * bins).view(1, 4, 4 * bins),
@@ -129,19 +125,15 @@ def canary_call(bbox_loss: nn.Module) -> dict[str, Any]:
     return {name: value for name, value in call.items() if name in names}
 
 
-def expected_box_loss(
-    per_box: Callable[[Tensor, Tensor], Tensor], call: dict[str, Any], pixels: bool
-) -> float:
-    """The box loss of a canary call by a plain loop over its boxes."""
-    total = 0.0
-    for anchor in range(call["fg_mask"].shape[1]):
-        if not call["fg_mask"][0, anchor]:
-            continue
-        scale = call["stride"][anchor] if pixels else 1.0
-        pred = call["pred_bboxes"][0, anchor] * scale
-        target = call["target_bboxes"][0, anchor] * scale
-        total += float(per_box(pred[None], target[None])) * float(call["target_scores"][0, anchor].sum())
-    return total / float(call["target_scores_sum"])
+def expected_box_loss(per_box: Callable[[Tensor, Tensor], Tensor], call: dict[str, Any], pixels: bool) -> float:
+    """The box loss of a canary call, weighted by a plain loop over its boxes."""
+    rows = [anchor for anchor, foreground in enumerate(call["fg_mask"][0].tolist()) if foreground]
+    scale = call["stride"][rows] if pixels else 1.0
+    with torch.no_grad():
+        losses = per_box(call["pred_bboxes"][0, rows] * scale, call["target_bboxes"][0, rows] * scale).tolist()
+    weights = [sum(scores) for scores in call["target_scores"][0, rows].tolist()]
+    total = sum(loss * weight for loss, weight in zip(losses, weights, strict=True))
+    return float(total / call["target_scores_sum"])
 
 
 def check_stock_contract(bbox_loss: nn.Module) -> float:

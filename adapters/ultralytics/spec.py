@@ -80,9 +80,7 @@ def make_spec(
     given = {"box": box, "gain": gain, "assigner": assigner}
     chosen.update({key: value for key, value in given.items() if value is not None})
     if "box" not in chosen:
-        raise ValueError(
-            "no box loss was asked for; pass box='eiou' (or a config file with losses: {box: ...})"
-        )
+        raise ValueError("no box loss was asked for; pass box='eiou' (or a config file with losses: {box: ...})")
     gain, assigner = chosen.get("gain", "keep"), chosen.get("assigner", "keep")
     check_value("ultralytics adapter", "gain", gain, GAINS)
     check_value("ultralytics adapter", "assigner", assigner, ASSIGNERS)
@@ -108,9 +106,7 @@ def read_config(file: str | Path) -> dict[str, Any]:
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     losses = content.get("losses") if isinstance(content, Mapping) else None
     if not isinstance(losses, Mapping):
-        raise ValueError(
-            f"config={str(file)!r} has no section 'losses:'; write, say, losses: {{box: {{type: eiou}}}}"
-        )
+        raise ValueError(f"config={str(file)!r} has no section 'losses:'; write, say, losses: {{box: {{type: eiou}}}}")
     allowed = (*KEYS, "imports")
     for key in losses:
         if key not in allowed:

@@ -200,9 +200,7 @@ def trainer(
         UnsupportedUltralytics: a task or an installation that cannot be served.
     """
     if task in REFUSED:
-        raise UnsupportedUltralytics(
-            f"task {task!r} cannot be served: {REFUSED[task]}", f"Served: {list(TRAINERS)}"
-        )
+        raise UnsupportedUltralytics(f"task {task!r} cannot be served: {REFUSED[task]}", f"Served: {list(TRAINERS)}")
     if task not in TRAINERS:
         raise ValueError(f"trainer: task={task!r} is unknown; allowed: {', '.join(TRAINERS)}")
     spec = make_spec(box, gain=gain, assigner=assigner, config=config)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""`loss-plugins yolo TASK train key=value ... box_loss=eiou`: the `yolo` command with a loss of ours."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from .errors import UnsupportedUltralytics
+from .trainers import REFUSED, TRAINERS, trainer
+
+OURS = {"box_loss": "box", "losses": "config", "gain": "gain", "assigner": "assigner"}
+EXAMPLE = "loss-plugins yolo detect train model=yolo11n.yaml data=data.yaml box_loss=eiou"
+
+
+def yolo(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            help="TASK train key=value ...; ours are box_loss=NAME (or YAML, and box_loss.PARAMETER=VALUE), "
+            "losses=FILE, gain=keep|match, assigner=keep|match; the rest goes to Ultralytics untouched."
+        ),
+    ],
+) -> None:
+    """Train an Ultralytics model with a loss of the catalogue."""
+    words = [argument for argument in arguments if "=" not in argument]
+    ours, theirs = split_settings([argument for argument in arguments if "=" in argument])
+    task = chosen_task(words)
+    chosen = trainer(task, **ours)
+    model_file = theirs.pop("model", None)
+    if model_file is None:
+        raise ValueError(f"yolo: model=... is missing; for example: {EXAMPLE}")
+    make_model(task, model_file).train(trainer=chosen, **theirs)
+
+
+def chosen_task(words: list[str]) -> str:
+    """The task of `TASK train`.
+
+    Raises:
+        ValueError: not of that form.
+        UnsupportedUltralytics: `tune`, or a task that cannot be served.
+    """
+    if "tune" in words:
+        raise UnsupportedUltralytics(
+            "tune trains in other processes, where the plugged loss would be missing",
+            "Use train with the settings you want to compare",
+        )
+    if len(words) != 2 or words[1] != "train" or words[0] not in (*TRAINERS, *REFUSED):
+        raise ValueError(
+            f"yolo: got {' '.join(words)!r}; only training uses a loss, so write TASK train with TASK one of "
+            f"{', '.join(TRAINERS)}; for example: {EXAMPLE}"
+        )
+    return words[0]
+
+
+def split_settings(pairs: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Our settings, ready for `trainer`, and those of Ultralytics.
+
+    >>> split_settings(["box_loss=alpha_iou", "box_loss.alpha=2", "epochs=3"])
+    ({'box': {'type': 'alpha_iou', 'alpha': 2}}, {'epochs': 3})
+    """
+    from ultralytics.cfg import smart_value
+
+    ours: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
+    theirs: dict[str, Any] = {}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        if key in OURS:
+            ours[OURS[key]] = yaml.safe_load(value) if key == "box_loss" else value
+        elif key.startswith("box_loss."):
+            parameters[key.partition(".")[2]] = yaml.safe_load(value)
+        else:
+            theirs[key] = smart_value(value)
+    if parameters:
+        box = ours.get("box")
+        if box is None:
+            raise ValueError(f"yolo: box_loss.{next(iter(parameters))} was given without box_loss=NAME")
+        ours["box"] = {**({"type": box} if isinstance(box, str) else box), **parameters}
+    return ours, theirs
+
+
+def make_model(task: str, file: str) -> Any:
+    """The Ultralytics model of a file, as the task wants it."""
+    from ultralytics import YOLO, YOLOWorld
+
+    return YOLOWorld(file) if task == "world" else YOLO(file, task=task)
+
+
+def report(config: str | None = None) -> dict[str, Any]:
+    """What `loss-plugins doctor` shows of this adapter."""
+    from .doctor import doctor
+
+    return doctor()

@@ -1,0 +1,169 @@
+"""The command line: `loss-plugins list | show | doctor`, and the commands that the adapters bring."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from .catalog import KINDS, Entry, get_entry, list_losses
+from .dialects import DIALECTS
+from .version import __version__
+
+COMMANDS = "loss_plugins.commands"
+DOCTORS = "loss_plugins.doctors"
+
+app = typer.Typer(
+    help="Detection losses, written once: look them up, check an installation, train with them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+
+def print_json(value: Any) -> None:
+    """Plain JSON on standard output."""
+    typer.echo(json.dumps(value, indent=2, default=str))
+
+
+@app.command("list")
+def list_command(
+    kind: Annotated[str | None, typer.Option(help=f"Only this kind: {', '.join(KINDS)}.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the catalogued losses."""
+    entries = [get_entry(name) for name in list_losses(kind)]
+    if as_json:
+        print_json([describe(entry) for entry in entries])
+        return
+    table = Table(title=f"{len(entries)} losses (loss_plugins {__version__})")
+    for heading in ("name", "kind", "what it is", "source"):
+        table.add_column(heading, overflow="fold")
+    for entry in sorted(entries, key=lambda entry: (KINDS.index(entry.kind), entry.name)):
+        year = f" ({entry.source.year})" if entry.source.year else ""
+        table.add_row(entry.name, entry.kind, escape(entry.summary), escape(entry.source.title + year))
+    console.print(table)
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="A loss, as in `loss-plugins list`.")], as_json: AsJson = False) -> None:
+    """Show one loss: formula, parameters, traits, source, when to use it."""
+    entry = get_entry(name)
+    if as_json:
+        print_json(describe(entry))
+        return
+    console.print(f"[bold]{entry.name}[/bold] ({entry.kind}) - {escape(entry.summary)}")
+    for label, text in (
+        ("formula", entry.formula),
+        ("source", str(entry.source)),
+        ("use when", entry.use_when),
+        ("avoid when", entry.avoid_when),
+        ("dialects", ", ".join(DIALECTS.get(entry.name, ()))),
+    ):
+        if text:
+            console.print(f"  [cyan]{label:<11}[/cyan]{escape(text)}")
+    console.print(_parameter_table(entry))
+    console.print(_trait_table(entry))
+
+
+def describe(entry: Entry) -> dict[str, Any]:
+    """A catalogue entry in plain types."""
+    return {
+        "name": entry.name,
+        "kind": entry.kind,
+        "summary": entry.summary,
+        "formula": entry.formula,
+        "source": {"title": entry.source.title, "year": entry.source.year, "url": entry.source.url},
+        "parameters": {
+            parameter.name: {"default": parameter.default, "allowed": _allowed(parameter.allowed)}
+            for parameter in entry.parameters.values()
+        },
+        "traits": dict(vars(entry.traits)),
+        "dialects": list(DIALECTS.get(entry.name, ())),
+        "use_when": entry.use_when,
+        "avoid_when": entry.avoid_when,
+    }
+
+
+def _allowed(allowed: Any) -> str | None:
+    return None if allowed is None else str(allowed)
+
+
+def _parameter_table(entry: Entry) -> Table:
+    table = Table("parameter", "default", "allowed", title="parameters", title_justify="left")
+    for parameter in entry.parameters.values():
+        table.add_row(parameter.name, repr(parameter.default), escape(_allowed(parameter.allowed) or ""))
+    return table
+
+
+def _trait_table(entry: Entry) -> Table:
+    table = Table("trait", "value", title="traits", title_justify="left")
+    for name, value in vars(entry.traits).items():
+        table.add_row(name.replace("_", " "), str(value))
+    return table
+
+
+@app.command()
+def doctor(
+    config: Annotated[str | None, typer.Argument(help="An MMDetection config to check without training.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the installed frameworks by trying them; exit code 1 if anything fails."""
+    reports = {point.name: point.load()(config) for point in _points(DOCTORS)}
+    if as_json:
+        print_json(reports)
+    else:
+        for name, report in reports.items():
+            _print_report(name, report)
+    if not all(report["ok"] for report in reports.values()):
+        raise typer.Exit(1)
+
+
+def _print_report(name: str, report: dict[str, Any]) -> None:
+    versions = ", ".join(f"{key} {value}" for key, value in report["versions"].items())
+    table = Table("", "check", "detail", title=f"{name}: {versions}", title_justify="left")
+    for check in report["checks"]:
+        mark = "[green]ok[/green]" if check["ok"] else "[red]no[/red]"
+        table.add_row(mark, escape(check["name"]), escape(check["detail"]))
+    console.print(table)
+    for task, reason in report.get("refused", {}).items():
+        console.print(f"  refused: {escape(task)} - {escape(reason)}")
+
+
+def _points(group: str) -> Iterator[metadata.EntryPoint]:
+    yield from sorted(metadata.entry_points(group=group), key=lambda point: point.name)
+
+
+def add_adapter_commands() -> None:
+    """Add the commands that installed adapters bring; an adapter is imported when its command is called."""
+    for point in _points(COMMANDS):
+        settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+        app.command(point.name, help=f"Brought by {point.module}.", context_settings=settings)(_lazy(point))
+
+
+def _lazy(point: metadata.EntryPoint) -> Callable[[typer.Context], None]:
+    def run(context: typer.Context) -> None:
+        command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        command.command()(point.load())
+        command(context.args, prog_name=f"loss-plugins {point.name}")
+
+    return run
+
+
+def main() -> None:
+    """Entry point: errors that name argument, value and remedy are printed without a traceback, exit code 2."""
+    add_adapter_commands()
+    try:
+        app()
+    except (ValueError, TypeError, RuntimeError, ImportError) as error:
+        Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False)
+        sys.exit(2)

@@ -1,0 +1,110 @@
+"""The command line, run as a user runs it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import loss_plugins as lp
+from loss_plugins.digits import make_digits
+
+COMMAND = [sys.executable, "-m", "loss_plugins"]
+
+
+def run(*arguments: str, cwd: Path | None = None, columns: int = 200) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "dumb"}
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, cwd=cwd, env=environment)
+
+
+def test_list_shows_every_loss() -> None:
+    done = run("list")
+    assert done.returncode == 0, done.stderr
+    for name in lp.list_losses():
+        assert f" {name} " in done.stdout
+
+
+def test_list_of_one_kind_as_json() -> None:
+    done = run("list", "--kind", "coordinate", "--json")
+    entries = json.loads(done.stdout)
+    assert [entry["name"] for entry in entries] == lp.list_losses(kind="coordinate")
+    assert {entry["kind"] for entry in entries} == {"coordinate"}
+
+
+def test_show_tells_formula_parameters_and_traits() -> None:
+    done = run("show", "focal_eiou")
+    assert done.returncode == 0, done.stderr
+    for text in (
+        "https://arxiv.org/abs/2101.08158",
+        "gamma",
+        "0.5",
+        "[0, 10]",
+        "gradient when disjoint",
+        "no gradient",
+    ):
+        assert text in done.stdout
+
+
+@pytest.mark.parametrize("name", lp.list_losses())
+def test_show_as_json_for_every_loss(name: str) -> None:
+    """The data behind `show`, without starting an interpreter for each."""
+    from loss_plugins.cli import describe
+
+    entry = json.loads(json.dumps(describe(lp.get_entry(name))))
+    assert entry["name"] == name
+    for needed in ("summary", "formula", "use_when", "avoid_when"):
+        assert len(entry[needed]) > 2, f"{name} lacks {needed}"
+    assert entry["source"]["url"].startswith("https://")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "coiu"], "unknown loss 'coiu'; did you mean 'ciou'"),
+        (["list", "--kind", "boxes"], "kind='boxes'"),
+        (["yolo", "detect", "tune", "box_loss=eiou"], "tune trains in other processes"),
+        (["yolo", "detect", "predict", "box_loss=eiou"], "only training uses a loss"),
+        (["yolo", "detect", "train", "box_loss=eiou"], "model=... is missing"),
+        (["yolo", "detect", "train", "model=yolo11n.yaml"], "no box loss was asked for"),
+        (["yolo", "detect", "train", "model=yolo11n.yaml", "box_loss=eoiu"], "did you mean 'eiou'"),
+        (["yolo", "obb", "train", "model=yolo11n-obb.yaml", "box_loss=eiou"], "task 'obb' cannot be served"),
+        (["yolo", "detect", "train", "box_loss.alpha=2"], "was given without box_loss=NAME"),
+        (["yolo", "detect", "train", "losses=nowhere.yaml"], "is not a file"),
+    ],
+)
+def test_mistakes_are_explained_without_a_traceback(arguments: list[str], message: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_doctor_finds_a_working_installation() -> None:
+    done = run("doctor", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout[done.stdout.index("{") :])
+    assert report["ultralytics"]["ok"]
+    assert "obb" in report["ultralytics"]["refused"]
+
+
+def test_yolo_trains_with_the_loss(tmp_path: Path) -> None:
+    digits = make_digits(tmp_path / "digits", train=8, val=4, progress=False)
+    settings = {
+        "model": "yolo26n.yaml", "data": str(digits.yaml), "epochs": 1, "imgsz": 64, "batch": 4, "workers": 0,
+        "amp": False, "plots": False, "device": "cpu", "project": str(tmp_path), "name": "run",
+    }  # fmt: skip
+    pairs = [f"{key}={value}" for key, value in settings.items()]
+    done = run("yolo", "detect", "train", *pairs, "box_loss=alpha_iou", "box_loss.alpha=2", "gain=match")
+    assert done.returncode == 0, done.stderr
+    proof = (tmp_path / "run/loss_plugins.yaml").read_text()
+    assert "type: alpha_iou" in proof
+    assert "alpha: 2" in proof
+    assert "gain: match" in proof
+    with (tmp_path / "run/results.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["train/box_loss"]) > 0

@@ -1,0 +1,38 @@
+"""Losses that leave a mark in the logs. A module of its own, so that other processes can import it."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from loss_plugins import Traits, register_loss
+
+
+@register_loss("constant", traits=Traits(zero_at_equality=False, gradient_when_disjoint=False))
+def constant_loss(pred: Tensor, target: Tensor, *, value: float = 7.0) -> Tensor:
+    """The same for every box; connected to the graph, with gradient 0."""
+    return value + 0 * pred.sum(-1)
+
+
+@register_loss("side_in_pixels", traits=Traits(units="pixels"))
+def side_in_pixels_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """Mean distance of the corners, in 640ths of a pixel: its value tells the unit of the boxes."""
+    return (pred - target).abs().mean(-1) / 640
+
+
+@register_loss("area_in_pixels", traits=Traits(units="pixels"))
+def area_in_pixels_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """1 - ratio of the areas; areas of 640 px boxes overflow half precision."""
+    size, other = pred[..., 2:] - pred[..., :2], target[..., 2:] - target[..., :2]
+    return 1 - size.prod(-1) / other.prod(-1)
+
+
+@register_loss("column")
+def column_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """Wrong on purpose: (n, 1) instead of (n,)."""
+    return (pred - target).abs().mean(-1, keepdim=True)
+
+
+@register_loss("detached")
+def detached_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """Wrong on purpose: no graph."""
+    return (pred - target).abs().mean(-1).detach()
