@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import marker_losses  # noqa: F401  (registers them)
 import pytest
 import torch
 from ultralytics import YOLO
 from ultralytics.utils.loss import BboxLoss
 
+import marker_losses  # noqa: F401  (registers them)
 from loss_plugins.digits import DigitsSet, make_digits
 
 Rows = list[dict[str, float]]

@@ -9,7 +9,6 @@ from typing import Any
 import numpy
 import pytest
 import torch
-from conftest import batch_of
 from torch import Tensor, nn
 from ultralytics.cfg import get_cfg
 from ultralytics.nn import tasks
@@ -18,6 +17,7 @@ from ultralytics.utils.metrics import bbox_iou
 from ultralytics.utils.tal import TaskAlignedAssigner
 
 import loss_plugins as lp
+from conftest import batch_of
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import probe
 
@@ -221,10 +221,15 @@ def test_contexts_nest_and_restore_the_same_objects() -> None:
 
 def test_an_exception_restores_the_same_objects() -> None:
     stock, assign = vars(BboxLoss)["forward"], vars(TaskAlignedAssigner)["iou_calculation"]
-    with pytest.raises(KeyError), lpu.patched(box="eiou", assigner="match"):
-        assert vars(BboxLoss)["forward"] is not stock
-        assert vars(TaskAlignedAssigner)["iou_calculation"] is not assign
-        raise KeyError("mine")
+
+    def fail_inside() -> None:
+        with lpu.patched(box="eiou", assigner="match"):
+            assert vars(BboxLoss)["forward"] is not stock
+            assert vars(TaskAlignedAssigner)["iou_calculation"] is not assign
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        fail_inside()
     assert vars(BboxLoss)["forward"] is stock
     assert vars(TaskAlignedAssigner)["iou_calculation"] is assign
 

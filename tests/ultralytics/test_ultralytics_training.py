@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import Train, column, results
 from ultralytics import YOLO
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils.dist import generate_ddp_file
 
+from conftest import Train, column, results
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import trainers
 from loss_plugins.digits import DigitsSet
@@ -288,8 +288,9 @@ def test_a_renamed_training_loop_raises(digits: DigitsSet, tmp_path: Path) -> No
 
 def test_training_that_never_calls_the_loss_raises(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     """Break the plug after the canary: the first epoch must not pass."""
-    from loss_plugins.adapters.ultralytics import probe
     from ultralytics.utils.loss import BboxLoss
+
+    from loss_plugins.adapters.ultralytics import probe
 
     stock = probe.stock_forward()
     with pytest.raises(lpu.LossNotUsed, match="never called during training"):
@@ -301,7 +302,7 @@ def test_training_that_never_calls_the_loss_raises(train: Train, monkeypatch: py
 
 
 def test_a_loss_without_gradient_raises(train: Train) -> None:
-    with pytest.raises((RuntimeError, lpu.LossNotUsed), match="no gradient|does not require grad|hook"):
+    with pytest.raises((RuntimeError, lpu.LossNotUsed), match=r"require.* grad|no gradient"):
         train("yolo11n.yaml", trainer=lpu.trainer("detect", box="detached"))
 
 
