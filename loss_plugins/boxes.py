@@ -109,6 +109,70 @@ def safe_hypot(x: Tensor, y: Tensor) -> Tensor:
     return torch.where(zero, square, torch.where(zero, torch.ones_like(square), square).sqrt())
 
 
+def safe_power(base: Tensor, exponent: float) -> Tensor:
+    """base^exponent for base >= 0, with derivative 0 (not inf) at 0 where the exponent is below 1."""
+    if exponent >= 1 or exponent == 0:
+        return base**exponent
+    zero = base == 0
+    return torch.where(zero, torch.zeros_like(base), torch.where(zero, torch.ones_like(base), base) ** exponent)
+
+
+def share_of(part: Tensor, whole: Tensor, eps: float) -> Tensor:
+    """part / whole, whole kept above eps; without gradient below sqrt(eps), where 1 / whole would have no bound."""
+    safe = whole.clamp(min=eps)
+    point = whole < math.sqrt(eps)
+    return torch.where(point, part.detach(), part) / torch.where(point, safe.detach(), safe)
+
+
+def inner_iou(pair: Pair, ratio: float) -> Tensor:
+    """IoU of both boxes scaled by `ratio` about their own centres (2311.02877)."""
+    p, t = _scaled(pair.p, ratio), _scaled(pair.t, ratio)
+    intersection = _overlap_area(p, t)
+    union = ratio**2 * (pair.p.w * pair.p.h + pair.t.w * pair.t.h) - intersection
+    return intersection / _kept_positive(union, pair.geometry_eps, pair.convention)
+
+
+def _scaled(box: Boxes, ratio: float) -> Boxes:
+    # moving the corners, not rebuilding them from the centre: exact for ratio 1
+    dx, dy = (1 - ratio) / 2 * (box.x2 - box.x1), (1 - ratio) / 2 * (box.y2 - box.y1)
+    return Boxes(box.x1 + dx, box.y1 + dy, box.x2 - dx, box.y2 - dy, ratio * box.w, ratio * box.h)
+
+
+def corner_distance2(pair: Pair) -> tuple[Tensor, Tensor]:
+    """Squared distances of the upper left corners, and of the lower right ones."""
+    p, t = pair.p, pair.t
+    return squared_norm(p.x1 - t.x1, p.y1 - t.y1), squared_norm(p.x2 - t.x2, p.y2 - t.y2)
+
+
+def edge_distances(pair: Pair) -> tuple[Tensor, Tensor]:
+    """Distances of left plus right edges, and of upper plus lower ones; corners of inverted boxes are sorted."""
+    p, t = pair.p, pair.t
+    left = torch.minimum(p.x1, p.x2) - torch.minimum(t.x1, t.x2)
+    right = torch.maximum(p.x1, p.x2) - torch.maximum(t.x1, t.x2)
+    top = torch.minimum(p.y1, p.y2) - torch.minimum(t.y1, t.y2)
+    bottom = torch.maximum(p.y1, p.y2) - torch.maximum(t.y1, t.y2)
+    return left.abs() + right.abs(), top.abs() + bottom.abs()
+
+
+def extended_iou(pair: Pair) -> Tensor:
+    """IoU with a signed intersection, which stays informative (negative) where boxes are apart (IEEE 9429909)."""
+    p, t = pair.p, pair.t
+    near_x, far_x = torch.minimum(p.x1, t.x1), torch.minimum(p.x2, t.x2)
+    near_y, far_y = torch.minimum(p.y1, t.y1), torch.minimum(p.y2, t.y2)
+    start_x, start_y = torch.maximum(p.x1, t.x1), torch.maximum(p.y1, t.y1)
+    low_x, high_x = torch.minimum(start_x, far_x) - near_x, torch.maximum(start_x, far_x) - near_x
+    low_y, high_y = torch.minimum(start_y, far_y) - near_y, torch.maximum(start_y, far_y) - near_y
+    intersection = (
+        (far_x - near_x) * (far_y - near_y) + low_x * low_y - (start_x - near_x) * high_y - high_x * (start_y - near_y)
+    )
+    union = p.w * p.h + t.w * t.h - intersection + pair.eps
+    # valid boxes with area have a union as large as either; without area, or inverted, the slope has no meaning
+    hollow = union < 0.1 * (t.w * t.h).abs() + 10 * pair.eps
+    return torch.where(hollow, intersection.detach(), intersection) / torch.where(
+        hollow, union.detach().abs().clamp(min=pair.eps), union
+    )
+
+
 def aspect_angle(box: Boxes, pair: Pair) -> Tensor:
     """Angle atan(w / h) of each box, in [0, pi/2] for valid boxes.
 

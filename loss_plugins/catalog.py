@@ -7,31 +7,53 @@ import inspect
 import math
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from torch import Tensor
 
-from .checks import Allowed, Choice, Interval, check_boxes, check_value, closest, upcast
-from .dialects import DIALECTS
+from .checks import (
+    Allowed,
+    Choice,
+    Interval,
+    PerClass,
+    Series,
+    Specs,
+    Target,
+    check_boxes,
+    check_forms,
+    check_value,
+    closest,
+    upcast,
+)
+from .dialects import dialects_of
 
 if TYPE_CHECKING:
     from .loss import Loss
 
-Kind = Literal["box", "coordinate"]
+Kind = Literal["box", "coordinate", "rotated_box", "classification", "region"]
 KINDS: tuple[str, ...] = get_args(Kind)
 ENTRY_POINTS = "loss_plugins.losses"
 LossFunction = TypeVar("LossFunction", bound=Callable[..., Tensor])
+#: columns of a row, for the kinds whose rows are boxes
+COLUMNS = {"box": 4, "coordinate": 4, "rotated_box": 5}
+#: forms of the target (see `checks.FORMS`), for the kinds that have several
+TARGETS: dict[str, tuple[str, ...]] = {"classification": ("dense", "labels"), "region": ("dense", "class_map")}
+#: torch's old flags, which say in two booleans what `reduction` says in one word
+DEPRECATED = {
+    "size_average": {True: "reduction='mean'", False: "reduction='sum'"},
+    "reduce": {True: "reduction='mean' or 'sum'", False: "reduction='none'"},
+}
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What is promised of a loss; each promise is tested from here.
+    """What is promised of a loss with its default parameters; each promise is tested from here.
 
     Attributes:
         range: smallest and largest value for valid boxes (the upper end may be approached only).
-        zero_at_equality: 0 when prediction and target are equal.
+        zero_at_equality: 0, up to epsilon, when prediction and target are equal.
         symmetric: same value with prediction and target swapped.
         scale_invariant: same value with both boxes scaled by one factor.
         translation_invariant: same value with both boxes shifted.
@@ -64,6 +86,44 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """Traits that change with a parameter: put into its annotation, true while it differs from its default."""
+
+    changes: Mapping[str, Any]
+
+    def __init__(self, **changes: Any) -> None:
+        object.__setattr__(self, "changes", changes)
+
+
+@dataclass(frozen=True)
+class State:
+    """A running statistic, declared in the annotation of the keyword by which the function takes it.
+
+    The module keeps it in a float64 buffer of that name, which casts of the module leave alone. It learns while the
+    module trains and gradients are on. What it learns from is a *sum* over rows, so the calls of one step (or the
+    processes of one job) can be added up before the update: see `Loss.begin_step`.
+
+    Attributes:
+        initial: the value before the first call, from the module's parameters.
+        empty: the summary of no rows.
+        summary: (pred, target, weight, **parameters) to the sum over the rows; rows of weight 0 do not count.
+        update: (value, summary, **keywords) to the new value; its keywords are parameters of the module.
+        when: the parameter that must be set for the state to be kept; "": always.
+    """
+
+    initial: Callable[[Mapping[str, Any]], Tensor]
+    empty: Callable[[Mapping[str, Any]], Tensor]
+    summary: Callable[..., Tensor]
+    update: Callable[..., Tensor]
+    when: str = ""
+
+    @property
+    def update_keywords(self) -> tuple[str, ...]:
+        """Names of the module's parameters that the update takes."""
+        return tuple(_keywords(self.update))
+
+
+@dataclass(frozen=True)
 class Parameter:
     """A keyword of a loss: its default and what it may be (None: not checked)."""
 
@@ -71,6 +131,8 @@ class Parameter:
     default: Any
     allowed: Allowed | None = None
     optional: bool = False
+    required: bool = False
+    effect: Effect | None = None
 
     def check(self, where: str, value: Any) -> None:
         """Raise a ValueError naming loss, parameter, value and range."""
@@ -81,7 +143,16 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Entry:
-    """One catalogued loss. `function` takes checked tensors of at least float32; `parameters` are its keywords."""
+    """One catalogued loss. `function` takes checked tensors of at least float32.
+
+    Attributes:
+        parameters: keywords of the module: those of the function, and what its states are updated by.
+        keywords: names that the function takes.
+        states: running statistics by keyword.
+        targets: forms of the target, for class and region losses.
+        denominator: (pred, target, **parameters) to what "mean" divides by; None: the number of elements.
+        example: parameters that make a working instance, where some are required.
+    """
 
     name: str
     kind: Kind
@@ -92,6 +163,11 @@ class Entry:
     source: Source = field(default_factory=Source)
     use_when: str = ""
     avoid_when: str = ""
+    keywords: frozenset[str] = frozenset()
+    states: Mapping[str, State] = field(default_factory=dict)
+    targets: tuple[str, ...] = ()
+    denominator: Callable[..., Tensor] | None = None
+    example: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
@@ -102,10 +178,43 @@ class Entry:
         """Raise a TypeError for an unknown keyword, a ValueError for one out of range."""
         for name, value in parameters.items():
             if name not in self.parameters:
-                raise TypeError(
-                    f"{self.name}: unknown parameter {name!r} (= {value!r}); {closest(name, self.parameters)}"
-                )
+                raise TypeError(self._unknown(name, value))
             self.parameters[name].check(self.name, value)
+
+    def check_complete(self, parameters: Mapping[str, Any]) -> None:
+        """As `check`, and a TypeError for a required parameter that is missing."""
+        self.check(parameters)
+        for name, parameter in self.parameters.items():
+            if parameter.required and name not in parameters:
+                raise TypeError(f"{self.name}: parameter {name!r} is required; pass {parameter.allowed}")
+
+    def _unknown(self, name: str, value: Any) -> str:
+        if name in DEPRECATED:
+            instead = DEPRECATED[name].get(value, "reduction='none', 'mean' or 'sum'")
+            return f"{self.name}: {name}={value!r} is a deprecated flag of torch; pass {instead} to the module instead"
+        return f"{self.name}: unknown parameter {name!r} (= {value!r}); {closest(name, self.parameters)}"
+
+    def arguments(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters that the function itself takes."""
+        return {name: value for name, value in parameters.items() if name in self.keywords}
+
+    def with_parameters(self, parameters: Mapping[str, Any]) -> Entry:
+        """This entry, with the traits that the parameters give it."""
+        changes: dict[str, Any] = {}
+        for name, value in parameters.items():
+            parameter = self.parameters[name]
+            if parameter.effect is not None and value != parameter.default:
+                changes.update(parameter.effect.changes)
+        return replace(self, traits=replace(self.traits, **changes)) if changes else self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # by name: functions that a decorator wrapped cannot be pickled, and the catalogue has them
+        return _restore_entry, (self.name, self.kind, self.traits)
+
+
+def _restore_entry(name: str, kind: Kind, traits: Traits) -> Entry:
+    entry = get_entry(name)
+    return entry if (entry.kind, entry.traits) == (kind, traits) else replace(entry, kind=kind, traits=traits)
 
 
 _ENTRIES: dict[str, Entry] = {}
@@ -123,12 +232,16 @@ def register_loss(
     avoid_when: str = "",
     options: Callable[..., Tensor] | None = None,
     without: tuple[str, ...] = (),
+    targets: tuple[str, ...] | None = None,
+    denominator: Callable[..., Tensor] | None = None,
+    example: Mapping[str, Any] | None = None,
 ) -> Callable[[LossFunction], LossFunction]:
     """Decorator: put an element-wise loss into the catalogue, and so into every adapter and the command line.
 
     Args:
         name: snake case; a name may be registered once.
-        kind: "box": (..., 4) xyxy boxes to (...); "coordinate": (..., 4) to (..., 4).
+        kind: "box": (..., 4) xyxy boxes to (...); "coordinate": (..., 4) to (..., 4); "rotated_box": (..., 5) boxes
+            (cx, cy, w, h, angle) to (...); "classification": logits (..., C); "region": masks (N, ...).
         traits: what the loss promises; the tests and adapters read it.
         formula: LaTeX, without dollar signs.
         source: paper, year, link.
@@ -136,6 +249,9 @@ def register_loss(
         avoid_when: for whom it is not, one sentence.
         options: the function whose keywords `**options` of this one stands for.
         without: keywords of `options` that this loss sets itself.
+        targets: forms of the target of a class or region loss, see `checks.FORMS`; None: dense or labels.
+        denominator: (pred, target, **parameters) to what "mean" divides by; None: the number of elements.
+        example: parameters that make a working instance, where some are required.
 
     Returns:
         The function, with its arguments checked and half precision raised to float32.
@@ -165,13 +281,17 @@ def register_loss(
     def register(function: LossFunction) -> LossFunction:
         if list(inspect.signature(function).parameters)[:2] != ["pred", "target"]:
             raise ValueError(f"register_loss: {function.__qualname__} must take (pred, target, *, ...)")
-        inherited = _keywords(options) if options else {}
-        parameters = {
-            **_keywords(function),
-            **{key: inherited[key] for key in inherited if key not in without},
-        }
+        own, inherited = _keywords(function), _keywords(options) if options else {}
+        keywords = {**own, **{key: inherited[key] for key in inherited if key not in without}}
+        states = {key: found for key, found in keywords.items() if isinstance(found, State)}
+        parameters = {key: found for key, found in keywords.items() if isinstance(found, Parameter)}
+        for state in states.values():
+            parameters.update(
+                {key: found for key, found in _keywords(state.update).items() if isinstance(found, Parameter)}
+            )
+        parameters.pop("weight", None)  # of `forward`, handed through
         if "dialect" in parameters:
-            known = Choice(*DIALECTS.get(name, ()))
+            known = Choice(*dialects_of(name))
             parameters["dialect"] = Parameter("dialect", None, known, optional=True)
         entry = Entry(
             name=name,
@@ -183,12 +303,22 @@ def register_loss(
             source=source or Source(),
             use_when=use_when,
             avoid_when=avoid_when,
+            keywords=frozenset(keywords),
+            states=states,
+            targets=TARGETS.get(kind, ()) if targets is None else targets,
+            denominator=denominator,
+            example=example or {},
         )
         _ENTRIES[name] = entry
 
         @functools.wraps(function)
-        def checked(pred: Tensor, target: Tensor, **parameters: Any) -> Tensor:
-            entry.check(parameters)
+        def checked(pred: Tensor, target: Target, **parameters: Any) -> Tensor:
+            handed = {key: value for key, value in parameters.items() if key in entry.states or key == "weight"}
+            hyper = {key: value for key, value in parameters.items() if key not in handed}
+            entry.check(hyper)
+            for key in (*handed, *hyper):
+                if key not in entry.keywords:
+                    raise TypeError(f"{name}: parameter {key!r} belongs to the module; the function does not take it")
             return evaluate(entry, pred, target, parameters)
 
         return typing.cast(LossFunction, checked)
@@ -204,11 +334,23 @@ def unregister_loss(name: str) -> None:
         del _MODULES[module]
 
 
-def evaluate(entry: Entry, pred: Tensor, target: Tensor, parameters: Mapping[str, Any]) -> Tensor:
+def evaluate(entry: Entry, pred: Tensor, target: Target, parameters: Mapping[str, Any]) -> Tensor:
     """The loss per element, for parameters that are checked already."""
-    check_boxes(entry.name, pred, target)
-    pred, target = upcast(pred, target)
+    pred, target = prepare(entry, pred, target)
     return entry.function(pred, target, **parameters)
+
+
+def prepare(entry: Entry, pred: Tensor, target: Target) -> tuple[Tensor, Target]:
+    """Check the tensors as the loss's kind demands, and raise half precision."""
+    if entry.kind in COLUMNS:
+        check_boxes(entry.name, pred, target, COLUMNS[entry.kind])
+    else:
+        check_forms(entry.name, pred, target, entry.targets)
+    if isinstance(target, tuple):
+        pred, *parts = upcast(pred, *target)
+        return pred, tuple(parts)
+    pred, target = upcast(pred, target)
+    return pred, target
 
 
 def register_module(cls: type[Loss]) -> None:
@@ -234,7 +376,7 @@ def list_losses(kind: str | None = None) -> list[str]:
     """Names of all catalogued losses, sorted; of one kind if given.
 
     >>> list_losses(kind="coordinate")
-    ['focal_l1', 'huber', 'l1', 'mse', 'smooth_l1']
+    ['balanced_l1', 'bounded_iou', 'focal_l1', 'huber', 'l1', 'mse', 'smooth_l1']
     """
     _load_entry_points()
     if kind is not None and kind not in KINDS:
@@ -288,24 +430,29 @@ def _restore(name: str) -> Loss:
     return cls.__new__(cls)
 
 
-def _keywords(function: Callable[..., Any]) -> dict[str, Parameter]:
+@functools.cache
+def _keywords(function: Callable[..., Any]) -> dict[str, Parameter | State]:
     hints = typing.get_type_hints(function, include_extras=True)
-    found = {}
+    found: dict[str, Parameter | State] = {}
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             continue
-        if parameter.default is inspect.Parameter.empty:
-            default, optional = None, False
-        else:
-            default, optional = parameter.default, parameter.default is None
-        found[name] = Parameter(name, default, _allowed(hints.get(name)), optional)
+        state = _extra(hints.get(name), State)
+        if state is not None:
+            found[name] = state
+            continue
+        required = parameter.default is inspect.Parameter.empty
+        default = None if required else parameter.default
+        allowed: Allowed | None = _extra(hints.get(name), (Interval, Choice, Series, PerClass, Specs))
+        effect = _extra(hints.get(name), Effect)
+        found[name] = Parameter(name, default, allowed, not required and default is None, required, effect)
     return found
 
 
-def _allowed(hint: Any) -> Allowed | None:
+def _extra(hint: Any, kinds: Any) -> Any:
     if get_origin(hint) is not Annotated:
         return None
-    return next((extra for extra in get_args(hint)[1:] if isinstance(extra, (Interval, Choice))), None)
+    return next((extra for extra in get_args(hint)[1:] if isinstance(extra, kinds)), None)
 
 
 @functools.cache

@@ -55,7 +55,9 @@ def list_command(
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A loss, as in `loss-plugins list`.")], as_json: AsJson = False) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="A loss, as in `loss-plugins list`.")], as_json: AsJson = False
+) -> None:
     """Show one loss: formula, parameters, traits, source, when to use it."""
     entry = get_entry(name)
     if as_json:

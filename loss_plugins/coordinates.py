@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .boxes import center_offset, pair_up
 from .catalog import Source, Traits, register_loss
 from .checks import Interval
 
@@ -180,3 +181,106 @@ def focal_l1_loss(
     log_term = torch.where(inside > 0, inside, torch.ones_like(inside)).log() + log_beta
     bowl = -alpha * inside**2 * (2 * log_term - 1) / 4
     return bowl - alpha * log_beta * (x - inside)
+
+
+@register_loss(
+    "balanced_l1",
+    kind="coordinate",
+    formula=r"\begin{cases} \frac{\alpha}{b}(b|d| + 1)\ln(b|d|/\beta + 1) - \alpha|d| & |d| < \beta \\"
+    r" \gamma|d| + \gamma/b - \alpha\beta & \text{else} \end{cases},\quad b = e^{\gamma/\alpha} - 1",
+    source=Source(
+        "Libra R-CNN: Towards Balanced Learning for Object Detection", 2019, "https://arxiv.org/abs/1904.02701"
+    ),
+    traits=Traits(symmetric=True, units="pixels"),
+    use_when="Encoded deltas, where accurate boxes should pull harder than under smooth_l1 and outliers no harder.",
+    avoid_when="beta is not 1: in the published formula the slope then jumps at beta and is not 0 at 0.",
+)
+def balanced_l1_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    alpha: Annotated[float, Interval(0.1, 10)] = 0.5,
+    gamma: Annotated[float, Interval(0, 6, open_low=True)] = 1.5,
+    beta: Annotated[float, Interval(0, open_low=True)] = 1.0,
+) -> Tensor:
+    """L1 whose gradient rises faster near 0: accurate boxes count more.
+
+    Args:
+        pred: (..., 4) predicted offsets.
+        target: (..., 4) values to meet.
+        alpha: in [0.1, 10]; the smaller, the larger the gradient of small errors. The paper uses 0.5.
+        gamma: slope of the line, in (0, 6]. The paper uses 1.5.
+        beta: where the line begins, above 0. The paper uses 1.
+
+    Returns:
+        (..., 4) loss per coordinate, float32 at least.
+
+    Raises:
+        ValueError: shapes that differ or do not end in 4; a parameter out of range.
+        TypeError: integer input.
+
+    >>> balanced_l1_loss(torch.zeros(1, 4), torch.tensor([[0.0, 2.0, 3.0, -3.0]]))  # slope 1.5
+    tensor([[0.0000, 2.5786, 4.0786, 4.0786]])
+    """
+    b = math.expm1(gamma / alpha)
+    x = (pred - target).abs()
+    inside = x.clamp(max=beta)
+    bowl = alpha / b * (b * inside + 1) * torch.log1p(b * inside / beta) - alpha * x
+    return torch.where(x < beta, bowl, gamma * x + gamma / b - alpha * beta)
+
+
+@register_loss(
+    "bounded_iou",
+    kind="coordinate",
+    formula=r"\mathrm{SmoothL1}_\beta(1 - b),\quad b_x = \frac{w_g - 2|d_x|}{w_g + 2|d_x|},\quad "
+    r"b_w = \min\left(\frac{w}{w_g}, \frac{w_g}{w}\right)",
+    source=Source(
+        "Improving Object Localization with Fitness NMS and Bounded IoU Loss", 2017, "https://arxiv.org/abs/1711.00164"
+    ),
+    traits=Traits(range=(0, 0.9), scale_invariant=True, gradient_when_disjoint=False),
+    use_when="You want IoU's scale invariance with a smooth minimum, and a loss for each of x, y, w and h.",
+    avoid_when="Centres may be off by half the target: no gradient there. It takes boxes, not encoded deltas.",
+)
+def bounded_iou_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    beta: Annotated[float, Interval(0, 1, open_low=True)] = 0.2,
+    eps: Annotated[float, Interval(0, 1e-2, open_low=True)] = 1e-3,
+) -> Tensor:
+    """Bounded IoU loss: for x, y, w and h each, 1 minus the best IoU possible with that error, smooth near 0.
+
+    Args:
+        pred: (..., 4) predicted boxes, corners (x1, y1, x2, y2), any unit in which sides are well above eps.
+        target: (..., 4) boxes to meet, valid (x1 <= x2); they carry no gradient.
+        beta: threshold of SmoothL1, in (0, 1].
+        eps: added to the denominators, as a length; equal boxes cost about (eps / side)^2.
+
+    Returns:
+        (..., 4) losses for dx, dy, dw, dh (not for coordinates), float32 at least.
+
+    Raises:
+        ValueError: shapes that differ or do not end in 4; a parameter out of range.
+        TypeError: integer input.
+
+    >>> bounded_iou_loss(torch.tensor([[0.0, 0, 4, 4]]), torch.tensor([[0.0, 0, 4, 8]]))
+    tensor([[1.5615e-07, 5.6669e-01, 1.5615e-07, 4.0006e-01]])
+    """
+    pair = pair_up(pred, target.detach(), eps)
+    sides = ((pair.p.w, pair.t.w.relu()), (pair.p.h, pair.t.h.relu()))
+    offsets = [1 - _moved(offset.abs(), t, eps) for offset, (_, t) in zip(center_offset(pair), sides, strict=True)]
+    sizes = [1 - torch.minimum(_shrunk(p, t, eps), p / (t + eps)) for p, t in sides]
+    loss = torch.stack([*offsets, *sizes], dim=-1)
+    return functional.smooth_l1_loss(loss, torch.zeros_like(loss), reduction="none", beta=beta)
+
+
+def _moved(offset: Tensor, target: Tensor, eps: float) -> Tensor:
+    """The best IoU along one axis with centres apart by `offset`."""
+    iou = (target - 2 * offset) / (target + 2 * offset + eps)
+    return torch.maximum(iou, torch.zeros_like(iou))
+
+
+def _shrunk(side: Tensor, target: Tensor, eps: float) -> Tensor:
+    """target / side; out of the way (inf) for an inverted box, where p / t is the worse of the two."""
+    inverted = side < 0
+    return (target / (side.masked_fill(inverted, 1.0) + eps)).masked_fill(inverted, math.inf)

@@ -82,8 +82,28 @@ DIALECTS: dict[str, dict[str, Convention]] = {
     },
     "eiou": {"objdet": _OBJDET},
     "focal_eiou": {"objdet": _OBJDET},
+    "siou": {
+        "mmdet": replace(_MMDET, clamp_metric=True),
+        "mmyolo": _MMYOLO,
+        "yolov6": _YOLOV6,
+    },
+    "wiou": {"wise_iou": replace(OURS, eps=1e-16)},  # the authors have none; this much keeps 0 / 0 at 0
+    "mpdiou": {"mpdiou_port": _ULTRALYTICS},
+    "piou": {"powerful_iou": _ULTRALYTICS},
     **{name: {"alpha_iou": _ALPHA_IOU} for name in ("alpha_iou", "alpha_giou", "alpha_diou", "alpha_ciou")},
 }
+
+
+#: losses without boxes that can equal a framework: which one
+OTHER_DIALECTS: dict[str, tuple[str, ...]] = {
+    "bce": ("torch",),
+    **dict.fromkeys(("gwd", "kld", "jd", "kfiou"), ("mmrotate",)),
+}
+
+
+def dialects_of(loss: str) -> tuple[str, ...]:
+    """The frameworks that a loss can equal."""
+    return (*DIALECTS.get(loss, ()), *OTHER_DIALECTS.get(loss, ()))
 
 
 def convention(loss: str, dialect: str | None, box_format: str = "xyxy") -> Convention:
@@ -92,3 +112,13 @@ def convention(loss: str, dialect: str | None, box_format: str = "xyxy") -> Conv
         return OURS
     rule = DIALECTS[loss][dialect]
     return rule.for_centers() if box_format == "cxcywh" else rule
+
+
+def side_floor(loss: str, dialect: str | None) -> float:
+    """The shortest side of a rotated box; ours is long enough to keep 1 / side, a gradient, below 1e4."""
+    return 1e-7 if dialect == "mmrotate" else 3e-4
+
+
+def root_floor(loss: str, dialect: str | None) -> float:
+    """The least argument of a root of products of sides; mmrotate's already moves boxes of a tenth."""
+    return 1e-7 if dialect == "mmrotate" else 1e-30

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import math
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -12,13 +13,30 @@ from .boxes import (
     Pair,
     aspect_difference,
     center_offset,
+    corner_distance2,
+    cxcywh_to_xyxy,
+    edge_distances,
     enclosing_sides,
+    extended_iou,
+    pair_up,
     safe_hypot,
+    share_of,
     squared_norm,
 )
-from .catalog import Source, Traits, register_loss
-from .checks import Choice, Interval
-from .transforms import IoUOptions, Terms, iou_family, no_penalty
+from .catalog import Effect, Source, State, Traits, register_loss
+from .checks import Choice, Interval, Series
+from .dialects import convention
+from .transforms import (
+    IoUOptions,
+    Terms,
+    iou_family,
+    no_boxes,
+    no_penalty,
+    one,
+    sum_of_iou_losses,
+    updated_mean,
+    wise_weight,
+)
 
 ALPHA_IOU = Source(
     "Alpha-IoU: A Family of Power Intersection over Union Losses", 2021, "https://arxiv.org/abs/2110.13675"
@@ -94,6 +112,83 @@ def cdiou_penalty(pair: Pair, lam: float) -> Terms:
     corners = safe_hypot(left, top) + safe_hypot(right, top) + safe_hypot(left, bottom) + safe_hypot(right, bottom)
     diagonal = (squared_norm(*enclosing_sides(pair)) + pair.geometry_eps).sqrt()
     return (lam * corners / (4 * diagonal),)
+
+
+def siou_penalty(pair: Pair, theta: float) -> Terms:
+    """Half the distance, by the angle of the line of centres, and half the difference of shape (2205.12740)."""
+    p, t, eps = pair.p, pair.t, pair.eps
+    x, y = (offset + eps for offset in center_offset(pair))
+    angle = 2 * x.abs() * y.abs() / squared_norm(x, y).clamp(min=eps**2)  # the sine of twice the angle: no arcsine
+    width, height = enclosing_sides(pair)
+    gap_x, gap_y = share_of(x, width, eps), share_of(y, height, eps)
+    distance = 2 - ((angle - 2) * gap_x**2).exp() - ((angle - 2) * gap_y**2).exp()
+    extra = 0.0 if pair.convention.union == "tall" else eps  # that convention's heights have it already
+    wider, taller = torch.maximum(p.w, t.w), torch.maximum(p.h, t.h) + extra
+    shape = shape_cost(share_of((p.w - t.w).abs(), wider, eps), theta) + shape_cost(
+        share_of((p.h - t.h).abs(), taller, eps), theta
+    )
+    return 0.5 * distance, 0.5 * shape
+
+
+def shape_cost(difference: Tensor, exponent: float) -> Tensor:
+    """(1 - e^-x)^exponent."""
+    return (-torch.expm1(-difference)) ** exponent
+
+
+def mpdiou_penalty(pair: Pair, image_size: tuple[float, float]) -> Terms:
+    """Squared distances of two corners over the squared diagonal of the image (2307.07662)."""
+    upper_left, lower_right = corner_distance2(pair)
+    return ((upper_left + lower_right) / (image_size[0] ** 2 + image_size[1] ** 2),)
+
+
+def shape_iou_penalty(pair: Pair, scale: float) -> Terms:
+    """Distance and shape cost, weighted by the target's own shape (2312.17663)."""
+    p, t, eps = pair.p, pair.t, pair.eps
+    wide, tall = shape_weights(t.w, t.h, scale)
+    x, y = center_offset(pair)
+    diagonal2 = squared_norm(*enclosing_sides(pair)) + eps
+    distance = (tall * x**2 + wide * y**2) / diagonal2
+    cost_w = shape_cost(tall * share_of((p.w - t.w).abs(), torch.maximum(p.w, t.w), eps), 4)
+    cost_h = shape_cost(wide * share_of((p.h - t.h).abs(), torch.maximum(p.h, t.h), eps), 4)
+    return distance, 0.5 * (cost_w + cost_h)
+
+
+def shape_weights(width: Tensor, height: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """2 w^s / (w^s + h^s) and the same for h; both 1 for a target without size, or s = 0."""
+    width, height = width.detach().relu(), height.detach().relu()
+    longer = torch.maximum(width, height)
+    longer = longer.masked_fill(longer == 0, 1.0)
+    wide, tall = (width / longer) ** scale, (height / longer) ** scale
+    total = wide + tall
+    none = total == 0
+    total = total.masked_fill(none, 1.0)
+    return (2 * wide / total).masked_fill(none, 1.0), (2 * tall / total).masked_fill(none, 1.0)
+
+
+def piou_distance(pair: Pair) -> Tensor:
+    """P: mean distance of the four edges over the target's sides (Powerful-IoU, eq. 5)."""
+    horizontal, vertical = edge_distances(pair)
+    return (share_of(horizontal, pair.t.w.abs(), pair.eps) + share_of(vertical, pair.t.h.abs(), pair.eps)) / 4
+
+
+def piou_penalty(pair: Pair) -> Terms:
+    """1 - e^(-P^2): no enclosing box, so growing the prediction never helps."""
+    return (-torch.expm1(-(piou_distance(pair) ** 2)),)
+
+
+def piou_attention(pair: Pair, lam: float, detach: bool) -> Tensor:
+    """PIoU v2's weight u(lam q), q = e^-P: highest for boxes of medium quality."""
+    quality = lam * (-piou_distance(pair)).exp()
+    weight = 3 * quality * (-(quality**2)).exp()
+    return weight.detach() if detach else weight
+
+
+def wiou_attention(pair: Pair) -> Tensor:
+    """WIoU's R in [1, e): e to the squared centre distance over the enclosing diagonal, which has no gradient."""
+    width, height = enclosing_sides(pair)
+    diagonal2 = (squared_norm(width, height) + pair.eps).detach()
+    # at most 1 for valid boxes; an inverted one would overflow
+    return (squared_norm(*center_offset(pair)) / diagonal2).clamp(max=1).exp()
 
 
 # --- losses ----------------------------------------------------------------------------------------------------
@@ -510,3 +605,313 @@ def alpha_ciou_loss(pred: Tensor, target: Tensor, *, alpha: Alpha = 3.0, **optio
     """
     options["power"] = alpha
     return iou_family(pred, target, "alpha_ciou", ciou_penalty, **options)
+
+
+# --- more of the family -----------------------------------------------------------------------------------------
+
+
+@register_loss(
+    "siou",
+    formula=r"1 - \mathrm{IoU} + \frac{\Delta + \Omega}{2},\quad "
+    r"\Delta = \sum_{t=x,y} \left(1 - e^{-(2 - \Lambda) (d_t / c_t)^2}\right),\quad "
+    r"\Lambda = \frac{2 |d_x d_y|}{\rho^2},\quad "
+    r"\Omega = \sum_{t=w,h} \left(1 - e^{-|t - t_g| / \max(t, t_g)}\right)^\theta",
+    source=Source(
+        "SIoU Loss: More Powerful Learning for Bounding Box Regression", 2022, "https://arxiv.org/abs/2205.12740"
+    ),
+    traits=Traits(range=(0, 3), symmetric=True, scale_invariant=True),
+    use_when="Boxes should first slide onto an axis of the target and then in; YOLOv6 trains with it.",
+    avoid_when="You compare with MMDetection's SIoULoss as it comes: its distance has the wrong sign.",
+    options=iou_family,
+)
+def siou_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    theta: Annotated[float, Interval(1, 10)] = 4.0,
+    **options: Unpack[IoUOptions],
+) -> Tensor:
+    """SCYLLA IoU loss: 1 - IoU plus distance, weighted by its angle, plus shape.
+
+    Args:
+        pred: (..., 4) predicted boxes, corners (x1, y1, x2, y2), any unit.
+        target: (..., 4) boxes to meet.
+        theta: exponent of the shape cost, in [1, 10]; the paper tries 2 to 6 and uses 4.
+        **options: see `iou_family`. Dialects: mmdet (with neg_gamma=True), mmyolo, yolov6.
+
+    Returns:
+        (...) loss per box in [0, 3), float32 at least.
+
+    Raises:
+        ValueError: shapes that differ or do not end in 4; a parameter out of range.
+        TypeError: integer boxes; an unknown parameter.
+
+    >>> import torch
+    >>> pred, target = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[0.0, 2, 2, 4]])
+    >>> siou_loss(pred, target)  # IoU 0, straight below (angle 0): 1 + (1 - e^(-2 / 4)) / 2
+    tensor([1.1967])
+    """
+    return iou_family(pred, target, "siou", lambda pair: siou_penalty(pair, theta), **options)
+
+
+@register_loss(
+    "mpdiou",
+    formula=r"1 - \mathrm{IoU} + \frac{d_1^2 + d_2^2}{W^2 + H^2}",
+    source=Source(
+        "MPDIoU: A Loss for Efficient and Accurate Bounding Box Regression", 2023, "https://arxiv.org/abs/2307.07662"
+    ),
+    traits=Traits(range=(0, 3), symmetric=True, units="image"),
+    use_when="You want one penalty that vanishes only when both corners agree, and you know the image size.",
+    avoid_when="Boxes are not in pixels of that image: other units change the penalty by the square of their scale.",
+    options=iou_family,
+    example={"image_size": [640, 640]},
+)
+def mpdiou_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    image_size: Annotated[tuple[float, float], Series(2, Interval(0, open_low=True))],
+    **options: Unpack[IoUOptions],
+) -> Tensor:
+    """Minimum-point-distance IoU loss: 1 - IoU plus the corner distances over the image's diagonal.
+
+    Args:
+        pred: (..., 4) predicted boxes, corners (x1, y1, x2, y2), in pixels of the network's input.
+        target: (..., 4) boxes to meet.
+        image_size: (height, width) of the network's input in the boxes' unit: pixels, or (1, 1) if normalised.
+        **options: see `iou_family`. Dialect: mpdiou_port (the YOLO port's epsilons).
+
+    Returns:
+        (...) loss per box in [0, 3) for boxes inside the image, float32 at least.
+
+    Raises:
+        ValueError: shapes that differ or do not end in 4; a parameter out of range.
+        TypeError: integer boxes; an unknown parameter; no image_size.
+
+    >>> import torch
+    >>> pred, target = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[3.0, 4, 5, 6]])
+    >>> mpdiou_loss(pred, target, image_size=(6, 8))  # IoU 0; (25 + 25) / 100
+    tensor([1.5000])
+    """
+    return iou_family(pred, target, "mpdiou", lambda pair: mpdiou_penalty(pair, image_size), **options)
+
+
+@register_loss(
+    "shape_iou",
+    formula=r"1 - \mathrm{IoU} + \frac{hh\, d_x^2 + ww\, d_y^2}{c^2} + \frac{1}{2} \sum_{t=w,h} (1 - e^{-\omega_t})^4,"
+    r"\quad ww = \frac{2 w_g^s}{w_g^s + h_g^s},\quad \omega_w = hh \frac{|w - w_g|}{\max(w, w_g)}",
+    source=Source(
+        "Shape-IoU: More Accurate Metric considering Bounding Box Shape and Scale",
+        2023,
+        "https://arxiv.org/abs/2312.17663",
+    ),
+    traits=Traits(range=(0, 4), symmetric=True, scale_invariant=True),
+    use_when="Targets are long and thin, and an error across them should cost more than one along them.",
+    avoid_when="scale is left at 0: both shape weights are then 1, and it is DIoU plus SIoU's shape cost.",
+    options=iou_family,
+)
+def shape_iou_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    scale: Annotated[float, Interval(0, 10), Effect(symmetric=False)] = 0.0,
+    **options: Unpack[IoUOptions],
+) -> Tensor:
+    """Shape-IoU loss: distance and shape costs, weighted by the target's shape.
+
+    Args:
+        pred: (..., 4) predicted boxes, corners (x1, y1, x2, y2), any unit.
+        target: (..., 4) boxes to meet; its shape weights carry no gradient.
+        scale: exponent of the target's sides in the weights, in [0, 10]; 0 weighs both axes alike.
+        **options: see `iou_family`.
+
+    Returns:
+        (...) loss per box in [0, 4), float32 at least.
+
+    Raises:
+        ValueError: shapes that differ or do not end in 4; a parameter out of range.
+        TypeError: integer boxes; an unknown parameter.
+
+    >>> import torch
+    >>> pred, target = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[2.0, 0, 4, 2]])
+    >>> shape_iou_loss(pred, target)  # equal shapes: 1 + 4 / 20
+    tensor([1.2000])
+    """
+    return iou_family(pred, target, "shape_iou", lambda pair: shape_iou_penalty(pair, scale), **options)
+
+
+@register_loss(
+    "piou",
+    formula=r"L_1 = 2 - \mathrm{IoU} - e^{-P^2},\quad "
+    r"P = \frac{1}{4}\left(\frac{d_l + d_r}{w_g} + \frac{d_t + d_b}{h_g}\right),\quad "
+    r"L_2 = 3 \lambda q\, e^{-(\lambda q)^2} L_1,\quad q = e^{-P}",
+    source=Source("Powerful-IoU (Neural Networks 170)", 2024, "https://doi.org/10.1016/j.neunet.2023.11.041"),
+    traits=Traits(range=(0, 2), scale_invariant=True),
+    use_when="Predictions tend to grow to meet targets: no enclosing box, so a larger prediction is never cheaper.",
+    avoid_when="Boxes may be far off and version is 2: past P = 0.94 its gradient flips, unless detach_weight is set.",
+    options=iou_family,
+)
+def piou_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    version: Annotated[int, Choice(1, 2), Effect(range=(0, 2.6))] = 1,
+    lam: Annotated[float, Interval(0, 10, open_low=True)] = 1.3,
+    detach_weight: Annotated[bool, Choice(False, True)] = False,
+    **options: Unpack[IoUOptions],
+) -> Tensor:
+    """Powerful-IoU loss: 1 - IoU plus the edge distances over the target's sides.
+
+    Args:
+        pred: (..., 4) predicted boxes, corners (x1, y1, x2, y2), any unit.
+        target: (..., 4) boxes to meet; its sides are the unit of the penalty.
+        version: 1, or 2 with a weight that prefers boxes of medium quality.
+        lam: version 2's lambda, in (0, 10]; the paper uses 1.3.
+        detach_weight: version 2's weight without gradient, which keeps far boxes attracted. The authors' has one.
+        **options: see `iou_family`. Dialect: powerful_iou (the authors' epsilons).
+
+    Returns:
+        (...) loss per box in [0, 2), in [0, 2.6) for version 2, float32 at least.
+
+    Raises:
+        ValueError: shapes that differ or do not end in 4; a parameter out of range.
+        TypeError: integer boxes; an unknown parameter.
+
+    >>> import torch
+    >>> pred, target = torch.tensor([[2.0, 0, 4, 2]]), torch.tensor([[0.0, 0, 2, 2]])
+    >>> piou_loss(pred, target)  # IoU 0, P = (2 + 2) / 2 / 4 = 1/2: 2 - e^(-1/4)
+    tensor([1.2212])
+    """
+    if version == 1:
+        return iou_family(pred, target, "piou", piou_penalty, **options)
+    return iou_family(
+        pred,
+        target,
+        "piou",
+        piou_penalty,
+        weighted=lambda loss, pair: piou_attention(pair, lam, detach_weight) * loss,
+        **options,
+    )
+
+
+def wiou_sum(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    *,
+    eps: float | None = None,
+    dialect: str | None = None,
+    box_format: str = "xyxy",
+    **_: Any,
+) -> Tensor:
+    """What WIoU's mean learns from, with the dialect's epsilon."""
+    eps = convention("wiou", dialect).eps if eps is None else eps
+    return sum_of_iou_losses(pred, target, weight, eps=eps, box_format=box_format)
+
+
+@register_loss(
+    "wiou",
+    formula=r"L_1 = e^{\rho^2 / \mathrm{sg}(c^2)} (1 - \mathrm{IoU}),\quad L_2 = \sqrt\beta\, L_1,\quad "
+    r"L_3 = \frac{\beta}{\delta \alpha^{\beta - \delta}} L_1,\quad "
+    r"\beta = \mathrm{sg}\frac{1 - \mathrm{IoU}}{\overline{1 - \mathrm{IoU}}}",
+    source=Source(
+        "Wise-IoU: Bounding Box Regression Loss with Dynamic Focusing Mechanism",
+        2023,
+        "https://arxiv.org/abs/2301.10051",
+    ),
+    traits=Traits(range=(0, math.inf), symmetric=True, scale_invariant=True, stateful=True),
+    use_when="Labels are of mixed quality: version 3 takes gradient away from outliers and from good boxes.",
+    avoid_when="Runs are short: the running mean starts at 1 and, as in the paper, needs 10000 steps to settle.",
+    options=iou_family,
+    without=("wise", "wise_mean"),
+)
+def wiou_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    version: Annotated[int, Choice(1, 2, 3)] = 1,
+    alpha: Annotated[float, Interval(1, 10)] = 1.9,
+    delta: Annotated[float, Interval(0, 100, open_low=True)] = 3.0,
+    mean: Annotated[Tensor | float, State(one, no_boxes, wiou_sum, updated_mean)] = 1.0,
+    **options: Unpack[IoUOptions],
+) -> Tensor:
+    """Wise-IoU loss: 1 - IoU times a distance factor, and from version 2 times a weight by how unusual the box is.
+
+    The module keeps `mean`, starting at 1, and updates it before use: once per call (or per `begin_step`), in training
+    with gradients on, by m := (1 - momentum) m + momentum * mean(1 - IoU). Empty and non-finite batches leave it alone.
+    Processes each keep their own unless synchronised. Its `momentum` is by default that of the paper's code; see
+    `transforms.wise_momentum` for other lengths of training.
+
+    Args:
+        pred: (..., 4) predicted boxes, corners (x1, y1, x2, y2), any unit.
+        target: (..., 4) boxes to meet.
+        version: 1 without weight, 2 with sqrt(beta), 3 with beta / (delta alpha^(beta - delta)).
+        alpha: version 3, in [1, 10]: how fast outliers lose weight. The paper uses 1.9.
+        delta: version 3, in (0, 100]: the beta whose weight is 1. The paper uses 3.
+        mean: running mean of 1 - IoU.
+        **options: see `iou_family`. Dialect: wise_iou (no epsilon to speak of).
+
+    Returns:
+        (...) loss per box, at least 0 (below e for version 1), float32 at least.
+
+    Raises:
+        ValueError: shapes that differ or do not end in 4; a parameter out of range.
+        TypeError: integer boxes; an unknown parameter.
+
+    >>> import torch
+    >>> pred, target = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[0.0, 0, 2, 4]])
+    >>> wiou_loss(pred, target)  # e^(1 / 20) / 2
+    tensor([0.5256])
+    >>> wiou_loss(pred, target, version=2, mean=0.125)  # beta = 4
+    tensor([1.0513])
+    """
+
+    def weighted(loss: Tensor, pair: Pair) -> Tensor:
+        loss = wiou_attention(pair) * loss
+        return loss if version == 1 else loss * wise_weight(1 - pair.iou, mean, version, alpha, delta)
+
+    return iou_family(pred, target, "wiou", no_penalty, weighted=weighted, **options)
+
+
+@register_loss(
+    "extended_iou",
+    formula=r"\begin{cases} x^2 / 2s & x < s \\ x - s/2 & \text{else} \end{cases},"
+    r"\quad x = 1 - \frac{I'}{A + A_g - I'}",
+    source=Source("Extended-IoU (IEEE 9429909)", 2021, "https://ieeexplore.ieee.org/document/9429909"),
+    traits=Traits(range=(0, 2), symmetric=True, scale_invariant=True),
+    use_when="You want MMDetection's EIoULoss under a name that does not collide with Efficient IoU.",
+    avoid_when="The value must be comparable with 1 - IoU: past smooth_point it is smaller by half of that.",
+)
+def extended_iou_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    smooth_point: Annotated[float, Interval(0, 1, open_low=True)] = 0.1,
+    eps: Annotated[float, Interval(0, 1e-2, open_low=True)] = 1e-7,
+    box_format: Annotated[str, Choice("xyxy", "cxcywh")] = "xyxy",
+) -> Tensor:
+    """Extended IoU loss: 1 - IoU with an intersection that turns negative for boxes apart, smooth near 0.
+
+    Args:
+        pred: (..., 4) predicted boxes, corners (x1, y1, x2, y2), any unit.
+        target: (..., 4) boxes to meet.
+        smooth_point: below it the loss is a parabola, in (0, 1].
+        eps: epsilon of the union.
+        box_format: "xyxy" corners or "cxcywh" centre and size.
+
+    Returns:
+        (...) loss per box in [0, 2), float32 at least.
+
+    Raises:
+        ValueError: shapes that differ or do not end in 4; a parameter out of range.
+        TypeError: integer boxes; an unknown parameter.
+
+    >>> import torch
+    >>> pred, target = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[0.0, 0, 2, 4]])
+    >>> extended_iou_loss(pred, target)  # 1 - 1/2 - 0.1 / 2
+    tensor([0.4500])
+    """
+    if box_format == "cxcywh":
+        pred, target = cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)
+    x = 1 - extended_iou(pair_up(pred, target, eps))
+    return torch.where(x < smooth_point, 0.5 * x**2 / smooth_point, x - 0.5 * smooth_point)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from .catalog import Entry, evaluate, get_entry, register_module
-from .checks import Choice, Interval, check_value
+from .catalog import Entry, evaluate, get_entry, prepare, register_module
+from .checks import Choice, Interval, PerClass, Target, check_value
 
 Reduction = Literal["none", "mean", "sum"]
 REDUCTIONS = Choice("none", "mean", "sum")
@@ -24,12 +24,15 @@ class Loss(nn.Module):
         loss_weight: factor on the result, applied last.
         **parameters: the function's keywords, checked here once.
 
+    Attributes:
+        entry: what the catalogue says of this loss, with the traits that the parameters give it.
+
     Raises:
         ValueError: a reduction or parameter that is not allowed.
         TypeError: a keyword that the loss does not know; the error lists those it does.
     """
 
-    entry: ClassVar[Entry]
+    entry: Entry
 
     def __init_subclass__(cls, name: str, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -38,21 +41,115 @@ class Loss(nn.Module):
 
     def __init__(self, reduction: Reduction = "mean", loss_weight: float = 1.0, **parameters: Any) -> None:
         super().__init__()
-        check_value(self.entry.name, "reduction", reduction, REDUCTIONS)
-        check_value(self.entry.name, "loss_weight", loss_weight, FINITE)
-        self.entry.check(parameters)
+        entry = type(self).entry
+        check_value(entry.name, "reduction", reduction, REDUCTIONS)
+        check_value(entry.name, "loss_weight", loss_weight, FINITE)
+        entry.check_complete(parameters)
+        self.entry = entry.with_parameters(parameters)
         self.reduction = reduction
         self.loss_weight = loss_weight
-        self.parameters_given = parameters
+        self.parameters_given = {name: plain(value) for name, value in parameters.items()}
+        self.step_shared = False
+        self._exact: tuple[str, ...] = ()
+        self._keep_constants()
+        self._keep_states()
 
-    def elementwise(self, pred: Tensor, target: Tensor) -> Tensor:
-        """The loss per box (or per coordinate), before weight and reduction."""
-        return evaluate(self.entry, pred, target, self.parameters_given)
+    def _keep_constants(self) -> None:
+        """One number per class becomes a buffer, so that it follows the module to its device."""
+        for name, value in self.parameters_given.items():
+            if isinstance(self.entry.parameters[name].allowed, PerClass) and isinstance(value, list):
+                self._keep(name, torch.tensor(value, dtype=torch.float64), persistent=False)
+
+    def _keep_states(self) -> None:
+        parameters = self.resolved()
+        active = (name for name, state in self.entry.states.items() if not state.when or parameters.get(state.when))
+        self.states = tuple(active)
+        self.update_parameters: dict[str, dict[str, Any]] = {}
+        for name in self.states:
+            state = self.entry.states[name]
+            self.update_parameters[name] = {key: parameters[key] for key in state.update_keywords}
+            self._keep(name, state.initial(parameters).double(), persistent=True)
+            self._keep(f"{name}_before", state.initial(parameters).double(), persistent=False)
+            self._keep(f"{name}_pending", state.empty(parameters).double(), persistent=False)
+
+    def _keep(self, name: str, value: Tensor, persistent: bool) -> None:
+        self.register_buffer(name, value, persistent)
+        self._exact += (name,)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Loss:
+        # states move with the module, but no cast may round them: half precision would freeze a running mean
+        kept = {name: self._buffers.pop(name) for name in self._exact}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, before in kept.items():
+            assert before is not None
+            device = fn(torch.empty(0, device=before.device)).device
+            exact = before.float() if device.type == "mps" else before  # which has no float64
+            moved = fn(exact)
+            self._buffers[name] = moved if moved.dtype == exact.dtype else exact.to(moved.device)
+        return self
+
+    def resolved(self) -> dict[str, Any]:
+        """All parameters, defaults included."""
+        defaults = {name: parameter.default for name, parameter in self.entry.parameters.items()}
+        return {**defaults, **self.parameters_given}
+
+    def elementwise(self, pred: Tensor, target: Target, weight: Tensor | None = None) -> Tensor:
+        """The loss per element, before weight and reduction; running statistics learn here.
+
+        Args:
+            pred: predictions.
+            target: targets.
+            weight: says which elements count for running statistics (those above 0); nothing is multiplied by it.
+        """
+        return evaluate(self.entry, pred, target, self._arguments(pred, target, weight))
+
+    def _arguments(self, pred: Tensor, target: Target, weight: Tensor | None) -> dict[str, Any]:
+        arguments = self.entry.arguments(self.parameters_given)
+        arguments.update({name: getattr(self, name) for name in arguments if name in self._buffers})
+        if weight is not None and "weight" in self.entry.keywords:
+            arguments["weight"] = weight
+        learning = self.training and torch.is_grad_enabled()
+        for name in self.states:
+            arguments[name] = self._learned(name, pred, target, weight) if learning else getattr(self, name)
+        return arguments
+
+    @torch.no_grad()
+    def _learned(self, name: str, pred: Tensor, target: Target, weight: Tensor | None) -> Tensor:
+        """Update a running statistic by these rows (and those of the calls before, in a shared step)."""
+        state, value = self.entry.states[name], cast(Tensor, getattr(self, name))
+        pred, target = prepare(self.entry, pred.detach(), target)
+        parameters = self.resolved()
+        summary = state.summary(pred, target, weight, **self.entry.arguments(parameters)).to(value.dtype)
+        before = value
+        if self.step_shared:
+            before = getattr(self, f"{name}_before")
+            summary = summary + getattr(self, f"{name}_pending")
+            getattr(self, f"{name}_pending").copy_(summary)
+        learned = state.update(before, summary, **self.update_parameters[name])
+        value.copy_(learned)
+        return learned
+
+    def begin_step(self) -> None:
+        """From now to the next `begin_step`, all calls make one update of the running statistics.
+
+        A head that calls its loss once per level would otherwise update them once per level, however few boxes the
+        level has. After k calls in a step the state is what one call with all rows would have made it. Without any
+        `begin_step`, every call is a step of its own, as in the papers' code. Does nothing for losses without state.
+        """
+        for module in self.modules():
+            if isinstance(module, Loss):
+                module._begin_step()
+
+    def _begin_step(self) -> None:
+        self.step_shared = True
+        for name in self.states:
+            getattr(self, f"{name}_before").copy_(getattr(self, name))
+            getattr(self, f"{name}_pending").zero_()
 
     def forward(
         self,
         pred: Tensor,
-        target: Tensor,
+        target: Target,
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: Reduction | None = None,
@@ -60,9 +157,10 @@ class Loss(nn.Module):
         """The reduced loss.
 
         Args:
-            pred: (n, 4) predictions.
-            target: (n, 4) targets.
-            weight: (n,), (n, 1) or (n, 4); a loss per box takes the mean over the last axis.
+            pred: (n, 4) boxes, (n, 5) rotated boxes, (n, C) logits or (n, ...) masks, as the loss's kind demands.
+            target: what to meet, in a form that the loss takes.
+            weight: one number per row, (n,) or (n, 1), or per element; a loss per row takes the mean over the last
+                axis.
             avg_factor: "mean" divides the sum by it; "none" ignores it.
             reduction_override: used instead of `reduction`.
 
@@ -76,24 +174,39 @@ class Loss(nn.Module):
         if reduction_override is not None:
             check_value(self.entry.name, "reduction_override", reduction_override, REDUCTIONS)
             reduction = reduction_override
-        loss = self.elementwise(pred, target)
+        loss = self.elementwise(pred, target, weight)
+        if reduction == "mean" and avg_factor is None and self.entry.denominator is not None:
+            return self.loss_weight * self._own_mean(loss, pred, target, weight)
         return self.loss_weight * reduce_loss(self.entry.name, loss, weight, reduction, avg_factor)
+
+    def _own_mean(self, loss: Tensor, pred: Tensor, target: Target, weight: Tensor | None) -> Tensor:
+        """The sum over the loss's own denominator; nothing to divide by costs 0."""
+        assert self.entry.denominator is not None
+        arguments = self.entry.arguments(self.parameters_given)
+        arguments.update({name: getattr(self, name) for name in arguments if name in self._buffers})
+        divisor = self.entry.denominator(*prepare(self.entry, pred, target), **arguments)
+        return reduce_loss(self.entry.name, loss, weight, "sum") / divisor.masked_fill(divisor == 0, 1.0)
 
     def spec(self) -> dict[str, Any]:
         """Everything needed to build this loss again, all defaults resolved, in plain types."""
-        defaults = {name: parameter.default for name, parameter in self.entry.parameters.items()}
         return {
             "type": self.entry.name,
             "reduction": self.reduction,
             "loss_weight": self.loss_weight,
-            **defaults,
-            **self.parameters_given,
+            **self.resolved(),
         }
 
     def extra_repr(self) -> str:
         """What differs between two losses of one class."""
         given = {"reduction": self.reduction, "loss_weight": self.loss_weight, **self.parameters_given}
         return ", ".join(f"{name}={value!r}" for name, value in given.items())
+
+
+def plain(value: Any) -> Any:
+    """Tuples and tensors as lists: what YAML and JSON give back."""
+    if isinstance(value, Tensor):
+        value = value.tolist()
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def reduce_loss(
@@ -126,14 +239,16 @@ def reduce_loss(
 
 
 def fit_weight(where: str, weight: Tensor, loss: Tensor) -> Tensor:
-    """The weight in the loss's shape: (n, 4) or (n, 1) to (n,) by the mean, (n,) to (n, 4) by repetition."""
+    """The weight in the loss's shape: one per row is repeated, several per element become their mean."""
     if weight.shape == loss.shape:
         return weight
-    if weight.shape[:-1] == loss.shape and weight.shape[-1] in (1, 4):
+    if loss.ndim > 0 and weight.shape[:-1] == loss.shape:  # (n, 4) or (n, 1) for one loss per box
         return weight.mean(-1)
-    if weight.shape == loss.shape[:-1] or weight.shape == (*loss.shape[:-1], 1):
-        return weight.reshape(*loss.shape[:-1], 1)
+    if weight.ndim > 0 and weight.shape[-1] == 1 and weight.ndim == loss.ndim:
+        weight = weight.squeeze(-1)
+    if weight.ndim > 0 and weight.shape == loss.shape[: weight.ndim]:
+        return weight.reshape(*weight.shape, *(1 for _ in range(loss.ndim - weight.ndim)))
     raise ValueError(
         f"{where}: weight has shape {tuple(weight.shape)}, the loss {tuple(loss.shape)}; "
-        "pass one weight per row: (n,), (n, 1) or (n, 4)"
+        "pass one weight per row, (n,) or (n, 1), or one per element"
     )

@@ -2,24 +2,32 @@
 
     metric = IoU' - sum of penalty terms        loss = 1 - metric
 
-where a transform changes IoU (and, for `power`, each term), or weights the finished loss.
+where a transform changes IoU (`inner_ratio`, `focaler`, `power`, the last each term as well), or weights the finished
+loss (`focal_gamma`, `wise`). Each is a function here, for losses of your own.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 import operator
-from collections.abc import Callable
-from typing import Annotated, TypedDict
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypedDict
 
+import torch
 from torch import Tensor
 
-from .boxes import Pair, cxcywh_to_xyxy, pair_up
-from .checks import Choice, Interval
+from .boxes import Pair, cxcywh_to_xyxy, inner_iou, pair_up
+from .catalog import Effect, State
+from .checks import Choice, Interval, Series
 from .dialects import convention
 
 Terms = tuple[Tensor, ...]
 Penalty = Callable[[Pair], Terms]
+
+#: WIoU's constants in the paper, and the momentum of its code: from 1 down by 95 % in 34 epochs of 890 batches
+WISE_ALPHA, WISE_DELTA = 1.9, 3.0
+WISE_MOMENTUM = 1 - 0.05 ** (1 / (890 * 34))
 
 
 class IoUOptions(TypedDict, total=False):
@@ -29,12 +37,68 @@ class IoUOptions(TypedDict, total=False):
     dialect: str | None
     box_format: str
     power: float | None
+    inner_ratio: float | None
+    focaler: tuple[float, float] | None
     focal_gamma: float
+    wise: int | None
+    wise_mean: Tensor | float
 
 
 def no_penalty(pair: Pair) -> Terms:
     """Plain IoU."""
     return ()
+
+
+# --- the running mean of 1 - IoU --------------------------------------------------------------------------------
+
+
+def wise_momentum(batches: int, epochs: float) -> float:
+    """The momentum with which WIoU's mean has come 95 % of its way after `epochs` of `batches` (2301.10051).
+
+    >>> round(wise_momentum(890, 34) * 1e5, 4)
+    9.8995
+    """
+    return float(1 - 0.05 ** (1 / (batches * epochs)))
+
+
+def sum_of_iou_losses(
+    pred: Tensor, target: Tensor, weight: Tensor | None, *, eps: float | None = None, box_format: str = "xyxy", **_: Any
+) -> Tensor:
+    """Sum of 1 - IoU over the boxes of weight above 0, and their number."""
+    if box_format == "cxcywh":
+        pred, target = cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)
+    loss = 1 - pair_up(pred, target, 1e-7 if eps is None else eps).iou
+    if weight is None:
+        return torch.stack([loss.sum(), torch.full_like(loss, 1.0).sum()])
+    counts = (weight if weight.shape == loss.shape else weight.flatten(loss.ndim).mean(-1)) > 0
+    return torch.stack([torch.where(counts, loss, 0.0).sum(), counts.to(loss.dtype).sum()])
+
+
+def updated_mean(
+    mean: Tensor, summary: Tensor, *, momentum: Annotated[float, Interval(0, 1)] = WISE_MOMENTUM
+) -> Tensor:
+    """(1 - k) m + k times the batch's mean; as it was for an empty batch or one that is not finite."""
+    total, count = summary.unbind()
+    batch = total / count.clamp(min=1)
+    return torch.where((count > 0) & batch.isfinite(), (1 - momentum) * mean + momentum * batch, mean)
+
+
+def paper_mean(mean: Tensor, summary: Tensor) -> Tensor:
+    """As `updated_mean`, with the momentum of the paper's code."""
+    return updated_mean(mean, summary)
+
+
+def one(parameters: Mapping[str, Any]) -> Tensor:
+    """Where the running mean starts."""
+    return torch.ones(())
+
+
+def no_boxes(parameters: Mapping[str, Any]) -> Tensor:
+    """Sum and number of no boxes."""
+    return torch.zeros(2)
+
+
+# --- the family -------------------------------------------------------------------------------------------------
 
 
 def iou_family(
@@ -44,12 +108,17 @@ def iou_family(
     penalty: Penalty,
     to_loss: Callable[[Tensor, float], Tensor] | None = None,
     normalize_focal: bool = False,
+    weighted: Callable[[Tensor, Pair], Tensor] | None = None,
     *,
     eps: Annotated[float | None, Interval(0, 1e-2, open_low=True)] = None,
     dialect: str | None = None,
     box_format: Annotated[str, Choice("xyxy", "cxcywh")] = "xyxy",
     power: Annotated[float | None, Interval(0, 10, open_low=True)] = None,
-    focal_gamma: Annotated[float, Interval(0, 10)] = 0.0,
+    inner_ratio: Annotated[float | None, Interval(0, 3, open_low=True)] = None,
+    focaler: Annotated[tuple[float, float] | None, Series(2, Interval(0, 1), rising=True)] = None,
+    focal_gamma: Annotated[float, Interval(0, 10), Effect(gradient_when_disjoint=False)] = 0.0,
+    wise: Annotated[int | None, Choice(2, 3), Effect(stateful=True, range=(0, math.inf))] = None,
+    wise_mean: Annotated[Tensor | float, State(one, no_boxes, sum_of_iou_losses, paper_mean, when="wise")] = 1.0,
 ) -> Tensor:
     """Any member of the IoU family, per box.
 
@@ -60,11 +129,17 @@ def iou_family(
         penalty: the terms that the loss adds to 1 - IoU.
         to_loss: what makes a loss of the IoU and epsilon, where that is not 1 - IoU.
         normalize_focal: scale the focal weights to a mean of 1 over the batch.
+        weighted: what the loss makes of the sum at the end, where it multiplies.
         eps: epsilon of every denominator; None: 1e-7, or the dialect's.
         dialect: None for the paper's form, or the framework to equal.
         box_format: "xyxy" corners or "cxcywh" centre and size.
         power: Alpha-IoU's exponent, on IoU and on each term.
-        focal_gamma: weight IoU^gamma, without gradient: attention to good boxes.
+        inner_ratio: Inner-IoU: IoU of both boxes scaled by it about their centres; the penalty keeps the boxes.
+            The paper uses 0.5 to 1.5; below 1 for boxes that are nearly right.
+        focaler: Focaler-IoU's (d, u): IoU stretched so that d counts 0 and u counts 1. The paper uses (0, 0.95).
+        focal_gamma: weight IoU^gamma, without gradient: attention to good boxes, none to disjoint ones.
+        wise: 2 or 3: WIoU's weight r of that version (version 1 has none), with the paper's constants.
+        wise_mean: the running mean of 1 - IoU for `wise`; the module keeps it.
 
     Returns:
         (...) loss per box.
@@ -75,7 +150,9 @@ def iou_family(
         pred, target = cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)
     pair = pair_up(pred, target, eps, rule)
     terms = penalty(pair)
-    overlap = pair.iou
+    overlap = pair.iou if inner_ratio is None else inner_iou(pair, inner_ratio)
+    if focaler is not None:
+        overlap = stretched(overlap, *focaler)
     if power is not None:
         overlap, terms = raised(overlap, power, eps), tuple(raised(term, power, eps) for term in terms)
     if to_loss is not None:
@@ -83,17 +160,46 @@ def iou_family(
     else:
         metric = overlap - functools.reduce(operator.add, terms) if terms else overlap
         loss = 1 - (metric.clamp(-1, 1) if rule.clamp_metric else metric)
+    if weighted is not None:
+        loss = weighted(loss, pair)
     if focal_gamma:
         loss = loss * focal_weight(pair.iou, focal_gamma, normalize_focal)
+    if wise is not None:
+        loss = loss * wise_weight(1 - pair.iou, wise_mean, wise)
     return loss
+
+
+def stretched(iou: Tensor, low: float, high: float) -> Tensor:
+    """Focaler-IoU (2401.10525): 0 up to `low`, 1 from `high`, a line in between."""
+    # two relus, not clamp: their derivative at the ends is 0 in every torch release
+    return 1 - (1 - ((iou - low) / (high - low)).relu()).relu()
+
+
+def wise_weight(
+    iou_loss: Tensor, mean: Tensor | float, version: int, alpha: float = WISE_ALPHA, delta: float = WISE_DELTA
+) -> Tensor:
+    """WIoU's r, without gradient, of beta = (1 - IoU) / running mean (2301.10051).
+
+    Version 2: sqrt(beta), more weight to bad boxes. Version 3: beta / (delta alpha^(beta - delta)), most to boxes in
+    between, less to outliers.
+
+    >>> wise_weight(torch.tensor([0.25, 1.0]), 0.25, version=2)
+    tensor([1., 2.])
+    """
+    floor = 1e-7
+    mean = mean.clamp(min=floor) if isinstance(mean, Tensor) else max(mean, floor)
+    beta = iou_loss.detach().relu() / mean
+    if version == 2:
+        return beta.sqrt()
+    return beta / (delta * torch.exp(math.log(alpha) * (beta - delta)))
 
 
 def raised(value: Tensor, power: float, eps: float) -> Tensor:
     """(value + eps)^power, with a finite slope at 0 (2110.13675).
 
-    Terms of valid boxes are of order 1; the upper bound only keeps powers of inverted boxes from overflowing.
+    Terms of valid boxes are at most 1; the upper bound only keeps powers of inverted boxes from exploding.
     """
-    return (value.clamp(0, 1e3) + eps) ** power
+    return (value.clamp(0, 4) + eps) ** power
 
 
 def focal_weight(iou: Tensor, gamma: float, normalize: bool) -> Tensor:

@@ -70,10 +70,10 @@ def test_show_as_json_for_every_loss(name: str) -> None:
         (["yolo", "detect", "tune", "box_loss=eiou"], "tune trains in other processes"),
         (["yolo", "detect", "predict", "box_loss=eiou"], "only training uses a loss"),
         (["yolo", "detect", "train", "box_loss=eiou"], "model=... is missing"),
-        (["yolo", "detect", "train", "model=yolo11n.yaml"], "no box loss was asked for"),
+        (["yolo", "detect", "train", "model=yolo11n.yaml"], "no loss was asked for"),
         (["yolo", "detect", "train", "model=yolo11n.yaml", "box_loss=eoiu"], "did you mean 'eiou'"),
         (["yolo", "obb", "train", "model=yolo11n-obb.yaml", "box_loss=eiou"], "task 'obb' cannot be served"),
-        (["yolo", "detect", "train", "box_loss.alpha=2"], "was given without box_loss=NAME"),
+        (["yolo", "detect", "train", "box_loss.alpha=2"], "was given without box_loss=NAME before it"),
         (["yolo", "detect", "train", "losses=nowhere.yaml"], "is not a file"),
     ],
 )

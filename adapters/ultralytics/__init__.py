@@ -17,7 +17,7 @@ from .doctor import doctor
 from .errors import LossNotUsed, UnsupportedUltralytics
 from .guards import subprocess_training_refused
 from .plug import Report, plugged
-from .spec import BoxSpec, Spec, make_spec
+from .spec import LossSpec, Spec, make_spec
 from .trainers import trainer
 
 __all__ = [
@@ -34,7 +34,8 @@ __all__ = [
 
 @contextmanager
 def patched(
-    box: BoxSpec | None = None,
+    box: LossSpec | None = None,
+    cls: LossSpec | None = None,
     *,
     gain: str | None = None,
     assigner: str | None = None,
@@ -43,7 +44,8 @@ def patched(
     """For your own loops: inside the context, every Ultralytics criterion of this process uses the loss.
 
     Args:
-        box: the box loss: a name, a dict with `type`, or a module.
+        box: the box loss: a name, a dict with `type`, or a module; None: the stock loss.
+        cls: the class loss, likewise; for criteria that are built inside the context (set model.criterion to None).
         gain: "keep" (default) or "match", as in `trainer`.
         assigner: "keep" (default) or "match", as in `trainer`.
         config: YAML file with a `losses` section.
@@ -56,8 +58,12 @@ def patched(
         UnsupportedUltralytics: an installation that cannot be served.
         LossNotUsed: the context ended and no criterion had called the loss.
     """
-    spec = make_spec(box, gain=gain, assigner=assigner, config=config)
+    spec = make_spec(box, cls, gain=gain, assigner=assigner, config=config)
     with subprocess_training_refused(), plugged(spec) as plug:
         yield plug.report
-    if plug.report.train_calls + plug.report.val_calls == 0:
-        raise LossNotUsed(f"the context ended and no criterion had called {plug.name}: was a model's loss computed?")
+    for hook in plug.hooks:
+        if hook.calls.train_calls + hook.calls.val_calls == 0:
+            raise LossNotUsed(
+                f"the context ended and no criterion had called the {hook.slot} loss {hook.name}: was a model's loss "
+                "computed, with a criterion built inside the context?"
+            )

@@ -11,7 +11,8 @@ import yaml
 from .errors import UnsupportedUltralytics
 from .trainers import REFUSED, TRAINERS, trainer
 
-OURS = {"box_loss": "box", "losses": "config", "gain": "gain", "assigner": "assigner"}
+SLOTS = {"box_loss": "box", "cls_loss": "cls"}
+SETTINGS = {"losses": "config", "gain": "gain", "assigner": "assigner"}
 EXAMPLE = "loss-plugins yolo detect train model=yolo11n.yaml data=data.yaml box_loss=eiou"
 
 
@@ -19,7 +20,8 @@ def yolo(
     arguments: Annotated[
         list[str],
         typer.Argument(
-            help="TASK train key=value ...; ours are box_loss=NAME (or YAML, and box_loss.PARAMETER=VALUE), "
+            help="TASK train key=value ...; ours are box_loss=NAME and cls_loss=NAME (or YAML), "
+            "box_loss.PARAMETER=VALUE, "
             "losses=FILE, gain=keep|match, assigner=keep|match; the rest goes to Ultralytics untouched."
         ),
     ],
@@ -64,21 +66,21 @@ def split_settings(pairs: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     from ultralytics.cfg import smart_value
 
     ours: dict[str, Any] = {}
-    parameters: dict[str, Any] = {}
     theirs: dict[str, Any] = {}
     for pair in pairs:
         key, _, value = pair.partition("=")
-        if key in OURS:
-            ours[OURS[key]] = yaml.safe_load(value) if key == "box_loss" else value
-        elif key.startswith("box_loss."):
-            parameters[key.partition(".")[2]] = yaml.safe_load(value)
+        slot, _, parameter = key.partition(".")
+        if slot in SLOTS and parameter:
+            if SLOTS[slot] not in ours:
+                raise ValueError(f"yolo: {key} was given without {slot}=NAME before it")
+            box = ours[SLOTS[slot]]
+            ours[SLOTS[slot]] = {**({"type": box} if isinstance(box, str) else box), parameter: yaml.safe_load(value)}
+        elif slot in SLOTS:
+            ours[SLOTS[slot]] = yaml.safe_load(value)
+        elif key in SETTINGS:
+            ours[SETTINGS[key]] = value
         else:
             theirs[key] = smart_value(value)
-    if parameters:
-        box = ours.get("box")
-        if box is None:
-            raise ValueError(f"yolo: box_loss.{next(iter(parameters))} was given without box_loss=NAME")
-        ours["box"] = {**({"type": box} if isinstance(box, str) else box), **parameters}
     return ours, theirs
 
 

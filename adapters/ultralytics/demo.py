@@ -107,10 +107,10 @@ def print_result(run: Path) -> None:
     """The proof of use and the validation metrics of a finished run."""
     proof = yaml.safe_load((run / PROOF_FILE).read_text())
     finished = yaml.safe_load((run / "finished.yaml").read_text())
-    report, canary = proof["report"], proof["report"]["canary"]
+    report, canary = proof["report"]["box"], proof["report"]["canary"]
     console.print(
-        f"proof: box loss {proof['losses']['box']['type']}; on fixed boxes {canary['plugged'][0]:.5f} "
-        f"(stock {canary['stock']:.5f}); {report['train_calls']} training calls on {report['boxes']} boxes, "
+        f"proof: box loss {proof['losses']['box']['type']}; on fixed boxes {canary['box'][0]:.5f} "
+        f"(stock {canary['stock']:.5f}); {report['train_calls']} training calls on {report['rows']} boxes, "
         f"gradient in {report['gradient_calls']}; {report['val_calls']} validation calls; in {run / PROOF_FILE}"
     )
     console.print(

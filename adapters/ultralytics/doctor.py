@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from ultralytics.utils.loss import BboxLoss
@@ -66,5 +67,8 @@ def _stock(bins: int) -> str:
 
 
 def _canary(bins: int) -> str:
+    branch = SimpleNamespace(bbox_loss=BboxLoss(bins))
     with plugged(make_spec("eiou")) as plug:
-        return f"eiou {probe.check_canary(BboxLoss(bins), plug.prototype):.6f} on fixed boxes"
+        if plug.box is None:
+            raise RuntimeError("the box slot is empty")
+        return f"eiou {probe.check_box(branch, plug.box):.6f} on fixed boxes"

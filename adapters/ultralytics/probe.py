@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,10 @@ from torch import Tensor, nn
 from loss_plugins import Loss, ciou_loss
 
 from .errors import UnsupportedUltralytics
+
+if TYPE_CHECKING:
+    from .hook import Hook
+    from .plug import BoxHook, ClassHook
 
 ALLOW_UNVERIFIED = "LOSS_PLUGINS_ALLOW_UNVERIFIED"
 REQUIRED = (
@@ -67,11 +72,11 @@ def has_stride() -> bool:
     return "stride" in inspect.signature(stock_forward()).parameters
 
 
-def find_bbox_losses(criterion: Any) -> list[nn.Module]:
-    """Every `BboxLoss` below a criterion, both branches of end-to-end heads included.
+def require_branches(criterion: Any) -> list[Any]:
+    """As `find_branches`, refusing criteria that our losses cannot serve.
 
     Raises:
-        UnsupportedUltralytics: the criterion has none, or one in which the box loss is rotated or not trained.
+        UnsupportedUltralytics: the criterion has no `BboxLoss`, or one that is rotated or not trained.
     """
     name = type(criterion).__name__
     if name.startswith("TVP"):
@@ -79,8 +84,8 @@ def find_bbox_losses(criterion: Any) -> list[nn.Module]:
             f"{name} (visual prompts) drops the box loss: it would be logged, but not trained",
             "Train with text prompts or classes",
         )
-    found = list(_walk(criterion))
-    rotated = [type(module).__name__ for module in found if type(module).__name__.startswith("Rotated")]
+    found = find_branches(criterion)
+    rotated = [kind for kind in (type(branch.bbox_loss).__name__ for branch in found) if kind.startswith("Rotated")]
     if rotated:
         raise UnsupportedUltralytics(
             f"{name} uses {rotated[0]} on rotated boxes, which axis-aligned losses cannot serve",
@@ -93,10 +98,15 @@ def find_bbox_losses(criterion: Any) -> list[nn.Module]:
     return found
 
 
-def _walk(part: Any) -> Iterator[nn.Module]:
+def find_branches(criterion: Any) -> list[Any]:
+    """Every part of a criterion that holds a `BboxLoss`: itself, or both branches of an end-to-end head."""
+    return list(_walk(criterion))
+
+
+def _walk(part: Any) -> Iterator[Any]:
     from ultralytics.utils.loss import BboxLoss
 
-    if isinstance(part, BboxLoss):
+    if isinstance(getattr(part, "bbox_loss", None), BboxLoss):
         yield part
     elif type(part).__module__ == BboxLoss.__module__:
         for child in vars(part).values():
@@ -153,21 +163,45 @@ def check_stock_contract(bbox_loss: nn.Module) -> float:
     return stock
 
 
-def check_canary(bbox_loss: nn.Module, loss: Loss, factor: float = 1.0) -> float:
-    """The plugged box loss on the canary, through the live object, after comparing it with a plain loop.
+def check_box(branch: Any, hook: BoxHook) -> float:
+    """The plugged box loss on the canary, through the live branch, after comparing it with a plain loop.
 
     Raises:
-        UnsupportedUltralytics: the live criterion does not return the plugged loss.
+        UnsupportedUltralytics: the live branch does not return the plugged loss.
     """
-    call = canary_call(bbox_loss)
-    pixels = loss.entry.traits.units == "pixels"
-    known = factor * loss.loss_weight * expected_box_loss(loss.elementwise, call, pixels)
+    call = canary_call(branch.bbox_loss)
+    expected = expected_box_loss(_fresh(hook).elementwise, call, hook.units != "any")
     with torch.no_grad():
-        live = float(bbox_loss(**_copied(call))[0])
+        live = float(branch.bbox_loss(**_copied(call))[0])
+    return _agreed(hook, live, expected)
+
+
+def check_cls(branch: Any, hook: ClassHook) -> float:
+    """The mean of the plugged class loss on fixed scores, through the live branch, after comparing it with our own.
+
+    Raises:
+        UnsupportedUltralytics: the live branch does not return the plugged loss.
+    """
+    logits = torch.tensor([[[-2.0, 0.5, 1.0], [3.0, -1.0, -4.0]]])
+    target = torch.tensor([[[0.0, 0.8, 0.0], [0.3, 0.0, 0.0]]])
+    with torch.no_grad():
+        expected, live = _fresh(hook).elementwise(logits, target), branch.bce(logits, target)
+    if live.shape != logits.shape:
+        raise UnsupportedUltralytics(
+            f"the live criterion's class loss has shape {tuple(live.shape)}, not {tuple(logits.shape)}", REMEDY
+        )
+    return _agreed(hook, float(live.mean()), float(expected.mean()))
+
+
+def _fresh(hook: Hook) -> Loss:
+    return copy.deepcopy(hook.prototype).cpu()
+
+
+def _agreed(hook: Hook, live: float, expected: float) -> float:
+    known = expected * hook.calls.gain * hook.prototype.loss_weight
     if abs(live - known) > 1e-5 * max(1.0, abs(known)):
         raise UnsupportedUltralytics(
-            f"the live criterion gives {live:.6f} where {loss.entry.name} is {known:.6f}: the plug does not hold",
-            REMEDY,
+            f"the live criterion gives {live:.6f} where {hook.name} is {known:.6f}: the plug does not hold", REMEDY
         )
     return live
 

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from loss_plugins import Loss, build_loss
@@ -17,31 +20,43 @@ from loss_plugins.checks import Choice, check_value, closest
 
 GAINS = Choice("keep", "match")
 ASSIGNERS = Choice("keep", "match")
-KEYS = ("box", "gain", "assigner")
-BoxSpec = str | Mapping[str, Any] | Loss
+KEYS = ("box", "cls", "gain", "assigner")
+LossSpec = str | Mapping[str, Any] | Loss
+FITTING = "one that works on logits, per anchor and class, with soft targets: bce_with_logits, quality_focal, varifocal"
 
 
 @dataclass(frozen=True)
 class Spec:
-    """The losses of a run.
+    """The losses of a run; at least one of `box` and `cls`.
 
     Attributes:
-        box: catalogue spec of the box loss, all defaults resolved.
-        gain: "keep" the trainer's box gain, or "match" the stock loss's gradient norm.
-        assigner: "keep" the stock IoU in the assigner, or "match" the new loss.
+        box: catalogue spec of the box loss, all defaults resolved; None: the stock loss.
+        cls: the same of the class loss.
+        gain: "keep" the trainer's gains, or "match" the stock losses' gradient norms.
+        assigner: "keep" the stock IoU in the assigner, or "match" the new box loss.
         imports: modules that register the losses, for other processes.
     """
 
-    box: dict[str, Any]
+    box: dict[str, Any] | None = None
+    cls: dict[str, Any] | None = None
     gain: str = "keep"
     assigner: str = "keep"
     imports: tuple[str, ...] = ()
 
-    def build(self) -> Loss:
+    def build_box(self) -> Loss:
         """A new module of the box loss."""
+        return self._build(self.box)
+
+    def build_cls(self) -> Loss:
+        """A new module of the class loss."""
+        return self._build(self.cls)
+
+    def _build(self, spec: dict[str, Any] | None) -> Loss:
+        if spec is None:
+            raise ValueError("no loss was asked for in this slot")
         for module in self.imports:
             importlib.import_module(module)
-        return build_loss(self.box, reduction="none")
+        return build_loss(spec, reduction="none")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types, as stored in run folder and checkpoint."""
@@ -59,7 +74,8 @@ class Spec:
 
 
 def make_spec(
-    box: BoxSpec | None = None,
+    box: LossSpec | None = None,
+    cls: LossSpec | None = None,
     *,
     gain: str | None = None,
     assigner: str | None = None,
@@ -69,6 +85,7 @@ def make_spec(
 
     Args:
         box: name, dict with `type`, or module of a box loss.
+        cls: name, dict with `type`, or module of a class loss that works per anchor and class on soft targets.
         gain: "keep" or "match".
         assigner: "keep" or "match".
         config: YAML file with a `losses` section; keywords given win over it.
@@ -77,21 +94,30 @@ def make_spec(
         ValueError, TypeError: naming argument, value and remedy.
     """
     chosen = read_config(config) if config is not None else {}
-    given = {"box": box, "gain": gain, "assigner": assigner}
+    given = {"box": box, "cls": cls, "gain": gain, "assigner": assigner}
     chosen.update({key: value for key, value in given.items() if value is not None})
-    if "box" not in chosen:
-        raise ValueError("no box loss was asked for; pass box='eiou' (or a config file with losses: {box: ...})")
+    if chosen.get("box") is None and chosen.get("cls") is None:
+        raise ValueError("no loss was asked for; pass box='eiou' (or a config file with losses: {box: ...})")
     gain, assigner = chosen.get("gain", "keep"), chosen.get("assigner", "keep")
     check_value("ultralytics adapter", "gain", gain, GAINS)
     check_value("ultralytics adapter", "assigner", assigner, ASSIGNERS)
-    loss = _box_module(chosen["box"])
-    if assigner == "match" and loss.entry.traits.stateful:
+    box_loss = _box_module(chosen["box"]) if chosen.get("box") is not None else None
+    cls_loss = _cls_module(chosen["cls"]) if chosen.get("cls") is not None else None
+    if assigner == "match":
+        _check_assigner(box_loss)
+    losses = [loss for loss in (box_loss, cls_loss) if loss is not None]
+    imports = tuple(sorted({module for loss in losses for module in _imports(loss)}))
+    return Spec(_resolved(box_loss), _resolved(cls_loss), gain, assigner, imports)
+
+
+def _check_assigner(box_loss: Loss | None) -> None:
+    if box_loss is None:
+        raise ValueError("assigner='match' needs a box loss to match; pass box=... or use assigner='keep'")
+    if box_loss.entry.traits.stateful:
         raise ValueError(
-            f"assigner='match' does not go with {loss.entry.name}: its running statistic would count assignment "
+            f"assigner='match' does not go with {box_loss.entry.name}: its running statistic would count assignment "
             "candidates; use assigner='keep'"
         )
-    resolved = {key: value for key, value in loss.spec().items() if key != "reduction"}
-    return Spec(resolved, gain, assigner, _imports(loss))
 
 
 def read_config(file: str | Path) -> dict[str, Any]:
@@ -116,20 +142,54 @@ def read_config(file: str | Path) -> dict[str, Any]:
     return {key: losses[key] for key in KEYS if key in losses}
 
 
-def _box_module(box: Any) -> Loss:
-    if isinstance(box, Loss):
-        box = {key: value for key, value in box.spec().items() if key != "reduction"}
-    if isinstance(box, Mapping) and "reduction" in box:
-        raise ValueError(
-            f"box={dict(box)!r}: reduction is the trainer's (weighted sum over assigned boxes); leave it out"
-        )
-    loss = build_loss(box, reduction="none")
+def _module(slot: str, asked: Any) -> Loss:
+    if isinstance(asked, Loss):
+        asked = _resolved(asked)
+    if isinstance(asked, Mapping) and "reduction" in asked:
+        raise ValueError(f"{slot}={dict(asked)!r}: reduction is the trainer's (a weighted sum); leave it out")
+    return build_loss(asked, reduction="none")
+
+
+def _box_module(asked: Any) -> Loss:
+    loss = _module("box", asked)
     if loss.entry.kind != "box":
         raise ValueError(
-            f"box={box!r} is a loss per {loss.entry.kind}; the box slot takes one number per box: "
+            f"box={asked!r} is a loss per {loss.entry.kind}; the box slot takes one number per box: "
             "see loss-plugins list --kind box"
         )
     return loss
+
+
+def _cls_module(asked: Any) -> Loss:
+    loss = _module("cls", asked)
+    if loss.entry.kind != "classification":
+        raise ValueError(f"cls={asked!r} is a loss of kind {loss.entry.kind}; the class slot takes {FITTING}")
+    try:
+        reason = _misfit(copy.deepcopy(loss).eval())
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(f"cls={asked!r} does not take soft targets; the class slot takes {FITTING}") from error
+    if reason:
+        raise ValueError(f"cls={asked!r} {reason}; the class slot takes {FITTING}")
+    return loss
+
+
+def _misfit(loss: Loss) -> str:
+    """Why a class loss cannot stand in for BCE with logits, found out by trying; "" if it can."""
+    logits = torch.zeros(2, 3, 4)
+    shape = tuple(loss.elementwise(logits, torch.full_like(logits, 0.5)).shape)
+    if shape != tuple(logits.shape):
+        return f"gives shape {shape} for scores {tuple(logits.shape)}"
+
+    def costs(target: float, scores: tuple[float, ...]) -> list[float]:
+        return [float(loss.elementwise(torch.full((1, 1), x), torch.full((1, 1), target))) for x in scores]
+
+    wrong_yes, wrong_no = costs(1.0, (-8.0, -4.0, -1.0, 1.0)), costs(0.0, (8.0, 4.0, 1.0, -1.0))
+    falling = all(a > b for cost in (wrong_yes, wrong_no) for a, b in itertools.pairwise((*cost, 0.0)))
+    return "" if falling else "does not fall as a logit moves towards its target (it wants probabilities?)"
+
+
+def _resolved(loss: Loss | None) -> dict[str, Any] | None:
+    return None if loss is None else {key: value for key, value in loss.spec().items() if key != "reduction"}
 
 
 def _imports(loss: Loss) -> tuple[str, ...]:

@@ -21,12 +21,14 @@ from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 import loss_plugins
+from loss_plugins import Loss
 
 from . import probe
 from .errors import LossNotUsed, UnsupportedUltralytics
 from .guards import subprocess_training_refused
-from .plug import Plug, log, plugged
-from .spec import BoxSpec, Spec, make_spec
+from .hook import log
+from .plug import Plug, plugged
+from .spec import LossSpec, Spec, make_spec
 
 ENVIRONMENT = "LOSS_PLUGINS_ULTRALYTICS"
 STAMP = "loss_plugins"
@@ -73,30 +75,37 @@ class LossPluginMixin:
         return result
 
     def _do_train(self, *args: Any, **kwargs: Any) -> Any:
-        with subprocess_training_refused(), plugged(self.loss_spec) as plug:
+        with subprocess_training_refused(), plugged(self.loss_spec, self._criteria) as plug:
             self.loss_plug = plug
             return super()._do_train(*args, **kwargs)  # type: ignore[misc]
 
+    def _criteria(self) -> list[Any]:
+        models = [unwrap_model(self.model)]  # type: ignore[attr-defined]
+        if self.ema is not None:  # type: ignore[attr-defined]
+            models.append(self.ema.ema)  # type: ignore[attr-defined]
+        return [model.criterion for model in models if getattr(model, "criterion", None) is not None]
+
     def _setup_train(self, *args: Any, **kwargs: Any) -> Any:
         result = super()._setup_train(*args, **kwargs)  # type: ignore[misc]
-        branches = self._plug.check(unwrap_model(self.model).init_criterion())  # type: ignore[attr-defined]
-        canary = self._plug.report.canary
-        values = ", ".join(f"{value:.5f}" for value in canary["plugged"])
-        log(
-            f"box loss {self._plug.name} {self.loss_spec.box} in {branches} criterion branch(es), "
-            f"gain {self.args.box:g} ({self.loss_spec.gain}), "  # type: ignore[attr-defined]
-            f"assigner {self.loss_spec.assigner}; verified on fixed boxes: {values} (stock {canary['stock']:.5f})"
-        )
+        plug = self._plug
+        branches = plug.check(unwrap_model(self.model).init_criterion())  # type: ignore[attr-defined]
+        for hook in plug.hooks:
+            values = ", ".join(f"{value:.5f}" for value in plug.report.canary[hook.slot])
+            log(
+                f"{hook.slot} loss {hook.name} {non_defaults(hook.prototype)}in {branches} criterion branch(es), "
+                f"gain {getattr(self.args, hook.slot):g} ({self.loss_spec.gain}), "  # type: ignore[attr-defined]
+                f"assigner {self.loss_spec.assigner}; verified on a fixed batch: {values}"
+            )
         self._write_proof()
         return result
 
     def resume_training(self, ckpt: Any) -> Any:
-        """Resume, after checking that the checkpoint was trained with this very loss."""
+        """Resume, after checking that the checkpoint was trained with these very losses."""
         if ckpt is not None and self.resume:  # type: ignore[attr-defined]
             stamp = getattr(ckpt.get("ema"), STAMP, None)
             if stamp is None:
                 raise ValueError(
-                    f"resume: the checkpoint was trained with the stock loss, and {self._plug.name} was asked for; "
+                    f"resume: the checkpoint was trained with the stock loss, and {self._plug.names} was asked for; "
                     "resume with the stock trainer, or start a new run from these weights"
                 )
             if stamp["losses"] != self.loss_spec.as_dict():
@@ -104,19 +113,19 @@ class LossPluginMixin:
                     f"resume: the checkpoint was trained with losses={stamp['losses']}, asked for now: "
                     f"{self.loss_spec.as_dict()}; pass the same, or config='.../{PROOF_FILE}' of that run"
                 )
-            if self.loss_spec.gain == "match" and stamp["report"]["norms"]:
-                self._plug.restore_gain(stamp["report"]["gain"])
+            self._plug.restore(stamp)
         return super().resume_training(ckpt)  # type: ignore[misc]
 
     def save_model(self, *args: Any, **kwargs: Any) -> Any:
-        """Save, with a stamp of plain types on the EMA model that says which loss trained it."""
+        """Save, with a stamp of plain types on the EMA model that says which losses trained it."""
         setattr(self.ema.ema, STAMP, self._stamp())  # type: ignore[attr-defined]
         return super().save_model(*args, **kwargs)  # type: ignore[misc]
 
     def run_callbacks(self, event: str) -> Any:
-        """Check after each epoch, on every rank, that the loss was used."""
+        """Check after each epoch, on every rank, that the losses were used."""
         if event == "on_train_epoch_end":
-            self._plug.report.require_use(self._plug.name)
+            self._plug.require_use()
+            self._plug.average_state()
             self._write_proof()
         return super().run_callbacks(event)  # type: ignore[misc]
 
@@ -124,8 +133,8 @@ class LossPluginMixin:
     def _plug(self) -> Plug:
         if self.loss_plug is None:
             raise LossNotUsed(
-                f"{type(self).__name__} trained without passing through _do_train: the box loss "
-                f"{self.loss_spec.box['type']} was never plugged in"
+                f"{type(self).__name__} trained without passing through _do_train: the losses "
+                f"{self.loss_spec.as_dict()} were never plugged in"
             )
         return self.loss_plug
 
@@ -133,6 +142,7 @@ class LossPluginMixin:
         return {
             "losses": self.loss_spec.as_dict(),
             "report": self._plug.report.as_dict(),
+            "state": self._plug.state(),
             "versions": versions(),
         }
 
@@ -143,15 +153,25 @@ class LossPluginMixin:
             file.write_text(yaml.safe_dump(proof, sort_keys=False), encoding="utf-8")
 
     def _prove_at_end(self) -> None:
-        report = self._plug.report
-        report.require_use(self._plug.name)
+        self._plug.require_use()
         self._write_proof()
-        if RANK in {-1, 0}:
+        if RANK not in {-1, 0}:
+            return
+        for hook in self._plug.hooks:
+            calls, unit = hook.calls, "boxes" if hook.slot == "box" else "anchors"
             log(
-                f"box loss {self._plug.name} was trained: {report.train_calls} training calls on {report.boxes} boxes, "
-                f"gradient in {report.gradient_calls}; {report.val_calls} validation calls "
+                f"{hook.slot} loss {hook.name} was trained: {calls.train_calls} training calls on {calls.rows} {unit}, "
+                f"gradient in {calls.gradient_calls}; {calls.val_calls} validation calls "
                 f"(proof in {Path(self.save_dir) / PROOF_FILE})"  # type: ignore[attr-defined]
             )
+
+
+def non_defaults(loss: Loss) -> str:
+    """The parameters that differ from the catalogue's defaults, for one line of a log."""
+    given = {**loss.parameters_given, **({"loss_weight": loss.loss_weight} if loss.loss_weight != 1 else {})}
+    defaults = {name: parameter.default for name, parameter in loss.entry.parameters.items()}
+    changed = {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
+    return f"({', '.join(f'{name}={value}' for name, value in changed.items())}) " if changed else ""
 
 
 class LossPluginDetectionTrainer(LossPluginMixin, DetectionTrainer):  # type: ignore[misc]
@@ -180,7 +200,8 @@ TRAINERS: dict[str, type[LossPluginMixin]] = {
 
 def trainer(
     task: str,
-    box: BoxSpec | None = None,
+    box: LossSpec | None = None,
+    cls: LossSpec | None = None,
     *,
     gain: str | None = None,
     assigner: str | None = None,
@@ -190,9 +211,10 @@ def trainer(
 
     Args:
         task: "detect", "segment", "pose" or "world".
-        box: the box loss: a name, a dict with `type`, or a module.
-        gain: "keep" (default) the trainer's box gain, or "match": scale the loss to the stock gradient norm.
-        assigner: "keep" (default) the stock IoU in the assigner, or "match" the new loss.
+        box: the box loss: a name, a dict with `type`, or a module; None: the stock loss.
+        cls: the class loss, likewise: one that works per anchor and class on soft targets.
+        gain: "keep" (default) the trainer's gains, or "match": scale the losses to the stock gradient norms.
+        assigner: "keep" (default) the stock IoU in the assigner, or "match" the new box loss.
         config: YAML file with a `losses` section, as in configs/ultralytics/, or a run's loss_plugins.yaml.
 
     Raises:
@@ -203,7 +225,7 @@ def trainer(
         raise UnsupportedUltralytics(f"task {task!r} cannot be served: {REFUSED[task]}", f"Served: {list(TRAINERS)}")
     if task not in TRAINERS:
         raise ValueError(f"trainer: task={task!r} is unknown; allowed: {', '.join(TRAINERS)}")
-    spec = make_spec(box, gain=gain, assigner=assigner, config=config)
+    spec = make_spec(box, cls, gain=gain, assigner=assigner, config=config)
     probe.stock_forward()
     Plug(spec)  # refuses losses that this version cannot feed
     check_trainer(TRAINERS[task])

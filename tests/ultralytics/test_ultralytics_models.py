@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import numpy
@@ -20,6 +21,7 @@ import loss_plugins as lp
 from conftest import batch_of
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import probe
+from loss_plugins.adapters.ultralytics.plug import Plug
 
 STOCK_TWIN = {"type": "ciou", "dialect": "ultralytics"}
 
@@ -72,7 +74,7 @@ def test_every_family(file: str) -> None:
 
     total, items, gradients, _ = computed()
     twin_total, twin_items, twin_gradients, report = computed(box=STOCK_TWIN)
-    assert report.train_calls == report.gradient_calls == MODELS[file][1]
+    assert report.box.train_calls == report.box.gradient_calls == MODELS[file][1]
     assert torch.equal(twin_total, total)
     assert {name: float(value) for name, value in twin_items.items()} == {
         name: float(value) for name, value in items.items()
@@ -98,7 +100,7 @@ def test_models_without_a_box_loss_of_ours_are_refused(cls: type, file: str) -> 
     model = cls(file, nc=3, verbose=False)
     model.args, model.nc = get_cfg(), 3
     with pytest.raises(lpu.UnsupportedUltralytics, match="detect, segment, pose or world"):
-        probe.find_bbox_losses(model.init_criterion())
+        probe.require_branches(model.init_criterion())
 
 
 @pytest.mark.parametrize("task", ["obb", "rtdetr", "classify", "yoloe", "semantic", "depth"])
@@ -111,7 +113,7 @@ def test_visual_prompts_are_refused() -> None:
     model = tasks.YOLOEModel("yoloe-11s.yaml", nc=3, verbose=False)
     model.args = get_cfg()
     with pytest.raises(lpu.UnsupportedUltralytics, match="visual prompts"):
-        probe.find_bbox_losses(TVPDetectLoss(model))
+        probe.require_branches(TVPDetectLoss(model))
 
 
 def test_visual_prompts_are_seen_by_the_gradient_count() -> None:
@@ -130,10 +132,8 @@ def test_visual_prompts_are_seen_by_the_gradient_count() -> None:
     with lpu.patched(box="constant") as report:
         total, _ = criterion(preds, batch_of(model))
         total.sum().backward()
-    assert report.train_calls == 1
-    assert report.gradient_calls == 0
-    with pytest.raises(lpu.LossNotUsed, match="logged, not trained"):
-        report.require_use("constant")
+    assert report.box.train_calls == 1
+    assert report.box.gradient_calls == 0
 
 
 # --- one BboxLoss, by hand ---------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def test_contexts_nest_and_restore_the_same_objects() -> None:
         third = float(bbox_loss(**call)[0])
     assert vars(BboxLoss)["forward"] is stock
     assert (first, second, third) == (7.0, 3.0, 7.0)
-    assert (outer.val_calls, inner.val_calls) == (2, 1)
+    assert (outer.box.val_calls, inner.box.val_calls) == (2, 1)
 
 
 def test_an_exception_restores_the_same_objects() -> None:
@@ -235,7 +235,7 @@ def test_an_exception_restores_the_same_objects() -> None:
 
 
 def test_a_context_in_which_nothing_was_computed_raises() -> None:
-    with pytest.raises(lpu.LossNotUsed, match="no criterion had called eiou"), lpu.patched(box="eiou"):
+    with pytest.raises(lpu.LossNotUsed, match="no criterion had called the box loss eiou"), lpu.patched(box="eiou"):
         pass
 
 
@@ -266,8 +266,8 @@ def test_gain_match_equals_the_gradient_norms(capsys: pytest.CaptureFixture[str]
     matched, report = gradient_norm(box="alpha_iou", gain="match")
     assert abs(kept / stock - 1) > 0.05
     assert matched == pytest.approx(stock, rel=1e-4)
-    assert report.gain == pytest.approx(stock / kept, rel=1e-4)
-    assert report.norms[0] / report.norms[1] == pytest.approx(report.gain)
+    assert report.box.gain == pytest.approx(stock / kept, rel=1e-4)
+    assert report.box.norms[0] / report.box.norms[1] == pytest.approx(report.box.gain)
 
 
 # --- the probe ---------------------------------------------------------------------------------------------------
@@ -350,9 +350,12 @@ def test_a_changed_stock_reduction_is_noticed(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_plug_that_does_not_hold_is_noticed() -> None:
     """The live criterion must return the plugged loss, not merely be called."""
-    bbox_loss = BboxLoss(16)
-    with pytest.raises(lpu.UnsupportedUltralytics, match="the plug does not hold"):
-        probe.check_canary(bbox_loss, lp.build_loss("eiou", reduction="none"))  # nothing is plugged in
+    plug = Plug(lpu.make_spec("eiou", "bce_with_logits"))  # built, but not plugged in
+    branch = SimpleNamespace(bbox_loss=BboxLoss(16), bce=lambda logits, target: 0 * logits)
+    with pytest.raises(lpu.UnsupportedUltralytics, match=r"where eiou is .* the plug does not hold"):
+        probe.check_box(branch, plug.box)
+    with pytest.raises(lpu.UnsupportedUltralytics, match=r"where bce_with_logits is .* the plug does not hold"):
+        probe.check_cls(branch, plug.cls)
 
 
 def test_pixel_losses_need_the_stride(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,8 +376,8 @@ def test_doctor_reports_what_it_tried() -> None:
 
 def test_no_callback_that_runs_on_one_rank_only() -> None:
     """on_pretrain_routine_start runs on rank 0 alone: a plug put in there would leave the other ranks stock."""
-    from loss_plugins.adapters.ultralytics import guards, plug, spec, trainers
+    from loss_plugins.adapters.ultralytics import guards, hook, plug, spec, trainers
 
-    source = "".join(inspect.getsource(module) for module in (guards, plug, spec, trainers, probe))
+    source = "".join(inspect.getsource(module) for module in (guards, hook, plug, spec, trainers, probe))
     assert "on_pretrain_routine_start" not in source
     assert "add_callback" not in source

@@ -22,7 +22,7 @@ from ultralytics.utils.dist import generate_ddp_file
 
 from conftest import Train, column, results
 from loss_plugins.adapters import ultralytics as lpu
-from loss_plugins.adapters.ultralytics import trainers
+from loss_plugins.adapters.ultralytics import probe, trainers
 from loss_plugins.digits import DigitsSet
 
 BOTH = pytest.mark.parametrize("model", ["yolo11n.yaml", "yolo26n.yaml"])
@@ -160,19 +160,110 @@ def test_the_run_folder_holds_the_proof(train: Train, caplog: pytest.LogCaptureF
     written = proof(run)
     assert written["losses"]["box"]["alpha"] == 2.0
     assert written["losses"]["gain"] == "match"
-    report = written["report"]
+    report = written["report"]["box"]
     # 2 epochs x 2 batches x 2 branches, and 2 epochs x 1 batch x 2 branches (the last validation scores only)
     assert report["train_calls"] == report["gradient_calls"] == 8
     assert report["val_calls"] >= 4
-    assert report["boxes"] > 50
+    assert report["rows"] > 50
     assert report["gain"] == pytest.approx(report["norms"][0] / report["norms"][1])
-    assert len(report["canary"]["plugged"]) == 2
+    assert len(written["report"]["canary"]["box"]) == 2
     assert set(written["versions"]) == {"loss_plugins", "ultralytics", "torch"}
     lines = [record.getMessage() for record in caplog.records if "loss_plugins:" in record.getMessage()]
-    assert "verified on fixed boxes" in lines[0]
-    assert "gain matched" in lines[1]
+    assert "verified on a fixed batch" in lines[0]
+    assert "box gain matched" in lines[1]
     assert "was trained: 8 training calls" in lines[-1]
     assert len(lines) == 3
+
+
+# --- class losses and running statistics ---------------------------------------------------------------------------
+
+
+@BOTH
+def test_our_bce_trains_digit_for_digit_like_the_stock_class_loss(model: str, train: Train) -> None:
+    stock = train(model, name="stock", imgsz=96)
+    twin = train(model, name="twin", imgsz=96, trainer=lpu.trainer("detect", cls="bce_with_logits"))
+    other = train(model, name="other", imgsz=96, trainer=lpu.trainer("detect", cls="quality_focal"))
+    assert results(twin) == results(stock)
+    for name in ("train/cls_loss", "val/cls_loss"):
+        assert all(abs(a / b - 1) > 0.05 for a, b in zip(column(other, name), column(stock, name), strict=True))
+    assert column(other, "train/box_loss")[0] == column(stock, "train/box_loss")[0]
+
+
+def test_the_class_loss_resumes_and_its_checkpoint_is_free_of_us(train: Train, tmp_path: Path) -> None:
+    keep = Kept(tmp_path)
+    both = lpu.trainer("detect", box="eiou", cls="varifocal", gain="match")
+    run = train("yolo26n.yaml", trainer=both, on={"on_model_save": keep})
+    first = proof(run)["report"]
+    assert set(first) == {"box", "cls", "canary"}
+    assert first["cls"]["gradient_calls"] == first["cls"]["train_calls"] == 8
+    assert first["cls"]["gain"] > 1, "varifocal is a scaled-down BCE, so its gain must rise"
+    assert pickled_modules(keep.file) <= {"torch", "ultralytics", "numpy", "collections", "builtins", "__builtin__"}
+    train(str(keep.file), resume=True, trainer=lpu.trainer("detect", config=run / "loss_plugins.yaml"))
+    assert proof(run)["report"]["cls"]["gain"] == first["cls"]["gain"]
+    assert proof(run)["report"]["box"]["gain"] == first["box"]["gain"]
+
+
+@pytest.mark.parametrize(
+    ("cls", "error"),
+    [
+        ("cross_entropy", r"gives shape \(2, 4\) for scores \(2, 3, 4\)"),
+        ("bce", "wants probabilities"),
+        ("gaussian_focal", "wants probabilities"),
+        ("nll", "does not take soft targets"),
+        ("ciou", "is a loss of kind box"),
+        ({"type": "focal", "gamma": -1.0}, "gamma=-1.0 is out of range"),
+    ],
+)
+def test_class_losses_that_do_not_fit_are_refused(cls: Any, error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        lpu.trainer("detect", cls=cls)
+
+
+@pytest.mark.parametrize("cls", ["asymmetric", "focal", "ghm_c", "poly_focal"])
+def test_other_class_losses_train(cls: str, train: Train) -> None:
+    run = train("yolo26n.yaml", epochs=1, trainer=lpu.trainer("detect", cls=cls))
+    assert proof(run)["report"]["cls"]["gradient_calls"] == 4
+    assert all(math.isfinite(value) for row in results(run) for value in row.values())
+
+
+def test_the_running_mean_learns_in_training_only_and_resumes(train: Train, tmp_path: Path) -> None:
+    """WIoU's mean: one per branch, shared with the EMA copy, untouched by validation, in the checkpoint, restored."""
+    keep = Kept(tmp_path)
+    seen: dict[str, list[Any]] = {"before validation": [], "after": [], "resumed": []}
+
+    def note(key: str) -> Any:
+        return lambda trainer: seen[key].append(trainer.loss_plug.state()["box"])
+
+    wiou = lpu.trainer("detect", box={"type": "wiou", "version": 3, "momentum": 0.1})
+    train(
+        "yolo26n.yaml",
+        trainer=wiou,
+        on={"on_model_save": keep, "on_train_epoch_end": note("before validation"), "on_fit_epoch_end": note("after")},
+    )
+    assert seen["before validation"] == seen["after"][: len(seen["before validation"])]
+    first = seen["after"][0]
+    assert set(first) == {"0", "1"}
+    assert first["0"]["mean"] != first["1"]["mean"], "one2many and one2one see other boxes"
+    assert all(0 < state["mean"] < 1 for state in first.values())
+    stamp = torch.load(keep.file, weights_only=False)["ema"].loss_plugins
+    assert stamp["state"]["box"] == first
+    train(str(keep.file), resume=True, trainer=wiou, on={"on_train_start": note("resumed")})
+    assert seen["resumed"] == [first]
+
+
+def test_validation_uses_what_training_has_learnt(train: Train) -> None:
+    """The EMA copy has a criterion of its own; its WIoU must not start from 1 again."""
+    shared: list[bool] = []
+
+    def compare(trainer: Any) -> None:
+        hook = trainer.loss_plug.box
+        live, copied = ([b.bbox_loss for b in probe.find_branches(c)] for c in trainer._criteria())
+        device = torch.device("cpu")
+        shared.extend(hook.loss_of(a, device) is hook.loss_of(b, device) for a, b in zip(live, copied, strict=True))
+        shared.append(hook.loss_of(live[0], device) is not hook.loss_of(live[1], device))
+
+    train("yolo26n.yaml", epochs=1, trainer=lpu.trainer("detect", box="wiou"), on={"on_fit_epoch_end": compare})
+    assert shared[:3] == [True, True, True]
 
 
 # --- other processes ---------------------------------------------------------------------------------------------
@@ -282,7 +373,7 @@ def test_a_renamed_training_loop_raises(digits: DigitsSet, tmp_path: Path) -> No
         overrides={"model": "yolo11n.yaml", "data": str(digits.yaml), "device": "cpu", "project": str(tmp_path)},
         loss_spec=lpu.make_spec("eiou"),
     )
-    with pytest.raises(lpu.LossNotUsed, match="was never plugged in"):
+    with pytest.raises(lpu.LossNotUsed, match="were never plugged in"):
         trainer.train()
 
 
@@ -329,7 +420,7 @@ def test_many_empty_images_stay_finite(train: Train, digits: DigitsSet, tmp_path
         trainer=lpu.trainer("detect", box={"type": "focal_eiou", "normalize": True}, gain="match"),
     )
     assert all(math.isfinite(value) for row in results(run) for value in row.values())
-    assert proof(run)["report"]["gain"] > 0
+    assert proof(run)["report"]["box"]["gain"] > 0
 
 
 @pytest.mark.parametrize(
@@ -342,7 +433,7 @@ def test_many_empty_images_stay_finite(train: Train, digits: DigitsSet, tmp_path
         ({"box": 3}, "spec must be a name or a dict with 'type', got int"),
         ({"box": "l1"}, "a loss per coordinate"),
         ({"box": {"type": "eiou", "reduction": "sum"}}, "reduction is the trainer's"),
-        ({}, "no box loss was asked for"),
+        ({}, "no loss was asked for"),
         ({"box": "eiou", "gain": "auto"}, "gain='auto' is out of range; allowed: 'keep' or 'match'"),
         ({"box": "eiou", "assigner": "stock"}, "assigner='stock' is out of range"),
         ({"config": "nowhere.yaml"}, "is not a file; ready-made ones lie in configs/ultralytics/"),
@@ -359,7 +450,7 @@ def test_bad_input_is_refused_before_training(arguments: dict[str, Any], error: 
     [
         ("box: eiou", "has no section 'losses:'"),
         ("losses: {bax: eiou}", "unknown key losses.bax; did you mean 'box'"),
-        ("losses: {gain: match}", "no box loss was asked for"),
+        ("losses: {gain: match}", "no loss was asked for"),
     ],
 )
 def test_bad_config_files_are_refused(text: str, error: str, tmp_path: Path) -> None:
@@ -399,7 +490,7 @@ def test_segment_and_pose_train(task: str, model: str, digits: DigitsSet, train:
         data["kpt_shape"] = [2, 3]
     (root / "data.yaml").write_text(yaml.safe_dump(data))
     run = train(model, data=str(root / "data.yaml"), epochs=1, trainer=lpu.trainer(task, box="eiou"))
-    report = proof(run)["report"]
+    report = proof(run)["report"]["box"]
     assert report["train_calls"] == report["gradient_calls"] == 2
     assert torch.isfinite(torch.tensor([list(row.values()) for row in results(run)])).all()
 
