@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 
 from .catalog import Entry, evaluate, get_entry, prepare, register_module
 from .checks import Choice, Interval, PerClass, Target, check_value
+from .dialects import defaults_of, translated
+from .fused import FusedLoss, fuse
 
 Reduction = Literal["none", "mean", "sum"]
 REDUCTIONS = Choice("none", "mean", "sum")
@@ -22,6 +25,7 @@ class Loss(nn.Module):
     Args:
         reduction: "none", "mean" or "sum".
         loss_weight: factor on the result, applied last.
+        compile: compute value and gradient in one compiled graph, see `fused`; the first call compiles.
         **parameters: the function's keywords, checked here once.
 
     Attributes:
@@ -30,6 +34,7 @@ class Loss(nn.Module):
     Raises:
         ValueError: a reduction or parameter that is not allowed.
         TypeError: a keyword that the loss does not know; the error lists those it does.
+        RuntimeError: compile=True where no compiler is found.
     """
 
     entry: Entry
@@ -39,11 +44,15 @@ class Loss(nn.Module):
         cls.entry = get_entry(name)
         register_module(cls)
 
-    def __init__(self, reduction: Reduction = "mean", loss_weight: float = 1.0, **parameters: Any) -> None:
+    def __init__(
+        self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, **parameters: Any
+    ) -> None:
         super().__init__()
         entry = type(self).entry
         check_value(entry.name, "reduction", reduction, REDUCTIONS)
         check_value(entry.name, "loss_weight", loss_weight, FINITE)
+        check_value(entry.name, "compile", compile, Choice(False, True))
+        parameters = translated(entry.name, parameters)
         entry.check_complete(parameters)
         self.entry = entry.with_parameters(parameters)
         self.reduction = reduction
@@ -53,6 +62,12 @@ class Loss(nn.Module):
         self._exact: tuple[str, ...] = ()
         self._keep_constants()
         self._keep_states()
+        self.fused = self._fused() if compile else None
+
+    def _fused(self) -> FusedLoss:
+        fixed = self.entry.arguments(self.parameters_given)
+        fixed = {name: value for name, value in fixed.items() if name not in self._buffers}
+        return fuse(self.entry, fixed, {name: getattr(self, name) for name in self.states})
 
     def _keep_constants(self) -> None:
         """One number per class becomes a buffer, so that it follows the module to its device."""
@@ -101,7 +116,11 @@ class Loss(nn.Module):
             target: targets.
             weight: says which elements count for running statistics (those above 0); nothing is multiplied by it.
         """
-        return evaluate(self.entry, pred, target, self._arguments(pred, target, weight))
+        arguments = self._arguments(pred, target, weight)
+        if self.fused is None:
+            return evaluate(self.entry, pred, target, arguments)
+        tensors = {name: value for name, value in arguments.items() if isinstance(value, Tensor)}
+        return self.fused(*prepare(self.entry, pred, target), **tensors)
 
     def _arguments(self, pred: Tensor, target: Target, weight: Tensor | None) -> dict[str, Any]:
         arguments = self.entry.arguments(self.parameters_given)
@@ -175,17 +194,23 @@ class Loss(nn.Module):
             check_value(self.entry.name, "reduction_override", reduction_override, REDUCTIONS)
             reduction = reduction_override
         loss = self.elementwise(pred, target, weight)
-        if reduction == "mean" and avg_factor is None and self.entry.denominator is not None:
+        if reduction == "mean" and avg_factor is None and self._denominator() is not None:
             return self.loss_weight * self._own_mean(loss, pred, target, weight)
         return self.loss_weight * reduce_loss(self.entry.name, loss, weight, reduction, avg_factor)
 
     def _own_mean(self, loss: Tensor, pred: Tensor, target: Target, weight: Tensor | None) -> Tensor:
         """The sum over the loss's own denominator; nothing to divide by costs 0."""
-        assert self.entry.denominator is not None
+        denominator = self._denominator()
+        assert denominator is not None
         arguments = self.entry.arguments(self.parameters_given)
         arguments.update({name: getattr(self, name) for name in arguments if name in self._buffers})
-        divisor = self.entry.denominator(*prepare(self.entry, pred, target), **arguments)
+        divisor = denominator(*prepare(self.entry, pred, target), **arguments)
         return reduce_loss(self.entry.name, loss, weight, "sum") / divisor.masked_fill(divisor == 0, 1.0)
+
+    def _denominator(self) -> Callable[..., Tensor] | None:
+        """What "mean" divides by, if not the number of elements: as the dialect has it, or the loss."""
+        of_dialect = defaults_of(self.entry.name, self.parameters_given.get("dialect")).mean
+        return MEANS[of_dialect] if of_dialect else self.entry.denominator
 
     def spec(self) -> dict[str, Any]:
         """Everything needed to build this loss again, all defaults resolved, in plain types."""
@@ -193,6 +218,7 @@ class Loss(nn.Module):
             "type": self.entry.name,
             "reduction": self.reduction,
             "loss_weight": self.loss_weight,
+            **({"compile": True} if self.fused is not None else {}),
             **self.resolved(),
         }
 
@@ -200,6 +226,20 @@ class Loss(nn.Module):
         """What differs between two losses of one class."""
         given = {"reduction": self.reduction, "loss_weight": self.loss_weight, **self.parameters_given}
         return ", ".join(f"{name}={value!r}" for name, value in given.items())
+
+
+def _rows(pred: Tensor, target: Any, **_: Any) -> Tensor:
+    """Every row, ignored ones too."""
+    return pred.new_tensor(float(max(len(pred), 1)))
+
+
+def _columns(pred: Tensor, target: Any, **_: Any) -> Tensor:
+    """The length of axis 1: its mean, summed over the rest."""
+    return pred.new_tensor(float(max(pred.shape[1], 1)))
+
+
+#: what "mean" divides by in a dialect; None: the number of elements
+MEANS: dict[str, Callable[..., Tensor] | None] = {"rows": _rows, "columns": _columns, "elements": None}
 
 
 def plain(value: Any) -> Any:

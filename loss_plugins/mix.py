@@ -54,9 +54,12 @@ class MixLoss(Loss, name="mix"):
         self,
         reduction: Reduction = "mean",
         loss_weight: float = 1.0,
+        compile: bool = False,
         losses: Sequence[Spec] | None = None,
         **unknown: Any,
     ) -> None:
+        if compile:
+            raise ValueError("mix: compile=True belongs to its members: {'type': 'ciou', 'compile': True}")
         given = unknown if losses is None else {"losses": losses, **unknown}
         super().__init__(reduction, loss_weight, **given)
         members = [build_member(spec) for spec in cast(Sequence[Spec], losses)]
