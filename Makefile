@@ -3,17 +3,23 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c .ci/constraints.txt
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count())')
 # a private Ultralytics folder: the demo changes none of your settings and downloads nothing
 OFFLINE := YOLO_OFFLINE=1 YOLO_AUTOINSTALL=0 YOLO_CONFIG_DIR=$(CURDIR)/runs/ultralytics-config
 
-.PHONY: demo test lint format clean
+.PHONY: demo demo-mmdet test lint format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
 	mkdir -p runs/ultralytics-config
 	$(OFFLINE) $(BIN)/loss-plugins demo
 
+demo-mmdet: $(VENV)/.mmdet
+	mkdir -p runs/ultralytics-config
+	$(OFFLINE) $(BIN)/loss-plugins demo-mmdet
+
 test: $(VENV)/.dev lint
+	mkdir -p runs/ultralytics-config
 	$(OFFLINE) $(BIN)/python -m pytest
 
 lint: $(VENV)/.dev
@@ -35,9 +41,17 @@ $(VENV)/.demo: $(VENV)/.venv pyproject.toml .ci/constraints.txt
 	$(PIP) -e ".[demo]"
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.demo
+# mmcv has no wheel for this torch: it is built from its source, with what it needs to know of torch at hand
+$(VENV)/.mmdet: $(VENV)/.demo
+	@echo "building mmcv from source and installing mmdet into $(VENV) (10 minutes on 2 cores the first time)"
+	$(PIP) "setuptools<81" wheel ninja psutil
+	CFLAGS="-O1 -g0" MAX_JOBS=$(JOBS) $(PIP) --no-build-isolation mmcv
+	$(PIP) -e ".[demo,mmdet]"
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.mmdet
 	@echo "installing the test tools into $(VENV)"
-	$(PIP) -e ".[dev]"
+	$(PIP) -e ".[dev,mmdet]"
 	touch $@
 
 clean:

@@ -59,7 +59,8 @@ def pair_up(pred: Tensor, target: Tensor, eps: float, convention: Convention = O
     geometry_eps = eps if convention.geometry_eps is None else convention.geometry_eps
     intersection = _overlap_area(p, t)
     union = p.w * p.h + t.w * t.h - intersection
-    iou = intersection / _kept_positive(union, geometry_eps, convention)
+    # an infinite box would overlap by 0, silently; 0 * inf says what it is
+    iou = intersection / _kept_positive(union, geometry_eps, convention) + 0 * union.detach()
     if convention.iou_floor:
         iou = iou.clamp(min=eps)
     return Pair(p, t, intersection, union, iou, eps, geometry_eps, convention)

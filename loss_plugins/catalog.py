@@ -27,7 +27,7 @@ from .checks import (
     closest,
     upcast,
 )
-from .dialects import dialects_of
+from .dialects import dialects_of, meant, translated
 
 if TYPE_CHECKING:
     from .loss import Loss
@@ -195,8 +195,8 @@ class Entry:
         return f"{self.name}: unknown parameter {name!r} (= {value!r}); {closest(name, self.parameters)}"
 
     def arguments(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters that the function itself takes."""
-        return {name: value for name, value in parameters.items() if name in self.keywords}
+        """The parameters that the function itself takes, as it takes them."""
+        return {name: value for name, value in meant(self.name, parameters).items() if name in self.keywords}
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Entry:
         """This entry, with the traits that the parameters give it."""
@@ -290,9 +290,9 @@ def register_loss(
                 {key: found for key, found in _keywords(state.update).items() if isinstance(found, Parameter)}
             )
         parameters.pop("weight", None)  # of `forward`, handed through
-        if "dialect" in parameters:
-            known = Choice(*dialects_of(name))
-            parameters["dialect"] = Parameter("dialect", None, known, optional=True)
+        known = dialects_of(name)
+        if known or "dialect" in parameters:
+            parameters["dialect"] = Parameter("dialect", None, Choice(*known), optional=True)
         entry = Entry(
             name=name,
             kind=kind,
@@ -313,13 +313,14 @@ def register_loss(
 
         @functools.wraps(function)
         def checked(pred: Tensor, target: Target, **parameters: Any) -> Tensor:
+            parameters = translated(name, parameters)
             handed = {key: value for key, value in parameters.items() if key in entry.states or key == "weight"}
             hyper = {key: value for key, value in parameters.items() if key not in handed}
             entry.check(hyper)
             for key in (*handed, *hyper):
-                if key not in entry.keywords:
+                if key not in entry.keywords and key != "dialect":
                     raise TypeError(f"{name}: parameter {key!r} belongs to the module; the function does not take it")
-            return evaluate(entry, pred, target, parameters)
+            return evaluate(entry, pred, target, entry.arguments(parameters))
 
         return typing.cast(LossFunction, checked)
 
@@ -445,8 +446,14 @@ def _keywords(function: Callable[..., Any]) -> dict[str, Parameter | State]:
         default = None if required else parameter.default
         allowed: Allowed | None = _extra(hints.get(name), (Interval, Choice, Series, PerClass, Specs))
         effect = _extra(hints.get(name), Effect)
-        found[name] = Parameter(name, default, allowed, not required and default is None, required, effect)
+        optional = not required and (default is None or _takes_none(hints.get(name)))
+        found[name] = Parameter(name, default, allowed, optional, required, effect)
     return found
+
+
+def _takes_none(hint: Any) -> bool:
+    kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    return type(None) in get_args(kind)
 
 
 def _extra(hint: Any, kinds: Any) -> Any:

@@ -237,9 +237,9 @@ def balanced_l1_loss(
     source=Source(
         "Improving Object Localization with Fitness NMS and Bounded IoU Loss", 2017, "https://arxiv.org/abs/1711.00164"
     ),
-    traits=Traits(range=(0, 0.9), scale_invariant=True, gradient_when_disjoint=False),
-    use_when="You want IoU's scale invariance with a smooth minimum, and a loss for each of x, y, w and h.",
-    avoid_when="Centres may be off by half the target: no gradient there. It takes boxes, not encoded deltas.",
+    traits=Traits(range=(0, 0.9)),  # eps is in pixels, so it is scale-invariant only nearly
+    use_when="You want IoU's near scale invariance with a smooth minimum, and a loss for each of x, y, w and h.",
+    avoid_when="Centres may be off by half the target: they get no gradient there. It takes boxes, not encoded deltas.",
 )
 def bounded_iou_loss(
     pred: Tensor,
@@ -281,6 +281,5 @@ def _moved(offset: Tensor, target: Tensor, eps: float) -> Tensor:
 
 
 def _shrunk(side: Tensor, target: Tensor, eps: float) -> Tensor:
-    """target / side; out of the way (inf) for an inverted box, where p / t is the worse of the two."""
-    inverted = side < 0
-    return (target / (side.masked_fill(inverted, 1.0) + eps)).masked_fill(inverted, math.inf)
+    """target / side; of an inverted box any number above 0, since side / target is the worse of the two."""
+    return target / (side.masked_fill(side < 0, 1.0) + eps)

@@ -1,14 +1,16 @@
-"""The named conventions of other frameworks: where each puts its epsilon, what it clamps, what it gates.
+"""The named conventions of other frameworks: where each puts its epsilon, what it clamps, what it calls its parameters.
 
 A dialect is data. `dialect=None` is ours: the paper's formula with an epsilon in every denominator. Naming a
-framework reproduces its built-in to rounding; where that built-in is broken (NaN on an exact match, say) we stay
-finite, and `DEVIATIONS` in the tests keeps the record.
+framework reproduces its built-in to rounding: `DIALECTS` says how it writes the IoU family, `DEFAULTS` which values and
+which names its parameters have. Where that built-in is broken (NaN on an exact match, say) we stay finite, and
+`deviations.RULES` keeps the record.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,251 @@ OTHER_DIALECTS: dict[str, tuple[str, ...]] = {
 }
 
 
+@dataclass(frozen=True)
+class Keyword:
+    """What a framework's parameter is here.
+
+    Attributes:
+        to: our name for it; "": we have none, as it says what our loss does anyway.
+        values: their values and ours; those not listed are refused. None: any value, unchanged.
+        convert: their value to ours, where a list will not do. None: unchanged.
+    """
+
+    to: str = ""
+    values: Mapping[Any, Any] | None = None
+    convert: Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """The parameters of one framework's loss of the same name.
+
+    Attributes:
+        values: its defaults, under our names; those that are ours too are left out.
+        names: its names, where they differ from ours (or say what needs no saying).
+        meaning: our parameters from values that mean something else there; applied at the call only, so that a loss
+            and its `spec()` keep the numbers that the user gave.
+        mean: what its "mean" divides by: "" as ours; "columns": the mean over axis 1, summed; "rows"; "elements".
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    names: Mapping[str, Keyword] = field(default_factory=dict)
+    meaning: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    mean: Literal["", "columns", "rows", "elements"] = ""
+
+
+Parameters = dict[str, Any]
+#: less than any sum, more than 0: an epsilon for a framework that has none
+NO_EPS = 1e-30
+
+
+def only(value: Any) -> Keyword:
+    """A switch that has one setting here."""
+    return Keyword(values={value: None})
+
+
+def same(name: str) -> Keyword:
+    """Another name, nothing else."""
+    return Keyword(name)
+
+
+def none_below_zero(alpha: float | None) -> float | None:
+    """Torchvision switches alpha off by a negative number."""
+    return None if alpha is None or alpha < 0 else alpha
+
+
+def none_from_zero(alpha: float | None) -> float | None:
+    """Ultralytics does so by 0 as well."""
+    return None if alpha is None or alpha <= 0 else alpha
+
+
+def _dice_mmdet(parameters: Parameters) -> Parameters:
+    # V-Net's form has epsilon in both sums of its denominator, the naive one above and below
+    if parameters["form"] == "vnet":
+        return {**parameters, "eps": 2 * parameters["eps"]}
+    return {**parameters, "smooth": parameters["eps"], "eps": NO_EPS}
+
+
+def _dice_smp(parameters: Parameters) -> Parameters:
+    # written as (O + s) / ((P + T) / 2 + s)
+    return {**parameters, "smooth": 2 * parameters["smooth"], "eps": 2 * parameters["eps"]}
+
+
+def _exponent_smp(parameters: Parameters) -> Parameters:
+    return {**parameters, "gamma": 1 / parameters["gamma"]}
+
+
+def _smooth_monai(parameters: Parameters) -> Parameters:
+    # its smooth_dr is all that the denominator gets; ours has smooth + eps there
+    return {**parameters, "eps": max(parameters["eps"] - parameters["smooth"], NO_EPS)}
+
+
+_SIGMOID = {"use_sigmoid": only(True)}
+_SMP = {
+    "from_logits": Keyword("activation", {True: "sigmoid", False: "none"}),
+    "mode": Keyword("over", {"binary": "batch", "multilabel": "batch_channel"}),
+}
+_SMP_VALUES = {"over": "batch", "overlap": "min", "empty": "zero"}
+_MONAI = {
+    "sigmoid": Keyword("activation", {True: "sigmoid", False: "none"}),
+    "softmax": Keyword("activation", {True: "softmax"}),
+    "smooth_nr": same("smooth"),
+    "smooth_dr": same("eps"),
+}
+_MONAI_VALUES = {"activation": "none", "over": "channel", "smooth": 1e-5, "eps": 1e-5}
+
+#: loss -> dialect -> parameters
+DEFAULTS: dict[str, dict[str, Defaults]] = {
+    "iou": {"mmdet": Defaults({"mode": "log"}, {"linear": Keyword("mode", {True: "linear", False: None})})},
+    "siou": {
+        # neg_gamma=False rewards distance: see deviations.RULES
+        "mmdet": Defaults(names={"neg_gamma": only(True)}),
+        "mmyolo": Defaults(names={"siou_theta": same("theta")}),
+    },
+    "extended_iou": {"mmdet": Defaults({"eps": 1e-6})},
+    "bounded_iou": {"mmdet": Defaults()},
+    "l1": {"mmdet": Defaults(), "torch": Defaults()},
+    "mse": {"mmdet": Defaults(), "torch": Defaults()},
+    "smooth_l1": {"mmdet": Defaults(), "torch": Defaults()},
+    "huber": {"torch": Defaults()},
+    "balanced_l1": {"mmdet": Defaults()},
+    "bce": {"torch": Defaults()},
+    "bce_with_logits": {
+        "torch": Defaults(),
+        "ultralytics": Defaults(),
+        "mmdet": Defaults(names={"use_sigmoid": only(True), "class_weight": same("pos_weight")}),
+    },
+    "cross_entropy": {
+        "torch": Defaults(names={"weight": same("class_weight")}),
+        "mmdet": Defaults(
+            names={
+                "use_sigmoid": only(False),
+                "use_mask": only(False),
+                "avg_non_ignore": only(False),
+                "ignore_index": Keyword("ignore_index", convert=lambda index: -100 if index is None else index),
+            },
+            mean="rows",
+        ),
+    },
+    "nll": {"torch": Defaults(names={"weight": same("class_weight")})},
+    "kl_div": {"torch": Defaults(mean="elements")},
+    "margin_ranking": {"torch": Defaults()},
+    "hinge_embedding": {"torch": Defaults()},
+    "focal": {
+        "torchvision": Defaults(names={"alpha": Keyword("alpha", convert=none_below_zero)}),
+        "mmdet": Defaults(names=_SIGMOID),
+        "ultralytics": Defaults({"gamma": 1.5}, {"alpha": Keyword("alpha", convert=none_from_zero)}, mean="columns"),
+        "kornia": Defaults(),
+        "monai": Defaults({"alpha": None}, {"use_softmax": only(False)}),
+        "smp": Defaults({"alpha": None}),
+    },
+    "softmax_focal": {"kornia": Defaults(), "smp": Defaults()},
+    "quality_focal": {"mmdet": Defaults(names=_SIGMOID)},
+    "varifocal": {"mmdet": Defaults(names=_SIGMOID, mean="elements"), "ultralytics": Defaults(mean="columns")},
+    "distribution_focal": {
+        "mmdet": Defaults(),
+        "ultralytics": Defaults({"margin": 0.01}, {"reg_max": same("")}),
+    },
+    "ghm_c": {"mmdet": Defaults(names=_SIGMOID)},
+    "gaussian_focal": {"mmdet": Defaults(names={"pos_weight": only(1.0), "neg_weight": only(1.0)})},
+    "dice": {
+        "mmdet": Defaults(
+            {"form": "vnet", "eps": 1e-3},
+            {
+                **_SIGMOID,
+                "activate": Keyword("activation", {True: "sigmoid", False: "none"}),
+                "naive_dice": Keyword("form", {False: "vnet", True: "naive"}),
+            },
+            _dice_mmdet,
+        ),
+        "ultralytics": Defaults({"form": "naive", "over": "channel", "smooth": 1e-6, "eps": NO_EPS}),
+        "kornia": Defaults(
+            {"form": "naive", "activation": "softmax", "eps": 1e-8},
+            {"average": Keyword("over", {"micro": "image", "macro": "channel"})},
+        ),
+        "monai": Defaults(
+            {**_MONAI_VALUES, "form": "naive"},
+            {**_MONAI, "squared_pred": Keyword("form", {False: "naive", True: "vnet"})},
+            _smooth_monai,
+        ),
+        "smp": Defaults(
+            {**_SMP_VALUES, "form": "naive", "smooth": 0.0, "eps": 1e-7}, {**_SMP, "log_loss": same("log")}, _dice_smp
+        ),
+    },
+    "tversky": {
+        "kornia": Defaults({"activation": "softmax", "over": "channel", "empty": "skip", "eps": 1e-8}),
+        "monai": Defaults({**_MONAI_VALUES, "alpha": 0.5, "beta": 0.5}, _MONAI, _smooth_monai),
+    },
+    "focal_tversky": {
+        "smp": Defaults(
+            {**_SMP_VALUES, "gamma": 1.0, "alpha": 0.5, "beta": 0.5, "eps": 1e-7},
+            {**_SMP, "log_loss": only(False)},
+            _exponent_smp,
+        )
+    },
+    "prob_iou": {"ultralytics": Defaults({"floor": 0.01}, {"CIoU": same("aspect")})},
+}
+
+
 def dialects_of(loss: str) -> tuple[str, ...]:
-    """The frameworks that a loss can equal."""
-    return (*DIALECTS.get(loss, ()), *OTHER_DIALECTS.get(loss, ()))
+    """The frameworks that a loss can equal.
+
+    >>> dialects_of("focal")
+    ('torchvision', 'mmdet', 'ultralytics', 'kornia', 'monai', 'smp')
+    """
+    names = (*DIALECTS.get(loss, ()), *OTHER_DIALECTS.get(loss, ()), *DEFAULTS.get(loss, ()))
+    return tuple(dict.fromkeys(names))
+
+
+def defaults_of(loss: str, dialect: object) -> Defaults:
+    """The parameters of that framework's loss; ours, unchanged, where nothing is known to differ."""
+    return DEFAULTS.get(loss, {}).get(dialect, _SAME) if isinstance(dialect, str) else _SAME
+
+
+_SAME = Defaults()
+
+
+def translated(loss: str, parameters: Mapping[str, Any]) -> Parameters:
+    """Parameters under our names, with the defaults of the dialect that they name; again, it changes nothing.
+
+    Raises:
+        ValueError: a value of theirs that we do not have, or one parameter under both names.
+
+    >>> translated("dice", {"dialect": "mmdet", "naive_dice": True})
+    {'form': 'naive', 'eps': 0.001, 'dialect': 'mmdet'}
+    >>> translated("dice", {"eps": 0.1})  # no dialect: ours
+    {'eps': 0.1}
+    """
+    rule = defaults_of(loss, parameters.get("dialect"))
+    given: Parameters = {}
+    for name, value in parameters.items():
+        keyword = rule.names.get(name)
+        if keyword is None:
+            given[name] = value
+            continue
+        if keyword.values is not None and name != keyword.to and value not in keyword.values:
+            known = " or ".join(repr(choice) for choice in keyword.values)
+            raise ValueError(
+                f"{loss}: {name}={value!r} of {parameters['dialect']} has no counterpart; allowed: {known}"
+            )
+        ours = value if keyword.values is None else keyword.values[value]
+        ours = ours if keyword.convert is None else keyword.convert(ours)
+        if not keyword.to or (keyword.values is not None and ours is None):
+            continue
+        if keyword.to != name and keyword.to in parameters:
+            raise ValueError(f"{loss}: {name!r} is {parameters['dialect']}'s name of {keyword.to!r}; pass one of them")
+        given[keyword.to] = ours
+    return {**rule.values, **given}
+
+
+def meant(loss: str, parameters: Mapping[str, Any]) -> Parameters:
+    """Translated parameters as the function takes them, where a number means something else in the dialect.
+
+    >>> meant("focal_tversky", {"dialect": "smp", "gamma": 2.0})["gamma"]
+    0.5
+    """
+    rule = defaults_of(loss, parameters.get("dialect"))
+    return dict(parameters) if rule.meaning is None else rule.meaning({**rule.values, **parameters})
 
 
 def convention(loss: str, dialect: str | None, box_format: str = "xyxy") -> Convention:

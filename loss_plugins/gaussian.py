@@ -61,7 +61,8 @@ def nwd_loss(
         pred, target = cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)
     pair = pair_up(pred, target, eps)
     sides = squared_norm(pair.p.w - pair.t.w, pair.p.h - pair.t.h)
-    distance2 = squared_norm(*center_offset(pair)) + eps + sides / 4
+    # modes end in a bound, which would hide an infinite distance
+    distance2 = squared_norm(*center_offset(pair)) + eps + sides / 4 + 0 * sides.detach()
     if mode == "w2":
         return distance2
     if mode == "log":
@@ -69,4 +70,5 @@ def nwd_loss(
     distance = distance2.sqrt()
     if mode == "sqrt":
         return distance
-    return -torch.expm1(-distance / constant) if mode == "exp" else 1 - 1 / (gamma + distance)
+    # exp, not expm1: that one's slope is computed as value + 1, in which the small pull on a far box is lost
+    return 1 - (-distance / constant).exp() if mode == "exp" else 1 - 1 / (gamma + distance)

@@ -173,7 +173,7 @@ def piou_distance(pair: Pair) -> Tensor:
 
 def piou_penalty(pair: Pair) -> Terms:
     """1 - e^(-P^2): no enclosing box, so growing the prediction never helps."""
-    return (-torch.expm1(-(piou_distance(pair) ** 2)),)
+    return (1 - (-(piou_distance(pair) ** 2)).exp(),)
 
 
 def piou_attention(pair: Pair, lam: float, detach: bool) -> Tensor:
@@ -913,5 +913,6 @@ def extended_iou_loss(
     """
     if box_format == "cxcywh":
         pred, target = cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)
-    x = 1 - extended_iou(pair_up(pred, target, eps))
+    pair = pair_up(pred, target, eps)
+    x = 1 - extended_iou(pair) + 0 * pair.iou.detach()
     return torch.where(x < smooth_point, 0.5 * x**2 / smooth_point, x - 0.5 * smooth_point)

@@ -71,7 +71,7 @@ def measure(pred: Tensor, target: Tensor, activation: str, over: str, overlap: s
     shared = p * t if overlap == "product" else torch.minimum(p, t)
     exponent = 2 if squared else 1
     return Masses(
-        total(shared, over), total(p**exponent, over), total(t**exponent, over), total(t, over) == 0, len(pred)
+        total(shared, over), total(p**exponent, over), total(t**exponent, over), total(t, over) == 0, pred.shape[0]
     )
 
 

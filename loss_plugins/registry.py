@@ -53,12 +53,12 @@ class LossRegistry(PackageRegistry):
             return False
 
 
-def _child(root: Registry, kind: type[Registry], name: str, location: str = ADAPTER) -> Registry:
+def _child(root: Registry, kind: type[Registry], name: str, location: str) -> Registry:
     # `is None`, as an empty registry is false; a second child of one scope is an error, also after a reload
     found = root.children.get(SCOPE)
     return kind(name, parent=root, scope=SCOPE, locations=[location]) if found is None else found
 
 
-LOSSES = _child(ROOT_MODELS, LossRegistry, "loss")
-HOOKS = _child(ROOT_HOOKS, PackageRegistry, "hook")
+LOSSES = _child(ROOT_MODELS, LossRegistry, "loss", ADAPTER)
+HOOKS = _child(ROOT_HOOKS, PackageRegistry, "hook", f"{ADAPTER}.hook")
 DATASETS = _child(ROOT_DATASETS, PackageRegistry, "dataset", f"{ADAPTER}.digits")

@@ -54,7 +54,9 @@ def rotated_pair(pred: Tensor, target: Tensor, floor: float | None = None) -> Ro
     tx, ty, tw, th, t_angle = target.unbind(-1)
     if floor is not None:
         pw, ph, tw, th = (side.clamp(floor, 1e7) for side in (pw, ph, tw, th))
-    dx, dy, cos, sin = tx - px, ty - py, p_angle.cos(), p_angle.sin()
+    # the clamp and the losses' bounds would hide an infinite box; 0 * inf says what it is
+    shown = 0 * (pred - target).detach().sum(-1)
+    dx, dy, cos, sin = tx - px + shown, ty - py, p_angle.cos(), p_angle.sin()
     return RotatedPair(
         pw, ph, tw, th, cos * dx + sin * dy, cos * dy - sin * dx, (t_angle - p_angle).cos(), (t_angle - p_angle).sin()
     )
@@ -298,6 +300,7 @@ def kfiou_loss(
     shared = p_area * t_area / joint.clamp(min=torch.finfo(pred.dtype).tiny).sqrt()
     overlap = shared / (p_area + t_area - shared + 1e-6)
     centers = functional.smooth_l1_loss(pred[..., :2], target[..., :2], reduction="none", beta=beta).sum(-1)
+    centers = centers + 0 * pair.x.detach()  # which shows an infinite side
     if fun == "ln":
         return centers - (overlap + eps).log()
     return centers + (torch.expm1(1 - overlap) if fun == "exp" else 1 - overlap)
@@ -358,8 +361,14 @@ def prob_iou_loss(
     position = (xx * pair.y**2 + yy * pair.x**2 - 2 * xy * pair.x * pair.y) / (4 * (joint + eps))
     shape = (joint / (4 * pw * ph * tw * th + eps) + eps).log() / 2
     coefficient = (position + shape).clamp(eps, 100)
-    distance = (-torch.expm1(-coefficient) + eps).sqrt()
+    distance = (one_minus_exp(coefficient) + eps).sqrt()
     return distance + aspect_cost(pair, 1 - distance, eps) if aspect else distance
+
+
+def one_minus_exp(x: Tensor) -> Tensor:
+    """1 - e^-x for x >= 0: by expm1 where that is the more exact value, above 1 by exp, whose slope is exact there."""
+    # expm1's derivative is computed from its value, as value + 1, in which a small e^-x is lost
+    return torch.where(x < 1, -torch.expm1(-x), 1 - (-x).exp())
 
 
 def aspect_cost(pair: RotatedPair, iou: Tensor, eps: float) -> Tensor:

@@ -12,9 +12,15 @@ END = "<!-- losses: end -->"
 HEADER = "| name | kind | what it is | source | gradient when disjoint | units |"
 
 
+def shipped() -> list[Entry]:
+    """The entries of this package, without those that users and other packages have registered."""
+    entries = map(get_entry, list_losses())
+    return [entry for entry in entries if entry.function.__module__.startswith("loss_plugins.")]
+
+
 def loss_table() -> str:
-    """One Markdown row per catalogued loss, by kind and name."""
-    entries = sorted(map(get_entry, list_losses()), key=lambda entry: (KINDS.index(entry.kind), entry.name))
+    """One Markdown row per loss of this package, by kind and name."""
+    entries = sorted(shipped(), key=lambda entry: (KINDS.index(entry.kind), entry.name))
     rule = "|---" * HEADER.count(" | ") + "|---|"
     return "\n".join([HEADER, rule, *(_row(entry) for entry in entries)])
 

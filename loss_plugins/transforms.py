@@ -68,6 +68,7 @@ def sum_of_iou_losses(
     if box_format == "cxcywh":
         pred, target = cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)
     loss = 1 - pair_up(pred, target, 1e-7 if eps is None else eps).iou
+    loss = loss.masked_fill(~(pred + target).isfinite().all(-1), math.nan)  # an infinite box has a finite IoU
     if weight is None:
         return torch.stack([loss.sum(), torch.full_like(loss, 1.0).sum()])
     counts = (weight if weight.shape == loss.shape else weight.flatten(loss.ndim).mean(-1)) > 0

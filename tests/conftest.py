@@ -19,9 +19,17 @@ os.environ.update(
 )
 
 
+INSTALL = {
+    "ultralytics": 'pip install "loss-plugins[ultralytics]"',
+    "mmengine": 'pip install "loss-plugins[mmdet]"',
+    "mmcv": "pip install 'setuptools<81' wheel ninja && pip install --no-build-isolation mmcv==2.1.0",
+    "mmdet": 'pip install "loss-plugins[mmdet]"',
+}
+
+
 def pytest_configure() -> None:
     """The tests need the frameworks: a missing one is a failure, with the line that installs it."""
-    for name, install in {"ultralytics": 'pip install "loss-plugins[ultralytics]"'}.items():
+    for name, install in INSTALL.items():
         try:
             importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError as missing:

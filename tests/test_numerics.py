@@ -14,8 +14,9 @@ from torch import Tensor
 
 import loss_plugins as lp
 from loss_plugins.catalog import get_entry
+from loss_plugins.tables import shipped
 
-NAMES = lp.list_losses()
+NAMES = [entry.name for entry in shipped()]
 BOUND = 1e4
 #: ordinary sides, and every way of having none; targets are never inverted
 SIDES = [(0.0, 10.0), (10.0, 20.0), (5.0, 5.0), (0.0, 0.0), (3.0, 640.0), (2.5, 4.0)]
@@ -297,7 +298,8 @@ def test_traits_hold(name: str) -> None:
     }
     for trait, other in same.items():
         difference = (loss - other).abs().max()
-        assert (difference < 1e-3) == getattr(entry.traits, trait), f"{trait}: {difference}"
+        # bounded_iou's eps of 1e-3 px makes it nearly scale-invariant: a change of 1e-4
+        assert (difference < 5e-5) == getattr(entry.traits, trait), f"{trait}: {difference}"
     at_equality = module(target, target)
     assert (at_equality.abs().max() < 2e-3) == entry.traits.zero_at_equality, at_equality.max()
     if entry.kind == "box":

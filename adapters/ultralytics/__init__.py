@@ -11,7 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+
+if find_spec("ultralytics") is None:
+    raise ImportError('the Ultralytics adapter needs ultralytics: pip install "loss-plugins[ultralytics]"')
 
 from .doctor import doctor
 from .errors import LossNotUsed, UnsupportedUltralytics

@@ -13,18 +13,17 @@ from loss_plugins.parity import BoxLoss
 
 
 def builtin_pairs() -> Iterator[tuple[str, str, BoxLoss, BoxLoss]]:
-    """(loss, name of the built-in, ours, theirs) for each loss of theirs that we also have."""
+    """(loss, framework, ours, theirs) for each loss of theirs that we also have."""
     from torchvision.ops import complete_box_iou_loss, distance_box_iou_loss, generalized_box_iou_loss
 
     for name, flags in {"iou": {}, "giou": {"GIoU": True}, "diou": {"DIoU": True}, "ciou": {"CIoU": True}}.items():
-        label = f"ultralytics bbox_iou({', '.join(flags)})"
-        yield name, label, _ours(name, "ultralytics"), partial(_one_minus_bbox_iou, flags)
+        yield name, "Ultralytics", _ours(name, "ultralytics"), partial(_one_minus_bbox_iou, flags)
     for name, theirs in {
         "giou": generalized_box_iou_loss,
         "diou": distance_box_iou_loss,
         "ciou": complete_box_iou_loss,
     }.items():
-        yield name, f"torchvision {theirs.__name__}", _ours(name, "torchvision"), theirs
+        yield name, "torchvision", _ours(name, "torchvision"), theirs
 
 
 def _ours(name: str, dialect: str) -> BoxLoss:

@@ -15,7 +15,12 @@ def test_the_demo_trains_proves_draws_and_reuses(tmp_path: Path, capsys: pytest.
     demo(folder=tmp_path, box="diou", epochs=1)
     first = capsys.readouterr().out
     run = tmp_path / "diou-1"
-    assert "ultralytics bbox_iou(CIoU)" in first
+    assert [line.split("│")[1].strip() for line in first.splitlines() if "Ultralytics" in line] == [
+        "iou",
+        "giou",
+        "diou",
+        "ciou",
+    ]
     assert "proof: box loss diou; on fixed boxes" in first
     finished = yaml.safe_load((run / "finished.yaml").read_text())
     assert f"mAP50 {finished['mAP50']:.3f}" in first

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import pickle
 import random
 from types import SimpleNamespace
 from typing import Any
@@ -18,10 +20,10 @@ from ultralytics.utils.metrics import bbox_iou
 from ultralytics.utils.tal import TaskAlignedAssigner
 
 import loss_plugins as lp
-from conftest import batch_of
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import probe
-from loss_plugins.adapters.ultralytics.plug import Plug
+from loss_plugins.adapters.ultralytics.plug import ClassSlot, Plug, plugged
+from ultralytics_runs import batch_of
 
 STOCK_TWIN = {"type": "ciou", "dialect": "ultralytics"}
 
@@ -381,3 +383,15 @@ def test_no_callback_that_runs_on_one_rank_only() -> None:
     source = "".join(inspect.getsource(module) for module in (guards, hook, plug, spec, trainers, probe))
     assert "on_pretrain_routine_start" not in source
     assert "add_callback" not in source
+
+
+def test_a_criterion_that_is_pickled_holds_the_stock_class_loss() -> None:
+    """Older versions put the criterion into last.pt; nothing of ours may be found there."""
+    with plugged(lpu.make_spec(cls="quality_focal")) as plug:
+        slot = ClassSlot(plug.cls)
+        assert isinstance(copy.deepcopy(slot), ClassSlot)
+        plain = pickle.loads(pickle.dumps(slot))
+    assert type(plain) is nn.BCEWithLogitsLoss
+    assert plain.reduction == "none"
+    logits, target = torch.randn(2, 3, 4), torch.rand(2, 3, 4)
+    assert torch.equal(slot(logits, target), plain(logits, target)), "outside of the context it is the stock loss"

@@ -20,10 +20,10 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils.dist import generate_ddp_file
 
-from conftest import Train, column, results
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import probe, trainers
 from loss_plugins.digits import DigitsSet
+from ultralytics_runs import Train, column, results
 
 BOTH = pytest.mark.parametrize("model", ["yolo11n.yaml", "yolo26n.yaml"])
 BOX_GAIN = 7.5

@@ -1,0 +1,52 @@
+"""Catalogued losses in MMDetection configs: `loss_bbox=dict(type='loss_plugins.EIoULoss')`.
+
+custom_imports = dict(imports=['loss_plugins.adapters.mmdet'], allow_failed_imports=False)
+custom_hooks = [dict(type='loss_plugins.LossPluginsHook')]
+
+Importing this package registers every catalogued loss under the scope `loss_plugins`; the hook comes on demand. Each
+is also an attribute here (`from loss_plugins.adapters.mmdet import EIoULoss`), for pure-Python configs.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from .install import MISSING_MMENGINE
+
+HOOK_NAMES = ("LossNotUsed", "LossPluginsHook")
+
+if find_spec("mmengine") is not None:
+    from loss_plugins.registry import HOOKS, LOSSES
+
+    from .checks import LossSlot, find_losses
+    from .modules import PluggedLoss, SenselessSlot, register, register_all, unknown
+
+    __all__ = [
+        "HOOKS",
+        "LOSSES",
+        "LossSlot",
+        "PluggedLoss",
+        "SenselessSlot",
+        "find_losses",
+        "register",
+        "register_all",
+        "unknown",
+    ]
+    register_all()
+
+
+def __getattr__(name: str) -> Any:
+    """The hook, or the class of a catalogued loss, those registered later included."""
+    if name.startswith("_"):
+        raise AttributeError(name)
+    if find_spec("mmengine") is None:
+        raise ImportError(MISSING_MMENGINE)
+    if name in HOOK_NAMES:  # on demand: MMEngine's hooks import OpenCV, which losses do without
+        from . import hook
+
+        return getattr(hook, name)
+    found = register(name)
+    if found is None:
+        raise AttributeError(f"{__name__}: {unknown(name)}")
+    return found

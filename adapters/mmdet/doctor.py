@@ -1,0 +1,105 @@
+"""What this installation, or a config, allows, found out by trying it; imports the frameworks only inside a check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from .install import COMMANDS, PACKAGES, missing, versions
+
+
+def report(config: str | None = None) -> dict[str, Any]:
+    """What `loss-plugins doctor [CONFIG.py]` shows of this adapter.
+
+    Args:
+        config: an MMDetection config; its model is built (without weights) and checked as the hook would.
+
+    Returns:
+        {"ok", "versions", "checks": [{"name", "ok", "detail"}]} in plain types. With nothing of MMDetection
+        installed and no config to check, "ok" holds: the checks then say how to install it.
+    """
+    absent = missing()
+    checks = [_tried(f"{name} can be imported", partial(_import, name)) for name in PACKAGES]
+    if all(check["ok"] for check in checks):
+        checks.append(_tried("losses are registered", _registered))
+        checks.append(_tried("MMDetection's own losses are untouched", _untouched))
+        if config is not None:
+            checks += _config_checks(config)
+    unused = len(absent) == len(PACKAGES) and config is None
+    return {"ok": unused or all(check["ok"] for check in checks), "versions": versions(), "checks": checks}
+
+
+doctor = report
+
+
+def _tried(name: str, action: Callable[[], str]) -> dict[str, Any]:
+    try:
+        return {"name": name, "ok": True, "detail": action()}
+    except Exception as error:  # a broken installation may raise anything: mmdet asserts, mmcv fails to link
+        return {"name": name, "ok": False, "detail": f"{type(error).__name__}: {error}"}
+
+
+def _import(name: str) -> str:
+    try:
+        module = import_module(name)
+        if name == "mmcv":
+            import_module("mmcv.ops")  # compiled, and built for one torch
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{error}. Install it: {COMMANDS.get(str(error.name), COMMANDS[name])}") from error
+    except (ImportError, AssertionError) as error:
+        raise ImportError(f"{error}. Reinstall it: {COMMANDS[name]}") from error
+    return str(module.__version__)
+
+
+def _registered() -> str:
+    from loss_plugins.registry import LOSSES
+
+    from .modules import register_all
+
+    register_all()
+    return f"{len(LOSSES.module_dict)} losses as type='loss_plugins.X'"
+
+
+def _untouched() -> str:
+    from mmdet.models import losses  # noqa: F401 - registers them
+    from mmdet.registry import MODELS
+
+    owner = MODELS.module_dict["EIoULoss"].__module__
+    if not owner.startswith("mmdet."):
+        raise RuntimeError(f"EIoULoss of MMDetection was replaced by {owner}, which registered it with force=True")
+    return "an unscoped EIoULoss is MMDetection's own (Extended IoU, another paper)"
+
+
+def _config_checks(config: str) -> list[dict[str, Any]]:
+    slots: list[Any] = []
+    built = _tried(f"the model of {config} can be built", partial(_build, config, slots))
+    return [built, *(_slot_check(slot) for slot in slots)]
+
+
+def _build(config: str, slots: list[Any]) -> str:
+    from mmdet.utils import register_all_modules
+    from mmengine.config import Config
+    from mmengine.registry import MODELS
+
+    from .checks import find_losses
+
+    register_all_modules(init_default_scope=True)
+    cfg = Config.fromfile(config)
+    model = MODELS.build(cfg.model)
+    slots += find_losses(model)
+    if not slots:
+        raise RuntimeError("no loss of loss_plugins is in it: write the scope, type='loss_plugins.EIoULoss'")
+    hooks = [hook.get("type") for hook in cfg.get("custom_hooks") or []]
+    if "loss_plugins.LossPluginsHook" not in map(str, hooks):
+        return f"{type(model).__name__}; without custom_hooks=[dict(type='loss_plugins.LossPluginsHook')] no proof"
+    return type(model).__name__
+
+
+def _slot_check(slot: Any) -> dict[str, Any]:
+    from .checks import problems
+
+    found = problems(slot)
+    detail = "; ".join(found) if found else f"{slot.name} in {type(slot.head).__name__}"
+    return {"name": slot.key, "ok": not found, "detail": detail}

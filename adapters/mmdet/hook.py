@@ -1,0 +1,142 @@
+"""Proof that the losses of the config are the ones trained, and one state on all ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mmengine
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from loss_plugins.registry import HOOKS
+
+from .checks import LossSlot, find_losses, problems
+from .install import versions
+from .modules import PluggedLoss, SenselessSlot
+from .sync import sync_state
+
+YAML = "loss_plugins.yaml"
+LATE = {"loss_l1"}  # YOLOX calls it in its last epochs only
+
+
+class LossNotUsed(RuntimeError):
+    """Training goes on without a loss that the config asks for."""
+
+
+class LossPluginsHook(Hook):  # type: ignore[misc]
+    """Log where our losses sit, refuse places that make no sense, and assert that each is called.
+
+    Args:
+        allow: paths ("bbox_head.loss_bbox") whose problems are only warned of, and which need not be called.
+
+    Raises:
+        SenselessSlot: before training, naming each config key to set.
+        LossNotUsed: no loss of ours in the model; or, after the first epoch (or before the first validation, for
+            loops without epochs), one that no head has called.
+
+    Writes `loss_plugins.yaml` into the work directory: versions, places, full specifications, calls and boxes. The
+    checkpoint carries the specifications in `meta["loss_plugins"]`. Stateful losses are synced after each iteration.
+    """
+
+    def __init__(self, allow: Sequence[str] = ()) -> None:
+        self.allow = frozenset(allow)
+        self.slots: list[LossSlot] = []
+        self.proven = False
+
+    def before_train(self, runner: Runner) -> None:
+        """Find, refuse, log."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self.slots = find_losses(model)
+        if not self.slots:
+            raise LossNotUsed(
+                "LossPluginsHook found no loss of loss_plugins in the model: write the scope, "
+                "type='loss_plugins.EIoULoss' (an unscoped name is MMDetection's own), or take the hook out"
+            )
+        for slot in self.slots:
+            runner.logger.info(f"loss_plugins: {slot.key} of {type(slot.head).__name__}: {slot.loss.spec()}")
+        self.refuse(runner)
+        self.write(runner)
+
+    def refuse(self, runner: Runner) -> None:
+        """Raise for senseless places, all of them at once."""
+        found = [(slot, message) for slot in self.slots for message in problems(slot)]
+        for slot, message in found:
+            if slot.path in self.allow:
+                runner.logger.warning(f"loss_plugins: allowed: {slot.key}: {message}")
+        refused = [f"{slot.key} ({slot.name}): {message}" for slot, message in found if slot.path not in self.allow]
+        if refused:
+            raise SenselessSlot("\n".join(refused))
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """One update of running statistics per iteration, however often a head calls its loss."""
+        for loss in self.losses:
+            loss.loss.begin_step()
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        """Make the ranks agree on the statistics."""
+        sync_state(self.losses)
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Loops without epochs validate first."""
+        if runner.iter > 0:
+            self.prove(runner)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Every loss must have been called by now."""
+        self.prove(runner)
+        self.write(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Say what was trained."""
+        self.write(runner)
+        for slot, loss in zip(self.slots, self.losses, strict=True):
+            runner.logger.info(f"loss_plugins: {slot.key}: {slot.name} called {loss.calls} times on {loss.rows} boxes")
+
+    def prove(self, runner: Runner) -> None:
+        """Raise if a loss was never called; once."""
+        if self.proven or not self.slots:
+            return
+        called = {slot.path for slot, loss in zip(self.slots, self.losses, strict=True) if loss.calls}
+        excused = self.allow | called | {slot.path for slot in self.slots if slot.slot in LATE}
+        idle = [f"{slot.key} ({slot.name})" for slot in self.slots if slot.path not in excused]
+        if idle:
+            raise LossNotUsed(
+                f"after {runner.iter} iterations no head has called {', '.join(idle)}: either no image of the data set "
+                "has a box, or this head ignores the key"
+            )
+        self.proven = True
+        for slot, loss in zip(self.slots, self.losses, strict=True):
+            if loss.is_stateful and not loss.lessons:
+                runner.logger.warning(
+                    f"loss_plugins: {slot.key}: the running statistics of {slot.name} stay at their start, as "
+                    f"{type(slot.head).__name__} only asks for losses per row (reduction_override='none')"
+                )
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Say in the checkpoint which losses trained it, in plain types."""
+        checkpoint.setdefault("meta", {})["loss_plugins"] = [slot.describe() for slot in self.slots]
+
+    @property
+    def losses(self) -> list[PluggedLoss]:
+        """The losses of `slots`; bare core modules among them were refused before training."""
+        return [slot.loss for slot in self.slots if isinstance(slot.loss, PluggedLoss)]
+
+    def write(self, runner: Runner) -> None:
+        """The record in the work directory."""
+        if not is_main_process():
+            return
+        record = [
+            {**slot.describe(), "calls": loss.calls, "boxes": loss.rows}
+            for slot, loss in zip(self.slots, self.losses, strict=True)
+        ]
+        mmengine.dump({"versions": versions(), "losses": record}, Path(runner.work_dir) / YAML, sort_keys=False)
+
+
+if "LossPluginsHook" not in HOOKS.module_dict:  # imported again, or under a second name
+    HOOKS.register_module(module=LossPluginsHook)

@@ -1,0 +1,44 @@
+"""How to install what this adapter needs; imports nothing of it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from importlib import metadata
+from importlib.util import find_spec
+
+from loss_plugins.version import __version__
+
+FROM_SOURCE = (
+    "pip install 'setuptools<81' wheel ninja psutil && "
+    "CFLAGS='-O1 -g0' MAX_JOBS=2 MMCV_WITH_OPS=1 pip install --no-build-isolation 'mmcv==2.1.0'"
+)
+COMMANDS = {
+    "mmengine": "pip install 'mmengine>=0.10.7'",
+    "mmcv": f"{FROM_SOURCE} (compiles for half an hour; README, MMDetection, has the prebuilt ways)",
+    "mmdet": "pip install 'mmdet==3.3.0'",
+}
+MISSING_MMENGINE = f"the MMDetection adapter needs mmengine: {COMMANDS['mmengine']}"
+
+PACKAGES = {  # import name: distributions that provide it, the fork's last
+    "mmengine": ("mmengine", "onedl-mmengine"),
+    "mmcv": ("mmcv", "onedl-mmcv"),
+    "mmdet": ("mmdet", "onedl-mmdetection"),
+}
+
+
+def versions() -> dict[str, str | None]:
+    """Installed versions, from the packages' metadata: nothing is imported, None is not installed."""
+    found = {name: _version(*distributions) for name, distributions in PACKAGES.items()}
+    return {"loss_plugins": __version__, "torch": _version("torch"), **found}
+
+
+def _version(*distributions: str) -> str | None:
+    for distribution in distributions:
+        with suppress(metadata.PackageNotFoundError):
+            return metadata.version(distribution)
+    return None
+
+
+def missing() -> list[str]:
+    """Which of the packages is not there at all."""
+    return [name for name in PACKAGES if find_spec(name) is None]

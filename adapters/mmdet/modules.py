@@ -1,0 +1,315 @@
+"""The classes behind `type='loss_plugins.X'`: one thin wrapper per kind, one class per catalogued loss."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from loss_plugins import build_loss, list_losses
+from loss_plugins.catalog import Entry, get_entry, module_class
+from loss_plugins.checks import Target, closest
+from loss_plugins.loss import Loss, fit_weight
+from loss_plugins.registry import LOSSES
+
+PACKAGE = __name__.rpartition(".")[0]
+ENOUGH_ROWS = 20  # targets that it takes to tell boxes from encoded offsets
+SENSELESS_SHARE = 0.05  # measured: 43 % and 91 % for offsets, 0 % for boxes
+
+
+class SenselessSlot(ValueError):
+    """The loss sits where its numbers mean nothing; the error names the config key to set."""
+
+
+class PluggedLoss(nn.Module):
+    """A catalogued loss behind MMDetection's call contract.
+
+    Args:
+        reduction: "none", "mean" or "sum".
+        loss_weight: factor on the result, applied last.
+        **parameters: the loss's own; all are checked, unknown ones are refused.
+
+    Attributes:
+        loss: the core's module; its buffers (a running mean, say) travel in the checkpoint.
+        calls: how often a head has called it with gradients on.
+        rows: how many boxes it has computed in those calls.
+        lessons: in how many of them its running statistics, if it has any, could learn.
+
+    Raises:
+        TypeError: unknown parameters; the error names each.
+        ValueError: a parameter out of range.
+    """
+
+    entry: Entry
+
+    def __init__(self, reduction: str = "mean", loss_weight: float = 1.0, **parameters: Any) -> None:
+        nn.Module.__init__(self)  # not super(): a class of MMDetection may stand between (see `_bases`)
+        _refuse_unknown(self.entry, parameters)
+        self.loss: Loss = build_loss(self.entry.name, reduction=reduction, loss_weight=loss_weight, **parameters)
+        self.entry = self.loss.entry  # with the traits that the parameters give it
+        self.calls = self.rows = self.lessons = 0
+
+    @property
+    def reduction(self) -> str:
+        """Heads read it."""
+        return self.loss.reduction
+
+    @property
+    def loss_weight(self) -> float:
+        """Heads read it, and schedules set it."""
+        return self.loss.loss_weight
+
+    @loss_weight.setter
+    def loss_weight(self, value: float) -> None:
+        self.loss.loss_weight = value
+
+    def spec(self) -> dict[str, Any]:
+        """Everything needed to build this loss again, all defaults resolved, in plain types."""
+        return {**self.loss.spec(), "type": f"loss_plugins.{type(self).__name__}"}
+
+    def forward(
+        self,
+        pred: Tensor,
+        target: Target,
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        **ignored: Any,
+    ) -> Tensor:
+        """The reduced loss; some heads pass more than every loss wants, which is `ignored`."""
+        return self.call_core(pred, target, weight, avg_factor, reduction_override)
+
+    def call_core(
+        self,
+        pred: Tensor,
+        target: Target,
+        weight: Tensor | None,
+        avg_factor: float | Tensor | None,
+        override: str | None,
+    ) -> Tensor:
+        """Call the core's module, and let its running statistics learn only from a training step with rows.
+
+        "none" is how heads ask for scores: PAA ranks its candidates so, with gradients on.
+        """
+        asked = torch.is_grad_enabled()
+        learns = asked and self.training and len(pred) > 0 and (override or self.reduction) != "none"
+        if asked:
+            self.note(len(pred), learns)
+        self.loss.train(learns)
+        result: Tensor = self.loss(pred, target, weight, avg_factor, override)
+        return result
+
+    # counters that change on each call would be compiled anew on each call
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def note(self, rows: int, learns: bool) -> None:
+        """Count: proof for the hook."""
+        self.calls += 1
+        self.rows += rows
+        self.lessons += learns
+
+    @property
+    def is_stateful(self) -> bool:
+        """Whether running statistics are kept, with the parameters given."""
+        return any(part.states for part in self.loss.modules() if isinstance(part, Loss))
+
+    def extra_repr(self) -> str:
+        """What differs between two losses of one class is shown by `loss`."""
+        return f"calls={self.calls}"
+
+
+class BoxLoss(PluggedLoss):
+    """Aligned boxes (n, 4) in, one number per box; rows of weight 0 are never computed.
+
+    Heads hand over *all* anchors or queries, most of them with weight 0 and a target of no area: what the loss
+    makes of those must reach neither value nor gradient, as NaN * 0 is NaN.
+    """
+
+    columns: ClassVar[int] = 4
+
+    def __init__(self, reduction: str = "mean", loss_weight: float = 1.0, **parameters: Any) -> None:
+        super().__init__(reduction, loss_weight, **parameters)
+        self.targets_seen = False
+
+    def forward(  # type: ignore[override]  # these kinds have one form of target
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        **ignored: Any,
+    ) -> Tensor:
+        """Compute the rows that count, reduce over all."""
+        _refuse_other_shapes(self.entry.name, pred, target, self.columns)
+        if weight is None:
+            self.check_targets(target)
+            return self.call_core(pred, target, None, avg_factor, reduction_override)
+        weight = fit_weight(self.entry.name, weight, pred[..., 0])
+        counts = weight != 0
+        self.check_targets(target[counts])
+        kept = pred[counts], target[counts], weight[counts]
+        reduction = reduction_override or self.reduction
+        if reduction == "none":
+            loss = self.call_core(*kept, None, "none")
+            return loss.new_zeros(counts.shape).masked_scatter(counts, loss)
+        if reduction == "mean" and avg_factor is None:  # over all rows, those of weight 0 included
+            return self.call_core(*kept, None, "sum") / max(counts.numel(), 1)
+        return self.call_core(*kept, avg_factor, reduction_override)
+
+    def check_targets(self, target: Tensor) -> None:
+        """Once, on the first call with enough rows: targets must be boxes, not encoded offsets."""
+        if self.targets_seen or len(target) < ENOUGH_ROWS:
+            return
+        self.targets_seen = True
+        share = (self.sides(target) <= 0).any(-1).float().mean().item()
+        if share >= SENSELESS_SHARE:
+            raise SenselessSlot(
+                f"{type(self).__name__}: {share:.0%} of {len(target)} targets have no width or height, so these are "
+                "encoded offsets, not boxes. Set reg_decoded_bbox=True in this head, or use a coordinate loss "
+                "(loss_plugins.SmoothL1Loss) here"
+            )
+
+    def sides(self, target: Tensor) -> Tensor:
+        """Width and height of each target."""
+        centers = self.loss.parameters_given.get("box_format") == "cxcywh"
+        return target[:, 2:] if centers else target[:, 2:] - target[:, :2]
+
+
+class RotatedBoxLoss(BoxLoss):
+    """Rotated boxes (n, 5) in, one number per box."""
+
+    columns = 5
+
+    def sides(self, target: Tensor) -> Tensor:
+        """Width and height of each target."""
+        return target[:, 2:4]
+
+
+class CoordinateLoss(PluggedLoss):
+    """(n, 4) boxes or offsets in, one number per coordinate."""
+
+    columns: ClassVar[int] = 4
+
+    def forward(  # type: ignore[override]  # these kinds have one form of target
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        **ignored: Any,
+    ) -> Tensor:
+        """As the core does it; what has weight 0 is masked, so that an infinite value there cannot become NaN."""
+        _refuse_other_shapes(self.entry.name, pred, target, self.columns)
+        if weight is not None:
+            idle = (weight.unsqueeze(-1) if weight.dim() < pred.dim() else weight) == 0
+            pred, target = pred.masked_fill(idle, 0), target.masked_fill(idle, 0)
+        return self.call_core(pred, target, weight, avg_factor, reduction_override)
+
+
+class ClassLoss(PluggedLoss):
+    """Class scores in; heads read `use_sigmoid`, most of them from the config and not from here.
+
+    Args:
+        use_sigmoid: whether classes are scored one by one; only what the loss does anyway is allowed, and the config
+            should say it, as heads choose their number of outputs by it.
+        reduction: "none", "mean" or "sum".
+        loss_weight: factor on the result, applied last.
+        **parameters: the loss's own.
+    """
+
+    def __init__(
+        self, use_sigmoid: bool | None = None, reduction: str = "mean", loss_weight: float = 1.0, **parameters: Any
+    ) -> None:
+        super().__init__(reduction, loss_weight, **parameters)
+        self.use_sigmoid = "class_map" not in self.entry.targets
+        if use_sigmoid not in (None, self.use_sigmoid):
+            kind = "sigmoid" if self.use_sigmoid else "softmax"
+            raise ValueError(
+                f"{self.entry.name}: use_sigmoid={use_sigmoid!r}, but this is a {kind} loss; "
+                f"set use_sigmoid={self.use_sigmoid}"
+            )
+
+    @property
+    def activated(self) -> bool:
+        """Whether predictions are probabilities already; heads read it."""
+        return bool(self.loss.resolved().get("activated", False))
+
+    def spec(self) -> dict[str, Any]:
+        """As the others, with `use_sigmoid` for the head."""
+        return {**super().spec(), "use_sigmoid": self.use_sigmoid}
+
+
+def _refuse_other_shapes(where: str, pred: Tensor, target: Tensor, columns: int) -> None:
+    # slicing [:, :4] off a rotated (n, 5) box would train something else without a word
+    for name, boxes in (("pred", pred), ("target", target)):
+        if boxes.dim() < 2 or boxes.shape[-1] != columns:
+            kind = "rotated" if columns == 5 else "axis-aligned"
+            raise ValueError(
+                f"{where}: {name} has shape {tuple(boxes.shape)}; this loss takes {kind} boxes (n, {columns})"
+            )
+
+
+def _refuse_unknown(entry: Entry, parameters: dict[str, Any]) -> None:
+    unknown_names = [name for name in parameters if name not in entry.parameters]
+    if unknown_names:
+        given = ", ".join(f"{name}={parameters[name]!r}" for name in unknown_names)
+        raise TypeError(
+            f"{entry.name}: unknown parameter {given}; {closest(unknown_names[0], entry.parameters)}. If this comes "
+            "from a _base_ config, put _delete_=True beside 'type' to replace the base's loss as a whole"
+        )
+
+
+# --- registration ----------------------------------------------------------------------------------------------
+
+KINDS: dict[str, type[PluggedLoss]] = {
+    "box": BoxLoss,
+    "coordinate": CoordinateLoss,
+    "rotated_box": RotatedBoxLoss,
+    "classification": ClassLoss,
+}
+
+
+def register(name: str) -> type[PluggedLoss] | None:
+    """The registered class called `name` ("EIoULoss"), made now if the catalogue knows the loss; else None."""
+    entries = {module_class(loss).__name__: get_entry(loss) for loss in list_losses()}
+    if name not in entries:
+        return None
+    known: type[PluggedLoss] | None = LOSSES.module_dict.get(name)
+    if known is not None and known.entry is entries[name]:
+        return known
+    cls = _make(name, entries[name])
+    LOSSES.module_dict.pop(name, None)  # one that was unregistered from the catalogue since
+    LOSSES.register_module(name=name, module=cls)
+    return cls
+
+
+def register_all() -> None:
+    """Register every catalogued loss; again is harmless."""
+    for loss in list_losses():
+        register(module_class(loss).__name__)
+
+
+def unknown(name: str) -> str:
+    """What to say of a loss that nobody knows."""
+    names = [module_class(loss).__name__ for loss in list_losses()]
+    return f"unknown loss 'loss_plugins.{name}'; {closest(name, names)}"
+
+
+def _make(name: str, entry: Entry) -> type[PluggedLoss]:
+    # found by name on the package: pickles, and pure-Python configs when they are dumped, refer to it there
+    place = {"entry": entry, "__doc__": entry.summary, "__module__": PACKAGE, "__qualname__": name}
+    return type(name, _bases(name, entry), place)
+
+
+def _bases(name: str, entry: Entry) -> tuple[type[nn.Module], ...]:
+    """DETR and DINO hand (labels, scores) only to instances of MMDetection's QualityFocalLoss."""
+    base = KINDS.get(entry.kind, PluggedLoss)
+    if name != "QualityFocalLoss":
+        return (base,)
+    try:
+        from mmdet.models.losses import QualityFocalLoss
+    except (ImportError, AssertionError):  # not installed, or refuses its mmcv: then nobody asks
+        return (base,)
+    return base, QualityFocalLoss

@@ -1,0 +1,25 @@
+"""Faster R-CNN with Alpha-CIoU in the second stage; the proposals keep their own L1 on offsets."""
+
+_base_ = ["mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py", "./_base_/digits.py"]
+
+custom_imports = dict(imports=["loss_plugins.adapters.mmdet"], allow_failed_imports=False)
+custom_hooks = [dict(type="loss_plugins.LossPluginsHook")]
+
+model = dict(
+    # from scratch: nothing is downloaded; for real work leave this line out
+    backbone=dict(init_cfg=None, frozen_stages=-1, norm_eval=False),
+    roi_head=dict(
+        bbox_head=dict(
+            num_classes=_base_.digits_classes,
+            reg_decoded_bbox=True,
+            loss_bbox=dict(_delete_=True, type="loss_plugins.AlphaCIoULoss", alpha=3.0, loss_weight=10.0),
+        ),
+    ),
+)
+
+train_dataloader = _base_.digits_train
+val_dataloader = test_dataloader = _base_.digits_val
+val_evaluator = test_evaluator = _base_.digits_evaluator
+optim_wrapper = _base_.digits_optimizer
+param_scheduler = _base_.digits_schedule
+train_cfg = _base_.digits_loop

@@ -1,0 +1,165 @@
+"""What is audited: a callable with its kind and promises, called on samples of its own kind."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..catalog import Kind, Traits
+from ..checks import Target
+from .samples import Scores, draw
+
+LossCallable = Callable[[Tensor, Any], Tensor]
+NO_CODE = "f = ...  # your loss: f(pred, target)"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A loss under audit.
+
+    Attributes:
+        name: what reports call it.
+        function: (pred, target) to the loss per row or element, unreduced where it can be.
+        kind: what its inputs are.
+        traits: what it promises; None: nothing, so traits are measured and not judged.
+        setup: one line of Python that defines `f`, for reproductions.
+        scores: what inputs a class or region loss takes.
+        detached: why part of the gradient is left out on purpose; "": it is not.
+        not_monotone: on which paths the loss falls while boxes get worse, and why.
+        not_mirrored: why a mirrored pair costs something else; "": it does not.
+        proper: the best score for a soft target is the target; None: unknown, measured only.
+        forms: all forms of the target that the loss takes.
+        parameters: names of hyper-parameters that `rebuild` takes.
+        rebuild: the same loss with other parameters, where that can be done.
+        denominator: (pred, target) to what "mean" divides by; None: the number of elements.
+    """
+
+    name: str
+    function: LossCallable
+    kind: Kind = "box"
+    traits: Traits | None = None
+    setup: str = NO_CODE
+    scores: Scores = field(default_factory=Scores)
+    detached: str = ""
+    not_monotone: Mapping[str, str] = field(default_factory=dict)
+    not_mirrored: str = ""
+    proper: bool | None = None
+    forms: tuple[str, ...] = ()
+    parameters: frozenset[str] = frozenset()
+    rebuild: Callable[..., LossCallable] | None = None
+    denominator: Callable[[Tensor, Any], Tensor] | None = None
+
+    @property
+    def module(self) -> nn.Module | None:
+        """The loss as a module, if it is one."""
+        return self.function if isinstance(self.function, nn.Module) else None
+
+    @property
+    def rows_are_boxes(self) -> bool:
+        """Boxes in, as opposed to scores or masks."""
+        return self.kind in ("box", "coordinate", "rotated_box")
+
+    def sample(self, n: int = 12, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Target]:
+        """Ordinary input of the loss's kind."""
+        return draw(self.kind, self.scores, n, seed, dtype)
+
+    def value(self, pred: Tensor, target: Target) -> Tensor:
+        """The loss as it is returned."""
+        return self.function(pred, target)
+
+    def gradient(self, pred: Tensor, target: Target) -> tuple[Tensor, Tensor]:
+        """The loss, and the gradient of its sum with respect to the prediction."""
+        leaf = pred.detach().clone().requires_grad_()
+        loss = self.value(leaf, target)
+        if not loss.requires_grad:
+            raise RuntimeError("the result does not depend on pred: there is no gradient")
+        (gradient,) = torch.autograd.grad(loss.sum(), leaf)
+        return loss.detach(), gradient
+
+    def rows(self, pred: Tensor, target: Target) -> Tensor:
+        """The loss summed over everything but rows, (n,); row by row where it gives one number for a batch."""
+        n = len(pred)
+        with torch.no_grad():
+            if self.gives_rows:
+                loss = self.value(pred, target)
+                return loss.reshape(n, -1).sum(-1) if n else loss.reshape(0)
+            single = (self.value(*row_of(pred, target, index)).sum() for index in range(n))
+            return torch.stack(list(single))
+
+    @functools.cached_property
+    def gives_rows(self) -> bool:
+        """A batch has a loss per row; some implementations only give one number."""
+        n = 7  # neither the number of classes nor of channels in a sample
+        loss = self.value(*self.sample(n, dtype=torch.float32))
+        return loss.ndim > 0 and len(loss) == n
+
+    @functools.cached_property
+    def computes_in_double(self) -> bool:
+        """float64 input is not rounded to float32 on the way."""
+        pred, target = self.sample(20)
+        rounded = pred.float().double(), cast(cast(target, torch.float32), torch.float64)
+        return not torch.equal(self.value(pred, target), self.value(*rounded))
+
+
+def row_of(pred: Tensor, target: Target, index: int) -> tuple[Tensor, Target]:
+    """One row as a batch of one."""
+    return pred[index : index + 1], on_target(lambda part: part[index : index + 1], target)
+
+
+def frozen(function: LossCallable) -> LossCallable:
+    """A module is audited as a copy in evaluation mode, so that running statistics stay put; functions as they are."""
+    return copy.deepcopy(function).eval() if isinstance(function, nn.Module) else function
+
+
+def on_target(change: Callable[[Tensor], Tensor], target: Target) -> Target:
+    """Apply a change to a target of one or several tensors."""
+    return tuple(change(part) for part in target) if isinstance(target, tuple) else change(target)
+
+
+def cast(target: Target, dtype: torch.dtype) -> Target:
+    """Floating-point parts in another dtype; labels stay."""
+    return on_target(lambda part: part.to(dtype) if part.is_floating_point() else part, target)
+
+
+#: significant digits that bring a number back exactly
+DIGITS = {torch.float16: 5, torch.bfloat16: 4, torch.float32: 9, torch.float64: 17}
+
+
+def literal(value: Target) -> str:
+    """Python that makes the tensor again, bit for bit.
+
+    >>> literal(torch.tensor([[1.0, 2.5]]))
+    'torch.tensor([[1., 2.5]])'
+    """
+    if isinstance(value, tuple):
+        return "(" + ", ".join(literal(part) for part in value) + ")"
+    kind = "" if value.dtype in (torch.float32, torch.int64) else f", dtype={value.dtype}"
+    if not value.numel():
+        return f"torch.zeros({tuple(value.shape)}{kind})"
+    return f"torch.tensor({_nested(value.tolist(), DIGITS.get(value.dtype, 0))}{kind})"
+
+
+def _nested(numbers: Any, digits: int) -> str:
+    if isinstance(numbers, list):
+        return "[" + ", ".join(_nested(number, digits) for number in numbers) + "]"
+    if not isinstance(numbers, float):
+        return repr(numbers)
+    text = f"{numbers:.{digits}g}"
+    if not math.isfinite(numbers):
+        return f"float('{text}')"
+    return text if "." in text or "e" in text else f"{text}."
+
+
+def show_call(pred: Tensor, target: Target) -> str:
+    """The line that prints value and gradient for an input."""
+    return (
+        f"p = {literal(pred)}.requires_grad_(); v = f(p, {literal(target)}); "
+        "print(v, torch.autograd.grad(v.sum(), p)[0])"
+    )

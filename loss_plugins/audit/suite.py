@@ -1,0 +1,84 @@
+"""The suite: all checks, and the audit that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ..catalog import KINDS, Kind, Traits
+from ..checks import Choice
+from . import box_checks, form_checks, graph_checks, module_checks, precision_checks, score_checks, trait_checks
+from .check import Check, run_check
+from .report import AuditReport, Result
+from .samples import Scores
+from .subject import LossCallable, Subject
+from .targets import subject_of
+
+CHECKS: tuple[Check, ...] = (
+    *box_checks.CHECKS,
+    *score_checks.CHECKS,
+    *trait_checks.CHECKS,
+    *precision_checks.CHECKS,
+    *form_checks.CHECKS,
+    *graph_checks.CHECKS,
+    *module_checks.CHECKS,
+)
+Progress = Callable[[Result], None]
+
+
+def checks_for(kind: str) -> tuple[Check, ...]:
+    """The checks that apply to a kind of loss.
+
+    >>> len(checks_for("box")) > 100
+    True
+    """
+    return tuple(check for check in CHECKS if kind in check.kinds)
+
+
+def audit_subject(
+    subject: Subject, checks: Iterable[Check] | None = None, progress: Progress | None = None
+) -> AuditReport:
+    """Run checks (by default all that apply) on a subject."""
+    results = []
+    for check in checks_for(subject.kind) if checks is None else checks:
+        result = run_check(check, subject)
+        results.append(result)
+        if progress is not None:
+            progress(result)
+    return AuditReport(subject.name, subject.kind, tuple(results))
+
+
+def audit(
+    function: LossCallable,
+    *,
+    traits: Traits | None = None,
+    kind: Kind = "box",
+    name: str = "",
+    scores: Scores | None = None,
+    setup: str = "",
+) -> AuditReport:
+    """Audit any loss.
+
+    Args:
+        function: (pred, target) to the loss per box, (n,). A module is audited as a copy in evaluation mode.
+        traits: what the loss promises; None: range, symmetry and so on are measured, not judged.
+        kind: "box": (n, 4) corners to (n,); "coordinate": (n, 4) to (n, 4); "rotated_box": (n, 5) to (n,);
+            "classification": (n, C) scores; "region": (n, C, h, w) masks.
+        name: what the report calls it.
+        scores: what inputs a class or region loss takes; None: logits and dense targets.
+        setup: a line of Python that defines `f`, for the reproductions.
+
+    Returns:
+        The report: every check with its status, what was measured, and for failures two lines that reproduce them.
+
+    Raises:
+        ValueError: an unknown kind.
+
+    >>> def loss(pred, target):
+    ...     return (pred - target).abs().mean(-1)
+    >>> report = audit(loss, name="mean L1")
+    >>> report.groups()["equal"].clean
+    True
+    """
+    if kind not in KINDS:
+        raise ValueError(f"audit: kind={kind!r}; allowed: {Choice(*KINDS)}")
+    return audit_subject(subject_of(function, name=name, kind=kind, traits=traits, scores=scores, setup=setup))

@@ -1,0 +1,52 @@
+"""Run by test_mmdet_state.py in two processes (gloo, CPU): print each rank's state after each step."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from mmengine.dist import all_gather_object
+from mmengine.registry import MODELS
+from torch import nn
+
+from loss_plugins.adapters.mmdet import LossPluginsHook, find_losses
+
+STEPS = [(7, 3), (4, 0), (0, 9), (0, 0)]  # boxes of each rank
+
+
+def rows(step: int, rank: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(10 * step + rank)
+    corner = torch.rand(2, 9, 2, generator=generator) * 20
+    boxes = torch.cat((corner, corner + 5 + 20 * torch.rand(2, 9, 2, generator=generator)), -1)
+    return boxes[0, :count], boxes[1, :count]
+
+
+def train(spec: dict[str, Any], shares: list[list[tuple[int, int, int]]]) -> list[float]:
+    """States after each step, which makes one call per (step, rank, count)."""
+    model = nn.Module()
+    model.loss = MODELS.build(spec)
+    hook = LossPluginsHook()
+    hook.slots = find_losses(model)
+    runner: Any = SimpleNamespace(model=model)
+    states = []
+    for calls in shares:
+        hook.before_train_iter(runner, 0)
+        for call in calls:
+            pred, target = rows(*call)
+            model.loss(pred.requires_grad_(), target, avg_factor=1.0)
+        hook.after_train_iter(runner, 0)
+        states.append(next(model.loss.buffers()).item())
+    return states
+
+
+if __name__ == "__main__":
+    torch.distributed.init_process_group("gloo")  # mmengine's init_dist asks for a GPU
+    rank = int(os.environ["RANK"])
+    states = train(json.loads(sys.argv[1]), [[(step, rank, counts[rank])] for step, counts in enumerate(STEPS)])
+    every = all_gather_object(states)
+    if rank == 0:
+        print(json.dumps(every))

@@ -1,0 +1,59 @@
+"""The demo: its config, and the way through mmdet's own training script, for one epoch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from mmengine.config import Config
+from PIL import Image
+from typer.testing import CliRunner
+
+from loss_plugins.adapters.mmdet import demo
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch):
+    """The command, on 16 scenes."""
+    import typer
+
+    few = demo.RECIPE.replace('split="train"', 'split="train", train=16, val=8')
+    few = few.replace('split="val"', 'split="val", train=16, val=8')
+    assert few.count("train=16, val=8") == 2
+    monkeypatch.setattr(demo, "RECIPE", few)
+    app = typer.Typer()
+    app.command()(demo.demo_mmdet)
+    return app
+
+
+def test_one_epoch_through_mmdets_script(app, tmp_path: Path) -> None:
+    arguments = ["--folder", str(tmp_path), "--box", "ciou", "--epochs", "1"]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    run = tmp_path / "ciou-1"
+    record = yaml.safe_load((run / "loss_plugins.yaml").read_text())
+    [entry] = record["losses"]
+    assert (entry["loss"]["type"], entry["head"], entry["calls"]) == ("loss_plugins.CIoULoss", "ATSSHead", 2)
+    assert f"picture: {tmp_path / 'ciou-1.png'}" in done.output
+    assert "bbox_mAP_50" in done.output
+    assert "coco/bbox_mAP_50" in json.loads((run / "finished.json").read_text())
+    with Image.open(tmp_path / "ciou-1.png") as picture:
+        assert len(picture.convert("L").getcolors(1 << 16)) > 100  # not an empty figure
+    again = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert "reusing the run" in again.output
+
+
+def test_the_config_is_mmdets_with_our_loss(tmp_path: Path) -> None:
+    cfg = Config.fromfile(demo.write_config(tmp_path, "eiou", 5))
+    assert cfg.model.type == "ATSS"
+    assert cfg.model.bbox_head.loss_bbox == {"type": "loss_plugins.EIoULoss", "loss_weight": 2.0}
+    assert cfg.model.backbone.init_cfg is None
+    assert cfg.train_cfg.max_epochs == 5
+
+
+def test_missing_packages_are_named_with_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(demo, "missing", lambda: ["mmdet"])
+    with pytest.raises(ImportError, match="mmdet is missing: pip install 'mmdet==3"):
+        demo.demo_mmdet(tmp_path)

@@ -1,0 +1,317 @@
+"""LossPluginsHook and doctor: what they find, refuse, count and write (hooks.md rows 24, 28)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, Any
+
+import pytest
+import torch
+import yaml
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from heads import BATCHES, CASES, Case
+from loss_plugins import EIoULoss, Interval, Traits, register_loss, unregister_loss
+from loss_plugins.adapters.mmdet import LossNotUsed, LossPluginsHook, SenselessSlot, find_losses
+from loss_plugins.adapters.mmdet.doctor import report
+
+EIOU = {"type": "loss_plugins.EIoULoss", "loss_weight": 2.0}
+L1 = {"type": "loss_plugins.L1Loss"}
+CXCYWH = {"type": "loss_plugins.GIoULoss", "box_format": "cxcywh"}
+PIXELS = {"type": "loss_plugins.TestPixelsLoss"}
+
+
+@pytest.fixture(autouse=True)
+def _pixel_loss() -> Iterator[None]:
+    @register_loss("test_pixels", kind="box", traits=Traits(units="pixels"))
+    def pixels(pred: Tensor, target: Tensor, *, constant: Annotated[float, Interval(0)] = 12.8) -> Tensor:
+        """Something in pixels."""
+        return (pred - target).abs().sum(-1) / constant
+
+    yield
+    unregister_loss("test_pixels")
+
+
+def runner(model: nn.Module, folder: Path) -> Any:
+    return SimpleNamespace(model=model, work_dir=str(folder), logger=logging.getLogger("test"), iter=5)
+
+
+def changed(name: str, **changes: Any) -> Case:
+    """A case with other slots or settings."""
+    case = CASES[name]
+    settings = changes.pop("changes", {})
+    return dataclasses.replace(case, changes={**case.changes, **settings}, **changes)
+
+
+BOX = ("bbox_head.loss_bbox",)
+REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "RetinaNet on offsets": (
+        lambda: changed("RetinaNet", changes={"bbox_head.reg_decoded_bbox": False}).build(EIOU),
+        r"set model\.bbox_head\.reg_decoded_bbox=True",
+    ),
+    "RPN on offsets": (
+        lambda: changed("RPN", changes={"rpn_head.reg_decoded_bbox": False}).build(EIOU),
+        r"set model\.rpn_head\.reg_decoded_bbox=True",
+    ),
+    "second stage on offsets": (
+        lambda: changed("Faster R-CNN", changes={"roi_head.bbox_head.reg_decoded_bbox": False}).build(EIOU),
+        r"set model\.roi_head\.bbox_head\.reg_decoded_bbox=True",
+    ),
+    "third stage of three on offsets": (
+        lambda: changed("Cascade R-CNN", changes={"roi_head.bbox_head.2.reg_decoded_bbox": False}).build(EIOU),
+        r"^model\.roi_head\.bbox_head\.2\.loss_bbox .*set model\.roi_head\.bbox_head\.2\.reg_decoded_bbox=True$",
+    ),
+    "DETR's loss_bbox": (
+        lambda: changed("DETR", slots=BOX).build(EIOU),
+        r"put this loss into model\.bbox_head\.loss_iou",
+    ),
+    "DINO's loss_bbox": (
+        lambda: changed("DINO", slots=BOX).build(EIOU),
+        r"put this loss into model\.bbox_head\.loss_iou",
+    ),
+    "L1 in DETR's loss_iou": (
+        lambda: changed("DETR").build(L1),
+        r"put this loss into model\.bbox_head\.loss_bbox",
+    ),
+    "FreeAnchor": (
+        lambda: Case("free_anchor/freeanchor_r50_fpn_1x_coco.py").build(EIOU),
+        r"FreeAnchorRetinaHead needs one number per coordinate.*model\.bbox_head\.loss_bbox",
+    ),
+    "PISA RetinaNet": (
+        lambda: Case("pisa/retinanet-r50_fpn_pisa_1x_coco.py").build(EIOU),
+        r"PISARetinaHead needs one number per coordinate",
+    ),
+    "PISA Faster R-CNN": (
+        lambda: changed(
+            "Faster R-CNN", config="pisa/faster-rcnn_r50_fpn_pisa_1x_coco.py", slots=("roi_head.bbox_head.loss_bbox",)
+        ).build(EIOU),
+        r"PISARoIHead needs one number per coordinate",
+    ),
+    "FoveaBox": (
+        lambda: Case("foveabox/fovea_r50_fpn_4xb4-1x_coco.py").build(EIOU),
+        r"FoveaHead never decodes its boxes",
+    ),
+    "YOLOX with a mean": (
+        lambda: changed("YOLOX", reduction="mean").build(EIOU),
+        r"set model\.bbox_head\.loss_bbox\.reduction='sum'",
+    ),
+    "YOLOX's loss_l1": (
+        lambda: changed("YOLOX", slots=("bbox_head.loss_l1",)).build(EIOU),
+        r"loss_l1 gets encoded offsets",
+    ),
+    "pixels in GFL": (
+        lambda: changed("GFL").build(PIXELS),
+        r"GFLHead measures boxes in cells of each level, and test_pixels needs pixels",
+    ),
+    "pixels in TOOD": (lambda: changed("TOOD").build(PIXELS), r"TOODHead measures boxes in cells"),
+}
+
+
+@pytest.mark.parametrize("place", REFUSED)
+def test_senseless_places_are_refused(place: str, tmp_path: Path) -> None:
+    build, message = REFUSED[place]
+    with pytest.raises(SenselessSlot, match=message):
+        LossPluginsHook().before_train(runner(build(), tmp_path))
+
+
+ACCEPTED: dict[str, Callable[[], nn.Module]] = {
+    **{name: (lambda case=case: case.build(EIOU)) for name, case in CASES.items()},
+    "L1 in DETR's loss_bbox": lambda: changed("DETR", slots=BOX).build(L1),
+    "IoU of centres and sizes in DETR's loss_bbox": lambda: changed("DETR", slots=BOX).build(CXCYWH),
+    "L1 on offsets": lambda: changed("RetinaNet", changes={"bbox_head.reg_decoded_bbox": False}).build(L1),
+    "L1 in YOLOX's loss_l1": lambda: changed("YOLOX", slots=("bbox_head.loss_l1",)).build(L1),
+    "pixels in FCOS": lambda: changed("FCOS").build(PIXELS),
+}
+
+
+@pytest.mark.parametrize("place", ACCEPTED)
+def test_sensible_places_are_accepted(place: str, tmp_path: Path) -> None:
+    LossPluginsHook().before_train(runner(ACCEPTED[place](), tmp_path))
+    assert (tmp_path / "loss_plugins.yaml").is_file()
+
+
+def test_offsets_are_refused_without_the_hook_too() -> None:
+    case = changed("RetinaNet", changes={"bbox_head.reg_decoded_bbox": False})
+    with pytest.raises(SenselessSlot, match="have no width or height"):
+        case.step(case.build(EIOU), BATCHES["gt"])
+
+
+def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
+    case = changed("Cascade R-CNN", changes={f"roi_head.bbox_head.{i}.reg_decoded_bbox": False for i in range(3)})
+    with pytest.raises(SenselessSlot) as refused:
+        LossPluginsHook().before_train(runner(case.build(EIOU), tmp_path))
+    assert str(refused.value).count("\n") == 2
+
+
+def test_allowed_places_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = changed("YOLOX", reduction="mean").build(EIOU)
+    with caplog.at_level("WARNING"):
+        LossPluginsHook(allow=["bbox_head.loss_bbox"]).before_train(runner(model, tmp_path))
+    assert "set model.bbox_head.loss_bbox.reduction='sum'" in caplog.text
+
+
+def test_bare_core_module_is_refused(tmp_path: Path) -> None:
+    model = CASES["ATSS"].build(EIOU)
+    model.bbox_head.loss_bbox = EIoULoss()
+    with pytest.raises(SenselessSlot, match=r"set model\.bbox_head\.loss_bbox\.type='loss_plugins\.EIoULoss'"):
+        LossPluginsHook().before_train(runner(model, tmp_path))
+
+
+def test_no_loss_of_ours_is_an_error(tmp_path: Path) -> None:
+    """An unscoped name builds MMDetection's class: training would go on with another paper's loss."""
+    model = CASES["ATSS"].build({"type": "EIoULoss"})
+    with pytest.raises(LossNotUsed, match=r"type='loss_plugins\.EIoULoss'"):
+        LossPluginsHook().before_train(runner(model, tmp_path))
+
+
+def test_losses_in_a_list_belong_to_the_head_that_holds_it() -> None:
+    head = nn.Module()
+    head.losses = nn.ModuleList([MODELS.build(EIOU), MODELS.build(L1)])
+    model = nn.Module()
+    model.head = head
+    slots = find_losses(model)
+    assert [(slot.path, slot.slot, slot.head is head, slot.head_key) for slot in slots] == [
+        ("head.losses.0", "losses.0", True, "model.head"),
+        ("head.losses.1", "losses.1", True, "model.head"),
+    ]
+
+
+def test_record_and_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    case, hook = CASES["Cascade R-CNN"], LossPluginsHook()
+    model = case.build(EIOU)
+    run = runner(model, tmp_path)
+    with caplog.at_level("INFO"):
+        hook.before_train(run)
+        case.step(model, BATCHES["gt"])
+        hook.after_train_epoch(run)
+        hook.after_train(run)
+    assert "model.roi_head.bbox_head.1.loss_bbox of Shared2FCBBoxHead" in caplog.text
+    assert "loss_plugins.EIoULoss called 5 times on" in caplog.text
+    record = yaml.safe_load((tmp_path / "loss_plugins.yaml").read_text())
+    assert record["versions"]["mmdet"] == "3.3.0"
+    assert [entry["where"] for entry in record["losses"]] == [*case.slots]
+    assert [entry["calls"] for entry in record["losses"]] == [5, 1, 1, 1]
+    assert all(entry["boxes"] > 0 for entry in record["losses"])
+    assert MODELS.build(record["losses"][0]["loss"]).spec() == model.rpn_head.loss_bbox.spec()
+    checkpoint: dict[str, Any] = {}
+    hook.before_save_checkpoint(run, checkpoint)
+    assert checkpoint["meta"]["loss_plugins"][0]["loss"]["type"] == "loss_plugins.EIoULoss"
+
+
+@pytest.mark.parametrize("moment", ["after_train_epoch", "before_val_epoch"])
+def test_a_loss_that_nobody_calls_is_an_error(moment: str, tmp_path: Path) -> None:
+    case, hook = CASES["ATSS"], LossPluginsHook()
+    model = case.build(EIOU)
+    model.bbox_head.loss_other = MODELS.build(L1)
+    hook.before_train(runner(model, tmp_path))
+    case.step(model, BATCHES["gt"])
+    with pytest.raises(LossNotUsed, match=r"no head has called model\.bbox_head\.loss_other \(loss_plugins\.L1Loss\)"):
+        getattr(hook, moment)(runner(model, tmp_path))
+
+
+def test_calls_without_gradient_prove_nothing(tmp_path: Path) -> None:
+    hook, model = LossPluginsHook(), nn.Module()
+    model.loss = MODELS.build(EIOU)
+    hook.before_train(runner(model, tmp_path))
+    with torch.no_grad():
+        model.loss(torch.rand(3, 4), torch.rand(3, 4))
+    with pytest.raises(LossNotUsed):
+        hook.after_train_epoch(runner(model, tmp_path))
+
+
+def test_yoloxs_late_l1_is_not_missed(tmp_path: Path) -> None:
+    hook = LossPluginsHook()
+    model = changed("YOLOX", slots=("bbox_head.loss_l1",)).build(L1)
+    hook.before_train(runner(model, tmp_path))
+    hook.after_train_epoch(runner(model, tmp_path))
+
+
+def test_wrapped_model_is_unwrapped(tmp_path: Path) -> None:
+    from mmengine.model import is_model_wrapper
+    from torch.nn.parallel import DataParallel
+
+    wrapped = DataParallel(CASES["ATSS"].build(EIOU))
+    assert is_model_wrapper(wrapped)
+    hook = LossPluginsHook()
+    hook.before_train(runner(wrapped, tmp_path))
+    assert [slot.path for slot in hook.slots] == ["bbox_head.loss_bbox"]
+
+
+# --- doctor -------------------------------------------------------------------------------------------------
+
+ATSS = """
+_base_ = "mmdet::atss/atss_r18_fpn_8xb8-amp-lsj-200e_coco.py"
+model = dict(bbox_head=dict(loss_bbox=dict(_delete_=True, type="loss_plugins.EIoULoss")))
+"""
+RETINA = """
+_base_ = "mmdet::retinanet/retinanet_r18_fpn_1xb8-1x_coco.py"
+custom_hooks = [dict(type="loss_plugins.LossPluginsHook")]
+model = dict(bbox_head=dict(loss_bbox=dict(_delete_=True, type="loss_plugins.EIoULoss")))
+"""
+
+
+def checks(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {check["name"]: check for check in result["checks"]}
+
+
+def test_doctor_of_this_installation() -> None:
+    result = report()
+    assert result["ok"], result
+    assert result["versions"]["mmdet"] == "3.3.0"
+
+
+def test_doctor_of_a_config(tmp_path: Path) -> None:
+    file = tmp_path / "config.py"
+    file.write_text(ATSS)
+    result = report(str(file))
+    assert result["ok"], result
+    assert "LossPluginsHook" in checks(result)[f"the model of {file} can be built"]["detail"]
+    file.write_text(RETINA)
+    result = report(str(file))
+    assert not result["ok"]
+    assert "set model.bbox_head.reg_decoded_bbox=True" in checks(result)["model.bbox_head.loss_bbox"]["detail"]
+
+
+def test_doctor_of_a_config_without_our_losses(tmp_path: Path) -> None:
+    file = tmp_path / "config.py"
+    file.write_text('_base_ = "mmdet::atss/atss_r18_fpn_8xb8-amp-lsj-200e_coco.py"')
+    assert (
+        "no loss of loss_plugins is in it" in checks(report(str(file)))[f"the model of {file} can be built"]["detail"]
+    )
+
+
+WITHOUT = """
+import sys, importlib.util, importlib.machinery, json
+absent = sys.argv[1].split(",")
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in absent:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name.partition(".")[0])
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: None if name in absent else real(name, package)
+sys.meta_path.insert(0, Hide())
+from loss_plugins.adapters.mmdet.doctor import report
+print(json.dumps(report()))
+"""
+
+
+@pytest.mark.parametrize("absent", ["mmengine,mmcv,mmdet", "mmcv", "mmdet"])
+def test_doctor_says_what_is_missing_and_how_to_install_it(absent: str) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", WITHOUT, absent]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    for name in absent.split(","):
+        check = checks(result)[f"{name} can be imported"]
+        assert not check["ok"]
+        assert "pip install" in check["detail"]
+        assert name in check["detail"]
+    assert result["ok"] == (absent.count(",") == 2)  # nothing of it installed: nothing is broken
