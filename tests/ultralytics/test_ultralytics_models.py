@@ -23,6 +23,7 @@ import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import probe
 from loss_plugins.adapters.ultralytics.plug import ClassSlot, Plug, plugged
+from loss_plugins.tables import shipped
 from ultralytics_runs import batch_of
 
 STOCK_TWIN = {"type": "ciou", "dialect": "ultralytics"}
@@ -395,3 +396,67 @@ def test_a_criterion_that_is_pickled_holds_the_stock_class_loss() -> None:
     assert plain.reduction == "none"
     logits, target = torch.randn(2, 3, 4), torch.rand(2, 3, 4)
     assert torch.equal(slot(logits, target), plain(logits, target)), "outside of the context it is the stock loss"
+
+
+# --- every loss ----------------------------------------------------------------------------------------------------
+
+
+def slots() -> list[Any]:
+    """Every shipped box loss, and every class loss that fits the class slot."""
+    found = []
+    for entry in shipped():
+        spec = {"type": entry.name, **entry.example}
+        if entry.kind == "box":
+            found.append(pytest.param({"box": spec}, id=f"box-{entry.name}"))
+        elif entry.name in CLASS_LOSSES:
+            found.append(pytest.param({"cls": spec}, id=f"cls-{entry.name}"))
+    return found
+
+
+CLASS_LOSSES = {"asymmetric", "bce_with_logits", "focal", "ghm_c", "poly_focal", "quality_focal", "varifocal"}
+
+
+def test_these_class_losses_fit_and_no_others() -> None:
+    for entry in shipped():
+        if entry.kind == "classification":
+            try:
+                lpu.make_spec(cls={"type": entry.name, **entry.example})
+                fits = True
+            except ValueError:
+                fits = False
+            assert fits == (entry.name in CLASS_LOSSES), entry.name
+
+
+@pytest.fixture(scope="module")
+def small_model() -> nn.Module:
+    model = make_model("yolo11n.yaml")
+    for level in model.model[-1].cv3:  # a new head says 'no' everywhere: here it hesitates, as a trained one does
+        torch.nn.init.normal_(level[-1].bias, std=2.0)
+    return model
+
+
+@pytest.mark.parametrize("losses", slots())
+def test_every_loss_trains_a_few_batches(losses: dict[str, Any], small_model: nn.Module) -> None:
+    model = copy.deepcopy(small_model)
+    model.criterion = None
+    (slot,) = losses
+    if slot == "box":
+        with lpu.patched(box=STOCK_TWIN):
+            _, items, stock = loss_and_gradients(model)
+    else:
+        _, items, stock = loss_and_gradients(model)
+    model = copy.deepcopy(small_model)
+    model.criterion = None
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    with lpu.patched(**losses) as report:
+        for step in range(3):
+            total, new_items, gradients = loss_and_gradients(model)
+            assert total.isfinite().all()
+            assert all(gradient.isfinite().all() for gradient in gradients)
+            if step == 0:
+                changed = sum(float((a - b).abs().sum()) for a, b in zip(gradients, stock, strict=True))
+            optimizer.step()
+    assert getattr(report, slot).gradient_calls == 3
+    same = losses[slot]["type"] in ("bce_with_logits",)
+    assert (changed == 0) == same, "a loss of ours must pull otherwise than the stock loss"
+    assert same or float(new_items["box_loss"]) != float(items["box_loss"])
