@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .builtins import EXACT, FRAMEWORKS, Builtin, LossCall, Tolerance, builtins_of
+from .builtins import EXACT, Builtin, LossCall, Tolerance, builtins_of, installed
 from .checks import Target
 from .deviations import RULES
 from .sampling import SAMPLES, cast, sample_pairs
@@ -113,9 +112,12 @@ class Comparison:
 def parity_of(
     framework: str, n: int = 20_000, seed: int = 0, progress: Callable[[str], None] = lambda _: None
 ) -> Iterator[Comparison]:
-    """Every built-in of a framework (or of "all" that are installed), in float32 and float64."""
+    """Every built-in of a framework (or of "all" that are installed), in float32 and float64.
+
+    Those that the installed version does not have are left out; `absent` names them.
+    """
     for row in builtins_of(framework):
-        if framework == "all" and not installed(row.framework):
+        if (framework == "all" and not installed(row.framework)) or row.missing():
             continue
         progress(f"{row.framework} {row.name}")
         for dtype in (torch.float32, torch.float64):
@@ -123,12 +125,10 @@ def parity_of(
                 yield compare_builtin(row, n, seed, dtype)
 
 
-def installed(framework: str) -> str | None:
-    """The version of a framework, if there is one."""
-    try:
-        return metadata.version(FRAMEWORKS[framework])
-    except metadata.PackageNotFoundError:
-        return None
+def absent(framework: str) -> list[str]:
+    """What the installed version of a framework (or of "all") does not have."""
+    rows = [row for row in builtins_of(framework) if installed(row.framework)]
+    return [f"{row.framework} {row.name}: {why}" for row in rows if (why := row.missing())]
 
 
 def compare_builtin(row: Builtin, n: int = 20_000, seed: int = 0, dtype: torch.dtype = torch.float32) -> Comparison:
@@ -140,7 +140,7 @@ def compare_builtin(row: Builtin, n: int = 20_000, seed: int = 0, dtype: torch.d
     if our_value.shape != value.shape:
         raise ValueError(f"{row.name}: ours is {tuple(our_value.shape)}, {row.builtin} {tuple(value.shape)}")
     single = dtype is torch.float32
-    tolerance = row.promised if single or row.double is None else row.double
+    tolerance = row.tolerance(single)
     own = evaluated(theirs, pred.double(), cast(target, torch.float64)) if single else (value, gradient)
     of_value = _Rows.of_values(our_value, value, own[0], tolerance.value)
     of_gradient = _Rows.of_gradients(our_gradient, gradient, own[1], tolerance.gradient)

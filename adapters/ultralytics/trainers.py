@@ -18,7 +18,6 @@ from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.models.yolo.world import WorldTrainer
 from ultralytics.utils import RANK
-from ultralytics.utils.torch_utils import unwrap_model
 
 import loss_plugins
 from loss_plugins import Loss
@@ -80,7 +79,7 @@ class LossPluginMixin:
             return super()._do_train(*args, **kwargs)  # type: ignore[misc]
 
     def _criteria(self) -> list[Any]:
-        models = [unwrap_model(self.model)]  # type: ignore[attr-defined]
+        models = [bare(self.model)]  # type: ignore[attr-defined]
         if self.ema is not None:  # type: ignore[attr-defined]
             models.append(self.ema.ema)  # type: ignore[attr-defined]
         return [model.criterion for model in models if getattr(model, "criterion", None) is not None]
@@ -88,7 +87,7 @@ class LossPluginMixin:
     def _setup_train(self, *args: Any, **kwargs: Any) -> Any:
         result = super()._setup_train(*args, **kwargs)  # type: ignore[misc]
         plug = self._plug
-        branches = plug.check(unwrap_model(self.model).init_criterion())  # type: ignore[attr-defined]
+        branches = plug.check(bare(self.model).init_criterion())  # type: ignore[attr-defined]
         for hook in plug.hooks:
             values = ", ".join(f"{value:.5f}" for value in plug.report.canary[hook.slot])
             log(
@@ -164,6 +163,13 @@ class LossPluginMixin:
                 f"gradient in {calls.gradient_calls}; {calls.val_calls} validation calls "
                 f"(proof in {Path(self.save_dir) / PROOF_FILE})"  # type: ignore[attr-defined]
             )
+
+
+def bare(model: Any) -> Any:
+    """The model inside of what DDP and torch.compile put around it (Ultralytics' own helper changed its name)."""
+    for wrapper in ("module", "_orig_mod"):
+        model = getattr(model, wrapper, model)
+    return model
 
 
 def non_defaults(loss: Loss) -> str:

@@ -1,0 +1,171 @@
+"""Training parity: small MMDetection detectors on digits, with their stock losses and with ours in their dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from loss_plugins.training_parity import Curve, TrainingCase
+
+IMAGES, BATCH, CHANNELS = 16, 2, 32
+#: theirs to ours; a CrossEntropyLoss with sigmoid is binary cross-entropy here
+SAME = ("L1Loss", "SmoothL1Loss", "IoULoss", "GIoULoss", "DIoULoss", "CIoULoss", "FocalLoss", "QualityFocalLoss")
+RESNET: dict[str, Any] = {"depth": 18, "init_cfg": None, "frozen_stages": -1, "norm_eval": False, "style": "pytorch"}
+RESNET["norm_cfg"] = {"type": "BN", "requires_grad": True}
+FPN = {"in_channels": [64, 128, 256, 512], "out_channels": CHANNELS}
+HEAD = {"num_classes": 10, "in_channels": CHANNELS, "feat_channels": CHANNELS, "stacked_convs": 1}
+#: model -> its config, what to change, learning rate
+MODELS: dict[str, tuple[str, dict[str, Any], float]] = {
+    "RetinaNet": (
+        "retinanet/retinanet_r50_fpn_1x_coco.py",
+        {"backbone": RESNET, "neck": FPN, "bbox_head": HEAD},
+        0.005,
+    ),
+    "ATSS": ("atss/atss_r50_fpn_1x_coco.py", {"backbone": RESNET, "neck": FPN, "bbox_head": HEAD}, 0.005),
+    "FCOS": ("fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py", {"backbone": RESNET, "neck": FPN, "bbox_head": HEAD}, 0.005),
+    "YOLOX": (
+        "yolox/yolox_tiny_8xb8-300e_coco.py",
+        {"data_preprocessor": {"batch_augments": None}, "bbox_head": {"num_classes": 10}},
+        0.001,
+    ),
+    "DETR": (
+        "detr/detr_r50_8xb2-150e_coco.py",
+        {
+            "num_queries": 20,
+            "backbone": RESNET,
+            "neck": {"in_channels": [512]},
+            "encoder": {"num_layers": 1},
+            "decoder": {"num_layers": 2},
+            "bbox_head": {"num_classes": 10},
+        },
+        0.001,
+    ),
+    "Deformable DETR": (
+        "deformable_detr/deformable-detr_r50_16xb2-50e_coco.py",
+        {
+            "num_queries": 20,
+            "backbone": RESNET,
+            "neck": {"in_channels": [128, 256, 512]},
+            "encoder": {"num_layers": 1},
+            "decoder": {"num_layers": 2},
+            "bbox_head": {"num_classes": 10},
+        },
+        0.001,
+    ),
+}
+PIPELINE = [
+    {"type": "LoadImageFromFile"},
+    {"type": "LoadAnnotations", "with_bbox": True},
+    {"type": "PackDetInputs"},
+]
+
+
+def cases() -> Iterator[TrainingCase]:
+    """What `loss-plugins parity --train` runs."""
+    for name in MODELS:
+        yield TrainingCase("mmdet", name, ", ".join(swapped_names(name)), partial(curve, name))
+
+
+def model_config(name: str) -> Any:
+    """The shipped config of a model, made small."""
+    import mmdet
+    from mmdet.utils import register_all_modules
+    from mmengine.config import Config
+
+    register_all_modules(init_default_scope=True)
+    file, changes, _ = MODELS[name]
+    config = Config.fromfile(Path(mmdet.__file__).parent / ".mim/configs" / file).model
+    _merge(config, changes)
+    return config
+
+
+def _merge(config: Any, changes: dict[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(config.get(key), dict) and key != "norm_cfg":
+            _merge(config[key], value)
+        else:
+            config[key] = value
+
+
+def ours_of(loss: dict[str, Any]) -> dict[str, Any] | None:
+    """Our spec for one of theirs; None: left as it is."""
+    name = loss.get("type")
+    if name in SAME:
+        return {**loss, "type": f"loss_plugins.{name}", "dialect": "mmdet"}
+    if name == "CrossEntropyLoss" and loss.get("use_sigmoid"):
+        return {**loss, "type": "loss_plugins.BCEWithLogitsLoss", "dialect": "mmdet"}
+    return None
+
+
+def swap(config: Any) -> list[str]:
+    """Put ours into every slot of a head that holds one of theirs; the names of those losses."""
+    names = []
+    for key, value in config.items():
+        ours = ours_of(value) if key.startswith("loss_") and isinstance(value, dict) else None
+        if ours is not None:
+            names.append(f"{key} {value['type']}")
+            config[key] = ours
+    return names
+
+
+def swapped_names(name: str) -> list[str]:
+    """What is swapped in a model."""
+    return swap(deepcopy(model_config(name).bbox_head))
+
+
+def curve(name: str, folder: Path, ours: bool, steps: int) -> Curve:
+    """The losses of every step.
+
+    Raises:
+        RuntimeError: one of our losses was never called.
+    """
+    from mmdet.registry import MODELS as REGISTRY
+    from mmengine.optim import OptimWrapper
+    from torch.nn.utils import clip_grad_norm_
+
+    from .modules import PluggedLoss
+
+    config = deepcopy(model_config(name))
+    if ours:
+        swap(config.bbox_head)
+    torch.manual_seed(0)
+    model = REGISTRY.build(config).train()
+    model.init_weights()  # Deformable DETR leaves an embedding as memory happens to be, until this
+    if hasattr(model.bbox_head, "use_l1"):  # YOLOX adds it for the last epochs
+        model.bbox_head.use_l1 = True
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=MODELS[name][2], momentum=0.9))
+    told: Curve = []
+    torch.manual_seed(1)  # dropout and samplers draw the same
+    for batch in batches(folder.parent / "digits-mmdet", steps):
+        data = model.data_preprocessor(batch, True)
+        total, logged = model.parse_losses(model(**data, mode="loss"))
+        total.backward()
+        clip_grad_norm_(model.parameters(), 10)
+        wrapper.step()
+        wrapper.zero_grad()
+        told.append({key: float(value) for key, value in logged.items()})
+    for key, module in model.named_modules():
+        if isinstance(module, PluggedLoss) and module.calls == 0:
+            raise RuntimeError(f"training parity: {name} never called {key}")
+    return told
+
+
+def batches(root: Path, steps: int) -> Iterator[Any]:
+    """The same batches of digits every time."""
+    from mmdet.registry import DATASETS
+    from mmengine.dataset import pseudo_collate
+
+    from . import digits  # noqa: F401  (registers the data set)
+
+    dataset = DATASETS.build(
+        {"type": "loss_plugins.DigitsDataset", "split": "train", "root": str(root), "train": IMAGES, "val": 4}
+        | {"pipeline": PIPELINE}
+    )
+    for step in range(steps):
+        first = step * BATCH % len(dataset)
+        yield pseudo_collate([dataset[(first + offset) % len(dataset)] for offset in range(BATCH)])

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Training parity: Ultralytics models on digits, with their stock losses and with ours in their dialect."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from loss_plugins.digits import DigitsSet, make_digits
+from loss_plugins.training_parity import Curve, TrainingCase
+
+from .demo import place_font
+from .trainers import trainer
+
+BOX = {"type": "ciou", "dialect": "ultralytics"}
+CLASSES = {"type": "bce_with_logits", "dialect": "ultralytics"}
+IMAGES, BATCH = 16, 8
+CASES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("yolo11n", "detect", {"box": BOX}),
+    ("yolo11n", "detect", {"box": BOX, "cls": CLASSES}),
+    ("yolo26n", "detect", {"box": BOX}),
+    ("yolo26n", "detect", {"box": BOX, "cls": CLASSES}),
+    ("yolo11n-seg", "segment", {"box": BOX}),
+    ("yolo26n-seg", "segment", {"box": BOX}),
+)
+
+
+def cases() -> Iterator[TrainingCase]:
+    """What `loss-plugins parity --train` runs. The box dialect is equal bit for bit, so the curves must be."""
+    for model, task, losses in CASES:
+        names = ", ".join(f"{slot} {spec['type']}" for slot, spec in losses.items())
+        yield TrainingCase("ultralytics", model, names, partial(curve, model, task, losses), tolerance=0.0)
+
+
+def curve(model: str, task: str, losses: dict[str, Any], folder: Path, ours: bool, steps: int) -> Curve:
+    """The losses of every step; a run with ours fails by itself if ours is not used."""
+    place_font()
+    warm_up(folder.parent)
+    return trained(model, task, losses, folder, ours, steps)
+
+
+@functools.cache
+def warm_up(folder: Path) -> None:
+    """Before 8.4.190 or so, the first training in a process differs from the next, also stock from stock."""
+    trained("yolov8n", "detect", {}, folder / "warm-up", False, 1)
+
+
+def trained(model: str, task: str, losses: dict[str, Any], folder: Path, ours: bool, steps: int) -> Curve:
+    """One run."""
+    from ultralytics import YOLO
+
+    digits = make_digits(folder.parent / "digits", train=IMAGES, val=4, progress=False)
+    data = as_polygons(digits, folder.parent / "polygons") if task == "segment" else digits.yaml
+    told: Curve = []
+
+    def note(running: Any) -> None:
+        items = running.loss_items
+        if not isinstance(items, dict):  # before 8.4.100 or so, a tensor
+            items = dict(zip(running.loss_names, items.reshape(-1), strict=True))
+        told.append({name: float(value) for name, value in items.items()})
+
+    yolo = YOLO(f"{model}.yaml")
+    yolo.add_callback("on_train_batch_end", note)
+    yolo.train(
+        **({"trainer": trainer(task, **losses)} if ours else {}),
+        data=str(data),
+        epochs=-(-steps * BATCH // IMAGES),
+        imgsz=64,
+        batch=BATCH,
+        workers=0,
+        amp=False,
+        plots=False,
+        val=False,
+        save=False,
+        verbose=False,
+        device="cpu",
+        seed=0,
+        project=str(folder),
+        name=model,
+        exist_ok=True,
+    )
+    return told[:steps]
+
+
+def as_polygons(digits: DigitsSet, root: Path) -> Path:
+    """The same scenes, with boxes told as polygons of four corners."""
+    file = root / "data.yaml"
+    if file.is_file():
+        return file
+    shutil.copytree(digits.root, root, ignore=shutil.ignore_patterns("*.cache"))
+    for label in (root / "labels").rglob("*.txt"):
+        lines = [_corners(line.split()) for line in label.read_text(encoding="utf-8").splitlines()]
+        label.write_text("\n".join(lines), encoding="utf-8")
+    data = yaml.safe_load(digits.yaml.read_text(encoding="utf-8"))
+    file.write_text(yaml.safe_dump({**data, "path": str(root)}), encoding="utf-8")
+    return file
+
+
+def _corners(line: list[str]) -> str:
+    x, y, w, h = map(float, line[1:5])
+    left, right, top, bottom = x - w / 2, x + w / 2, y - h / 2, y + h / 2
+    corners = (left, top, right, top, right, bottom, left, bottom)
+    return " ".join([line[0], *(f"{value:.6f}" for value in corners)])
