@@ -59,7 +59,8 @@ def trained(model, task):
         result = compare_training(TrainingCase("ultralytics", model, "box ciou", run, 0.0), Path(folder), 4)
     if result.largest == 0:
         return "ok, bit for bit"
-    return f"ok, to {result.largest:.0e}" if result.largest < 1e-4 else f"differs by {result.largest:.1e} at step {result.at_step}"
+    far = f"differs by {result.largest:.1e} at step {result.at_step}"
+    return f"ok, to {result.largest:.0e}" if result.largest < 1e-4 else far
 configs = Path(ultralytics.__file__).parent / "cfg/models"
 tried("doctor", doctor)
 tried("losses", losses)
