@@ -101,7 +101,7 @@ CORE_CHECKS = """
 import json, subprocess, sys
 import torch
 run = subprocess.run(
-    [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/test_golden.py",
+    [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--noconftest", "tests/test_golden.py",
      "tests/test_contract.py"], capture_output=True, text=True)
 last = (run.stdout.strip().splitlines() or [run.stderr.strip()[-300:]])[-1]
 failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))][:3]

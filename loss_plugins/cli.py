@@ -14,7 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from .catalog import KINDS, Entry, get_entry, list_losses
-from .dialects import DIALECTS
+from .deviations import deviations
+from .dialects import dialects_of
 from .version import __version__
 
 COMMANDS = "loss_plugins.commands"
@@ -78,12 +79,14 @@ def show(
         ("source", str(entry.source)),
         ("use when", entry.use_when),
         ("avoid when", entry.avoid_when),
-        ("dialects", ", ".join(DIALECTS.get(entry.name, ()))),
+        ("dialects", ", ".join(dialects_of(entry.name))),
     ):
         if text:
             console.print(f"  [cyan]{label:<11}[/cyan]{escape(text)}")
     console.print(_parameter_table(entry))
     console.print(_trait_table(entry))
+    for row in deviations(entry.name):
+        console.print(f"  [cyan]deviates[/cyan]   {escape(str(row))}")
 
 
 def describe(entry: Entry) -> dict[str, Any]:
@@ -99,7 +102,8 @@ def describe(entry: Entry) -> dict[str, Any]:
             for parameter in entry.parameters.values()
         },
         "traits": dict(vars(entry.traits)),
-        "dialects": list(DIALECTS.get(entry.name, ())),
+        "dialects": list(dialects_of(entry.name)),
+        "deviations": [str(row) for row in deviations(entry.name)],
         "use_when": entry.use_when,
         "avoid_when": entry.avoid_when,
     }

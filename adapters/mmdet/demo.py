@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from loss_plugins.pictures import Labelled, Scene, draw_scenes
 
 from .install import COMMANDS, missing
 
@@ -147,33 +149,21 @@ def print_result(run: Path) -> None:
     )
 
 
-def draw(config: Path, run: Path, folder: Path, file: Path, scenes: int = 6) -> Path:
+def draw(config: Path, run: Path, folder: Path, file: Path, count: int = 6) -> Path:
     """Save predictions beside the truth for the first validation scenes."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    from PIL import Image
-
-    truth = json.loads((folder / "digits/annotations/val.json").read_text(encoding="utf-8"))
-    images = truth["images"][:scenes]
+    annotated = json.loads((folder / "digits/annotations/val.json").read_text(encoding="utf-8"))
+    images = annotated["images"][:count]
     paths = [folder / "digits/images/val" / image["file_name"] for image in images]
-    figure, axes = pyplot.subplots(2, scenes, figsize=(2.4 * scenes, 5.4), squeeze=False)
-    for column, (image, path, found) in enumerate(zip(images, paths, predict(config, run, paths), strict=True)):
-        for row in range(2):
-            axes[row, column].imshow(Image.open(path).convert("RGB"))
-            axes[row, column].set_axis_off()
-        for label in truth["annotations"]:
-            if label["image_id"] == image["id"]:
-                add_box(axes[0, column], label["bbox"], str(label["category_id"]), "tab:green")
-        for (x1, y1, x2, y2), score, number in found:
-            add_box(axes[1, column], [x1, y1, x2 - x1, y2 - y1], f"{number} {score:.0%}", "tab:orange")
-    axes[0, 0].set_title("truth", loc="left", pad=12)
-    axes[1, 0].set_title(f"predicted after training with {run.name.rpartition('-')[0]}", loc="left", pad=12)
-    figure.tight_layout()
-    figure.savefig(file, dpi=150)
-    pyplot.close(figure)
-    return file
+    truth: dict[int, list[Labelled]] = {image["id"]: [] for image in images}
+    for label in annotated["annotations"]:
+        if label["image_id"] in truth:
+            x, y, w, h = label["bbox"]
+            truth[label["image_id"]].append(([x, y, x + w, y + h], str(label["category_id"])))
+    scenes = [
+        Scene(path, truth[image["id"]], [(box, f"{number}  {score:.0%}") for box, score, number in found])
+        for image, path, found in zip(images, paths, predict(config, run, paths), strict=True)
+    ]
+    return draw_scenes(scenes, f"predicted, box loss {run.name.rpartition('-')[0]}", file)
 
 
 def predict(config: Path, run: Path, images: list[Path]) -> list[list[tuple[list[float], float, int]]]:
@@ -189,12 +179,3 @@ def predict(config: Path, run: Path, images: list[Path]) -> list[list[tuple[list
         found = found[found.scores > 0.3]
         results.append(list(zip(found.bboxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True)))
     return results
-
-
-def add_box(axis: Any, box: list[float], text: str, color: str) -> None:
-    """A rectangle (x, y, w, h) with its label above."""
-    from matplotlib.patches import Rectangle
-
-    x, y, width, height = box
-    axis.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=color, linewidth=1.4))
-    axis.text(x, y - 2, text, color="white", fontsize=7, backgroundcolor=color)

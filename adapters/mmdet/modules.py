@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from loss_plugins import build_loss, list_losses
 from loss_plugins.catalog import Entry, get_entry, module_class
 from loss_plugins.checks import Target, closest
+from loss_plugins.dialects import translated
 from loss_plugins.loss import Loss, fit_weight
 from loss_plugins.registry import LOSSES
 
@@ -252,9 +253,10 @@ def _refuse_other_shapes(where: str, pred: Tensor, target: Tensor, columns: int)
 
 
 def _refuse_unknown(entry: Entry, parameters: dict[str, Any]) -> None:
-    unknown_names = [name for name in parameters if name not in entry.parameters]
+    known = (*entry.parameters, "compile")
+    unknown_names = [name for name in translated(entry.name, parameters) if name not in known]
     if unknown_names:
-        given = ", ".join(f"{name}={parameters[name]!r}" for name in unknown_names)
+        given = ", ".join(f"{name}={parameters.get(name)!r}" for name in unknown_names)
         raise TypeError(
             f"{entry.name}: unknown parameter {given}; {closest(unknown_names[0], entry.parameters)}. If this comes "
             "from a _base_ config, put _delete_=True beside 'type' to replace the base's loss as a whole"

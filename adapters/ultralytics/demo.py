@@ -7,13 +7,16 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 import yaml
 from rich.console import Console
 from rich.table import Table
 
+from loss_plugins import cxcywh_to_xyxy
 from loss_plugins.digits import DigitsSet, make_digits
 from loss_plugins.parity import compare, sample_pairs
+from loss_plugins.pictures import Labelled, Scene, draw_scenes
 
 from .builtins import builtin_pairs
 from .trainers import PROOF_FILE, trainer
@@ -119,16 +122,11 @@ def print_result(run: Path) -> None:
     )
 
 
-def draw(run: Path, digits: DigitsSet, file: Path, scenes: int = 6) -> Path:
+def draw(run: Path, digits: DigitsSet, file: Path, count: int = 6) -> Path:
     """Save predictions beside the truth for the first validation scenes."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    from PIL import Image
     from ultralytics import YOLO
 
-    images = sorted(digits.val_images.glob("*.png"))[:scenes]
+    images = sorted(digits.val_images.glob("*.png"))[:count]
     predictions = YOLO(run / "weights/best.pt").predict(
         [str(image) for image in images],
         imgsz=RECIPE["imgsz"],
@@ -138,31 +136,18 @@ def draw(run: Path, digits: DigitsSet, file: Path, scenes: int = 6) -> Path:
         verbose=False,
         device="cpu",
     )
-    figure, axes = pyplot.subplots(2, scenes, figsize=(2.4 * scenes, 5), squeeze=False, layout="constrained")
-    for column, (image, predicted) in enumerate(zip(images, predictions, strict=True)):
-        pixels = Image.open(image).convert("RGB")
-        for axis in axes[:, column]:
-            axis.imshow(pixels)
-            axis.set(xticks=[], yticks=[])
-        label = digits.root / "labels/val" / f"{image.stem}.txt"
-        for line in label.read_text().splitlines():
-            number, x, y, w, h = map(float, line.split())
-            x, w, y, h = x * pixels.width, w * pixels.width, y * pixels.height, h * pixels.height
-            add_box(axes[0, column], (x - w / 2, y - h / 2, w, h), f"{number:.0f}", "tab:green")
-        for x1, y1, x2, y2, confidence, number in predicted.boxes.data.tolist():
-            add_box(axes[1, column], (x1, y1, x2 - x1, y2 - y1), f"{number:.0f}  {confidence:.0%}", "tab:orange")
-    axes[0, 0].set_ylabel("truth", fontsize=12)
-    axes[1, 0].set_ylabel(f"predicted, box loss {run.name.rpartition('-')[0]}", fontsize=12)
-    figure.savefig(file, dpi=110)
-    pyplot.close(figure)
-    return file
+    scenes = [
+        Scene(image, truth_of(digits, image), [(box, f"{number:.0f}  {score:.0%}") for *box, score, number in rows])
+        for image, rows in zip(images, (found.boxes.data.tolist() for found in predictions), strict=True)
+    ]
+    return draw_scenes(scenes, f"predicted, box loss {run.name.rpartition('-')[0]}", file)
 
 
-def add_box(axis: Any, box: tuple[float, float, float, float], text: str, color: str) -> None:
-    """A rectangle with its label above."""
-    from matplotlib.patches import Rectangle
-
-    x, y, w, h = box
-    axis.add_patch(Rectangle((x, y), w, h, fill=False, edgecolor=color, linewidth=1.4))
-    chip = {"facecolor": color, "edgecolor": "none", "pad": 1.0}
-    axis.text(x + 1, y + 1, text, color="white", fontsize=7, va="bottom", bbox=chip, clip_on=True)
+def truth_of(digits: DigitsSet, image: Path) -> list[Labelled]:
+    """The boxes of a validation scene, in pixels, from its YOLO label file."""
+    found: list[Labelled] = []
+    for line in (digits.root / "labels/val" / f"{image.stem}.txt").read_text().splitlines():
+        number, *center = line.split()
+        box = cxcywh_to_xyxy(torch.tensor([float(value) for value in center]) * RECIPE["imgsz"])
+        found.append((box.tolist(), number))
+    return found

@@ -196,3 +196,12 @@ def test_compiled_heads_do_not_recompile_for_the_counters() -> None:
         compiled(boxes(), boxes(seed=1))
     assert len(graphs) == first
     assert loss.calls == 6
+
+
+def test_a_config_may_use_the_names_of_the_framework_and_compile() -> None:
+    dice = MODELS.build({"type": "loss_plugins.DiceLoss", "dialect": "mmdet", "naive_dice": True})
+    assert dice.spec()["form"] == "naive"
+    compiled = build("eiou", compile=True)
+    pred, target = boxes(seed=0).requires_grad_(), boxes(seed=1)
+    torch.testing.assert_close(compiled(pred, target), build("eiou")(pred, target))
+    assert compiled.loss.fused is not None
