@@ -145,7 +145,8 @@ class Outcome:
 
 def _ultralytics(version: str) -> Environment:
     pinned = f"ultralytics=={version}" if version else "ultralytics"
-    return Environment(f"ultralytics-{version or 'newest'}", (pinned,), ULTRALYTICS_CHECKS)
+    # pandas, pytz and tzdata: needed up to 8.2, and by nothing else here
+    return Environment(f"ultralytics-{version or 'newest'}", (pinned, "pandas", "pytz", "tzdata"), ULTRALYTICS_CHECKS)
 
 
 ENVIRONMENTS = (
