@@ -335,7 +335,7 @@ def draw(results: list[Result], file: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     names = list(dict.fromkeys(result.loss for result in results))
     columns = min(4, len(names))
@@ -354,6 +354,8 @@ def draw(results: list[Result], file: Path) -> None:
                 axis.annotate(contender, (xs[-1], ys[-1]), fontsize=7, ha="right", va="bottom", color="dimgray")
         axis.set(title=name, xlabel="boxes" if name in BOX_PEERS else "logits", ylabel="ms")
         axis.grid(True, which="major", alpha=0.3)
+        for scale in (axis.xaxis, axis.yaxis):  # between the powers of ten the labels would overlap
+            scale.set_minor_formatter(ticker.NullFormatter())
     for axis in list(axes.flat)[len(names) :]:
         axis.set_axis_off()
     handles = [pyplot.Line2D([], [], color=color, linestyle=line, label=name) for name, (color, line) in styles.items()]
