@@ -31,7 +31,7 @@ class Report:
     Attributes:
         box: calls of the box slot.
         cls: calls of the class slot.
-        canary: box loss on fixed boxes: "stock", and one "plugged" value per criterion branch.
+        canary: on a fixed batch: the "stock" box loss, and by slot ("box", "cls") one value per criterion branch.
     """
 
     box: Calls | None = None
