@@ -34,8 +34,8 @@ def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
     >>> cxcywh_to_xyxy(torch.tensor([2.0, 3.0, 4.0, 2.0])).tolist()
     [0.0, 2.0, 4.0, 4.0]
     """
-    center, size = boxes[..., :2], boxes[..., 2:]
-    return torch.cat((center - size / 2, center + size / 2), dim=-1)
+    x, y, w, h = boxes.unbind(-1)
+    return torch.stack((x - w / 2, y - h / 2, x + w / 2, y + h / 2), dim=-1)
 
 
 class Pair(NamedTuple):

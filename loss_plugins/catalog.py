@@ -341,17 +341,27 @@ def evaluate(entry: Entry, pred: Tensor, target: Target, parameters: Mapping[str
     return entry.function(pred, target, **parameters)
 
 
-def prepare(entry: Entry, pred: Tensor, target: Target) -> tuple[Tensor, Target]:
-    """Check the tensors as the loss's kind demands, and raise half precision."""
+def check_tensors(entry: Entry, pred: Tensor, target: Target) -> None:
+    """Raise unless the tensors are what the loss's kind demands."""
     if entry.kind in COLUMNS:
         check_boxes(entry.name, pred, target, COLUMNS[entry.kind])
     else:
         check_forms(entry.name, pred, target, entry.targets)
+
+
+def raised(pred: Tensor, target: Target) -> tuple[Tensor, Target]:
+    """Half precision raised to float32, both in one type."""
     if isinstance(target, tuple):
         pred, *parts = upcast(pred, *target)
         return pred, tuple(parts)
     pred, target = upcast(pred, target)
     return pred, target
+
+
+def prepare(entry: Entry, pred: Tensor, target: Target) -> tuple[Tensor, Target]:
+    """Check the tensors, and raise half precision."""
+    check_tensors(entry, pred, target)
+    return raised(pred, target)
 
 
 def register_module(cls: type[Loss]) -> None:

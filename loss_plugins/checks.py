@@ -250,6 +250,8 @@ def upcast(*tensors: Tensor) -> tuple[Tensor, ...]:
 
     Half precision cannot hold areas above 256 x 256 px, so *all* operands are raised, not only the prediction.
     """
+    if all(tensor.dtype == torch.float32 for tensor in tensors):  # as nearly always
+        return tensors
     dtype = torch.float32
     for tensor in tensors:
         if tensor.is_floating_point():

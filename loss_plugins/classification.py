@@ -18,6 +18,7 @@ from torch.nn import functional
 from .boxes import safe_power
 from .catalog import Source, State, Traits, register_loss
 from .checks import Choice, Interval, PerClass, softmax_axis
+from .targets import dense, one_hot
 
 Exponent = Annotated[float, Interval(0, 10)]
 Share = Annotated[float | None, Interval(0, 1)]
@@ -46,21 +47,6 @@ UNEQUAL = Traits(scale_invariant=False, translation_invariant=False, zero_at_equ
 
 
 # --- shared parts -----------------------------------------------------------------------------------------------
-
-
-def dense(pred: Tensor, target: Tensor, axis: int = -1) -> Tensor:
-    """The target in pred's shape and dtype; integer labels become one-hot rows, background rows stay 0."""
-    if target.shape == pred.shape:
-        return target.to(pred.dtype)
-    return one_hot(target, pred.shape[axis], axis).to(pred.dtype)
-
-
-def one_hot(labels: Tensor, classes: int, axis: int = -1) -> Tensor:
-    """Labels to booleans with a class axis; unlike torch's, any label that is no class gives False throughout."""
-    axis = axis % (labels.ndim + 1)
-    shape = [1] * (labels.ndim + 1)
-    shape[axis] = classes
-    return labels.unsqueeze(axis) == torch.arange(classes, device=labels.device).view(shape)
 
 
 def label_and_score(pred: Tensor, target: LabelScore) -> tuple[Tensor, Tensor]:
@@ -831,9 +817,9 @@ def asymmetric_loss(
     logs = target * p.clamp(min=eps).log() + (1 - target) * negative.clamp(min=eps).log()
     missed = 1 - p * target - negative * (1 - target)
     gamma = gamma_pos * target + gamma_neg * (1 - target)
-    focus = torch.where(
-        missed > 0, missed.clamp(min=torch.finfo(pred.dtype).tiny) ** gamma, (gamma == 0).to(pred.dtype)
-    )
+    # missed^gamma; by exp and log, which are several times as fast as a power of two tensors
+    power = torch.exp(gamma * missed.clamp(min=torch.finfo(pred.dtype).tiny).log())
+    focus = torch.where(missed > 0, power, (gamma == 0).to(pred.dtype))
     return -logs * (focus.detach() if detach_focus else focus)
 
 

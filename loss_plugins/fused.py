@@ -1,171 +1,181 @@
-"""`compile=True`: value and gradient of any separable loss in one compiled graph, and only the gradient saved.
+"""Value and gradient of a separable loss computed together, and only the gradient saved.
 
 A loss is separable if each number it returns depends, through its gradient, on one row (or one element) of the
 prediction. The gradient of the sum then holds the gradient of every number, so the forward pass can compute both at
-once and the backward pass only multiplies. Whatever that cannot serve takes the plain path, with the same results:
-a target that needs a gradient, double backward, functorch transforms, a surrounding compiler, and less than two rows.
+once, and the backward pass only multiplies. The modules of the catalogue do so by themselves: in eager mode by a short
+program of PyTorch's own operations (`fusion.program`), with `compile=True` by machine code (`fusion.native`).
+
+Whatever that cannot serve takes the plain path through autograd, with the same results: dialects, which are to round
+as their frameworks do; a target that needs a gradient; double backward; functorch transforms; a surrounding compiler;
+anomaly detection; losses that are not separable, and those of a few operations, which gain nothing.
 """
 
 from __future__ import annotations
 
 import functools
-import os
-import shutil
-import types
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-from .catalog import Entry
-from .checks import Target
+from .catalog import Entry, check_tensors, raised
+from .checks import Target, upcast
+from .fusion.kernels import Form, Kernel, is_separable, native_kernel, program_kernel
+from .fusion.native import require_compiler
 
-LossFunction = Callable[..., Tensor]
-Kernel = Callable[..., tuple[Tensor, Tensor]]
-CXX = ("c++", "g++", "clang++")
-
-
-def require_compiler() -> None:
-    """Raise unless torch can compile here.
-
-    Raises:
-        RuntimeError: no C++ compiler is found.
-    """
-    names = [os.environ["CXX"]] if os.environ.get("CXX") else list(CXX)
-    if not any(shutil.which(name) for name in names):
-        raise RuntimeError(
-            f"compile=True needs a C++ compiler, and none of {', '.join(names)} is on PATH; install one "
-            "(or set CXX), or leave compile out"
-        )
-
-
-def fuse(entry: Entry, parameters: Mapping[str, Any], states: Mapping[str, Tensor]) -> FusedLoss:
-    """The fused form of a catalogued loss, after checking on a small sample that it equals the plain one.
-
-    Args:
-        entry: the loss.
-        parameters: its keywords, less those that are tensors.
-        states: its running statistics, passed at each call.
-
-    Raises:
-        ValueError: the loss is not separable.
-        RuntimeError: no compiler is found.
-    """
-    require_compiler()
-    fused = FusedLoss(entry, parameters)
-    if not _separable(fused, entry, states):
-        raise ValueError(
-            f"{entry.name}: compile=True serves losses in which each number depends on one row or element of the "
-            f"prediction, and this {entry.kind} loss is none; leave compile out"
-        )
-    return fused
-
-
-def _separable(fused: FusedLoss, entry: Entry, states: Mapping[str, Tensor]) -> bool:
-    columns = {"box": 4, "rotated_box": 5, "coordinate": 4}.get(entry.kind, 3)
-    generator = torch.Generator().manual_seed(0)
-    pred, target, upstream = (torch.rand(6, columns, generator=generator, dtype=torch.float64) for _ in range(3))
-    if entry.kind in ("box", "coordinate"):
-        pred, target = pred.cumsum(-1), target.cumsum(-1)  # x1 < x2, y1 < y2
-    leaf = pred.requires_grad_()
-    try:
-        loss = fused.plain(leaf, target, states)
-        if loss.shape != (pred.shape[:1] if fused.per_row else pred.shape):
-            return False
-        upstream = upstream[..., 0] if fused.per_row else upstream
-        (expected,) = torch.autograd.grad(loss, leaf, upstream, retain_graph=True)
-        (of_sum,) = torch.autograd.grad(loss.sum(), leaf)
-    except (ValueError, TypeError, RuntimeError, IndexError):
-        return False
-    return torch.allclose((upstream[..., None] if fused.per_row else upstream) * of_sum, expected)
+_SEPARABLE: dict[Any, bool] = {}
+_KERNELS: dict[Any, Kernel | None] = {}
+#: during a backward pass: whether there may be another one; where this PyTorch does not tell, there may
+_may_run_again = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
 
 
 class FusedLoss:
-    """One loss function with its parameters, compiled on first use; equal losses of a process share the result.
+    """One loss with its parameters; equal losses of a process share programs and machine code.
 
     Args:
-        entry: the loss; it must be separable.
-        parameters: keywords that do not change; tensors that do are passed to the call.
+        entry: the loss.
+        parameters: keywords that do not change; tensors are passed to the call.
+        compiled: by machine code instead of a program.
     """
 
-    def __init__(self, entry: Entry, parameters: Mapping[str, Any]) -> None:
-        self._entry = entry
-        self._parameters = dict(parameters)
+    def __init__(self, entry: Entry, parameters: Mapping[str, Any], compiled: bool) -> None:
+        self._entry, self._parameters, self._compiled = entry, dict(parameters), compiled
         self._function = functools.partial(entry.function, **parameters)
         self.per_row = entry.kind in ("box", "rotated_box")
         self._key = (entry.function, repr(sorted(self._parameters.items())))
+        self._kernels: dict[Any, Kernel | None] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # the catalogue finds the function again: what a decorator wrapped cannot be pickled
-        return FusedLoss, (self._entry, self._parameters)
+        return FusedLoss, (self._entry, self._parameters, self._compiled)
 
-    def __call__(self, pred: Tensor, target: Target, **arguments: Tensor) -> Tensor:
-        """The loss, with one fused backward step."""
-        if not (isinstance(target, Tensor) and self._fuses(pred, target)):
-            return self._function(pred, target, **arguments)
-        result: Tensor = _ValueAndGradient.apply(pred, target, self, arguments)  # type: ignore[no-untyped-call]
-        return result
+    def require(self, tensors: Mapping[str, Tensor]) -> None:
+        """Raise unless the loss can be compiled here.
 
-    def _fuses(self, pred: Tensor, target: Tensor) -> bool:
-        # 0 and 1 rows would each be compiled anew
-        outside = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
-        needed = torch.is_grad_enabled() and pred.requires_grad and not target.requires_grad
-        return needed and not outside and pred.shape[0] > 1 and (pred.ndim == 2 or not self.per_row)
+        Args:
+            tensors: those that calls will pass.
 
-    def plain(self, pred: Tensor, target: Tensor, arguments: Mapping[str, Tensor]) -> Tensor:
-        """The loss by ordinary autograd."""
-        return self._function(pred, target, **arguments)
+        Raises:
+            ValueError: the loss is not separable.
+            RuntimeError: no compiler is found.
+        """
+        require_compiler()
+        if not self._separable(tensors):
+            raise ValueError(
+                f"{self._entry.name}: compile=True serves losses in which each number depends on one row or element "
+                f"of the prediction, and this {self._entry.kind} loss is none; leave compile out"
+            )
 
-    def compute(self, pred: Tensor, target: Tensor, arguments: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """(loss, its gradient); for losses per row the gradient lies column by column."""
-        if self._key not in _KERNELS:
-            _KERNELS[self._key] = _compiled(self._function, self.per_row)
+    def __call__(self, pred: Tensor, target: Target, arguments: Mapping[str, Any]) -> Tensor:
+        """The loss per row or element, for keywords that are checked already."""
+        check_tensors(self._entry, pred, target)
+        if isinstance(target, Tensor) and _differentiates(pred, target):
+            tensors = {name: value for name, value in arguments.items() if isinstance(value, Tensor)}
+            kernel = self._kernel(pred, target, tensors)
+            if kernel is not None:
+                call = _Call(kernel, tensors, self.per_row, functools.partial(self._plain, arguments=arguments))
+                result: Tensor = _ValueAndGradient.apply(pred, target, call)  # type: ignore[no-untyped-call]
+                return result
+        return self._plain(pred, target, arguments)
+
+    def _plain(self, pred: Tensor, target: Target, arguments: Mapping[str, Any]) -> Tensor:
+        return self._entry.function(*raised(pred, target), **arguments)
+
+    def _kernel(self, pred: Tensor, target: Tensor, tensors: dict[str, Tensor]) -> Kernel | None:
+        form = self._form(pred, target, tensors)
+        if form is None:
+            return None
+        key = (form, pred.dtype, target.dtype, pred.device.type)
+        if key not in self._kernels:
+            shared = (*self._key, self._compiled, *key)
+            if shared not in _KERNELS:
+                _KERNELS[shared] = self._made(form, upcast(pred, target)[0], tensors)
+            self._kernels[key] = _KERNELS[shared]
+        return self._kernels[key]
+
+    def _form(self, pred: Tensor, target: Target, tensors: dict[str, Tensor]) -> Form | None:
+        """The layout of the tensors; None for those that only the plain path takes."""
+        if not isinstance(target, Tensor) or pred.numel() == 0:
+            return None
+        single = all(tensor.ndim == 0 for tensor in tensors.values())
         if self.per_row:
-            # compiled code reads contiguous columns several times as fast as strided ones
-            pred, target = torch.stack(pred.unbind(-1)), torch.stack(target.unbind(-1))
-        return _KERNELS[self._key](pred, target, **arguments)
+            return "rows" if single and len(pred) > 1 else None
+        alike = target.shape == pred.shape and target.is_floating_point()
+        if single and alike:
+            return "flat" if pred.numel() > 1 else None
+        per_class = all(tensor.shape in ((), pred.shape[-1:]) for tensor in tensors.values())
+        if (
+            self._entry.kind != "classification"
+            or not per_class
+            or pred.shape[-1] < 2
+            or pred.numel() == pred.shape[-1]
+        ):
+            return None
+        if alike:
+            return "per class"
+        return "labels" if target.shape == pred.shape[:-1] and not target.is_floating_point() else None
 
-    def spread(self, upstream: Tensor, gradient: Tensor) -> Tensor:
-        """The gradient of the prediction, from that of the loss."""
-        product = upstream * gradient
-        return product.t() if self.per_row else product
+    def _made(self, form: Form, like: Tensor, tensors: dict[str, Tensor]) -> Kernel | None:
+        if not self._separable(tensors):
+            return None
+        if self._compiled:
+            return native_kernel(self._function, form, like.shape[-1], tensors)
+        return program_kernel(self._function, self._entry, form, like, tensors)
+
+    def _separable(self, tensors: Mapping[str, Tensor]) -> bool:
+        if self._key not in _SEPARABLE:
+            _SEPARABLE[self._key] = is_separable(self._function, self._entry, self.per_row, tensors)
+        return _SEPARABLE[self._key]
 
 
-_KERNELS: dict[Any, Kernel] = {}
+def _differentiates(pred: Tensor, target: Tensor) -> bool:
+    """Whether a gradient of pred, and of nothing else, is wanted, by ordinary backward."""
+    return (
+        pred.requires_grad
+        and torch.is_grad_enabled()
+        and not target.requires_grad
+        and not torch.compiler.is_compiling()
+        and not torch._C._are_functorch_transforms_active()
+        and torch._C._len_torch_dispatch_stack() == 0
+        and forward_ad._current_level < 0
+        and not torch.is_anomaly_enabled()
+    )
 
 
-def _compiled(function: LossFunction, per_row: bool) -> Kernel:
-    def kernel(pred: Tensor, target: Tensor, **arguments: Tensor) -> tuple[Tensor, Tensor]:
-        def summed(pred: Tensor) -> tuple[Tensor, Tensor]:
-            rows = (pred.t(), target.t()) if per_row else (pred, target)
-            loss = function(*rows, **arguments)
-            return loss.sum(), loss
+class _Call(NamedTuple):
+    """What a step needs beside its tensors; `plain` is the same loss by autograd."""
 
-        gradient, loss = torch.func.grad(summed, has_aux=True)(pred)
-        return loss, gradient
-
-    # torch counts recompilations per code object: each loss needs one of its own
-    code = kernel.__code__.replace(co_name=f"kernel_{len(_KERNELS)}")
-    own = types.FunctionType(code, kernel.__globals__, code.co_name, kernel.__defaults__, kernel.__closure__)
-    compiled: Kernel = torch.compile(own, fullgraph=True, dynamic=True)
-    return compiled
+    kernel: Kernel
+    tensors: dict[str, Tensor]
+    per_row: bool
+    plain: Callable[[Tensor, Tensor], Tensor]
 
 
 class _ValueAndGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, pred: Tensor, target: Tensor, fused: FusedLoss, arguments: dict[str, Tensor]) -> Tensor:
-        loss, gradient = fused.compute(pred.detach(), target, arguments)
+    def forward(ctx: Any, pred: Tensor, target: Tensor, call: _Call) -> Tensor:
+        ours, theirs = upcast(pred, target)
+        if call.per_row and pred.ndim != 2:
+            ours, theirs = (part.reshape(-1, part.shape[-1]) for part in (ours, theirs))
+        loss, gradient = call.kernel(ours, theirs, call.tensors)
         ctx.save_for_backward(gradient, pred, target)
-        ctx.fused, ctx.arguments = fused, arguments
-        return loss
+        ctx.call = call
+        shape = pred.shape[:-1] if call.per_row else pred.shape
+        return loss if len(shape) == 1 else loss.view(shape)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         gradient, pred, target = ctx.saved_tensors
-        if not torch.is_grad_enabled():
-            return ctx.fused.spread(upstream, gradient), None, None, None
-        # create_graph: the gradient itself will be differentiated
-        loss = ctx.fused.plain(pred, target, ctx.arguments)
-        (connected,) = torch.autograd.grad(loss, pred, upstream, create_graph=True)
-        return connected, None, None, None
+        if torch.is_grad_enabled():  # create_graph: the gradient itself will be differentiated
+            (connected,) = torch.autograd.grad(ctx.call.plain(pred, target), pred, upstream, create_graph=True)
+            return connected, None, None
+        if upstream.ndim != 1:
+            upstream = upstream.reshape(-1)
+        product = gradient * upstream if _may_run_again() else gradient.mul_(upstream)
+        if ctx.call.per_row:
+            product = torch.stack(product.unbind(0), -1)
+        if product.shape != pred.shape:
+            product = product.view(pred.shape)
+        return product if product.dtype == pred.dtype else product.to(pred.dtype), None, None

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .catalog import Entry, evaluate, get_entry, prepare, register_module
 from .checks import Choice, Interval, PerClass, Target, check_value
 from .dialects import defaults_of, translated
-from .fused import FusedLoss, fuse
+from .fused import FusedLoss
 
 Reduction = Literal["none", "mean", "sum"]
 REDUCTIONS = Choice("none", "mean", "sum")
@@ -25,7 +25,7 @@ class Loss(nn.Module):
     Args:
         reduction: "none", "mean" or "sum".
         loss_weight: factor on the result, applied last.
-        compile: compute value and gradient in one compiled graph, see `fused`; the first call compiles.
+        compile: compute value and gradient by machine code, see `fused`; the first call compiles.
         **parameters: the function's keywords, checked here once.
 
     Attributes:
@@ -62,12 +62,20 @@ class Loss(nn.Module):
         self._exact: tuple[str, ...] = ()
         self._keep_constants()
         self._keep_states()
-        self.fused = self._fused() if compile else None
+        self.compile_wanted = compile
+        self._given = self.entry.arguments(self.parameters_given)
+        self.fused = self._fused()
 
-    def _fused(self) -> FusedLoss:
-        fixed = self.entry.arguments(self.parameters_given)
-        fixed = {name: value for name, value in fixed.items() if name not in self._buffers}
-        return fuse(self.entry, fixed, {name: getattr(self, name) for name in self.states})
+    def _fused(self) -> FusedLoss | None:
+        """Value and gradient in one go; not for a dialect, which rounds as its framework does, unless compiled."""
+        if self.parameters_given.get("dialect") is not None and not self.compile_wanted:
+            return None
+        fixed = {name: value for name, value in self._given.items() if name not in self._buffers}
+        fused = FusedLoss(self.entry, fixed, self.compile_wanted)
+        if self.compile_wanted:
+            tensors = (name for name in (*self.states, *self._given) if name in self._buffers)
+            fused.require({name: getattr(self, name) for name in tensors})
+        return fused
 
     def _keep_constants(self) -> None:
         """One number per class becomes a buffer, so that it follows the module to its device."""
@@ -119,12 +127,12 @@ class Loss(nn.Module):
         arguments = self._arguments(pred, target, weight)
         if self.fused is None:
             return evaluate(self.entry, pred, target, arguments)
-        tensors = {name: value for name, value in arguments.items() if isinstance(value, Tensor)}
-        return self.fused(*prepare(self.entry, pred, target), **tensors)
+        return self.fused(pred, target, arguments)
 
     def _arguments(self, pred: Tensor, target: Target, weight: Tensor | None) -> dict[str, Any]:
-        arguments = self.entry.arguments(self.parameters_given)
-        arguments.update({name: getattr(self, name) for name in arguments if name in self._buffers})
+        arguments = dict(self._given)
+        if self._buffers:
+            arguments.update({name: getattr(self, name) for name in arguments if name in self._buffers})
         if weight is not None and "weight" in self.entry.keywords:
             arguments["weight"] = weight
         learning = self.training and torch.is_grad_enabled()
@@ -195,8 +203,10 @@ class Loss(nn.Module):
             reduction = reduction_override
         loss = self.elementwise(pred, target, weight)
         if reduction == "mean" and avg_factor is None and self._denominator() is not None:
-            return self.loss_weight * self._own_mean(loss, pred, target, weight)
-        return self.loss_weight * reduce_loss(self.entry.name, loss, weight, reduction, avg_factor)
+            reduced = self._own_mean(loss, pred, target, weight)
+        else:
+            reduced = reduce_loss(self.entry.name, loss, weight, reduction, avg_factor)
+        return reduced if self.loss_weight == 1 else self.loss_weight * reduced
 
     def _own_mean(self, loss: Tensor, pred: Tensor, target: Target, weight: Tensor | None) -> Tensor:
         """The sum over the loss's own denominator; nothing to divide by costs 0."""
@@ -218,7 +228,7 @@ class Loss(nn.Module):
             "type": self.entry.name,
             "reduction": self.reduction,
             "loss_weight": self.loss_weight,
-            **({"compile": True} if self.fused is not None else {}),
+            **({"compile": True} if self.compile_wanted else {}),
             **self.resolved(),
         }
 

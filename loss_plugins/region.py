@@ -9,7 +9,8 @@ from torch import Tensor
 
 from .catalog import Effect, Source, Traits, register_loss
 from .checks import Choice, Interval, softmax_axis
-from .classification import bounded_log, one_hot
+from .classification import bounded_log
+from .targets import dense
 
 Activation = Annotated[str, Choice("sigmoid", "softmax", "none")]
 Over = Annotated[str, Choice("image", "batch", "channel", "batch_channel")]
@@ -46,10 +47,7 @@ def activate(pred: Tensor, activation: str) -> Tensor:
 
 def masks(pred: Tensor, target: Tensor) -> Tensor:
     """The target in pred's shape: integer class maps become one mask per class."""
-    if target.shape == pred.shape:
-        return target.to(pred.dtype)
-    axis = softmax_axis(pred)
-    return one_hot(target, pred.shape[axis], axis).to(pred.dtype)
+    return dense(pred, target, softmax_axis(pred))
 
 
 def total(values: Tensor, over: str) -> Tensor:

@@ -1,0 +1,84 @@
+"""Loss and gradient as one function, and as a graph of operations recorded on a few sample rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import Graph, Node
+from torch.fx.experimental.proxy_tensor import make_fx
+
+LossFunction = Callable[..., Tensor]
+Layout = Callable[[list[Tensor]], Tensor]
+#: (parts of pred, parts of target, other tensors) to [loss, gradient of its sum for each part of pred]
+Joint = Callable[[list[Tensor], list[Tensor], dict[str, Tensor]], list[Tensor]]
+#: rows of the sample: a number that no formula contains, so that a size which is baked into a graph shows
+SAMPLE_ROWS = 23
+
+
+class NotTraceable(Exception):
+    """The loss cannot be recorded once for all numbers of rows; it runs by ordinary autograd instead."""
+
+
+def joint(function: LossFunction, layout: Layout) -> Joint:
+    """Value and gradient of a separable loss, its derivatives being PyTorch's own.
+
+    Args:
+        function: (pred, target, **arguments) to the loss.
+        layout: makes pred, and target, of the parts that they are given in.
+    """
+
+    def value_and_gradient(pred: list[Tensor], target: list[Tensor], arguments: dict[str, Tensor]) -> list[Tensor]:
+        leaves = [part.detach().requires_grad_() for part in pred]
+        with torch.enable_grad():  # type: ignore[no-untyped-call]
+            loss = function(layout(leaves), layout(target), **arguments)
+            gradient = torch.autograd.grad(loss, leaves, torch.ones_like(loss))
+        return [loss.detach(), *gradient]
+
+    return value_and_gradient
+
+
+def only(parts: list[Tensor]) -> Tensor:
+    """One part: the tensor itself."""
+    return parts[0]
+
+
+def by_columns(parts: list[Tensor]) -> Tensor:
+    """One part for each column."""
+    return torch.stack(parts, -1)
+
+
+def by_rows(parts: list[Tensor]) -> Tensor:
+    """One part, its columns lying one after the other."""
+    return parts[0].t()
+
+
+def trace(function: Joint, pred: list[Tensor], target: list[Tensor], arguments: dict[str, Tensor]) -> Graph:
+    """Record value and gradient on sample parts of `SAMPLE_ROWS` rows.
+
+    Returns:
+        The graph of ATen operations from (*pred, *target, *arguments) to [loss, *gradient].
+
+    Raises:
+        NotTraceable: the operations depend on the data or on the number of rows.
+    """
+
+    def flat(*inputs: Tensor) -> list[Tensor]:
+        targets, extra = inputs[len(pred) :][: len(target)], inputs[len(pred) + len(target) :]
+        return function(list(inputs[: len(pred)]), list(targets), dict(zip(arguments, extra, strict=True)))
+
+    try:
+        with torch.autocast(pred[0].device.type, enabled=False):
+            graph = make_fx(flat, tracing_mode="real")(*pred, *target, *arguments.values()).graph
+    except Exception as error:  # anything that a user's own loss may do; it runs, but cannot be recorded
+        raise NotTraceable(f"{type(error).__name__}: {error}") from error
+    for node in graph.nodes:
+        if node.op == "get_attr" or any(SAMPLE_ROWS in sizes for sizes in _sequences(node)):
+            raise NotTraceable(f"{node.format_node()} holds only for these rows")
+    return graph
+
+
+def _sequences(node: Node) -> list[Any]:
+    return [argument for argument in (*node.args, *node.kwargs.values()) if isinstance(argument, (list, tuple))]
