@@ -152,6 +152,7 @@ class Entry:
         targets: forms of the target, for class and region losses.
         denominator: (pred, target, **parameters) to what "mean" divides by; None: the number of elements.
         example: parameters that make a working instance, where some are required.
+        pure: the function depends on its arguments alone and does nothing but return a result.
     """
 
     name: str
@@ -168,6 +169,7 @@ class Entry:
     targets: tuple[str, ...] = ()
     denominator: Callable[..., Tensor] | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
+    pure: bool = False
 
     @property
     def summary(self) -> str:
@@ -235,6 +237,7 @@ def register_loss(
     targets: tuple[str, ...] | None = None,
     denominator: Callable[..., Tensor] | None = None,
     example: Mapping[str, Any] | None = None,
+    pure: bool | None = None,
 ) -> Callable[[LossFunction], LossFunction]:
     """Decorator: put an element-wise loss into the catalogue, and so into every adapter and the command line.
 
@@ -252,6 +255,9 @@ def register_loss(
         targets: forms of the target of a class or region loss, see `checks.FORMS`; None: dense or labels.
         denominator: (pred, target, **parameters) to what "mean" divides by; None: the number of elements.
         example: parameters that make a working instance, where some are required.
+        pure: the function depends on its arguments alone and does nothing but return a result: it reads no global
+            schedule, counts nothing, prints nothing. Only then may it be recorded once, see `fused`, which makes it
+            faster. None: False, for losses of this package True.
 
     Returns:
         The function, with its arguments checked and half precision raised to float32.
@@ -308,6 +314,7 @@ def register_loss(
             targets=TARGETS.get(kind, ()) if targets is None else targets,
             denominator=denominator,
             example=example or {},
+            pure=is_shipped(function) if pure is None else pure,
         )
         _ENTRIES[name] = entry
 
@@ -325,6 +332,11 @@ def register_loss(
         return typing.cast(LossFunction, checked)
 
     return register
+
+
+def is_shipped(function: Callable[..., Any]) -> bool:
+    """Whether a loss is one of this package."""
+    return function.__module__.startswith("loss_plugins.")
 
 
 def unregister_loss(name: str) -> None:

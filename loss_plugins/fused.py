@@ -7,7 +7,8 @@ program of PyTorch's own operations (`fusion.program`), with `compile=True` by m
 
 Whatever that cannot serve takes the plain path through autograd, with the same results: dialects, which are to round
 as their frameworks do; a target that needs a gradient; double backward; functorch transforms; a surrounding compiler;
-anomaly detection; losses that are not separable, and those of a few operations, which gain nothing.
+anomaly detection; losses that are not separable, and those of a few operations, which gain nothing; and a loss of
+one's own that is not registered as `pure`, for a recording would not see what else it reads or does.
 """
 
 from __future__ import annotations
@@ -58,10 +59,15 @@ class FusedLoss:
             tensors: those that calls will pass.
 
         Raises:
-            ValueError: the loss is not separable.
+            ValueError: the loss is not separable, or not known to depend on its arguments alone.
             RuntimeError: no compiler is found.
         """
         require_compiler()
+        if not self._entry.pure:
+            raise ValueError(
+                f"{self._entry.name}: compile=True records the loss once, so it must depend on its arguments alone; "
+                "if it does, say so: register_loss(..., pure=True)"
+            )
         if not self._separable(tensors):
             raise ValueError(
                 f"{self._entry.name}: compile=True serves losses in which each number depends on one row or element "
@@ -71,16 +77,17 @@ class FusedLoss:
     def __call__(self, pred: Tensor, target: Target, arguments: Mapping[str, Any]) -> Tensor:
         """The loss per row or element, for keywords that are checked already."""
         check_tensors(self._entry, pred, target)
-        if isinstance(target, Tensor) and _differentiates(pred, target):
+        if self._entry.pure and isinstance(target, Tensor) and _differentiates(pred, target):
             tensors = {name: value for name, value in arguments.items() if isinstance(value, Tensor)}
             kernel = self._kernel(pred, target, tensors)
             if kernel is not None:
-                call = _Call(kernel, tensors, self.per_row, functools.partial(self._plain, arguments=arguments))
+                call = _Call(kernel, tensors, self.per_row, self.plain, arguments)
                 result: Tensor = _ValueAndGradient.apply(pred, target, call)  # type: ignore[no-untyped-call]
                 return result
-        return self._plain(pred, target, arguments)
+        return self.plain(pred, target, arguments)
 
-    def _plain(self, pred: Tensor, target: Target, arguments: Mapping[str, Any]) -> Tensor:
+    def plain(self, pred: Tensor, target: Target, arguments: Mapping[str, Any]) -> Tensor:
+        """The same by autograd."""
         return self._entry.function(*raised(pred, target), **arguments)
 
     def _kernel(self, pred: Tensor, target: Tensor, tensors: dict[str, Tensor]) -> Kernel | None:
@@ -145,12 +152,13 @@ def _differentiates(pred: Tensor, target: Tensor) -> bool:
 
 
 class _Call(NamedTuple):
-    """What a step needs beside its tensors; `plain` is the same loss by autograd."""
+    """What a step needs beside its tensors; `plain` of `arguments` is the same loss by autograd."""
 
     kernel: Kernel
     tensors: dict[str, Tensor]
     per_row: bool
-    plain: Callable[[Tensor, Tensor], Tensor]
+    plain: Callable[[Tensor, Target, Mapping[str, Any]], Tensor]
+    arguments: Mapping[str, Any]
 
 
 class _ValueAndGradient(torch.autograd.Function):
@@ -169,7 +177,8 @@ class _ValueAndGradient(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         gradient, pred, target = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph: the gradient itself will be differentiated
-            (connected,) = torch.autograd.grad(ctx.call.plain(pred, target), pred, upstream, create_graph=True)
+            loss = ctx.call.plain(pred, target, ctx.call.arguments)
+            (connected,) = torch.autograd.grad(loss, pred, upstream, create_graph=True)
             return connected, None, None
         if upstream.ndim != 1:
             upstream = upstream.reshape(-1)

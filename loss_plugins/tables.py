@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from .catalog import KINDS, Entry, get_entry, list_losses
+from .catalog import KINDS, Entry, get_entry, is_shipped, list_losses
 
 BEGIN = "<!-- losses: begin (made by python -m loss_plugins.tables README.md) -->"
 END = "<!-- losses: end -->"
@@ -15,7 +15,7 @@ HEADER = "| name | kind | what it is | source | gradient when disjoint | units |
 def shipped() -> list[Entry]:
     """The entries of this package, without those that users and other packages have registered."""
     entries = map(get_entry, list_losses())
-    return [entry for entry in entries if entry.function.__module__.startswith("loss_plugins.")]
+    return [entry for entry in entries if is_shipped(entry.function)]
 
 
 def loss_table() -> str:

@@ -32,9 +32,20 @@ COMMUTATIVE = {torch.add, torch.mul, torch.minimum, torch.maximum}
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     function.__name__: function
     for function in (
-        *(torch.atan, torch.atan2, torch.cos, torch.erf, torch.exp, torch.expm1, torch.log, torch.log1p, torch.sigmoid),
-        *(torch.sin, torch.sqrt, torch.rsqrt, torch.reciprocal, torch.tanh, torch.pow, torch.sign, torch.minimum),
-        *(torch.maximum, torch.clamp, torch.clamp_min, torch.clamp_max, torch.eq, torch.ne, torch.lt, torch.le),
+        *(torch.atan, torch.atan2, torch.cos, torch.erf, torch.exp, torch.exp2, torch.expm1, torch.log, torch.log1p),
+        *(torch.log2, torch.sin, torch.sqrt, torch.rsqrt, torch.reciprocal, torch.tanh, torch.pow, torch.sign),
+        *(
+            torch.sigmoid,
+            torch.minimum,
+            torch.maximum,
+            torch.clamp,
+            torch.clamp_min,
+            torch.clamp_max,
+            torch.eq,
+            torch.ne,
+            torch.lt,
+            torch.le,
+        ),
         *(torch.gt, torch.ge, torch.where, torch.bitwise_and, torch.bitwise_or, torch.bitwise_not, torch.logical_and),
         *(torch.abs, torch.neg, torch.relu, torch.floor, torch.isfinite),
     )

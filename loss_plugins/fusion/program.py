@@ -18,14 +18,25 @@ ROWS_PER_THREAD = 1 << 17
 FEW = 2048
 #: blocks hold a multiple of so many rows: what is left over by vector instructions may be rounded differently
 LINE = 256
-#: bytes of intermediate results that a thread keeps; what needs more is allocated anew
-KEEP = 1 << 25
+#: bytes of intermediate results that a thread keeps; what needs less or more is allocated anew
+KEEP_FROM, KEEP_TO = 1 << 16, 1 << 25
 #: what each function is called as a method that changes its first argument, the fastest way to call it
 IN_PLACE: dict[Callable[..., Any], str] = {
     function: function.__name__ + "_"
     for function in (
-        *(torch.add, torch.sub, torch.mul, torch.div, torch.neg, torch.abs, torch.exp, torch.log, torch.log1p),
-        *(torch.expm1, torch.sqrt, torch.rsqrt, torch.sigmoid, torch.tanh, torch.reciprocal, torch.sign, torch.relu),
+        *(torch.add, torch.sub, torch.mul, torch.div, torch.neg, torch.abs, torch.exp, torch.exp2, torch.log),
+        *(
+            torch.log2,
+            torch.log1p,
+            torch.expm1,
+            torch.sqrt,
+            torch.rsqrt,
+            torch.sigmoid,
+            torch.tanh,
+            torch.reciprocal,
+            torch.sign,
+            torch.relu,
+        ),
         *(torch.atan, torch.sin, torch.cos, torch.floor, torch.pow, torch.clamp, torch.clamp_min, torch.clamp_max),
     )
 }
@@ -101,7 +112,7 @@ _KEPT = threading.local()
 def scratch(like: Tensor, buffers: int, size: int) -> Tensor:
     """Memory for intermediate results; on a CPU each thread keeps its own: fresh pages cost more than the work."""
     needed = buffers * size * like.element_size()
-    if like.device.type != "cpu" or needed > KEEP:
+    if like.device.type != "cpu" or not KEEP_FROM <= needed <= KEEP_TO:
         return like.new_empty(buffers, size)
     kept: Tensor | None = getattr(_KEPT, "bytes", None)
     if kept is None or len(kept) < needed:

@@ -75,9 +75,18 @@ def trace(function: Joint, pred: list[Tensor], target: list[Tensor], arguments: 
     except Exception as error:  # anything that a user's own loss may do; it runs, but cannot be recorded
         raise NotTraceable(f"{type(error).__name__}: {error}") from error
     for node in graph.nodes:
+        if node.target is torch.ops.aten.expand.default:
+            node.args = (node.args[0], _kept_sizes(*node.args))
         if node.op == "get_attr" or any(SAMPLE_ROWS in sizes for sizes in _sequences(node)):
             raise NotTraceable(f"{node.format_node()} holds only for these rows")
     return graph
+
+
+def _kept_sizes(expanded: Node, sizes: list[int]) -> list[int]:
+    """The sizes, -1 for the axes that are as they were."""
+    before = expanded.meta["tensor_meta"].shape
+    new = len(sizes) - len(before)
+    return [-1 if i >= new and before[i - new] == size else size for i, size in enumerate(sizes)]
 
 
 def _sequences(node: Node) -> list[Any]:
