@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.fx import Graph, Node
 
-from .tracing import NotTraceable
+from .tracing import SAMPLE_ROWS, NotTraceable
 
 
 class Term(NamedTuple):
@@ -78,7 +78,7 @@ def simplify(graph: Graph, inputs: list[Tensor]) -> Graph:
         A graph whose nodes hold in `meta["sample"]` what they are on the sample.
 
     Raises:
-        NotTraceable: an operation changes its argument.
+        NotTraceable: an operation changes its argument, or depends on the number of rows.
     """
     simplifier = Simplifier(inputs)
     for node in graph.nodes:
@@ -127,6 +127,8 @@ class Simplifier:
 
     def _as_it_is(self, node: Node) -> Term:
         function = _without_side_effect(node)
+        if any(SAMPLE_ROWS in argument for argument in node.args if isinstance(argument, (list, tuple))):
+            raise NotTraceable(f"{node.format_node()} holds only for these rows")
         args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), self.whole)
         column = self._taken_apart(node, args)
         if column is not None:

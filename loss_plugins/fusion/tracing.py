@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,7 +61,7 @@ def trace(function: Joint, pred: list[Tensor], target: list[Tensor], arguments: 
         The graph of ATen operations from (*pred, *target, *arguments) to [loss, *gradient].
 
     Raises:
-        NotTraceable: the operations depend on the data or on the number of rows.
+        NotTraceable: the operations depend on the data.
     """
 
     def flat(*inputs: Tensor) -> list[Tensor]:
@@ -77,8 +76,8 @@ def trace(function: Joint, pred: list[Tensor], target: list[Tensor], arguments: 
     for node in graph.nodes:
         if node.target is torch.ops.aten.expand.default:
             node.args = (node.args[0], _kept_sizes(*node.args))
-        if node.op == "get_attr" or any(SAMPLE_ROWS in sizes for sizes in _sequences(node)):
-            raise NotTraceable(f"{node.format_node()} holds only for these rows")
+        if node.op == "get_attr":
+            raise NotTraceable(f"{node.target} is a tensor of these rows")
     return graph
 
 
@@ -87,7 +86,3 @@ def _kept_sizes(expanded: Node, sizes: list[int]) -> list[int]:
     before = expanded.meta["tensor_meta"].shape
     new = len(sizes) - len(before)
     return [-1 if i >= new and before[i - new] == size else size for i, size in enumerate(sizes)]
-
-
-def _sequences(node: Node) -> list[Any]:
-    return [argument for argument in (*node.args, *node.kwargs.values()) if isinstance(argument, (list, tuple))]
