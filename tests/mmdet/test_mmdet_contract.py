@@ -204,4 +204,13 @@ def test_a_config_may_use_the_names_of_the_framework_and_compile() -> None:
     compiled = build("eiou", compile=True)
     pred, target = boxes(seed=0).requires_grad_(), boxes(seed=1)
     torch.testing.assert_close(compiled(pred, target), build("eiou")(pred, target))
-    assert compiled.loss.fused is not None
+    assert compiled.loss.spec()["compile"] is True
+    assert "compile" not in build("eiou").loss.spec()
+
+
+def test_a_config_that_compiles_without_a_compiler_is_refused_when_the_model_is_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(RuntimeError, match="compile=True needs a C"):
+        build("eiou", compile=True)

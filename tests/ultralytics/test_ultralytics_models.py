@@ -460,3 +460,26 @@ def test_every_loss_trains_a_few_batches(losses: dict[str, Any], small_model: nn
     same = losses[slot]["type"] in ("bce_with_logits",)
     assert (changed == 0) == same, "a loss of ours must pull otherwise than the stock loss"
     assert same or float(new_items["box_loss"]) != float(items["box_loss"])
+
+
+def test_compiled_losses_train_as_the_others_do(small_model: nn.Module) -> None:
+    """Box and class loss by machine code: the same loss and gradients, and the proof that they run."""
+    results = []
+    for compiled in (False, True):
+        box, cls = ({"type": name, **({"compile": True} if compiled else {})} for name in ("eiou", "quality_focal"))
+        model = copy.deepcopy(small_model)
+        model.criterion = None
+        with lpu.patched(box=box, cls=cls) as report:
+            results.append(loss_and_gradients(model))
+        assert report.box.train_calls == report.cls.train_calls == 1
+    (plain, _, gradients), (machine, _, others) = results
+    torch.testing.assert_close(machine, plain, rtol=1e-5, atol=1e-6)
+    largest = max(float(gradient.abs().max()) for gradient in gradients)
+    for ours, theirs in zip(others, gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5 * largest)
+
+
+def test_a_trainer_that_compiles_without_a_compiler_is_refused_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(RuntimeError, match="compile=True needs a C"):
+        lpu.trainer("detect", box={"type": "ciou", "compile": True})
