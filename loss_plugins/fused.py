@@ -26,6 +26,8 @@ from .checks import Target, upcast
 from .fusion.kernels import Form, Kernel, is_separable, native_kernel, program_kernel
 from .fusion.native import require_compiler
 
+#: subclasses may mean something else by an operation
+ORDINARY = (Tensor, torch.nn.Parameter)
 _SEPARABLE: dict[Any, bool] = {}
 _KERNELS: dict[Any, Kernel | None] = {}
 #: during a backward pass: whether there may be another one; where this PyTorch does not tell, there may
@@ -141,6 +143,8 @@ def _differentiates(pred: Tensor, target: Tensor) -> bool:
     """Whether a gradient of pred, and of nothing else, is wanted, by ordinary backward."""
     return (
         pred.requires_grad
+        and type(pred) in ORDINARY
+        and type(target) in ORDINARY
         and torch.is_grad_enabled()
         and not target.requires_grad
         and not torch.compiler.is_compiling()

@@ -220,6 +220,18 @@ def test_other_ways_to_differentiate_take_autograd() -> None:
     torch.testing.assert_close(differentiated(compiled, pred, target), differentiated(module, pred, target))
 
 
+def test_subclasses_of_tensors_take_autograd() -> None:
+    class Doubled(Tensor):
+        """Says of itself what it is used for."""
+
+    pred, target = sample_pairs(30)
+    module = lp.EIoULoss(reduction="none")
+    value = module(pred.requires_grad_(), target.as_subclass(Doubled))
+    assert type(value) is Doubled
+    assert not uses_a_program(value)
+    assert torch.equal(value.as_subclass(Tensor), module(pred, target))
+
+
 def test_a_running_statistic_is_read_at_each_call() -> None:
     pred, target = sample_pairs(64)
     module = lp.build_loss("wiou", version=3, momentum=0.5, reduction="none")
