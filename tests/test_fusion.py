@@ -348,6 +348,42 @@ def test_the_algebra_keeps_values_and_counts(formula: Any, operations: int) -> N
     assert len(calls) - extra == operations
 
 
+def recorded(formula: Any) -> Program:
+    """The program of a formula of x, whatever it is the loss or gradient of."""
+
+    def both(pred: list[Tensor], target: list[Tensor], arguments: dict[str, Tensor]) -> list[Tensor]:
+        return [formula(pred[0]), pred[0] + target[0]]
+
+    x, y = torch.randn(2, SAMPLE_ROWS, generator=torch.Generator().manual_seed(0))
+    return Program(simplify(trace(both, [x], [y], {}), [x, y]))
+
+
+def test_a_result_that_is_looked_at_otherwise_is_not_overwritten() -> None:
+    def formula(x: Tensor) -> Tensor:
+        wave = x.sin()
+        view = wave.unsqueeze(0)
+        return wave.exp().cos() + view.squeeze(0)
+
+    x = torch.linspace(-3, 3, 50)
+    assert torch.equal(recorded(formula)(x, x, [])[0], formula(x))
+
+
+def test_what_is_changed_in_place_is_recorded_unless_a_view_sees_it() -> None:
+    def changed(x: Tensor) -> Tensor:
+        return (x * 3).add_(1).sin().mul_(2)
+
+    def seen(x: Tensor) -> Tensor:
+        triple = x * 3
+        view = triple.unsqueeze(0)
+        triple.add_(1)
+        return view.squeeze(0).sin()
+
+    x = torch.linspace(-3, 3, 50)
+    assert torch.equal(recorded(changed)(x, x, [])[0], changed(x))
+    with pytest.raises(NotTraceable, match="changes its argument"):
+        recorded(seen)
+
+
 def test_scratch_is_kept_and_given_back() -> None:
     pred, target = sample_pairs(3000)
     program.forget_scratch()
