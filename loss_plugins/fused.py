@@ -25,6 +25,7 @@ from .catalog import Entry, check_tensors, raised
 from .checks import Target, upcast
 from .fusion.kernels import Form, Kernel, is_separable, native_kernel, program_kernel
 from .fusion.native import require_compiler
+from .fusion.program import FEW
 
 #: subclasses may mean something else by an operation
 ORDINARY = (Tensor, torch.nn.Parameter)
@@ -49,6 +50,7 @@ class FusedLoss:
         self.per_row = entry.kind in ("box", "rotated_box")
         self._key = (entry.function, repr(sorted(self._parameters.items())))
         self._kernels: dict[Any, Kernel | None] = {}
+        self._suits = entry.pure
 
     def __reduce__(self) -> tuple[Any, ...]:
         # the catalogue finds the function again: what a decorator wrapped cannot be pickled
@@ -79,7 +81,7 @@ class FusedLoss:
     def __call__(self, pred: Tensor, target: Target, arguments: Mapping[str, Any]) -> Tensor:
         """The loss per row or element, for keywords that are checked already."""
         check_tensors(self._entry, pred, target)
-        if self._entry.pure and isinstance(target, Tensor) and _differentiates(pred, target):
+        if self._suits and isinstance(target, Tensor) and _differentiates(pred, target):
             tensors = {name: value for name, value in arguments.items() if isinstance(value, Tensor)}
             kernel = self._kernel(pred, target, tensors)
             if kernel is not None:
@@ -136,6 +138,7 @@ class FusedLoss:
     def _separable(self, tensors: Mapping[str, Tensor]) -> bool:
         if self._key not in _SEPARABLE:
             _SEPARABLE[self._key] = is_separable(self._function, self._entry, self.per_row, tensors)
+        self._suits = self._entry.pure and _SEPARABLE[self._key]
         return _SEPARABLE[self._key]
 
 
@@ -188,7 +191,8 @@ class _ValueAndGradient(torch.autograd.Function):
             upstream = upstream.reshape(-1)
         product = gradient * upstream if _may_run_again() else gradient.mul_(upstream)
         if ctx.call.per_row:
-            product = torch.stack(product.unbind(0), -1)
+            few = product.shape[1] <= FEW
+            product = product.t().contiguous() if few else torch.stack(product.unbind(0), -1)
         if product.shape != pred.shape:
             product = product.view(pred.shape)
         return product if product.dtype == pred.dtype else product.to(pred.dtype), None, None

@@ -18,7 +18,7 @@ from ..fusion.native import Native
 from .contenders import BCE, COMPILED, OURS, Case, FloatLoss
 
 #: milliseconds of work between two looks at the clock
-BURST_MS = 2.0
+BURST_MS = 10.0
 MOST_IN_A_BURST = 20
 
 

@@ -141,7 +141,7 @@ pass, only the gradient is saved, and the backward pass multiplies. One mechanis
 
 ## Method
 
-Forward and backward of the sum of the loss per row. All contenders take turns within each repeat, for about 2 ms each
+Forward and backward of the sum of the loss per row. All contenders take turns within each repeat, for about 10 ms each
 (20 steps at most), after a warm-up that records and compiles; the median of the repeats, and half the distance of the
 quartiles. *vs fastest peer* is that peer's median over ours. *Over BCE* is ours over torch's BCE with logits, the floor
 of dense losses. *Saved* is what the graph keeps for backward beside the inputs, *peak* all that is allocated at one

@@ -363,6 +363,21 @@ def _masked_fill_(s: Simplifier, node: Node) -> Term | None:
     return None if slope is None else s.product(full, s.step(*slope))
 
 
+def _bce(s: Simplifier, node: Node) -> Term | None:
+    """(1 - y) x - log sigmoid(x), as ATen computes it; 1 - y is often there already."""
+    x, y, *rest = (*node.args, None, None, None)[:5]
+    if rest[:2] != [None, None] or rest[2] != 0 or not isinstance(x, Node):
+        return None
+    negative = s.product(s.sum(Term(None, 1.0), s.product(s.read(y), Term(None, -1.0))), s.read(x))
+    return s.sum(negative, Term(s.emit(torch.nn.functional.logsigmoid, s.whole(x)), -1.0))
+
+
+def _sigmoid_backward(s: Simplifier, node: Node) -> Term:
+    """g (1 - p) p, as ATen computes it."""
+    gradient, p = s.read(node.args[0]), s.read(node.args[1])
+    return s.product(s.product(gradient, s.sum(Term(None, 1.0), s.product(p, Term(None, -1.0)))), p)
+
+
 RULES: dict[str, Callable[[Simplifier, Node], Term | None]] = {
     "neg": _neg,
     "mul": _mul,
@@ -373,6 +388,8 @@ RULES: dict[str, Callable[[Simplifier, Node], Term | None]] = {
     "pow": _pow,
     "abs": _abs,
     "relu": _relu,
+    "binary_cross_entropy_with_logits": _bce,
+    "sigmoid_backward": _sigmoid_backward,
     "threshold_backward": _threshold_backward,
     "where": _where,
     "masked_fill_": _masked_fill_,

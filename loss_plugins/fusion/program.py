@@ -14,12 +14,12 @@ from .tracing import SAMPLE_ROWS
 
 #: rows (or elements) at a time and thread: enough work to share out, few enough for the buffers to stay in a cache
 ROWS_PER_THREAD = 1 << 17
-#: up to so many rows, reading columns where they lie costs less than copying them
+#: up to so many rows, reading columns where they lie costs less than copying them, and a transpose less than a stack
 FEW = 2048
 #: blocks hold a multiple of so many rows: what is left over by vector instructions may be rounded differently
 LINE = 256
 #: bytes of intermediate results that a thread keeps; what needs less or more is allocated anew
-KEEP_FROM, KEEP_TO = 1 << 16, 1 << 25
+KEEP_FROM, KEEP_TO = 1 << 16, 1 << 27
 #: what each function is called as a method that changes its first argument, the fastest way to call it
 IN_PLACE: dict[Callable[..., Any], str] = {
     function: function.__name__ + "_"
