@@ -174,17 +174,15 @@ def extended_iou(pair: Pair) -> Tensor:
     )
 
 
-def aspect_angle(box: Boxes, pair: Pair) -> Tensor:
-    """Angle atan(w / h) of each box, in [0, pi/2] for valid boxes.
+def _shape(box: Boxes, eps: float) -> tuple[Tensor, Tensor]:
+    """Width and height, at least 0.
 
-    A box whose diagonal is below sqrt(eps) is a point: it has no shape, so the angle has no gradient there
+    A box whose diagonal is below sqrt(eps) is a point: it has no shape, and stands for a line without a gradient
     (1 / size would have no bound).
     """
-    if pair.convention.aspect == "ratio":
-        return _aspect_ratio_angle(box, pair)
     width, height = box.w.relu(), box.h.relu()
-    shapeless = squared_norm(width, height) < pair.eps
-    return torch.atan2(torch.where(shapeless, torch.zeros_like(width), width), torch.where(shapeless, 1.0, height))
+    point = squared_norm(width, height) < eps
+    return torch.where(point, torch.zeros_like(width), width), torch.where(point, 1.0, height)
 
 
 def _aspect_ratio_angle(box: Boxes, pair: Pair) -> Tensor:
@@ -201,5 +199,11 @@ def _aspect_ratio_angle(box: Boxes, pair: Pair) -> Tensor:
 
 
 def aspect_difference(pair: Pair) -> Tensor:
-    """CIoU's v in [0, 1): the squared difference of the aspect angles, over (pi/2)^2."""
-    return (4 / math.pi**2) * (aspect_angle(pair.t, pair) - aspect_angle(pair.p, pair)) ** 2
+    """CIoU's v in [0, 1]: the squared difference of the angles atan(w / h), over (pi/2)^2."""
+    if pair.convention.aspect == "ratio":
+        difference = _aspect_ratio_angle(pair.t, pair) - _aspect_ratio_angle(pair.p, pair)
+    else:
+        (w, h), (w_t, h_t) = _shape(pair.p, pair.eps), _shape(pair.t, pair.eps)
+        # the angle between the vectors (w, h): one arctangent instead of two, and nothing cancels
+        difference = torch.atan2(w_t * h - w * h_t, h_t * h + w_t * w)
+    return (4 / math.pi**2) * difference**2

@@ -110,7 +110,7 @@ class FusedLoss:
         """The layout of the tensors; None for those that only the plain path takes."""
         if not isinstance(target, Tensor) or pred.numel() == 0:
             return None
-        single = all(tensor.ndim == 0 for tensor in tensors.values())
+        single = not tensors or all(tensor.ndim == 0 for tensor in tensors.values())
         if self.per_row:
             return "rows" if single and len(pred) > 1 else None
         alike = target.shape == pred.shape and target.is_floating_point()
