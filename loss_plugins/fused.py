@@ -27,6 +27,8 @@ from .fusion.kernels import Form, Kernel, is_separable, native_kernel, program_k
 from .fusion.native import require_compiler
 from .fusion.program import FEW
 
+#: from so many numbers on, machine code for a GPU would have to count with 64 bits
+MANY = 1 << 31
 #: subclasses may mean something else by an operation
 ORDINARY = (Tensor, torch.nn.Parameter)
 _SEPARABLE: dict[Any, bool] = {}
@@ -106,23 +108,19 @@ class FusedLoss:
             self._kernels[key] = _KERNELS[shared]
         return self._kernels[key]
 
-    def _form(self, pred: Tensor, target: Target, tensors: dict[str, Tensor]) -> Form | None:
-        """The layout of the tensors; None for those that only the plain path takes."""
-        if not isinstance(target, Tensor) or pred.numel() == 0:
-            return None
+    def _form(self, pred: Tensor, target: Tensor, tensors: dict[str, Tensor]) -> Form | None:
+        """The layout of the tensors; None for those that only the plain path takes, as one row, or very many."""
+        columns, numel = pred.shape[-1], pred.numel()
         single = not tensors or all(tensor.ndim == 0 for tensor in tensors.values())
+        if not 1 < numel < MANY:
+            return None
         if self.per_row:
-            return "rows" if single and len(pred) > 1 else None
+            return "rows" if single and numel > columns else None
         alike = target.shape == pred.shape and target.is_floating_point()
         if single and alike:
-            return "flat" if pred.numel() > 1 else None
-        per_class = all(tensor.shape in ((), pred.shape[-1:]) for tensor in tensors.values())
-        if (
-            self._entry.kind != "classification"
-            or not per_class
-            or pred.shape[-1] < 2
-            or pred.numel() == pred.shape[-1]
-        ):
+            return "flat"
+        per_class = all(tensor.shape in ((), (columns,)) for tensor in tensors.values())
+        if self._entry.kind != "classification" or not per_class or columns < 2 or numel == columns:
             return None
         if alike:
             return "per class"

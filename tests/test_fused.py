@@ -52,6 +52,22 @@ def test_dense_class_losses_are_the_same_compiled(name: str) -> None:
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("form", ["labels", "labels and per class", "per class"])
+def test_class_losses_with_labels_and_numbers_per_class(form: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(50, 7, generator=generator)
+    scores = torch.rand(50, 7, generator=generator)
+    target = scores if form == "per class" else torch.arange(50) % 9 - 1  # with background on both sides
+    parameters = {} if form == "labels" else {"pos_weight": [0.5, 1, 2, 3, 1, 1, 4]}
+    name = "focal" if form == "labels" else "bce_with_logits"
+    compiled, plain = pair(name, **parameters)
+    before = native.Native.graphs
+    found, expected = (weighted(module, logits, target) for module in (compiled, plain))
+    assert native.Native.graphs == before + 1
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
 def test_half_precision_and_weights() -> None:
     pred, target = sample_pairs(64)
     compiled = lp.CIoULoss(compile=True)

@@ -143,6 +143,14 @@ def test_an_upstream_gradient_per_row_and_any_shape() -> None:
     torch.testing.assert_close(results[0], expected)
 
 
+def test_one_image_of_many_boxes_and_another_default_device() -> None:
+    pred, target = sample_pairs(24)
+    with torch.device("meta"):  # a stand-in for "cuda"
+        value = lp.build_loss("diou", eps=4.5e-7, reduction="none")(pred[None].requires_grad_(), target[None])
+    assert uses_a_program(value)
+    assert torch.equal(value, lp.diou_loss(pred, target, eps=4.5e-7)[None])
+
+
 def test_tensors_in_any_layout() -> None:
     generator = torch.Generator().manual_seed(0)
     logits, scores = (torch.randn(2, 7, 5, 3, generator=generator) for _ in range(2))

@@ -32,24 +32,13 @@ COMMUTATIVE = {torch.add, torch.mul, torch.minimum, torch.maximum}
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     function.__name__: function
     for function in (
-        *(torch.atan, torch.atan2, torch.cos, torch.erf, torch.exp, torch.exp2, torch.expm1, torch.log, torch.log1p),
-        *(torch.log2, torch.sin, torch.sqrt, torch.rsqrt, torch.reciprocal, torch.tanh, torch.pow, torch.sign),
-        *(
-            torch.sigmoid,
-            torch.minimum,
-            torch.maximum,
-            torch.clamp,
-            torch.clamp_min,
-            torch.clamp_max,
-            torch.eq,
-            torch.ne,
-            torch.lt,
-            torch.le,
-        ),
-        *(torch.gt, torch.ge, torch.where, torch.bitwise_and, torch.bitwise_or, torch.bitwise_not, torch.logical_and),
-        *(torch.abs, torch.neg, torch.relu, torch.floor, torch.isfinite),
+        torch.abs, torch.atan, torch.atan2, torch.bitwise_and, torch.bitwise_not, torch.bitwise_or, torch.clamp,
+        torch.clamp_max, torch.clamp_min, torch.cos, torch.eq, torch.erf, torch.exp, torch.exp2, torch.expm1,
+        torch.floor, torch.ge, torch.gt, torch.isfinite, torch.le, torch.log, torch.log1p, torch.log2,
+        torch.logical_and, torch.lt, torch.maximum, torch.minimum, torch.ne, torch.neg, torch.pow, torch.reciprocal,
+        torch.relu, torch.rsqrt, torch.sigmoid, torch.sign, torch.sin, torch.sqrt, torch.tanh, torch.where,
     )
-}
+}  # fmt: skip
 #: operations that hand their argument on
 SAME = {"detach", "alias", "clone", "lift_fresh", "lift_fresh_copy"}
 #: operations that make a tensor of one number, and that number

@@ -113,19 +113,21 @@ def native_kernel(function: LossFunction, form: Form, columns: int, arguments: d
     return kernel
 
 
-def samples(entry: Entry, rows: int) -> tuple[Tensor, Tensor]:
-    """Some pred and target of the loss's kind: boxes, or numbers between 0 and 1."""
-    if entry.kind in ("box", "coordinate"):
-        return sample_pairs(rows)
-    generator = torch.Generator().manual_seed(0)
-    pred, target = torch.rand(2, rows, COLUMNS.get(entry.kind, 3), generator=generator).unbind()
-    return pred + 0.1, target.clamp(min=0.1)
+def samples(entry: Entry, rows: int, classes: int = 3) -> tuple[Tensor, Tensor]:
+    """Some pred and target of the loss's kind, on the CPU: boxes, or numbers between 0 and 1."""
+    with torch.device("cpu"):  # whatever the default device is
+        if entry.kind in ("box", "coordinate"):
+            return sample_pairs(rows)
+        generator = torch.Generator().manual_seed(0)
+        pred, target = torch.rand(2, rows, COLUMNS.get(entry.kind, classes), generator=generator).unbind()
+        return pred + 0.1, target.clamp(min=0.1)
 
 
 def is_separable(function: LossFunction, entry: Entry, per_row: bool, arguments: Mapping[str, Tensor]) -> bool:
     """Whether the gradient of the sum holds that of every number: tried on a few rows."""
-    pred, target = (part.double() for part in samples(entry, 8))
-    upstream = torch.rand(pred.shape, generator=torch.Generator().manual_seed(1), dtype=pred.dtype)
+    classes = next((len(argument) for argument in arguments.values() if argument.ndim), 3)
+    pred, target = (part.double() for part in samples(entry, 8, classes))
+    upstream = torch.linspace(0.1, 1, pred.numel(), dtype=pred.dtype, device="cpu").view(pred.shape)
     upstream = upstream[:, 0] if per_row else upstream
     on_cpu = {name: argument.detach().cpu() for name, argument in arguments.items()}
     leaf = pred.requires_grad_()

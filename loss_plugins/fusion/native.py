@@ -90,7 +90,7 @@ class Native:
 
         mode = FakeTensorMode(shape_env=ShapeEnv())
         context: Any = StatelessSymbolicContext(dynamic_sizes=[DimDynamic.DYNAMIC])  # type: ignore[no-untyped-call]
-        like = {name: torch.empty(LIKELY[name]) for name in self._names}
+        like = {name: torch.empty(LIKELY[name], device="cpu") for name in self._names}
         sizes: dict[Size, Any] = {
             name: mode.from_tensor(like[name], symbolic_context=context).shape[0] for name in self._names
         }

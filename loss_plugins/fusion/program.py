@@ -24,34 +24,24 @@ KEEP_FROM, KEEP_TO = 1 << 16, 1 << 27
 IN_PLACE: dict[Callable[..., Any], str] = {
     function: function.__name__ + "_"
     for function in (
-        *(torch.add, torch.sub, torch.mul, torch.div, torch.neg, torch.abs, torch.exp, torch.exp2, torch.log),
-        *(
-            torch.log2,
-            torch.log1p,
-            torch.expm1,
-            torch.sqrt,
-            torch.rsqrt,
-            torch.sigmoid,
-            torch.tanh,
-            torch.reciprocal,
-            torch.sign,
-            torch.relu,
-        ),
-        *(torch.atan, torch.sin, torch.cos, torch.floor, torch.pow, torch.clamp, torch.clamp_min, torch.clamp_max),
+        torch.add, torch.sub, torch.mul, torch.div, torch.neg, torch.abs, torch.exp, torch.exp2, torch.log, torch.log2,
+        torch.log1p, torch.expm1, torch.sqrt, torch.rsqrt, torch.sigmoid, torch.tanh, torch.reciprocal, torch.sign,
+        torch.relu, torch.atan, torch.sin, torch.cos, torch.floor, torch.pow, torch.clamp, torch.clamp_min,
+        torch.clamp_max,
     )
-}
+}  # fmt: skip
 #: functions that can write their result over an argument or into a buffer, by `out`
 WRITES = {*IN_PLACE, torch.minimum, torch.maximum, torch.atan2, torch.where} - {torch.relu}
 #: functions whose result is a tensor of its own
 FRESH = {*WRITES, torch.relu, torch.gt, torch.ge, torch.lt, torch.le, torch.eq, torch.ne}
 #: functions that take numbers as tensors without dimension too, which is faster, and from which argument on
-NUMBERS: dict[Any, int] = dict.fromkeys(
-    (
-        *(torch.add, torch.sub, torch.mul, torch.div, torch.where, torch.clamp_min, torch.clamp_max),
-        *(torch.gt, torch.ge, torch.lt, torch.le, torch.eq, torch.ne),
-    ),
-    1,
-)
+NUMBERS: dict[Any, int] = {
+    function: 1
+    for function in (
+        torch.add, torch.sub, torch.mul, torch.div, torch.where, torch.clamp_min, torch.clamp_max, torch.gt, torch.ge,
+        torch.lt, torch.le, torch.eq, torch.ne,
+    )
+}  # fmt: skip
 COMMUTATIVE = (torch.add, torch.mul)
 
 
