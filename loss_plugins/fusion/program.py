@@ -34,14 +34,9 @@ IN_PLACE: dict[Callable[..., Any], str] = {
 WRITES = {*IN_PLACE, torch.minimum, torch.maximum, torch.atan2, torch.where} - {torch.relu}
 #: functions whose result is a tensor of its own
 FRESH = {*WRITES, torch.relu, torch.gt, torch.ge, torch.lt, torch.le, torch.eq, torch.ne}
-#: functions that take numbers as tensors without dimension too, which is faster, and from which argument on
-NUMBERS: dict[Any, int] = {
-    function: 1
-    for function in (
-        torch.add, torch.sub, torch.mul, torch.div, torch.where, torch.clamp_min, torch.clamp_max, torch.gt, torch.ge,
-        torch.lt, torch.le, torch.eq, torch.ne,
-    )
-}  # fmt: skip
+#: functions whose second and third argument may be a tensor without dimension for a number, which is faster
+NUMBERS = {torch.add, torch.sub, torch.mul, torch.div, torch.where, torch.clamp_min, torch.clamp_max,
+           torch.gt, torch.ge, torch.lt, torch.le, torch.eq, torch.ne}  # fmt: skip
 COMMUTATIVE = (torch.add, torch.mul)
 
 
@@ -180,7 +175,7 @@ class _Writer:
 
     def _arguments(self, node: Node) -> tuple[Any, ...]:
         args: tuple[Any, ...] = torch.fx.map_arg(node.args, self._new.__getitem__)
-        first = NUMBERS.get(node.target, len(args))
+        first = 1 if node.target in NUMBERS else len(args)
         return (*args[:first], *(a if isinstance(a, Node) else self._number(a) for a in args[first:]))
 
     def _release(self, node: Node) -> None:
