@@ -96,6 +96,14 @@ def test_missing_goals_are_named_with_both_numbers() -> None:
     assert report.goals_missed(good) == []
 
 
+def test_kernels_of_a_gpu_are_a_column_of_their_own() -> None:
+    times = {OURS: 2.0, COMPILED: 1.0, "mmdet": 1.5}
+    result = Result("ciou", 512, times, times, saved=times, peak=times, limit=1.0)
+    assert "kernels" not in report.markdown([result])
+    result.kernels = {OURS: 140, COMPILED: 3, "mmdet": 90}
+    assert report.markdown([result]).endswith("| ours 140, ours compiled 3, mmdet 90 |")
+
+
 def test_a_package_that_is_not_installed_is_named_and_left_out() -> None:
     case = Case("ciou", "boxes", (contenders.Peer("nowhere", "no_such_package:loss"),))
     runs, missing = case.contenders()

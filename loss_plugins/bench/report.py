@@ -79,8 +79,14 @@ def rows(results: list[Result]) -> Iterator[tuple[str, ...]]:
 
 def markdown(results: list[Result]) -> str:
     """The table for the documentation."""
-    lines = ["| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows(results))])
+    headings: tuple[str, ...] = HEADINGS
+    cells = list(rows(results))
+    if any(result.kernels for result in results):  # on a GPU
+        headings = (*headings, "kernels in a step")
+        counts = [", ".join(f"{name} {count}" for name, count in result.kernels.items()) for result in results]
+        cells = [(*row, count) for row, count in zip(cells, counts, strict=True)]
+    lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in cells)])
 
 
 def goals_missed(result: Result) -> list[str]:
