@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -32,8 +33,9 @@ def _times(value: float | None) -> str:
 
 def print_results(console: Console, results: list[Result], more: dict[str, Any]) -> None:
     """The ratios, and what was measured beside them."""
-    table = Table(title="forward + backward", caption="vs peer: the fastest peer's time over ours")
-    for heading in ("loss", "size", "eager ms", "vs peer", "compiled ms", "vs peer", "over BCE"):
+    title, caption = "forward + backward, in ms", "vs peer: the fastest peer's time over ours"
+    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading in ("loss", "size", "eager", "vs peer", "compiled", "vs peer", "over BCE"):
         table.add_column(heading, no_wrap=True, justify="left" if heading == "loss" else "right")
     for result in results:
         over = result.over_bce(COMPILED)
