@@ -129,10 +129,12 @@ class Loss(nn.Module):
             return evaluate(self.entry, pred, target, arguments)
         return self.fused(pred, target, arguments)
 
+    def _constants(self) -> dict[str, Any]:
+        """What was given, as the function takes it; numbers per class on the module's device."""
+        return {name: self._buffers.get(name, value) for name, value in self._given.items()}
+
     def _arguments(self, pred: Tensor, target: Target, weight: Tensor | None) -> dict[str, Any]:
-        arguments = dict(self._given)
-        if self._buffers:
-            arguments.update({name: getattr(self, name) for name in arguments if name in self._buffers})
+        arguments = self._constants()
         if weight is not None and "weight" in self.entry.keywords:
             arguments["weight"] = weight
         learning = self.training and torch.is_grad_enabled()
@@ -212,8 +214,7 @@ class Loss(nn.Module):
         """The sum over the loss's own denominator; nothing to divide by costs 0."""
         denominator = self._denominator()
         assert denominator is not None
-        arguments = self.entry.arguments(self.parameters_given)
-        arguments.update({name: getattr(self, name) for name in arguments if name in self._buffers})
+        arguments = self._constants()
         divisor = denominator(*prepare(self.entry, pred, target), **arguments)
         return reduce_loss(self.entry.name, loss, weight, "sum") / divisor.masked_fill(divisor == 0, 1.0)
 

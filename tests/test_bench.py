@@ -49,7 +49,7 @@ def test_memory_of_a_box_loss(name: str) -> None:
     """By hand, for n boxes of 4 numbers: 4n are saved, the gradient. Backward lays it out anew, another 4n."""
     n = 2000
     pred, target = CASES[name].inputs(n, "cpu")
-    runs, _ = CASES[name].contenders()
+    runs = CASES[name].contenders()
     for contender in (OURS, COMPILED):
         measure.step(runs[contender], pred, target)
         assert measure.saved_bytes(runs[contender], pred, target) == 4 * n * 4
@@ -68,7 +68,7 @@ def test_the_peers_compute_the_same_loss(loss: str, peer: str) -> None:
     """A ratio of times means something only between equal results."""
     case = CASES[loss]
     pred, target = case.inputs(8000, "cpu")
-    theirs = case.contenders()[0][peer](pred, target)
+    theirs = case.contenders()[peer](pred, target)
     ours = build_loss(loss, reduction="none", **case.parameters)(pred, target)
     if theirs.numel() != ours.numel():  # some return a number per row where ours has one per score or channel
         theirs, ours = (part.reshape(len(pred), -1).sum(-1) for part in (theirs, ours))
@@ -106,6 +106,5 @@ def test_kernels_of_a_gpu_are_a_column_of_their_own() -> None:
 
 def test_a_package_that_is_not_installed_is_named_and_left_out() -> None:
     case = Case("ciou", "boxes", (contenders.Peer("nowhere", "no_such_package:loss"),))
-    runs, missing = case.contenders()
-    assert missing == ["nowhere"]
-    assert "nowhere" not in runs
+    assert case.missing() == ["nowhere"]
+    assert "nowhere" not in case.contenders()

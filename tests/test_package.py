@@ -170,3 +170,12 @@ def test_the_readme_links_and_pictures_exist() -> None:
     assert any(link.endswith(".png") for link in local)
     for link in local:
         assert (ROOT / link).exists(), link
+
+
+def test_importing_the_package_leaves_the_compilers_tools_alone() -> None:
+    """They take half a second, which only a first training step needs to pay."""
+    code = "import torch, sys; before = set(sys.modules); import loss_plugins; print(*(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    new = done.stdout.split()
+    assert "loss_plugins" in new
+    assert [name for name in new if name.startswith(("sympy", "torch.fx", "torch._inductor", "torch._dynamo"))] == []

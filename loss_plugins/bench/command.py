@@ -34,7 +34,7 @@ def bench(
 ) -> None:
     """Time every loss that a peer has, ours eager and compiled, and draw the chart."""
     cases = [_case(name) for name in losses.split(",") if name] or list(CASES.values())
-    for package in dict.fromkeys(package for case in cases for package in case.contenders()[1]):
+    for package in dict.fromkeys(package for case in cases for package in case.missing()):
         console.print(f"{package} is not installed: left out")
     results = _measured([(case.loss, size) for case in cases for size in case.sizes], repeats, device)
     more: dict[str, Any] = {"record": record_cost(), "compile": compile_cost(device)}

@@ -31,6 +31,14 @@ class Peer:
     keywords: Mapping[str, Any] = field(default_factory=dict)
     similarity: bool = False
 
+    def is_installed(self) -> bool:
+        """Whether its module can be imported."""
+        try:
+            located(self.place)
+        except ImportError:
+            return False
+        return True
+
     def loss(self) -> FloatLoss:
         """Theirs as a loss.
 
@@ -83,20 +91,20 @@ class Case:
             pred, target = sample(size if self.of_boxes else round(size / per_row), 0, torch.float32)  # type: ignore[assignment]
         return pred.to(device).requires_grad_(), target.to(device)
 
-    def contenders(self) -> tuple[dict[str, FloatLoss], list[str]]:
-        """Losses by name, and the packages that are not installed."""
+    def contenders(self) -> dict[str, FloatLoss]:
+        """Losses by name; of the peers, those that are installed."""
         found: dict[str, FloatLoss] = {OURS: build_loss(self.loss, reduction="none", **self.parameters)}
         with contextlib.suppress(ValueError):  # not separable
             found[COMPILED] = build_loss(self.loss, reduction="none", compile=True, **self.parameters)
-        missing = []
-        for peer in self.peers:
-            try:
-                found[peer.package] = peer.loss()
-            except ImportError:
-                missing.append(peer.package)
+        missing = self.missing()
+        found.update({peer.package: peer.loss() for peer in self.peers if peer.package not in missing})
         if self.floor:
             found[BCE] = _bce
-        return found, missing
+        return found
+
+    def missing(self) -> list[str]:
+        """The packages of the peers that are not installed."""
+        return [peer.package for peer in self.peers if not peer.is_installed()]
 
 
 def _bce(pred: Tensor, target: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch.profiler import ProfilerActivity, profile
 from ..catalog import build_loss
 from ..fusion import program
 from ..fusion.native import Native
-from .contenders import BCE, COMPILED, OURS, Case, FloatLoss
+from .contenders import BCE, CASES, COMPILED, OURS, Case, FloatLoss
 
 #: milliseconds of work between two looks at the clock
 BURST_MS = 10.0
@@ -68,7 +68,7 @@ def measure(case: Case, size: int, repeats: int, device: str) -> Result:
     """Run all contenders in turn, `repeats` times."""
     result = Result(case.loss, size)
     pred, target = case.inputs(size, device)
-    runs, _ = case.contenders()
+    runs = case.contenders()
     unit, bursts = pred.numel() * pred.element_size(), {}
     for name, loss in runs.items():
         step(loss, pred, target)  # compiles, fills caches
@@ -85,7 +85,8 @@ def measure(case: Case, size: int, repeats: int, device: str) -> Result:
     for name, values in times.items():
         lower, result.median[name], upper = statistics.quantiles(values, n=4)
         result.spread[name] = (upper - lower) / 2
-    result.limit = statistics.median(timed(move, 1, device) for move in [_mover(pred.detach(), target)] * repeats)
+    move = _mover(pred.detach(), target, runs[OURS](pred.detach(), target))
+    result.limit = statistics.median(timed(move, 1, device) for _ in range(repeats))
     return result
 
 
@@ -154,10 +155,10 @@ def kernels(loss: FloatLoss, pred: Tensor, target: Any) -> int:
     return sum(str(event.device_type).endswith("CUDA") for event in profiled.events() or ())
 
 
-def _mover(pred: Tensor, target: Any) -> Callable[[], None]:
+def _mover(pred: Tensor, target: Any, loss: Tensor) -> Callable[[], None]:
     """Reads as much as pred and target, writes as much as loss and gradient."""
     other = target if isinstance(target, Tensor) and target.shape == pred.shape else pred.clone()
-    gradient, loss = torch.empty_like(pred), torch.zeros_like(pred[:, 0] if pred.shape[-1] < 6 else pred)
+    gradient = torch.empty_like(pred)
 
     def move() -> None:
         torch.add(pred, other, out=gradient)
@@ -169,8 +170,6 @@ def _mover(pred: Tensor, target: Any) -> Callable[[], None]:
 
 def compile_cost(device: str) -> dict[str, Any]:
     """Seconds to compile CIoU for few and for many boxes, and compilations while their number changes 50 times."""
-    from .contenders import CASES
-
     loss = build_loss("ciou", reduction="none", compile=True, eps=2e-7)  # an eps that nothing else has compiled
     seconds = [timed(lambda n=n: step(loss, *CASES["ciou"].inputs(n, device)), 1, device) / 1e3 for n in (100, 20_000)]  # type: ignore[misc]
     before = Native.graphs
@@ -181,7 +180,5 @@ def compile_cost(device: str) -> dict[str, Any]:
 
 def record_cost() -> dict[str, Any]:
     """Seconds of a first eager step of CIoU, in which its program is recorded; the recorder is loaded already."""
-    from .contenders import CASES
-
     loss, inputs = build_loss("ciou", reduction="none", eps=2e-7), CASES["ciou"].inputs(100, "cpu")
     return {"seconds": round(timed(lambda: step(loss, *inputs), 1, "cpu") / 1e3, 2)}

@@ -3,7 +3,8 @@
 Autograd's formulas are written one operation at a time: they negate twice, divide by 1, multiply by 2 and halve again,
 and ask four times which of two numbers is the smaller. Here each value is a *term*, a power of two (with sign) times
 the result of an operation, and only what is left of the factors in the end is computed. Products with powers of two
-are exact, so results stay what they were, bit for bit. What would be computed twice is computed once.
+are exact (but for subnormal numbers), so results stay what they were, bit for bit. What would be computed twice is
+computed once.
 """
 
 from __future__ import annotations

@@ -10,8 +10,6 @@ from typing import Any
 import torch
 from torch import SymInt, Tensor
 from torch.fx import GraphModule
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
 CXX = ("c++", "g++", "clang++")
 #: up to so many rows (or elements), waking the other threads costs a CPU more time than they save
@@ -73,6 +71,7 @@ class Native:
         from torch._inductor import config
         from torch._inductor.compile_fx import compile_fx_inner
         from torch._inductor.decomposition import select_decomp_table
+        from torch.fx.experimental.proxy_tensor import make_fx
 
         sizes, fakes = self._symbolic(arguments)
         decompositions = {**select_decomp_table(), torch.ops.aten.sigmoid.default: _sigmoid}
@@ -87,6 +86,7 @@ class Native:
     def _symbolic(self, arguments: Sequence[Tensor]) -> tuple[list[SymInt], list[Tensor]]:
         """A symbol for each size that varies, and fake tensors of these shapes."""
         from torch._subclasses.fake_tensor import FakeTensorMode
+        from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
         mode = FakeTensorMode(shape_env=ShapeEnv())
         context: Any = StatelessSymbolicContext(dynamic_sizes=[DimDynamic.DYNAMIC])  # type: ignore[no-untyped-call]

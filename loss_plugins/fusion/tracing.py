@@ -7,7 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.fx import Graph, Node
-from torch.fx.experimental.proxy_tensor import make_fx
 
 LossFunction = Callable[..., Tensor]
 Layout = Callable[[list[Tensor]], Tensor]
@@ -63,6 +62,8 @@ def trace(function: Joint, pred: list[Tensor], target: list[Tensor], arguments: 
     Raises:
         NotTraceable: the operations depend on the data.
     """
+
+    from torch.fx.experimental.proxy_tensor import make_fx  # half a second, which only who trains should pay
 
     def flat(*inputs: Tensor) -> list[Tensor]:
         targets, extra = inputs[len(pred) :][: len(target)], inputs[len(pred) + len(target) :]
