@@ -2,282 +2,129 @@
 
 from __future__ import annotations
 
-from . import classification, coordinates, gaussian, iou, mix, modules, region, rotated, transforms
-from .boxes import cxcywh_to_xyxy
-from .catalog import (
-    Effect,
-    Entry,
-    Parameter,
-    Source,
-    State,
-    Traits,
-    build_loss,
-    get_entry,
-    list_losses,
-    register_loss,
-    unregister_loss,
-)
-from .checks import (
-    Choice,
-    Interval,
-    PerClass,
-    Series,
-)
-from .classification import (
-    asymmetric_loss,
-    asymmetric_softmax_loss,
-    bce_loss,
-    bce_with_logits_loss,
-    cross_entropy_loss,
-    distribution_focal_loss,
-    focal_loss,
-    gaussian_focal_loss,
-    ghm_c_loss,
-    hinge_embedding_loss,
-    kl_div_loss,
-    margin_ranking_loss,
-    nll_loss,
-    poly_cross_entropy_loss,
-    poly_focal_loss,
-    quality_focal_loss,
-    softmax_focal_loss,
-    varifocal_loss,
-)
-from .coordinates import (
-    balanced_l1_loss,
-    bounded_iou_loss,
-    focal_l1_loss,
-    huber_loss,
-    l1_loss,
-    mse_loss,
-    smooth_l1_loss,
-)
-from .gaussian import (
-    nwd_loss,
-)
-from .iou import (
-    alpha_ciou_loss,
-    alpha_diou_loss,
-    alpha_giou_loss,
-    alpha_iou_loss,
-    cdiou_loss,
-    ciou_loss,
-    diou_loss,
-    eiou_loss,
-    extended_iou_loss,
-    focal_eiou_loss,
-    giou_loss,
-    iou_loss,
-    mpdiou_loss,
-    piou_loss,
-    shape_iou_loss,
-    siou_loss,
-    wiou_loss,
-)
-from .loss import (
-    Loss,
-)
-from .mix import (
-    mix_loss,
-)
-from .modules import (
-    AlphaCIoULoss,
-    AlphaDIoULoss,
-    AlphaGIoULoss,
-    AlphaIoULoss,
-    AsymmetricLoss,
-    AsymmetricSoftmaxLoss,
-    BalancedL1Loss,
-    BCELoss,
-    BCEWithLogitsLoss,
-    BoundedIoULoss,
-    CDIoULoss,
-    CIoULoss,
-    CrossEntropyLoss,
-    DiceLoss,
-    DIoULoss,
-    DistributionFocalLoss,
-    EIoULoss,
-    ExtendedIoULoss,
-    FocalEIoULoss,
-    FocalL1Loss,
-    FocalLoss,
-    FocalTverskyLoss,
-    GaussianFocalLoss,
-    GHMCLoss,
-    GIoULoss,
-    GWDLoss,
-    HingeEmbeddingLoss,
-    HuberLoss,
-    IoULoss,
-    JDLoss,
-    KFIoULoss,
-    KLDivLoss,
-    KLDLoss,
-    L1Loss,
-    MarginRankingLoss,
-    MixLoss,
-    MPDIoULoss,
-    MSELoss,
-    NLLLoss,
-    NWDLoss,
-    PIoULoss,
-    PolyCrossEntropyLoss,
-    PolyFocalLoss,
-    ProbIoULoss,
-    QualityFocalLoss,
-    ShapeIoULoss,
-    SIoULoss,
-    SmoothL1Loss,
-    SoftmaxFocalLoss,
-    TverskyLoss,
-    VarifocalLoss,
-    WIoULoss,
-)
-from .region import (
-    dice_loss,
-    focal_tversky_loss,
-    tversky_loss,
-)
-from .rotated import (
-    gwd_loss,
-    jd_loss,
-    kfiou_loss,
-    kld_loss,
-    prob_iou_loss,
-)
-from .version import __version__
+from .catalog.declare import Effect as Effect
+from .catalog.declare import Parameter as Parameter
+from .catalog.declare import Source as Source
+from .catalog.declare import State as State
+from .catalog.declare import Traits as Traits
+from .catalog.entries import Entry as Entry
+from .catalog.entries import get_entry as get_entry
+from .catalog.entries import list_losses as list_losses
+from .catalog.entries import register_loss as register_loss
+from .catalog.entries import unregister_loss as unregister_loss
+from .catalog.ranges import Choice as Choice
+from .catalog.ranges import Interval as Interval
+from .catalog.ranges import PerClass as PerClass
+from .catalog.ranges import Series as Series
+from .losses.boxes import cxcywh_to_xyxy as cxcywh_to_xyxy
+from .losses.classification import bce_loss as bce_loss
+from .losses.classification import bce_with_logits_loss as bce_with_logits_loss
+from .losses.classification import cross_entropy_loss as cross_entropy_loss
+from .losses.classification import hinge_embedding_loss as hinge_embedding_loss
+from .losses.classification import kl_div_loss as kl_div_loss
+from .losses.classification import margin_ranking_loss as margin_ranking_loss
+from .losses.classification import nll_loss as nll_loss
+from .losses.coordinates import balanced_l1_loss as balanced_l1_loss
+from .losses.coordinates import bounded_iou_loss as bounded_iou_loss
+from .losses.coordinates import focal_l1_loss as focal_l1_loss
+from .losses.coordinates import huber_loss as huber_loss
+from .losses.coordinates import l1_loss as l1_loss
+from .losses.coordinates import mse_loss as mse_loss
+from .losses.coordinates import smooth_l1_loss as smooth_l1_loss
+from .losses.focal import asymmetric_loss as asymmetric_loss
+from .losses.focal import asymmetric_softmax_loss as asymmetric_softmax_loss
+from .losses.focal import distribution_focal_loss as distribution_focal_loss
+from .losses.focal import focal_loss as focal_loss
+from .losses.focal import gaussian_focal_loss as gaussian_focal_loss
+from .losses.focal import poly_cross_entropy_loss as poly_cross_entropy_loss
+from .losses.focal import poly_focal_loss as poly_focal_loss
+from .losses.focal import quality_focal_loss as quality_focal_loss
+from .losses.focal import softmax_focal_loss as softmax_focal_loss
+from .losses.focal import varifocal_loss as varifocal_loss
+from .losses.gaussian import nwd_loss as nwd_loss
+from .losses.ghm import ghm_c_loss as ghm_c_loss
+from .losses.iou import alpha_ciou_loss as alpha_ciou_loss
+from .losses.iou import alpha_diou_loss as alpha_diou_loss
+from .losses.iou import alpha_giou_loss as alpha_giou_loss
+from .losses.iou import alpha_iou_loss as alpha_iou_loss
+from .losses.iou import cdiou_loss as cdiou_loss
+from .losses.iou import ciou_loss as ciou_loss
+from .losses.iou import diou_loss as diou_loss
+from .losses.iou import eiou_loss as eiou_loss
+from .losses.iou import extended_iou_loss as extended_iou_loss
+from .losses.iou import focal_eiou_loss as focal_eiou_loss
+from .losses.iou import giou_loss as giou_loss
+from .losses.iou import iou_loss as iou_loss
+from .losses.iou import mpdiou_loss as mpdiou_loss
+from .losses.iou import piou_loss as piou_loss
+from .losses.iou import shape_iou_loss as shape_iou_loss
+from .losses.iou import siou_loss as siou_loss
+from .losses.iou import wiou_loss as wiou_loss
+from .losses.region import dice_loss as dice_loss
+from .losses.region import focal_tversky_loss as focal_tversky_loss
+from .losses.region import tversky_loss as tversky_loss
+from .losses.rotated import gwd_loss as gwd_loss
+from .losses.rotated import jd_loss as jd_loss
+from .losses.rotated import kfiou_loss as kfiou_loss
+from .losses.rotated import kld_loss as kld_loss
+from .losses.rotated import prob_iou_loss as prob_iou_loss
+from .module.build import build_loss as build_loss
+from .module.classes import AlphaCIoULoss as AlphaCIoULoss
+from .module.classes import AlphaDIoULoss as AlphaDIoULoss
+from .module.classes import AlphaGIoULoss as AlphaGIoULoss
+from .module.classes import AlphaIoULoss as AlphaIoULoss
+from .module.classes import AsymmetricLoss as AsymmetricLoss
+from .module.classes import AsymmetricSoftmaxLoss as AsymmetricSoftmaxLoss
+from .module.classes import BalancedL1Loss as BalancedL1Loss
+from .module.classes import BCELoss as BCELoss
+from .module.classes import BCEWithLogitsLoss as BCEWithLogitsLoss
+from .module.classes import BoundedIoULoss as BoundedIoULoss
+from .module.classes import CDIoULoss as CDIoULoss
+from .module.classes import CIoULoss as CIoULoss
+from .module.classes import CrossEntropyLoss as CrossEntropyLoss
+from .module.classes import DiceLoss as DiceLoss
+from .module.classes import DIoULoss as DIoULoss
+from .module.classes import DistributionFocalLoss as DistributionFocalLoss
+from .module.classes import EIoULoss as EIoULoss
+from .module.classes import ExtendedIoULoss as ExtendedIoULoss
+from .module.classes import FocalEIoULoss as FocalEIoULoss
+from .module.classes import FocalL1Loss as FocalL1Loss
+from .module.classes import FocalLoss as FocalLoss
+from .module.classes import FocalTverskyLoss as FocalTverskyLoss
+from .module.classes import GaussianFocalLoss as GaussianFocalLoss
+from .module.classes import GHMCLoss as GHMCLoss
+from .module.classes import GIoULoss as GIoULoss
+from .module.classes import GWDLoss as GWDLoss
+from .module.classes import HingeEmbeddingLoss as HingeEmbeddingLoss
+from .module.classes import HuberLoss as HuberLoss
+from .module.classes import IoULoss as IoULoss
+from .module.classes import JDLoss as JDLoss
+from .module.classes import KFIoULoss as KFIoULoss
+from .module.classes import KLDivLoss as KLDivLoss
+from .module.classes import KLDLoss as KLDLoss
+from .module.classes import L1Loss as L1Loss
+from .module.classes import MarginRankingLoss as MarginRankingLoss
+from .module.classes import MixLoss as MixLoss
+from .module.classes import MPDIoULoss as MPDIoULoss
+from .module.classes import MSELoss as MSELoss
+from .module.classes import NLLLoss as NLLLoss
+from .module.classes import NWDLoss as NWDLoss
+from .module.classes import PIoULoss as PIoULoss
+from .module.classes import PolyCrossEntropyLoss as PolyCrossEntropyLoss
+from .module.classes import PolyFocalLoss as PolyFocalLoss
+from .module.classes import ProbIoULoss as ProbIoULoss
+from .module.classes import QualityFocalLoss as QualityFocalLoss
+from .module.classes import ShapeIoULoss as ShapeIoULoss
+from .module.classes import SIoULoss as SIoULoss
+from .module.classes import SmoothL1Loss as SmoothL1Loss
+from .module.classes import SoftmaxFocalLoss as SoftmaxFocalLoss
+from .module.classes import TverskyLoss as TverskyLoss
+from .module.classes import VarifocalLoss as VarifocalLoss
+from .module.classes import WIoULoss as WIoULoss
+from .module.loss import Loss as Loss
+from .module.mix import mix_loss as mix_loss
+from .version import __version__ as __version__
 
-__all__ = [
-    "AlphaCIoULoss",
-    "AlphaDIoULoss",
-    "AlphaGIoULoss",
-    "AlphaIoULoss",
-    "AsymmetricLoss",
-    "AsymmetricSoftmaxLoss",
-    "BCELoss",
-    "BCEWithLogitsLoss",
-    "BalancedL1Loss",
-    "BoundedIoULoss",
-    "CDIoULoss",
-    "CIoULoss",
-    "Choice",
-    "CrossEntropyLoss",
-    "DIoULoss",
-    "DiceLoss",
-    "DistributionFocalLoss",
-    "EIoULoss",
-    "Effect",
-    "Entry",
-    "ExtendedIoULoss",
-    "FocalEIoULoss",
-    "FocalL1Loss",
-    "FocalLoss",
-    "FocalTverskyLoss",
-    "GHMCLoss",
-    "GIoULoss",
-    "GWDLoss",
-    "GaussianFocalLoss",
-    "HingeEmbeddingLoss",
-    "HuberLoss",
-    "Interval",
-    "IoULoss",
-    "JDLoss",
-    "KFIoULoss",
-    "KLDLoss",
-    "KLDivLoss",
-    "L1Loss",
-    "Loss",
-    "MPDIoULoss",
-    "MSELoss",
-    "MarginRankingLoss",
-    "MixLoss",
-    "NLLLoss",
-    "NWDLoss",
-    "PIoULoss",
-    "Parameter",
-    "PerClass",
-    "PolyCrossEntropyLoss",
-    "PolyFocalLoss",
-    "ProbIoULoss",
-    "QualityFocalLoss",
-    "SIoULoss",
-    "Series",
-    "ShapeIoULoss",
-    "SmoothL1Loss",
-    "SoftmaxFocalLoss",
-    "Source",
-    "State",
-    "Traits",
-    "TverskyLoss",
-    "VarifocalLoss",
-    "WIoULoss",
-    "__version__",
-    "alpha_ciou_loss",
-    "alpha_diou_loss",
-    "alpha_giou_loss",
-    "alpha_iou_loss",
-    "asymmetric_loss",
-    "asymmetric_softmax_loss",
-    "balanced_l1_loss",
-    "bce_loss",
-    "bce_with_logits_loss",
-    "bounded_iou_loss",
-    "build_loss",
-    "cdiou_loss",
-    "ciou_loss",
-    "classification",
-    "coordinates",
-    "cross_entropy_loss",
-    "cxcywh_to_xyxy",
-    "dice_loss",
-    "diou_loss",
-    "distribution_focal_loss",
-    "eiou_loss",
-    "extended_iou_loss",
-    "focal_eiou_loss",
-    "focal_l1_loss",
-    "focal_loss",
-    "focal_tversky_loss",
-    "gaussian",
-    "gaussian_focal_loss",
-    "get_entry",
-    "ghm_c_loss",
-    "giou_loss",
-    "gwd_loss",
-    "hinge_embedding_loss",
-    "huber_loss",
-    "iou",
-    "iou_loss",
-    "jd_loss",
-    "kfiou_loss",
-    "kl_div_loss",
-    "kld_loss",
-    "l1_loss",
-    "list_losses",
-    "margin_ranking_loss",
-    "mix",
-    "mix_loss",
-    "modules",
-    "mpdiou_loss",
-    "mse_loss",
-    "nll_loss",
-    "nwd_loss",
-    "piou_loss",
-    "poly_cross_entropy_loss",
-    "poly_focal_loss",
-    "prob_iou_loss",
-    "quality_focal_loss",
-    "region",
-    "register_loss",
-    "rotated",
-    "shape_iou_loss",
-    "siou_loss",
-    "smooth_l1_loss",
-    "softmax_focal_loss",
-    "transforms",
-    "tversky_loss",
-    "unregister_loss",
-    "varifocal_loss",
-    "wiou_loss",
-]
+#: what `from loss_plugins import *` brings: the names above, but no module
+__all__ = [name for name, value in tuple(globals().items()) if getattr(value, "__module__", "").startswith(__name__)]
+__all__ += ["__version__"]

@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .catalog import KINDS, Entry, get_entry, list_losses
-from .deviations import deviations
-from .dialects import dialects_of
+from .catalog.declare import KINDS
+from .catalog.dialects import dialects_of
+from .catalog.entries import Entry, get_entry, list_losses
+from .parity.deviations import deviations
 from .version import __version__
 
 COMMANDS = "loss_plugins.commands"

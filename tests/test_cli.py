@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import loss_plugins as lp
-from loss_plugins.digits import make_digits
-from loss_plugins.tables import shipped
+from loss_plugins.catalog.entries import shipped
+from loss_plugins.demo.digits import make_digits
 
 COMMAND = [sys.executable, "-m", "loss_plugins"]
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import loss_plugins as lp
-from loss_plugins.catalog import module_class
-from loss_plugins.tables import BEGIN, END, loss_table, shipped
+from loss_plugins.catalog.entries import shipped
+from loss_plugins.module.build import module_class
+from tools.readme import BEGIN, END, loss_table
 
 ROOT = Path(__file__).parents[1]
 ULTRALYTICS = ROOT / "adapters/ultralytics"
@@ -161,7 +162,7 @@ def test_the_wheel_says_its_licences(wheel: Path) -> None:
 def test_the_readme_table_is_the_catalogue() -> None:
     readme = (ROOT / "README.md").read_text()
     written = readme[readme.index(BEGIN) + len(BEGIN) : readme.index(END)].strip()
-    assert written == loss_table().strip(), "run: python -m loss_plugins.tables README.md"
+    assert written == loss_table().strip(), "run: python -m tools.readme README.md"
 
 
 def test_the_readme_links_and_pictures_exist() -> None:

@@ -19,8 +19,8 @@ HOOK_NAMES = ("LossNotUsed", "LossPluginsHook")
 if find_spec("mmengine") is not None:
     from loss_plugins.registry import HOOKS, LOSSES
 
-    from .checks import LossSlot, find_losses
     from .modules import PluggedLoss, SenselessSlot, register, register_all, unknown
+    from .slots import LossSlot, find_losses
 
     __all__ = [
         "HOOKS",

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from loss_plugins.pictures import Labelled, Scene, draw_scenes
+from loss_plugins.demo.pictures import Labelled, Scene, draw_scenes
 
 from .install import COMMANDS, missing
 
@@ -108,7 +108,7 @@ def demo_mmdet(
 
 def write_config(folder: Path, box: str, epochs: int) -> Path:
     """The config of this demo, as a file that mmdet's scripts take."""
-    from loss_plugins.catalog import module_class
+    from loss_plugins.module.build import module_class
 
     run = folder / f"{box}-{epochs}"
     run.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from mmdet.datasets import CocoDataset
 from mmengine.dist import barrier, is_main_process
 
-from loss_plugins.digits import NAMES, make_digits
+from loss_plugins.demo.digits import NAMES, make_digits
 from loss_plugins.registry import DATASETS
 
 

@@ -83,7 +83,7 @@ def _build(config: str, slots: list[Any]) -> str:
     from mmengine.config import Config
     from mmengine.registry import MODELS
 
-    from .checks import find_losses
+    from .slots import find_losses
 
     register_all_modules(init_default_scope=True)
     cfg = Config.fromfile(config)
@@ -98,7 +98,7 @@ def _build(config: str, slots: list[Any]) -> str:
 
 
 def _slot_check(slot: Any) -> dict[str, Any]:
-    from .checks import problems
+    from .slots import problems
 
     found = problems(slot)
     detail = "; ".join(found) if found else f"{slot.name} in {type(slot.head).__name__}"

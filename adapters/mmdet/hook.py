@@ -12,19 +12,16 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from loss_plugins.errors import LossNotUsed
 from loss_plugins.registry import HOOKS
 
-from .checks import LossSlot, find_losses, problems
 from .install import versions
 from .modules import PluggedLoss, SenselessSlot
+from .slots import LossSlot, find_losses, problems
 from .sync import sync_state
 
 YAML = "loss_plugins.yaml"
 LATE = {"loss_l1"}  # YOLOX calls it in its last epochs only
-
-
-class LossNotUsed(RuntimeError):
-    """Training goes on without a loss that the config asks for."""
 
 
 class LossPluginsHook(Hook):  # type: ignore[misc]

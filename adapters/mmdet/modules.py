@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from loss_plugins import build_loss, list_losses
-from loss_plugins.catalog import Entry, get_entry, module_class
-from loss_plugins.checks import Target, closest
-from loss_plugins.dialects import translated
-from loss_plugins.loss import Loss, fit_weight
+from loss_plugins.catalog.dialects import translated
+from loss_plugins.catalog.entries import Entry, get_entry
+from loss_plugins.catalog.ranges import closest
+from loss_plugins.module.build import module_class
+from loss_plugins.module.loss import Loss, fit_weight
 from loss_plugins.registry import LOSSES
+from loss_plugins.tensors import Target
 
 PACKAGE = __name__.rpartition(".")[0]
 ENOUGH_ROWS = 20  # targets that it takes to tell boxes from encoded offsets

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from mmengine.dist import all_reduce, get_world_size
 
-from loss_plugins.loss import Loss
+from loss_plugins.module.loss import Loss
 
 from .modules import PluggedLoss
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from loss_plugins.training_parity import Curve, TrainingCase
+from loss_plugins.parity.training import Curve, TrainingCase
 
 IMAGES, BATCH, CHANNELS = 16, 2, 32
 #: theirs to ours; a CrossEntropyLoss with sigmoid is binary cross-entropy here

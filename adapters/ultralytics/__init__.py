@@ -17,8 +17,10 @@ from pathlib import Path
 if find_spec("ultralytics") is None:
     raise ImportError('the Ultralytics adapter needs ultralytics: pip install "loss-plugins[ultralytics]"')
 
+from loss_plugins.errors import LossNotUsed
+
 from .doctor import doctor
-from .errors import LossNotUsed, UnsupportedUltralytics
+from .errors import UnsupportedUltralytics
 from .guards import subprocess_training_refused
 from .plug import Report, plugged
 from .spec import LossSpec, Spec, make_spec

@@ -9,7 +9,7 @@ from functools import partial
 from torch import Tensor
 
 from loss_plugins import build_loss
-from loss_plugins.parity import BoxLoss
+from loss_plugins.parity.compare import BoxLoss
 
 
 def builtin_pairs() -> Iterator[tuple[str, str, BoxLoss, BoxLoss]]:

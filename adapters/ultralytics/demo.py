@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from loss_plugins import cxcywh_to_xyxy
-from loss_plugins.digits import DigitsSet, make_digits
-from loss_plugins.parity import compare, sample_pairs
-from loss_plugins.pictures import Labelled, Scene, draw_scenes
+from loss_plugins.demo.digits import DigitsSet, make_digits
+from loss_plugins.demo.pictures import Labelled, Scene, draw_scenes
+from loss_plugins.parity.compare import compare, sample_pairs
 
 from .builtins import builtin_pairs
 from .trainers import PROOF_FILE, trainer

@@ -11,7 +11,3 @@ class UnsupportedUltralytics(RuntimeError):
         import ultralytics
 
         super().__init__(f"ultralytics {ultralytics.__version__}: {reason}. {remedy}")
-
-
-class LossNotUsed(RuntimeError):
-    """Training went on without the loss that was asked for."""

@@ -18,7 +18,7 @@ from loss_plugins import Loss, ciou_loss
 
 from . import probe
 from .errors import UnsupportedUltralytics
-from .hook import BranchIndex, Calls, Hook, State
+from .slots import BranchIndex, Calls, Hook, State
 from .spec import Spec
 
 Criteria = Callable[[], list[Any]]

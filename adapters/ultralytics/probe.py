@@ -17,8 +17,8 @@ from loss_plugins import Loss, ciou_loss
 from .errors import UnsupportedUltralytics
 
 if TYPE_CHECKING:
-    from .hook import Hook
     from .plug import BoxHook, ClassHook
+    from .slots import Hook
 
 ALLOW_UNVERIFIED = "LOSS_PLUGINS_ALLOW_UNVERIFIED"
 REQUIRED = (

@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from loss_plugins import Loss, build_loss
-from loss_plugins.checks import Choice, check_value, closest
+from loss_plugins.catalog.ranges import Choice, check_value, closest
 
 GAINS = Choice("keep", "match")
 ASSIGNERS = Choice("keep", "match")

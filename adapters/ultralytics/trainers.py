@@ -21,12 +21,13 @@ from ultralytics.utils import RANK
 
 import loss_plugins
 from loss_plugins import Loss
+from loss_plugins.errors import LossNotUsed
 
 from . import probe
-from .errors import LossNotUsed, UnsupportedUltralytics
+from .errors import UnsupportedUltralytics
 from .guards import subprocess_training_refused
-from .hook import log
 from .plug import Plug, plugged
+from .slots import log
 from .spec import LossSpec, Spec, make_spec
 
 ENVIRONMENT = "LOSS_PLUGINS_ULTRALYTICS"

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from loss_plugins.digits import DigitsSet, make_digits
-from loss_plugins.training_parity import Curve, TrainingCase
+from loss_plugins.demo.digits import DigitsSet, make_digits
+from loss_plugins.parity.training import Curve, TrainingCase
 
 from .demo import place_font
 from .trainers import trainer

@@ -8,11 +8,11 @@ True
 
 from __future__ import annotations
 
+from .find import catalogued, find_subject, resolve, subject_of
 from .report import AuditReport, Result, Score
 from .samples import Scores
 from .subject import Subject
 from .suite import CHECKS, audit, audit_subject, checks_for
-from .targets import catalogued, find_subject, resolve, subject_of
 
 __all__ = [
     "CHECKS",

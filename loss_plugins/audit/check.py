@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..checks import Target
+from ..tensors import Target
 from .report import Result, Status
 from .subject import Subject, on_target, show_call
 

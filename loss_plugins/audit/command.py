@@ -14,13 +14,15 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from ..catalog import KINDS, Kind, list_losses
-from ..checks import FORMS, Choice
+from ..catalog.declare import KINDS, Kind
+from ..catalog.entries import list_losses
+from ..catalog.ranges import Choice
+from ..tensors import FORMS
+from .find import catalogued, find_subject
 from .report import AuditReport, score
 from .samples import Scores
 from .subject import Subject
 from .suite import audit_subject, checks_for
-from .targets import catalogued, find_subject
 
 console = Console()
 
@@ -57,7 +59,7 @@ def _subjects(target: str | None, everything: bool, kind: str, form: str) -> lis
     here = str(Path.cwd())
     if here not in sys.path:  # the console script does not look for modules where it is called
         sys.path.insert(0, here)
-    return [find_subject(target, cast(Kind, kind), Scores(form, class_axis=1 if form == "class_map" else -1))]
+    return [find_subject(target, cast(Kind, kind), Scores(form))]
 
 
 def _audit_all(subjects: list[Subject]) -> list[AuditReport]:

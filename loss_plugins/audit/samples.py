@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ..catalog import Kind
-from ..checks import Target
+from ..catalog.declare import Kind, Scale
+from ..tensors import Target
 
-Scale = Literal["logits", "probabilities", "log_probabilities", "distances", "ranks", "bins"]
 CLASSES = 5
 
 
@@ -21,14 +19,12 @@ class Scores:
     """What a class or region loss takes.
 
     Attributes:
-        form: form of the target, see `loss_plugins.checks.FORMS`.
+        form: form of the target, see `loss_plugins.tensors.FORMS`.
         scale: what pred is.
-        class_axis: axis of the classes of pred.
     """
 
     form: str = "dense"
     scale: Scale = "logits"
-    class_axis: int = -1
 
 
 def draw(kind: Kind, scores: Scores, n: int, seed: int, dtype: torch.dtype) -> tuple[Tensor, Target]:

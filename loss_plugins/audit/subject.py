@@ -5,15 +5,15 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..catalog import Kind, Traits
-from ..checks import Target
+from ..catalog.declare import Kind, Traits
+from ..tensors import Target
 from .samples import Scores, draw
 
 LossCallable = Callable[[Tensor, Any], Tensor]
@@ -31,10 +31,6 @@ class Subject:
         traits: what it promises; None: nothing, so traits are measured and not judged.
         setup: one line of Python that defines `f`, for reproductions.
         scores: what inputs a class or region loss takes.
-        detached: why part of the gradient is left out on purpose; "": it is not.
-        not_monotone: on which paths the loss falls while boxes get worse, and why.
-        not_mirrored: why a mirrored pair costs something else; "": it does not.
-        proper: the best score for a soft target is the target; None: unknown, measured only.
         forms: all forms of the target that the loss takes.
         parameters: names of hyper-parameters that `rebuild` takes.
         rebuild: the same loss with other parameters, where that can be done.
@@ -47,10 +43,6 @@ class Subject:
     traits: Traits | None = None
     setup: str = NO_CODE
     scores: Scores = field(default_factory=Scores)
-    detached: str = ""
-    not_monotone: Mapping[str, str] = field(default_factory=dict)
-    not_mirrored: str = ""
-    proper: bool | None = None
     forms: tuple[str, ...] = ()
     parameters: frozenset[str] = frozenset()
     rebuild: Callable[..., LossCallable] | None = None
@@ -60,6 +52,11 @@ class Subject:
     def module(self) -> nn.Module | None:
         """The loss as a module, if it is one."""
         return self.function if isinstance(self.function, nn.Module) else None
+
+    @property
+    def declared(self) -> Traits:
+        """What is said of the loss; nothing out of the ordinary where nothing was promised."""
+        return self.traits or Traits()
 
     @property
     def rows_are_boxes(self) -> bool:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ..catalog import KINDS, Kind, Traits
-from ..checks import Choice
-from . import box_checks, form_checks, graph_checks, module_checks, precision_checks, score_checks, trait_checks
+from ..catalog.declare import KINDS, Kind, Traits
+from ..catalog.ranges import Choice
 from .check import Check, run_check
+from .checks import boxes as box_checks
+from .checks import form as form_checks
+from .checks import graph as graph_checks
+from .checks import module as module_checks
+from .checks import precision as precision_checks
+from .checks import scores as score_checks
+from .checks import traits as trait_checks
+from .find import subject_of
 from .report import AuditReport, Result
 from .samples import Scores
 from .subject import LossCallable, Subject
-from .targets import subject_of
 
 CHECKS: tuple[Check, ...] = (
     *box_checks.CHECKS,

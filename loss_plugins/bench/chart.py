@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .contenders import BCE, CASES, COMPILED, OURS
+from .cases import BCE, CASES, COMPILED, OURS
 from .measure import Result
 
 STYLES = {OURS: ("tab:blue", "-"), COMPILED: ("tab:orange", "-"), BCE: ("black", ":")}

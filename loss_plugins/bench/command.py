@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from ..checks import closest
+from ..catalog.ranges import closest
+from .cases import CASES
 from .chart import draw
-from .contenders import CASES
 from .measure import Result, compile_cost, measure, record_cost
 from .report import environment, page, print_results
 

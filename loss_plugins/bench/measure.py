@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from ..catalog import build_loss
 from ..fusion import program
 from ..fusion.native import Native
-from .contenders import BCE, CASES, COMPILED, OURS, Case, FloatLoss
+from ..module.build import build_loss
+from .cases import BCE, CASES, COMPILED, OURS, Case, FloatLoss
 
 #: milliseconds of work between two looks at the clock
 BURST_MS = 10.0

@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from .contenders import CASES, COMPILED, OURS
+from .cases import CASES, COMPILED, OURS
 from .measure import Result
 
 #: what compiled losses of boxes should gain on the fastest peer, by number of boxes

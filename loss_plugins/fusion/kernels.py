@@ -8,9 +8,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..catalog import COLUMNS, Entry
-from ..sampling import sample_pairs
-from ..targets import dense
+from ..catalog.declare import COLUMNS
+from ..catalog.entries import Entry
+from ..samples import sample_pairs
+from ..tensors import dense
 from .algebra import simplify
 from .native import Native
 from .program import Program, scratch

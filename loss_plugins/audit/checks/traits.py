@@ -1,0 +1,154 @@
+"""Promises: range, zero at equality, symmetry, shift, scale, mirror. Judged both ways, or measured if not promised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..check import BOXES, EVERY, Check, Finding, judged, measured, not_applicable, promised
+from ..samples import CLASSES
+from ..subject import Subject, literal, show_call
+
+TOLERANCE = 1e-6
+NEAR_ZERO = 1e-3
+
+
+def in_range(subject: Subject) -> Finding:
+    """All values lie in the range promised."""
+    pred, target = subject.sample(1000)
+    loss = subject.value(pred, target).detach()
+    low, high = float(loss.min()), float(loss.max())
+    detail = f"values from {low:.4g} to {high:.4g}"
+    if subject.traits is None:
+        return measured(f"{detail}; nothing promised", high)
+    least, most = subject.traits.range
+    inside = low >= least - 1e-5 and high <= most + 1e-5  # an epsilon beside 1 - IoU may cost this much
+    return judged(inside, f"{detail}; promised: {least:g} to {most:g}", high if high > most else low)
+
+
+def zero_at_equality(subject: Subject) -> Finding:
+    """What agrees costs nothing."""
+    pair = agreeing(subject)
+    if pair is None:
+        return not_applicable(f"{subject.scores.scale} never equal targets of the form {subject.scores.form!r}")
+    loss = subject.value(*pair).detach().abs()
+    largest = float(loss.max())
+    promise = None if subject.traits is None else subject.traits.zero_at_equality
+    row = int(subject.rows(*pair).abs().argmax())
+    code = show_call(pair[0][row : row + 1], pair[1][row : row + 1])
+    return promised(promise, largest < NEAR_ZERO, f"largest loss {largest:.3g}", largest, code)
+
+
+def agreeing(subject: Subject) -> tuple[Tensor, Tensor] | None:
+    """Prediction and target that are equal, as far as their scales can be."""
+    if subject.rows_are_boxes:
+        boxes, _ = subject.sample(50)
+        return boxes, boxes
+    pred, target = subject.sample(50)
+    if not isinstance(target, Tensor):
+        return None
+    if subject.scores.scale == "log_probabilities":
+        dense = target if target.shape == pred.shape else torch.nn.functional.one_hot(target, CLASSES)
+        return dense.to(pred.dtype).clamp(min=1e-30).log(), target
+    return (target.clone(), target) if target.shape == pred.shape else None
+
+
+def compared(subject: Subject, change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> tuple[float, str]:
+    """The largest relative change of the loss under a change of its inputs, and the line that shows it."""
+    pred, target = subject.sample(200)
+    assert isinstance(target, Tensor)
+    changed = change(pred, target)
+    before, after = subject.rows(pred, target), subject.rows(*changed)
+    difference = (before - after).abs() / before.abs().clamp(min=1)
+    worst = int(difference.nan_to_num(torch.inf).argmax())
+    rows = [tensor[worst : worst + 1] for tensor in (pred, target, *changed)]
+    p, t, q, u = (literal(row.float()) for row in rows)
+    return float(difference.max()), f"print(f({p}, {t}), f({q}, {u}))"
+
+
+def tolerance(subject: Subject) -> float:
+    """What rounding may change."""
+    return TOLERANCE if subject.computes_in_double else 1e-5
+
+
+def symmetric(subject: Subject) -> Finding:
+    """Prediction and target may be swapped."""
+    return _trait(subject, "symmetric", lambda pred, target: (target, pred))
+
+
+def scale_invariant(subject: Subject) -> Finding:
+    """Both boxes may be scaled by one factor."""
+    return _trait(subject, "scale_invariant", lambda pred, target: (resized(subject, pred), resized(subject, target)))
+
+
+def translation_invariant(subject: Subject) -> Finding:
+    """Both boxes may be shifted."""
+    return _trait(subject, "translation_invariant", lambda p, t: (shifted(subject, p), shifted(subject, t)))
+
+
+def _trait(subject: Subject, trait: str, change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Finding:
+    difference, code = compared(subject, change)
+    promise = None if subject.traits is None else bool(getattr(subject.traits, trait))
+    return promised(promise, difference < tolerance(subject), f"largest change {difference:.2g}", difference, code)
+
+
+def resized(subject: Subject, boxes: Tensor, factor: float = 7.0) -> Tensor:
+    """All lengths times a factor; angles stay."""
+    return torch.cat([factor * boxes[:, :4], boxes[:, 4:]], dim=1)
+
+
+def shifted(subject: Subject, boxes: Tensor, by: float = 31.5) -> Tensor:
+    """Moved in x and y."""
+    corners = 2 if subject.kind == "rotated_box" else 4
+    return torch.cat([boxes[:, :corners] + by, boxes[:, corners:]], dim=1)
+
+
+def mirrored(subject: Subject, boxes: Tensor, axis: int) -> Tensor:
+    """Seen in a mirror across x (axis 0) or y (axis 1)."""
+    boxes = boxes.clone()
+    if subject.kind == "rotated_box":
+        boxes[:, axis] = 640 - boxes[:, axis]
+        boxes[:, 4] = -boxes[:, 4]
+        return boxes
+    boxes[:, axis], boxes[:, axis + 2] = 640 - boxes[:, axis + 2], 640 - boxes[:, axis].clone()
+    return boxes
+
+
+def mirror(subject: Subject, axis: int) -> Finding:
+    """A mirrored image costs the same."""
+    difference, code = compared(
+        subject, lambda pred, target: (mirrored(subject, pred, axis), mirrored(subject, target, axis))
+    )
+    detail = f"largest change {difference:.2g}"
+    if subject.declared.not_mirrored:
+        return judged(
+            difference >= tolerance(subject),
+            f"{detail}, as declared: {subject.declared.not_mirrored}",
+            difference,
+            code,
+        )
+    holds = difference < tolerance(subject)
+    return promised(None if subject.traits is None else True, holds, detail, difference, code)
+
+
+def mirror_x(subject: Subject) -> Finding:
+    """Left and right exchanged."""
+    return mirror(subject, 0)
+
+
+def mirror_y(subject: Subject) -> Finding:
+    """Above and below exchanged."""
+    return mirror(subject, 1)
+
+
+CHECKS = (
+    Check("range", "traits", in_range, EVERY),
+    Check("zero at equality", "traits", zero_at_equality, EVERY),
+    Check("symmetric", "traits", symmetric, BOXES),
+    Check("scale invariant", "traits", scale_invariant, BOXES),
+    Check("translation invariant", "traits", translation_invariant, BOXES),
+    Check("mirrored in x", "traits", mirror_x, BOXES),
+    Check("mirrored in y", "traits", mirror_y, BOXES),
+)

@@ -1,0 +1,158 @@
+"""What can be said of a loss: traits, source, parameters, running statistics."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from torch import Tensor
+
+from .ranges import Allowed, Choice, Interval, PerClass, Series, Specs, check_value
+
+Kind = Literal["box", "coordinate", "rotated_box", "classification", "region"]
+KINDS: tuple[str, ...] = get_args(Kind)
+Scale = Literal["logits", "probabilities", "log_probabilities", "distances", "ranks"]
+#: columns of a row, for the kinds whose rows are boxes
+COLUMNS = {"box": 4, "coordinate": 4, "rotated_box": 5}
+#: forms of the target (see `tensors.FORMS`), for the kinds that have several
+TARGETS: dict[str, tuple[str, ...]] = {"classification": ("dense", "labels"), "region": ("dense", "class_map")}
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What is promised of a loss with its default parameters; each promise is tested from here.
+
+    Attributes:
+        range: smallest and largest value for valid boxes (the upper end may be approached only).
+        zero_at_equality: 0, up to epsilon, when prediction and target are equal.
+        symmetric: same value with prediction and target swapped.
+        scale_invariant: same value with both boxes scaled by one factor.
+        translation_invariant: same value with both boxes shifted.
+        units: "any"; "pixels" (its constants are in pixels); "image" (it needs the image size).
+        stateful: carries a running statistic from call to call.
+        gradient_when_disjoint: the gradient still pulls boxes that do not overlap.
+        scale: what the prediction of a class or region loss is.
+        detached: which part of the gradient is left out on purpose, and where that is written; "": none.
+        not_monotone: on which paths the loss falls while a box gets worse, and why; the paths are those of the audit.
+        not_mirrored: why a pair of boxes costs something else in a mirror; "": it does not.
+        proper: the best score for a soft target is the target itself; None: unknown, measured only.
+    """
+
+    range: tuple[float, float] = (0.0, math.inf)
+    zero_at_equality: bool = True
+    symmetric: bool = False
+    scale_invariant: bool = False
+    translation_invariant: bool = True
+    units: Literal["any", "pixels", "image"] = "any"
+    stateful: bool = False
+    gradient_when_disjoint: bool = True
+    scale: Scale = "logits"
+    detached: str = ""
+    not_monotone: Mapping[str, str] = field(default_factory=dict)
+    not_mirrored: str = ""
+    proper: bool | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a loss comes from."""
+
+    title: str = ""
+    year: int | None = None
+    url: str = ""
+
+    def __str__(self) -> str:
+        year = f" ({self.year})" if self.year else ""
+        return f"{self.title}{year} {self.url}".strip()
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Traits that change with a parameter: put into its annotation, true while it differs from its default."""
+
+    changes: Mapping[str, Any]
+
+    def __init__(self, **changes: Any) -> None:
+        object.__setattr__(self, "changes", changes)
+
+
+@dataclass(frozen=True)
+class State:
+    """A running statistic, declared in the annotation of the keyword by which the function takes it.
+
+    The module keeps it in a float64 buffer of that name, which casts of the module leave alone. It learns while the
+    module trains and gradients are on. What it learns from is a *sum* over rows, so the calls of one step (or the
+    processes of one job) can be added up before the update: see `Loss.begin_step`.
+
+    Attributes:
+        initial: the value before the first call, from the module's parameters.
+        empty: the summary of no rows.
+        summary: (pred, target, weight, **parameters) to the sum over the rows; rows of weight 0 do not count.
+        update: (value, summary, **keywords) to the new value; its keywords are parameters of the module.
+        when: the parameter that must be set for the state to be kept; "": always.
+    """
+
+    initial: Callable[[Mapping[str, Any]], Tensor]
+    empty: Callable[[Mapping[str, Any]], Tensor]
+    summary: Callable[..., Tensor]
+    update: Callable[..., Tensor]
+    when: str = ""
+
+    @property
+    def update_keywords(self) -> tuple[str, ...]:
+        """Names of the module's parameters that the update takes."""
+        return tuple(_keywords(self.update))
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A keyword of a loss: its default and what it may be (None: not checked)."""
+
+    name: str
+    default: Any
+    allowed: Allowed | None = None
+    optional: bool = False
+    required: bool = False
+    effect: Effect | None = None
+
+    def check(self, where: str, value: Any) -> None:
+        """Raise a ValueError naming loss, parameter, value and range."""
+        if self.allowed is None or (value is None and self.optional):
+            return
+        check_value(where, self.name, value, self.allowed)
+
+
+@functools.cache
+def _keywords(function: Callable[..., Any]) -> dict[str, Parameter | State]:
+    hints = typing.get_type_hints(function, include_extras=True)
+    found: dict[str, Parameter | State] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        state = _extra(hints.get(name), State)
+        if state is not None:
+            found[name] = state
+            continue
+        required = parameter.default is inspect.Parameter.empty
+        default = None if required else parameter.default
+        allowed: Allowed | None = _extra(hints.get(name), (Interval, Choice, Series, PerClass, Specs))
+        effect = _extra(hints.get(name), Effect)
+        optional = not required and (default is None or _takes_none(hints.get(name)))
+        found[name] = Parameter(name, default, allowed, optional, required, effect)
+    return found
+
+
+def _takes_none(hint: Any) -> bool:
+    kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    return type(None) in get_args(kind)
+
+
+def _extra(hint: Any, kinds: Any) -> Any:
+    if get_origin(hint) is not Annotated:
+        return None
+    return next((extra for extra in get_args(hint)[1:] if isinstance(extra, kinds)), None)

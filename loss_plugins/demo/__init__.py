@@ -1,0 +1,1 @@
+"""A small real data set of handwritten digits, and pictures of what was detected."""

@@ -1,0 +1,292 @@
+"""Losses on class scores: logits in, unless a loss says that it takes probabilities.
+
+Sigmoid losses have their classes on the last axis, any number of axes before it. Their targets are scores of the same
+shape, or integer labels one axis shorter, where a label that is no class (C, or negative) means background.
+Softmax losses follow torch: classes on axis 1, or on the only axis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..catalog.declare import Source
+from ..catalog.entries import register_loss
+from ..catalog.ranges import Choice, Interval, PerClass
+from ..tensors import dense, softmax_axis
+from .scores import DOCS, SCORES, UNEQUAL, ClassWeight, binary_cross_entropy, per_class, samples
+
+
+@register_loss(
+    "bce",
+    kind="classification",
+    formula=r"-\left[y \ln p + (1 - y) \ln(1 - p)\right]",
+    source=Source("Binary cross-entropy", None, DOCS + "BCELoss.html"),
+    traits=replace(SCORES, scale="probabilities", proper=True),
+    use_when="Scores are probabilities already, because another part of the model must see them so.",
+    avoid_when="You have logits: bce_with_logits is exact where probabilities round to 0 or 1.",
+)
+def bce_loss(pred: Tensor, target: Tensor, *, dialect: str | None = None) -> Tensor:
+    """Binary cross-entropy of probabilities.
+
+    Args:
+        pred: (..., C) probabilities in [0, 1].
+        target: (..., C) scores in [0, 1], or (...) integer labels, C or negative for background.
+        dialect: None: the slope is at most 5e3; "torch": at most 1e12, and 0 where it should be 1.
+
+    Returns:
+        (..., C) loss per score, at most 100, float32 at least.
+
+    Raises:
+        ValueError: shapes that do not go together; an unknown dialect.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> bce_loss(torch.tensor([[0.5, 0.0]]), torch.tensor([[1.0, 1.0]]))
+    tensor([[  0.6931, 100.0000]])
+    """
+    if dialect is None:
+        return binary_cross_entropy(pred, dense(pred, target), activated=True)
+    with torch.autocast(pred.device.type, enabled=False):  # which refuses it, but pred is float32 by now
+        return functional.binary_cross_entropy(pred, dense(pred, target), reduction="none")
+
+
+@register_loss(
+    "bce_with_logits",
+    kind="classification",
+    formula=r"(1 - y) x + (1 + (w_+ - 1) y) \ln(1 + e^{-x})",
+    source=Source("Binary cross-entropy on logits", None, DOCS + "BCEWithLogitsLoss.html"),
+    traits=replace(UNEQUAL, proper=True),
+    use_when="Several classes may be true at once, or targets are soft: the default of today's YOLO models.",
+    avoid_when="Negatives outnumber positives a thousandfold and nothing balances them: see focal or quality_focal.",
+)
+def bce_with_logits_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    pos_weight: Annotated[float | Sequence[float] | Tensor | None, PerClass(Interval(0), single=True)] = None,
+) -> Tensor:
+    """Binary cross-entropy of logits.
+
+    Args:
+        pred: (..., C) logits.
+        target: (..., C) scores in [0, 1], or (...) integer labels, C or negative for background.
+        pos_weight: factor on the positive part, at least 0: one number, or one per class.
+
+    Returns:
+        (..., C) loss per logit, float32 at least.
+
+    Raises:
+        ValueError: shapes that do not go together; a negative pos_weight.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> bce_with_logits_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([0]), pos_weight=2.0)
+    tensor([[1.3863, 0.6931]])
+    """
+    factor = None if pos_weight is None else per_class(pos_weight, pred)
+    return functional.binary_cross_entropy_with_logits(pred, dense(pred, target), reduction="none", pos_weight=factor)
+
+
+def class_weights_met(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    class_weight: Sequence[float] | Tensor | None = None,
+    ignore_index: int = -100,
+    **_: Any,
+) -> Tensor:
+    """The sum of the class weights of the labels that count: what torch's mean divides by."""
+    if target.shape == pred.shape:
+        return torch.tensor(float(max(pred.numel() // pred.shape[softmax_axis(pred)], 1)), device=pred.device)
+    counted = (target != ignore_index).to(pred.dtype)
+    if class_weight is None:
+        return counted.sum()
+    weights = per_class(class_weight, pred)
+    return (counted * weights[target.clamp(0, len(weights) - 1)]).sum()
+
+
+@register_loss(
+    "cross_entropy",
+    kind="classification",
+    formula=r"-w_y \ln \mathrm{softmax}(x)_y",
+    source=Source("Cross-entropy", None, DOCS + "CrossEntropyLoss.html"),
+    traits=replace(UNEQUAL, proper=True),
+    targets=("class_map", "dense"),
+    denominator=class_weights_met,
+    use_when="Exactly one class is true per row, background being one of them.",
+    avoid_when="pred has been through softmax already: a second one flattens it; and not for several true classes.",
+)
+def cross_entropy_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    class_weight: ClassWeight = None,
+    label_smoothing: Annotated[float, Interval(0, 1)] = 0.0,
+    ignore_index: int = -100,
+) -> Tensor:
+    """Cross-entropy of the softmax of logits. "mean" divides by the class weights of the labels met, as torch's.
+
+    Args:
+        pred: (n, C) or (n, C, ...) logits.
+        target: (n) or (n, ...) integer labels, or probabilities of pred's shape.
+        class_weight: one weight per class, at least 0.
+        label_smoothing: share of the target spread over all classes, in [0, 1].
+        ignore_index: rows with this label cost 0 and do not count.
+
+    Returns:
+        (n) or (n, ...) loss per row, float32 at least.
+
+    Raises:
+        ValueError: shapes that do not go together; a parameter out of range.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> cross_entropy_loss(torch.tensor([[0.0, 0.0], [0.0, 10.0]]), torch.tensor([0, 0]))
+    tensor([ 0.6931, 10.0000])
+    """
+    weight = None if class_weight is None else per_class(class_weight, pred)
+    return functional.cross_entropy(
+        pred,
+        target,
+        weight=weight,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        reduction="none",
+    )
+
+
+@register_loss(
+    "nll",
+    kind="classification",
+    formula=r"-w_y\, \ell_y",
+    source=Source("Negative log-likelihood", None, DOCS + "NLLLoss.html"),
+    traits=replace(SCORES, scale="log_probabilities", proper=True),
+    targets=("class_map",),
+    denominator=class_weights_met,
+    use_when="pred is log-probabilities already, for instance an average over models.",
+    avoid_when="pred is logits or probabilities: nothing is normalised here.",
+)
+def nll_loss(pred: Tensor, target: Tensor, *, class_weight: ClassWeight = None, ignore_index: int = -100) -> Tensor:
+    """Negative log-likelihood of log-probabilities. "mean" divides by the class weights of the labels met.
+
+    Args:
+        pred: (n, C) or (n, C, ...) log-probabilities.
+        target: (n) or (n, ...) integer labels.
+        class_weight: one weight per class, at least 0.
+        ignore_index: rows with this label cost 0 and do not count.
+
+    Returns:
+        (n) or (n, ...) loss per row, float32 at least.
+
+    Raises:
+        ValueError: shapes that do not go together; a parameter out of range.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> nll_loss(torch.tensor([[0.25, 0.75]]).log(), torch.tensor([0]))
+    tensor([1.3863])
+    """
+    weight = None if class_weight is None else per_class(class_weight, pred)
+    return functional.nll_loss(pred, target, weight=weight, ignore_index=ignore_index, reduction="none")
+
+
+@register_loss(
+    "kl_div",
+    kind="classification",
+    formula=r"p (\ln p - \ell)",
+    source=Source("On Information and Sufficiency", 1951, DOCS + "KLDivLoss.html"),
+    traits=replace(SCORES, range=(-math.inf, math.inf), scale="log_probabilities", proper=True),
+    targets=("dense",),
+    denominator=samples,
+    use_when="A teacher's distribution should be matched, as in distillation.",
+    avoid_when="You need torch's 'mean': that divides by all elements, ours by rows, which is the divergence itself.",
+)
+def kl_div_loss(pred: Tensor, target: Tensor, *, log_target: Annotated[bool, Choice(False, True)] = False) -> Tensor:
+    """Terms of the Kullback-Leibler divergence of pred from target; "mean" is torch's "batchmean".
+
+    Args:
+        pred: (..., C) log-probabilities.
+        target: (..., C) probabilities, or log-probabilities if `log_target`.
+        log_target: what target holds.
+
+    Returns:
+        (..., C) terms, of either sign, float32 at least; their sum over C is the divergence of the row.
+
+    Raises:
+        ValueError: shapes that differ.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> kl_div_loss(torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[1.0, 0.0]]))  # ln 2
+    tensor([[0.6931, 0.0000]])
+    """
+    if log_target:
+        return target.exp() * (target - pred)
+    return torch.xlogy(target, target) - target * pred
+
+
+@register_loss(
+    "margin_ranking",
+    kind="classification",
+    formula=r"\max(0, -y (x_1 - x_2) + m)",
+    source=Source("Margin ranking", None, DOCS + "MarginRankingLoss.html"),
+    traits=replace(SCORES, scale="ranks"),
+    targets=("input_sign",),
+    use_when="Only the order of two scores matters, for instance of a good and a poor box of one object.",
+    avoid_when="Scores are read as probabilities: nothing fixes their level.",
+)
+def margin_ranking_loss(
+    pred: Tensor, target: tuple[Tensor, Tensor], *, margin: Annotated[float, Interval()] = 0.0
+) -> Tensor:
+    """Cost of two scores in the wrong order.
+
+    Args:
+        pred: (...) first scores.
+        target: (second scores, y), both of pred's shape; y is 1 where the first should be larger, else -1.
+        margin: by how much it should be larger.
+
+    Returns:
+        (...) loss per pair, float32 at least.
+
+    Raises:
+        ValueError: shapes that differ, or a target that is no tuple of two.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> margin_ranking_loss(torch.tensor([1.0]), (torch.tensor([3.0]), torch.tensor([1.0])))
+    tensor([2.])
+    """
+    second, sign = target
+    return (margin - sign.to(pred.dtype) * (pred - second)).relu()
+
+
+@register_loss(
+    "hinge_embedding",
+    kind="classification",
+    formula=r"\begin{cases} x & y = 1 \\ \max(0, m - x) & y = -1 \end{cases}",
+    source=Source("Hinge embedding", None, DOCS + "HingeEmbeddingLoss.html"),
+    traits=replace(UNEQUAL, range=(-math.inf, math.inf), scale="distances"),
+    targets=("dense",),
+    use_when="x is a distance between two embeddings that are alike (y = 1) or not (y = -1).",
+    avoid_when="x is a score: more of it is punished where y is 1.",
+)
+def hinge_embedding_loss(pred: Tensor, target: Tensor, *, margin: Annotated[float, Interval()] = 1.0) -> Tensor:
+    """Distances of like pairs, and what distances of unlike pairs lack to the margin.
+
+    Args:
+        pred: (...) distances.
+        target: (...) 1 for like, -1 for unlike.
+        margin: distance from which unlike pairs cost nothing.
+
+    Returns:
+        (...) loss per pair, float32 at least.
+
+    Raises:
+        ValueError: shapes that differ.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> hinge_embedding_loss(torch.tensor([0.25, 0.25]), torch.tensor([1.0, -1.0]))
+    tensor([0.2500, 0.7500])
+    """
+    return torch.where(target == 1, pred, (margin - pred).relu())

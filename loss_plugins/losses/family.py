@@ -1,0 +1,136 @@
+"""The IoU family, composed: overlap, penalty terms, and the transforms that wrap any member.
+
+    metric = IoU' - sum of penalty terms        loss = 1 - metric
+
+where a transform changes IoU (`inner_ratio`, `focaler`, `power`, the last each term as well), or weights the finished
+loss (`focal_gamma`, `wise`). Each is a function here, for losses of your own.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections.abc import Callable
+from typing import Annotated, TypedDict
+
+from torch import Tensor
+
+from ..catalog.declare import Effect, State
+from ..catalog.dialects import convention
+from ..catalog.ranges import Choice, Interval, Series
+from .boxes import Pair, cxcywh_to_xyxy, inner_iou, pair_up
+from .wise import no_boxes, one, paper_mean, sum_of_iou_losses, wise_weight
+
+Terms = tuple[Tensor, ...]
+Penalty = Callable[[Pair], Terms]
+
+
+class IoUOptions(TypedDict, total=False):
+    """Keywords that every IoU-family loss takes; `iou_family` holds their defaults, ranges and meaning."""
+
+    eps: float | None
+    dialect: str | None
+    box_format: str
+    power: float | None
+    inner_ratio: float | None
+    focaler: tuple[float, float] | None
+    focal_gamma: float
+    wise: int | None
+    wise_mean: Tensor | float
+
+
+def no_penalty(pair: Pair) -> Terms:
+    """Plain IoU."""
+    return ()
+
+
+def iou_family(
+    pred: Tensor,
+    target: Tensor,
+    name: str,
+    penalty: Penalty,
+    to_loss: Callable[[Tensor, float], Tensor] | None = None,
+    normalize_focal: bool = False,
+    weighted: Callable[[Tensor, Pair], Tensor] | None = None,
+    *,
+    eps: Annotated[float | None, Interval(0, 1e-2, open_low=True)] = None,
+    dialect: str | None = None,
+    box_format: Annotated[str, Choice("xyxy", "cxcywh")] = "xyxy",
+    power: Annotated[float | None, Interval(0, 10, open_low=True)] = None,
+    inner_ratio: Annotated[float | None, Interval(0, 3, open_low=True)] = None,
+    focaler: Annotated[tuple[float, float] | None, Series(2, Interval(0, 1), rising=True)] = None,
+    focal_gamma: Annotated[float, Interval(0, 10), Effect(gradient_when_disjoint=False)] = 0.0,
+    wise: Annotated[int | None, Choice(2, 3), Effect(stateful=True, range=(0, math.inf))] = None,
+    wise_mean: Annotated[Tensor | float, State(one, no_boxes, sum_of_iou_losses, paper_mean, when="wise")] = 1.0,
+) -> Tensor:
+    """Any member of the IoU family, per box.
+
+    Args:
+        pred: (..., 4) predicted boxes.
+        target: (..., 4) boxes to meet.
+        name: catalogue name, for the dialect.
+        penalty: the terms that the loss adds to 1 - IoU.
+        to_loss: what makes a loss of the IoU and epsilon, where that is not 1 - IoU.
+        normalize_focal: scale the focal weights to a mean of 1 over the batch.
+        weighted: what the loss makes of the sum at the end, where it multiplies.
+        eps: epsilon of every denominator; None: 1e-7, or the dialect's.
+        dialect: None for the paper's form, or the framework to equal.
+        box_format: "xyxy" corners or "cxcywh" centre and size.
+        power: Alpha-IoU's exponent, on IoU and on each term.
+        inner_ratio: Inner-IoU: IoU of both boxes scaled by it about their centres; the penalty keeps the boxes.
+            The paper uses 0.5 to 1.5; below 1 for boxes that are nearly right.
+        focaler: Focaler-IoU's (d, u): IoU stretched so that d counts 0 and u counts 1. The paper uses (0, 0.95).
+        focal_gamma: weight IoU^gamma, without gradient: attention to good boxes, none to disjoint ones.
+        wise: 2 or 3: WIoU's weight r of that version (version 1 has none), with the paper's constants.
+        wise_mean: the running mean of 1 - IoU for `wise`; the module keeps it.
+
+    Returns:
+        (...) loss per box.
+    """
+    rule = convention(name, dialect, box_format)
+    eps = rule.eps if eps is None else eps
+    if box_format == "cxcywh":
+        pred, target = cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)
+    pair = pair_up(pred, target, eps, rule)
+    terms = penalty(pair)
+    overlap = pair.iou if inner_ratio is None else inner_iou(pair, inner_ratio)
+    if focaler is not None:
+        overlap = stretched(overlap, *focaler)
+    if power is not None:
+        overlap, terms = raised(overlap, power, eps), tuple(raised(term, power, eps) for term in terms)
+    if to_loss is not None:
+        loss = to_loss(overlap, eps)
+    else:
+        metric = overlap - functools.reduce(operator.add, terms) if terms else overlap
+        loss = 1 - (metric.clamp(-1, 1) if rule.clamp_metric else metric)
+    if weighted is not None:
+        loss = weighted(loss, pair)
+    if focal_gamma:
+        loss = loss * focal_weight(pair.iou, focal_gamma, normalize_focal)
+    if wise is not None:
+        loss = loss * wise_weight(1 - pair.iou, wise_mean, wise)
+    return loss
+
+
+def stretched(iou: Tensor, low: float, high: float) -> Tensor:
+    """Focaler-IoU (2401.10525): 0 up to `low`, 1 from `high`, a line in between."""
+    # two relus, not clamp: their derivative at the ends is 0 in every torch release
+    return 1 - (1 - ((iou - low) / (high - low)).relu()).relu()
+
+
+def raised(value: Tensor, power: float, eps: float) -> Tensor:
+    """(value + eps)^power, with a finite slope at 0 (2110.13675).
+
+    Terms of valid boxes are at most 1; the upper bound only keeps powers of inverted boxes from exploding.
+    """
+    return (value.clamp(0, 4) + eps) ** power
+
+
+def focal_weight(iou: Tensor, gamma: float, normalize: bool) -> Tensor:
+    """IoU^gamma without gradient (2101.08158): 0 for boxes that do not overlap."""
+    weight = iou.detach() ** gamma
+    if not normalize:
+        return weight
+    mean = weight.sum() / max(weight.numel(), 1)
+    return weight / mean.masked_fill(mean == 0, 1.0)

@@ -1,0 +1,447 @@
+"""Focal loss and its kin: class losses that weigh scores by how wrong they are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Annotated
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..catalog.declare import Source
+from ..catalog.entries import register_loss
+from ..catalog.ranges import Choice, Interval
+from ..tensors import dense, one_hot, softmax_axis
+from .boxes import safe_power
+from .scores import (
+    SCORES,
+    UNEQUAL,
+    Activated,
+    Exponent,
+    LabelScore,
+    Share,
+    binary_cross_entropy,
+    bounded_log,
+    label_and_score,
+    picked,
+    samples,
+    share,
+)
+
+FOCAL = Source("Focal Loss for Dense Object Detection", 2017, "https://arxiv.org/abs/1708.02002")
+GENERALIZED_FOCAL = Source(
+    "Generalized Focal Loss: Learning Qualified and Distributed Bounding Boxes for Dense Object Detection",
+    2020,
+    "https://arxiv.org/abs/2006.04388",
+)
+POLY = Source(
+    "PolyLoss: A Polynomial Expansion Perspective of Classification Loss Functions",
+    2022,
+    "https://arxiv.org/abs/2204.12511",
+)
+ASYMMETRIC = Source("Asymmetric Loss For Multi-Label Classification", 2020, "https://arxiv.org/abs/2009.14119")
+
+
+def focal_terms(pred: Tensor, target: Tensor, alpha: float | None, gamma: float, activated: bool) -> Tensor:
+    """alpha_t (1 - p_t)^gamma BCE (1708.02002, eq. 5)."""
+    p = pred if activated else pred.sigmoid()
+    missed = p * (1 - target) + (1 - p) * target
+    return share(target, alpha) * safe_power(missed, gamma) * binary_cross_entropy(pred, target, activated)
+
+
+@register_loss(
+    "focal",
+    kind="classification",
+    formula=r"-\alpha_t (1 - p_t)^\gamma \ln p_t",
+    source=FOCAL,
+    traits=replace(UNEQUAL, proper=False),
+    use_when="Dense heads with hard labels, in which easy background outnumbers objects a thousandfold.",
+    avoid_when="Targets are soft: it is not proper there (for a target of 0.8 the best score is 0.95), and scores lose "
+    "calibration; take quality_focal or varifocal.",
+)
+def focal_loss(
+    pred: Tensor, target: Tensor, *, alpha: Share = 0.25, gamma: Exponent = 2.0, activated: Activated = False
+) -> Tensor:
+    """Sigmoid focal loss: binary cross-entropy with easy scores weighed down.
+
+    Args:
+        pred: (..., C) logits.
+        target: (..., C) scores in [0, 1], or (...) integer labels, C or negative for background.
+        alpha: weight of positives, in [0, 1], 1 - alpha for negatives; None: none. The paper uses 0.25.
+        gamma: how fast easy scores lose weight, in [0, 10]; 0: not. The paper uses 2.
+        activated: pred holds probabilities.
+
+    Returns:
+        (..., C) loss per score, float32 at least.
+
+    Raises:
+        ValueError: shapes that do not go together; a parameter out of range.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> focal_loss(torch.tensor([[0.0]]), torch.tensor([[1.0]]))  # 0.25 (1/2)^2 ln 2
+    tensor([[0.0433]])
+    """
+    return focal_terms(pred, dense(pred, target), alpha, gamma, activated)
+
+
+@register_loss(
+    "softmax_focal",
+    kind="classification",
+    formula=r"-\alpha_y (1 - p_y)^\gamma \ln p_y,\quad p = \mathrm{softmax}(x)",
+    source=FOCAL,
+    traits=replace(UNEQUAL, proper=False),
+    targets=("class_map",),
+    use_when="Exactly one class is true per row and most rows are easy.",
+    avoid_when="Background is told by low scores everywhere: softmax needs a class for it.",
+)
+def softmax_focal_loss(pred: Tensor, target: Tensor, *, alpha: Share = None, gamma: Exponent = 2.0) -> Tensor:
+    """Focal loss of the softmax of logits.
+
+    Args:
+        pred: (n, C) or (n, C, ...) logits.
+        target: (n) or (n, ...) integer labels.
+        alpha: weight of every class but the first, in [0, 1], 1 - alpha for class 0 (background); None: none.
+        gamma: how fast easy rows lose weight, in [0, 10].
+
+    Returns:
+        (n) or (n, ...) loss per row, float32 at least.
+
+    Raises:
+        ValueError: shapes that do not go together; a parameter out of range.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> softmax_focal_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))  # (1/2)^2 ln 2
+    tensor([0.1733])
+    """
+    log_p = picked(functional.log_softmax(pred, softmax_axis(pred)), target)
+    loss = safe_power(-torch.expm1(log_p), gamma) * -log_p
+    return loss if alpha is None else loss * torch.where(target == 0, 1 - alpha, alpha)
+
+
+@register_loss(
+    "quality_focal",
+    kind="classification",
+    formula=r"|q - p|^\beta\, \mathrm{BCE}(x, q)",
+    source=GENERALIZED_FOCAL,
+    traits=replace(UNEQUAL, proper=True),
+    targets=("dense", "labels", "label_score"),
+    denominator=samples,
+    use_when="Targets are soft (IoU of the box, or an assigner's score): the best score is the target itself.",
+    avoid_when="Targets are hard and confidence should not follow box quality: focal does that.",
+)
+def quality_focal_loss(
+    pred: Tensor, target: LabelScore, *, beta: Exponent = 2.0, activated: Activated = False
+) -> Tensor:
+    """Quality focal loss: binary cross-entropy against box quality, weighed by the distance to it.
+
+    "mean" divides by rows, not scores: it is the mean of the sum over classes, as the authors'.
+
+    Args:
+        pred: (..., C) logits.
+        target: (..., C) qualities in [0, 1], 0 for negatives; or (label, score): integer labels (...), C or negative
+            for background, and their qualities (...).
+        beta: exponent of the distance, in [0, 10]. The paper uses 2.
+        activated: pred holds probabilities.
+
+    Returns:
+        (..., C) loss per score, float32 at least.
+
+    Raises:
+        ValueError: shapes that do not go together; beta out of range.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> quality_focal_loss(torch.tensor([[0.0, 0.0]]), (torch.tensor([0]), torch.tensor([0.5])))
+    tensor([[0.0000, 0.1733]])
+    """
+    _, quality = label_and_score(pred, target)
+    p = pred if activated else pred.sigmoid()
+    return safe_power((quality - p).abs(), beta) * binary_cross_entropy(pred, quality, activated)
+
+
+@register_loss(
+    "varifocal",
+    kind="classification",
+    formula=r"\begin{cases} q\, \mathrm{BCE}(x, q) & q > 0 \\ \alpha p^\gamma\, \mathrm{BCE}(x, 0) & q = 0 \end{cases}",
+    source=Source("VarifocalNet: An IoU-aware Dense Object Detector", 2020, "https://arxiv.org/abs/2008.13367"),
+    traits=replace(UNEQUAL, proper=True),
+    targets=("dense", "labels", "label_score"),
+    use_when="Targets are box qualities and the best boxes should lead: positives weigh as much as their quality.",
+    avoid_when="Qualities start near 0, as early in training: positives then weigh next to nothing.",
+)
+def varifocal_loss(
+    pred: Tensor,
+    target: LabelScore,
+    *,
+    alpha: Annotated[float, Interval(0, 10)] = 0.75,
+    gamma: Exponent = 2.0,
+    iou_weighted: Annotated[bool, Choice(False, True)] = True,
+    activated: Activated = False,
+) -> Tensor:
+    """Varifocal loss: positives weighed by their quality, negatives as in focal loss.
+
+    Args:
+        pred: (..., C) logits.
+        target: (..., C) qualities in [0, 1], positive where above 0; or (label, score), which says apart what is
+            positive: integer labels (...) and qualities (...), or both of pred's shape.
+        alpha: weight of negatives, in [0, 10]. The paper uses 0.75.
+        gamma: exponent for negatives, in [0, 10]. The paper uses 2.
+        iou_weighted: positives weigh q; else 1.
+        activated: pred holds probabilities.
+
+    Returns:
+        (..., C) loss per score, float32 at least.
+
+    Raises:
+        ValueError: shapes that do not go together; a parameter out of range.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> varifocal_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.5, 0.0]]))  # ln 2 / 2, 0.75 (1/2)^2 ln 2
+    tensor([[0.3466, 0.1300]])
+    """
+    label, quality = label_and_score(pred, target)
+    p = pred if activated else pred.sigmoid()
+    weight = alpha * safe_power(p, gamma) * (1 - label) + (quality if iou_weighted else 1.0) * label
+    return weight * binary_cross_entropy(pred, quality, activated)
+
+
+@register_loss(
+    "distribution_focal",
+    kind="classification",
+    formula=r"(l + 1 - t)\, \mathrm{CE}(x, l) + (t - l)\, \mathrm{CE}(x, l + 1),\quad l = \lfloor t \rfloor",
+    source=GENERALIZED_FOCAL,
+    traits=replace(UNEQUAL, proper=True),
+    targets=("score",),
+    use_when="Box sides are predicted as distributions over bins, as in YOLOv8 and GFL heads.",
+    avoid_when="Targets may lie beyond the last bin: they are cut off there, so the object is too large for its level.",
+)
+def distribution_focal_loss(pred: Tensor, target: Tensor, *, margin: Annotated[float, Interval(0, 1)] = 0.0) -> Tensor:
+    """Distribution focal loss: cross-entropy with the two bins next to the target.
+
+    Args:
+        pred: (..., n) logits over n bins.
+        target: (...) distances in bins, in [0, n - 1]; what lies beyond is cut off.
+        margin: cut off at n - 1 - margin instead; Ultralytics' is 0.01.
+
+    Returns:
+        (...) loss per distance, float32 at least.
+
+    Raises:
+        ValueError: shapes that do not go together; margin out of range.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> distribution_focal_loss(torch.zeros(1, 4), torch.tensor([1.5]))  # ln 4
+    tensor([1.3863])
+    """
+    last = pred.shape[-1] - 1
+    target = target.to(pred.dtype).clamp(0, last - margin)
+    low = target.detach().floor().clamp(max=last - 1)
+    log_p = functional.log_softmax(pred, -1)
+    near, far = (log_p.gather(-1, bin.long().unsqueeze(-1)).squeeze(-1) for bin in (low, low + 1))
+    return -((low + 1 - target) * near + (target - low) * far)
+
+
+@register_loss(
+    "gaussian_focal",
+    kind="classification",
+    formula=r"\begin{cases} -(1 - p)^\alpha \ln p & y = 1 \\"
+    r" -(1 - y)^\gamma p^\alpha \ln(1 - p) & \text{else} \end{cases}",
+    source=Source("CornerNet: Detecting Objects as Paired Keypoints", 2018, "https://arxiv.org/abs/1808.01244"),
+    traits=replace(SCORES, scale="probabilities"),
+    targets=("dense",),
+    use_when="Targets are heat maps with a Gaussian around each centre, as in CenterNet.",
+    avoid_when="No target is exactly 1: then nothing is positive.",
+)
+def gaussian_focal_loss(pred: Tensor, target: Tensor, *, alpha: Exponent = 2.0, gamma: Exponent = 4.0) -> Tensor:
+    """Focal loss of heat maps of probabilities: negatives near a centre count less.
+
+    Args:
+        pred: (...) probabilities in [0, 1].
+        target: (...) heat map in [0, 1], exactly 1 at centres.
+        alpha: focusing exponent, in [0, 10]. The paper uses 2.
+        gamma: exponent of the discount near centres, in [0, 10]. The paper uses 4.
+
+    Returns:
+        (...) loss per score, float32 at least.
+
+    Raises:
+        ValueError: shapes that differ; a parameter out of range.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> gaussian_focal_loss(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.5]))
+    tensor([0.1733, 0.0108])
+    """
+    center = -bounded_log(pred, 1e-12) * safe_power(1 - pred, alpha)
+    around = -bounded_log(1 - pred, 1e-12) * safe_power(pred, alpha) * safe_power(1 - target, gamma)
+    return torch.where(target == 1, center, around)
+
+
+@register_loss(
+    "poly_cross_entropy",
+    kind="classification",
+    formula=r"-\ln p_y + \varepsilon (1 - p_y)",
+    source=POLY,
+    traits=replace(UNEQUAL, proper=False),
+    targets=("class_map",),
+    use_when="Cross-entropy works and a slightly stronger pull on unsure rows is wanted, for one parameter.",
+    avoid_when="epsilon is not tuned: its best value, even its sign, differs between data sets.",
+)
+def poly_cross_entropy_loss(pred: Tensor, target: Tensor, *, epsilon: Annotated[float, Interval(-1)] = 1.0) -> Tensor:
+    """Poly-1 cross-entropy: the first term of its expansion weighed up by epsilon.
+
+    Args:
+        pred: (n, C) or (n, C, ...) logits.
+        target: (n) or (n, ...) integer labels.
+        epsilon: at least -1; 0 is cross-entropy. The paper uses 2 on ImageNet, -1 to 8 elsewhere.
+
+    Returns:
+        (n) or (n, ...) loss per row, float32 at least.
+
+    Raises:
+        ValueError: shapes that do not go together; epsilon out of range.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> poly_cross_entropy_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))  # ln 2 + 1/2
+    tensor([1.1931])
+    """
+    log_p = picked(functional.log_softmax(pred, softmax_axis(pred)), target)
+    return -log_p - epsilon * torch.expm1(log_p)
+
+
+@register_loss(
+    "poly_focal",
+    kind="classification",
+    formula=r"-\alpha_t (1 - p_t)^\gamma \ln p_t + \varepsilon (1 - p_t)^{\gamma + 1}",
+    source=POLY,
+    traits=replace(UNEQUAL, proper=False),
+    use_when="As focal, with more pull on unsure scores.",
+    avoid_when="Negatives dominate: the added term carries no alpha, so it weighs them as much as positives.",
+)
+def poly_focal_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    epsilon: Annotated[float, Interval(-1)] = 1.0,
+    alpha: Share = 0.25,
+    gamma: Exponent = 2.0,
+) -> Tensor:
+    """Poly-1 focal loss: focal loss plus epsilon times the next power.
+
+    Args:
+        pred: (..., C) logits.
+        target: (..., C) scores in [0, 1], or (...) integer labels, C or negative for background.
+        epsilon: at least -1; 0 is focal loss. The paper uses -1 for RetinaNet.
+        alpha: weight of positives, in [0, 1], 1 - alpha for negatives; None: none.
+        gamma: in [0, 10].
+
+    Returns:
+        (..., C) loss per score, float32 at least.
+
+    Raises:
+        ValueError: shapes that do not go together; a parameter out of range.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> poly_focal_loss(torch.tensor([[0.0]]), torch.tensor([[1.0]]))  # 0.25 (1/2)^2 ln 2 + (1/2)^3
+    tensor([[0.1683]])
+    """
+    target, p = dense(pred, target), pred.sigmoid()
+    missed = p * (1 - target) + (1 - p) * target
+    return focal_terms(pred, target, alpha, gamma, False) + epsilon * missed ** (gamma + 1)
+
+
+@register_loss(
+    "asymmetric",
+    kind="classification",
+    formula=r"-(1 - p_t)^{\gamma_t} \left[y \ln p + (1 - y) \ln p_-\right],\quad p_- = \min(1 - p + m, 1)",
+    source=ASYMMETRIC,
+    traits=replace(UNEQUAL, detached="the focusing weight (detach_focus=True)", proper=False),
+    use_when="Many labels per image, few of them true, and easy negatives should cost nothing at all.",
+    avoid_when="Calibrated scores are needed: probabilities below clip are free.",
+)
+def asymmetric_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    gamma_neg: Exponent = 4.0,
+    gamma_pos: Exponent = 1.0,
+    clip: Annotated[float, Interval(0, 1, open_high=True)] = 0.05,
+    eps: Annotated[float, Interval(0, 1e-2, open_low=True)] = 1e-8,
+    detach_focus: Annotated[bool, Choice(False, True)] = True,
+) -> Tensor:
+    """Asymmetric loss: focal loss with its own exponent for negatives, of which easy ones are free.
+
+    Args:
+        pred: (..., C) logits.
+        target: (..., C) scores in [0, 1], or (...) integer labels, C or negative for background.
+        gamma_neg: focusing exponent of negatives, in [0, 10]. The paper uses 4.
+        gamma_pos: of positives, in [0, 10]. The authors' code uses 1.
+        clip: negatives with a probability below it cost nothing, in [0, 1). The paper uses 0.05.
+        eps: probabilities are kept above it inside the logarithm.
+        detach_focus: the focusing weight carries no gradient, as by default in the authors' code.
+
+    Returns:
+        (..., C) loss per score, float32 at least. The authors sum them.
+
+    Raises:
+        ValueError: shapes that do not go together; a parameter out of range.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> asymmetric_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]]))  # (1/2) ln 2, 0.45^4 * -ln 0.55
+    tensor([[0.3466, 0.0245]])
+    """
+    target, p = dense(pred, target), pred.sigmoid()
+    negative = (1 - p + clip).clamp(max=1)
+    log_p = functional.logsigmoid(pred).clamp(min=math.log(eps))
+    logs = target * log_p + (1 - target) * negative.clamp(min=eps).log()
+    missed = 1 - p * target - negative * (1 - target)
+    gamma = gamma_pos * target + gamma_neg * (1 - target)
+    # missed^gamma, several times as fast as pow of two tensors
+    power = torch.exp2(gamma * missed.clamp(min=torch.finfo(pred.dtype).tiny).log2())
+    focus = torch.where(missed > 0, power, (gamma == 0).to(pred.dtype))
+    return -logs * (focus.detach() if detach_focus else focus)
+
+
+@register_loss(
+    "asymmetric_softmax",
+    kind="classification",
+    formula=r"-\sum_c y_c (1 - p_{t,c})^{\gamma_c} \ln p_c,\quad p = \mathrm{softmax}(x)",
+    source=ASYMMETRIC,
+    traits=UNEQUAL,
+    targets=("class_map",),
+    use_when="Exactly one class is true per row; the single-label form of asymmetric.",
+    avoid_when="label_smoothing is 0 and gamma_pos is 0: it is then plain cross-entropy.",
+)
+def asymmetric_softmax_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    gamma_neg: Exponent = 4.0,
+    gamma_pos: Exponent = 0.0,
+    label_smoothing: Annotated[float, Interval(0, 1)] = 0.1,
+) -> Tensor:
+    """Asymmetric loss of the softmax of logits, smoothed after weighing.
+
+    Args:
+        pred: (n, C) or (n, C, ...) logits.
+        target: (n) or (n, ...) integer labels.
+        gamma_neg: focusing exponent of the other classes, in [0, 10].
+        gamma_pos: of the true class, in [0, 10].
+        label_smoothing: share of the target spread over all classes, in [0, 1]. The authors use 0.1.
+
+    Returns:
+        (n) or (n, ...) loss per row, float32 at least.
+
+    Raises:
+        ValueError: shapes that do not go together; a parameter out of range.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> asymmetric_softmax_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1]), label_smoothing=0.0)  # ln 2
+    tensor([0.6931])
+    """
+    axis = softmax_axis(pred)
+    log_p = functional.log_softmax(pred, axis)
+    p, truth = log_p.exp(), one_hot(target, pred.shape[axis], axis).to(pred.dtype)
+    focus = truth * safe_power(1 - p, gamma_pos) + (1 - truth) * safe_power(p, gamma_neg)
+    smooth = (1 - label_smoothing) * truth + label_smoothing / pred.shape[axis]
+    return -(smooth * focus * log_p).sum(axis)

@@ -1,0 +1,75 @@
+"""Axis-aligned boxes as Gaussians."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from ..catalog.declare import Effect, Source, Traits
+from ..catalog.entries import register_loss
+from ..catalog.ranges import Choice, Interval
+from .boxes import center_offset, cxcywh_to_xyxy, pair_up, squared_norm
+
+
+@register_loss(
+    "nwd",
+    formula=r"1 - e^{-\sqrt{W^2} / C},\quad W^2 = d_x^2 + d_y^2 + \frac{(w - w_g)^2 + (h - h_g)^2}{4}",
+    source=Source(
+        "A Normalized Gaussian Wasserstein Distance for Tiny Object Detection", 2021, "https://arxiv.org/abs/2110.13389"
+    ),
+    traits=Traits(range=(0, 1), symmetric=True, units="pixels"),
+    use_when="Objects are tiny, so that a shift of some pixels takes IoU to 0; constant is their mean size in pixels.",
+    avoid_when="Boxes are not in pixels, or objects differ much in size: a shift costs large and small ones alike.",
+)
+def nwd_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    constant: Annotated[float, Interval(0, open_low=True)] = 12.8,
+    mode: Annotated[str, Choice("exp", "sqrt", "log", "norm_sqrt", "w2"), Effect(range=(0, math.inf))] = "exp",
+    gamma: Annotated[float, Interval(0, open_low=True)] = 1.0,
+    eps: Annotated[float, Interval(0, 1e-2, open_low=True)] = 1e-7,
+    box_format: Annotated[str, Choice("xyxy", "cxcywh")] = "xyxy",
+) -> Tensor:
+    """Normalised Gaussian Wasserstein distance: boxes as Gaussians, at a distance W.
+
+    Args:
+        pred: (..., 4) predicted boxes, corners (x1, y1, x2, y2), in pixels.
+        target: (..., 4) boxes to meet.
+        constant: C, above 0, in pixels: mean object size of the data; the paper's 12.8 is AI-TOD's.
+        mode: "exp" 1 - e^(-W/C); "sqrt" W; "log" ln(1 + W^2); "norm_sqrt" 1 - 1 / (gamma + W); "w2" W^2.
+        gamma: of mode "norm_sqrt", above 0.
+        eps: added to W^2, so that the gradient of W is finite at 0; equal boxes cost sqrt(eps) / C for "exp".
+        box_format: "xyxy" corners or "cxcywh" centre and size.
+
+    Returns:
+        (...) loss per box, in [0, 1) for "exp", float32 at least. Boxes without area are welcome.
+
+    Raises:
+        ValueError: shapes that differ or do not end in 4; a parameter out of range.
+        TypeError: integer boxes; an unknown parameter.
+
+    >>> pred, target = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[3.0, 4, 5, 6]])
+    >>> nwd_loss(pred, target, mode="sqrt")
+    tensor([5.])
+    >>> nwd_loss(pred, target, constant=5.0)  # 1 - 1/e
+    tensor([0.6321])
+    """
+    if box_format == "cxcywh":
+        pred, target = cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)
+    pair = pair_up(pred, target, eps)
+    sides = squared_norm(pair.p.w - pair.t.w, pair.p.h - pair.t.h)
+    # modes end in a bound, which would hide an infinite distance
+    distance2 = squared_norm(*center_offset(pair)) + eps + sides / 4 + 0 * sides.detach()
+    if mode == "w2":
+        return distance2
+    if mode == "log":
+        return torch.log1p(distance2)
+    distance = distance2.sqrt()
+    if mode == "sqrt":
+        return distance
+    # exp, not expm1: that one's slope is computed as value + 1, in which the small pull on a far box is lost
+    return 1 - (-distance / constant).exp() if mode == "exp" else 1 - 1 / (gamma + distance)

@@ -1,0 +1,260 @@
+"""Overlap of whole masks: Dice, Tversky and kin."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..catalog.declare import Effect, Source, Traits
+from ..catalog.entries import register_loss
+from ..catalog.ranges import Choice, Interval
+from ..tensors import dense, softmax_axis
+from .scores import bounded_log
+
+Activation = Annotated[str, Choice("sigmoid", "softmax", "none")]
+Over = Annotated[str, Choice("image", "batch", "channel", "batch_channel")]
+Overlap = Annotated[str, Choice("product", "min")]
+Empty = Annotated[str, Choice("cost", "zero", "skip")]
+Smooth = Annotated[float, Interval(0)]
+Eps = Annotated[float, Interval(0, 1, open_low=True)]
+Weight = Annotated[float, Interval(0, 10)]
+
+TVERSKY = Source(
+    "Tversky loss function for image segmentation using 3D fully convolutional deep networks",
+    2017,
+    "https://arxiv.org/abs/1706.05721",
+)
+MASKS = Traits(range=(0, 1), translation_invariant=False, zero_at_equality=False, gradient_when_disjoint=False)
+
+
+class Masses(NamedTuple):
+    """Sums over a region: of the overlap, of the prediction, of the target (of their squares for V-Net's form)."""
+
+    overlap: Tensor
+    pred: Tensor
+    target: Tensor
+    hollow: Tensor
+    rows: int
+
+
+def activate(pred: Tensor, activation: str) -> Tensor:
+    """Probabilities of logits; "none": they are probabilities already."""
+    if activation == "softmax":
+        return pred.softmax(softmax_axis(pred))
+    return pred.sigmoid() if activation == "sigmoid" else pred
+
+
+def masks(pred: Tensor, target: Tensor) -> Tensor:
+    """The target in pred's shape: integer class maps become one mask per class."""
+    return dense(pred, target, softmax_axis(pred))
+
+
+def total(values: Tensor, over: str) -> Tensor:
+    """Sum over a region: per image, over all, per image and channel, or per channel of the whole batch."""
+    if over == "batch":
+        return values.sum()
+    if over == "image":
+        return values.flatten(1).sum(1)
+    per_channel = values.flatten(2).sum(2)
+    return per_channel if over == "channel" else per_channel.sum(0)
+
+
+def measure(pred: Tensor, target: Tensor, activation: str, over: str, overlap: str, squared: bool = False) -> Masses:
+    """Overlap and masses of prediction and target per region."""
+    wanted = "(n, C, ...)" if "channel" in over else "(n, ...)"
+    if pred.ndim < (3 if "channel" in over else 2):
+        raise ValueError(f"over={over!r} needs pred of shape {wanted}, got {tuple(pred.shape)}")
+    p, t = activate(pred, activation), masks(pred, target)
+    shared = p * t if overlap == "product" else torch.minimum(p, t)
+    exponent = 2 if squared else 1
+    return Masses(
+        total(shared, over), total(p**exponent, over), total(t**exponent, over), total(t, over) == 0, pred.shape[0]
+    )
+
+
+def settled(loss: Tensor, m: Masses, empty: str) -> Tensor:
+    """What regions with an empty target cost: as the formula has it, or 0; a batch without images costs 0."""
+    if m.rows == 0:
+        return loss * 0
+    return loss if empty == "cost" else loss.masked_fill(m.hollow, 0.0)
+
+
+def regions(pred: Tensor, target: Tensor, *, over: str = "image", empty: str = "cost", **_: Any) -> Tensor:
+    """How many regions the mean counts: all, or with empty="skip" those with a target."""
+    hollow = total(masks(pred, target), over) == 0
+    return torch.where(hollow, float(empty != "skip"), 1.0).to(pred.dtype).sum()
+
+
+@register_loss(
+    "dice",
+    kind="region",
+    formula=r"1 - \frac{2 \sum p t}{\sum p^2 + \sum t^2} \quad|\quad 1 - \frac{2 \sum p t + s}{\sum p + \sum t + s}",
+    source=Source("V-Net: Fully Convolutional Neural Networks", 2016, "https://arxiv.org/abs/1606.04797"),
+    traits=MASKS,
+    denominator=regions,
+    use_when="Objects cover a small part of the mask, so that pixel-wise losses are ruled by background.",
+    avoid_when="Masks may be empty and `empty` is left at 'cost': without smooth, any prediction then costs 1.",
+)
+def dice_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    form: Annotated[str, Choice("vnet", "naive")] = "vnet",
+    activation: Activation = "sigmoid",
+    over: Over = "image",
+    overlap: Overlap = "product",
+    smooth: Smooth = 0.0,
+    eps: Eps = 1e-3,
+    empty: Empty = "cost",
+    jaccard: Annotated[bool, Choice(False, True)] = False,
+    log: Annotated[bool, Choice(False, True), Effect(range=(0, 100))] = False,
+) -> Tensor:
+    """Dice loss: 1 minus twice the overlap over the sum of both masses.
+
+    Args:
+        pred: (n, ...) logits, or (n, C, ...).
+        target: the same shape, in [0, 1]; or (n, ...) integer labels with the classes of pred on axis 1.
+        form: "vnet" squares the masses in the denominator; "naive" does not.
+        activation: "sigmoid" or "softmax" (over axis 1) of pred; "none": pred holds probabilities.
+        over: what is summed: "image" each (n,); "batch" all (); "channel" each of an image (n, C); "batch_channel"
+            each over the batch (C,).
+        overlap: "product" p t; "min" min(p, t), by which a perfect soft prediction costs 0.
+        smooth: added to numerator and denominator, at least 0; an empty pair then costs 0.
+        eps: added to the denominator, in (0, 1].
+        empty: what an empty target costs: "cost" by the formula; "zero" nothing; "skip" nothing, and "mean" leaves it
+            out.
+        jaccard: overlap over union instead: the shared mass counts once in the denominator.
+        log: -ln of the coefficient instead of 1 minus it.
+
+    Returns:
+        () or (n,) or (n, C) or (C,) loss per region, in [0, 1] unless `log`, float32 at least.
+
+    Raises:
+        ValueError: shapes that do not go together; a parameter out of range.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> pred, target = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
+    >>> dice_loss(pred, target, activation="none", form="naive", eps=1e-7)  # 1 - 2 (1/2) / (1 + 1)
+    tensor([0.5000])
+    """
+    m = measure(pred, target, activation, over, overlap, squared=form == "vnet")
+    both = 2 * (m.pred + m.target - m.overlap) if jaccard else m.pred + m.target
+    coefficient = (2 * m.overlap + smooth) / (both + smooth + eps)
+    return settled(-bounded_log(coefficient) if log else 1 - coefficient, m, empty)
+
+
+def tversky_index(m: Masses, alpha: float, beta: float, smooth: float, eps: float) -> Tensor:
+    """TP / (TP + alpha FP + beta FN) (1706.05721, eq. 4)."""
+    false_positives, false_negatives = m.pred - m.overlap, m.target - m.overlap
+    return (m.overlap + smooth) / (m.overlap + alpha * false_positives + beta * false_negatives + smooth + eps)
+
+
+@register_loss(
+    "tversky",
+    kind="region",
+    formula=r"1 - \frac{TP}{TP + \alpha FP + \beta FN}",
+    source=TVERSKY,
+    traits=MASKS,
+    denominator=regions,
+    use_when="Misses should cost more than false alarms (beta above alpha), or the other way round.",
+    avoid_when="alpha and beta are both 0.5: it is then Dice; both 1: Jaccard.",
+)
+def tversky_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    alpha: Weight = 0.3,
+    beta: Weight = 0.7,
+    activation: Activation = "sigmoid",
+    over: Over = "image",
+    overlap: Overlap = "product",
+    smooth: Smooth = 0.0,
+    eps: Eps = 1e-7,
+    empty: Empty = "cost",
+) -> Tensor:
+    """Tversky loss: overlap against false positives and false negatives, each with its own weight.
+
+    Args:
+        pred: (n, ...) logits, or (n, C, ...).
+        target: the same shape, in [0, 1]; or (n, ...) integer labels with the classes of pred on axis 1.
+        alpha: weight of false positives, in [0, 10]. The paper's best is 0.3.
+        beta: weight of false negatives, in [0, 10]. The paper's best is 0.7.
+        activation: see `dice_loss`, as are over, overlap, smooth, eps and empty.
+
+    Returns:
+        () or (n,) or (n, C) or (C,) loss per region, in [0, 1], float32 at least.
+
+    Raises:
+        ValueError: shapes that do not go together; a parameter out of range.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> pred, target = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
+    >>> tversky_loss(pred, target, activation="none", alpha=1.0, beta=1.0)  # 1 - 0.5 / (0.5 + 0.5 + 0.5)
+    tensor([0.6667])
+    """
+    m = measure(pred, target, activation, over, overlap)
+    return settled(1 - tversky_index(m, alpha, beta, smooth, eps), m, empty)
+
+
+@register_loss(
+    "focal_tversky",
+    kind="region",
+    formula=r"\left(1 - \frac{TP}{TP + \alpha FP + \beta FN}\right)^{1 / \gamma}",
+    source=Source(
+        "A Novel Focal Tversky Loss Function with Improved Attention U-Net", 2018, "https://arxiv.org/abs/1810.07842"
+    ),
+    traits=MASKS,
+    denominator=regions,
+    use_when="Regions that are nearly right should keep a strong gradient: gamma above 1 raises it near the optimum.",
+    avoid_when="You took gamma from a framework where it is the exponent: here, as in the paper, that is 1 / gamma.",
+)
+def focal_tversky_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    gamma: Annotated[float, Interval(0.1, 10)] = 4 / 3,
+    alpha: Weight = 0.3,
+    beta: Weight = 0.7,
+    activation: Activation = "sigmoid",
+    over: Over = "image",
+    overlap: Overlap = "product",
+    smooth: Smooth = 0.0,
+    eps: Eps = 1e-7,
+    empty: Empty = "cost",
+) -> Tensor:
+    """Focal Tversky loss: the Tversky loss to the power 1 / gamma.
+
+    Args:
+        pred: (n, ...) logits, or (n, C, ...).
+        target: the same shape, in [0, 1]; or (n, ...) integer labels with the classes of pred on axis 1.
+        gamma: in [0.1, 10]; the paper uses 4/3, its range is 1 to 3.
+        alpha: weight of false positives, in [0, 10].
+        beta: weight of false negatives, in [0, 10]. The paper uses 0.7.
+        activation: see `dice_loss`, as are over, overlap, smooth, eps and empty.
+
+    Returns:
+        () or (n,) or (n, C) or (C,) loss per region, in [0, 1], float32 at least.
+
+    Raises:
+        ValueError: shapes that do not go together; a parameter out of range.
+        TypeError: integer predictions; an unknown parameter.
+
+    >>> pred, target = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
+    >>> focal_tversky_loss(pred, target, activation="none", alpha=0.5, beta=0.5, gamma=0.5)  # (1/2)^2
+    tensor([0.2500])
+    """
+    m = measure(pred, target, activation, over, overlap)
+    missed = 1 - tversky_index(m, alpha, beta, smooth, eps)
+    return settled(gentle_power(missed, 1 / gamma), m, empty)
+
+
+def gentle_power(base: Tensor, exponent: float, floor: float = 1e-4) -> Tensor:
+    """base^exponent for base >= 0, with the slope of `floor` below it, where exponents under 1 would have no bound."""
+    if exponent >= 1:
+        return base.relu() ** exponent
+    small = base < floor
+    at = base.detach()
+    line = at.relu() ** exponent + (base - at) * exponent * floor ** (exponent - 1)
+    return torch.where(small, line, torch.where(small, torch.ones_like(base), base) ** exponent)

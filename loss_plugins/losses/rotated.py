@@ -1,0 +1,386 @@
+"""Rotated boxes (cx, cy, w, h, angle in radians) as Gaussians, and how far apart two of them are.
+
+Everything is written in the frame of the predicted box, so that no matrix is ever inverted: its covariance is diagonal
+there, and the target's has the angle between the two.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..catalog.declare import Effect, Source, Traits
+from ..catalog.dialects import root_floor, side_floor
+from ..catalog.entries import register_loss
+from ..catalog.ranges import Choice, Interval
+from .boxes import safe_hypot, squared_norm
+
+Eps = Annotated[float, Interval(0, 1e-2, open_low=True)]
+Shape = Annotated[str, Choice("log1p", "sqrt", "none")]
+Tau = Annotated[float, Interval(0), Effect(range=(0, math.inf))]
+Alpha = Annotated[float, Interval(0, open_low=True)]
+
+KLD = Source(
+    "Learning High-Precision Bounding Box for Rotated Object Detection via Kullback-Leibler Divergence",
+    2021,
+    "https://arxiv.org/abs/2106.01883",
+)
+
+
+class RotatedPair(NamedTuple):
+    """Two rotated boxes: their sides, and the target's centre and angle as the prediction sees them."""
+
+    pw: Tensor
+    ph: Tensor
+    tw: Tensor
+    th: Tensor
+    x: Tensor
+    y: Tensor
+    cos: Tensor
+    sin: Tensor
+
+    def turned(self) -> RotatedPair:
+        """The pair as the target sees it, for what is not symmetric."""
+        x, y = self.cos * self.x + self.sin * self.y, self.cos * self.y - self.sin * self.x
+        return RotatedPair(self.tw, self.th, self.pw, self.ph, -x, -y, self.cos, -self.sin)
+
+
+def rotated_pair(pred: Tensor, target: Tensor, floor: float | None = None) -> RotatedPair:
+    """Columns of (..., 5) boxes; sides below `floor` count as that long, and have no gradient."""
+    px, py, pw, ph, p_angle = pred.unbind(-1)
+    tx, ty, tw, th, t_angle = target.unbind(-1)
+    if floor is not None:
+        pw, ph, tw, th = (side.clamp(floor, 1e7) for side in (pw, ph, tw, th))
+    # the clamp and the losses' bounds would hide an infinite box; 0 * inf says what it is
+    shown = 0 * (pred - target).detach().sum(-1)
+    dx, dy, cos, sin = tx - px + shown, ty - py, p_angle.cos(), p_angle.sin()
+    return RotatedPair(
+        pw, ph, tw, th, cos * dx + sin * dy, cos * dy - sin * dx, (t_angle - p_angle).cos(), (t_angle - p_angle).sin()
+    )
+
+
+def target_covariance(pair: RotatedPair) -> tuple[Tensor, Tensor, Tensor]:
+    """The target's covariance in the prediction's frame, times 4: the two variances and what they share."""
+    w2, h2, c2, s2 = pair.tw**2, pair.th**2, pair.cos**2, pair.sin**2
+    return w2 * c2 + h2 * s2, w2 * s2 + h2 * c2, (w2 - h2) * pair.sin * pair.cos
+
+
+def joint_determinant(pair: RotatedPair) -> Tensor:
+    """The determinant of the sum of both covariances, times 16; a sum of squares, so that nothing cancels."""
+    xx, yy, _ = target_covariance(pair)
+    return (pair.pw * pair.ph) ** 2 + (pair.tw * pair.th) ** 2 + pair.pw**2 * yy + pair.ph**2 * xx
+
+
+def shaped(distance: Tensor, fun: str, tau: float, floor: float = 1e-7) -> Tensor:
+    """A distance made a loss: f(d), and 1 - 1 / (tau + f(d)) from tau = 1 on."""
+    if fun == "log1p":
+        distance = torch.log1p(distance)
+    elif fun == "sqrt":
+        distance = distance.clamp(min=floor).sqrt()
+    return 1 - 1 / (tau + distance) if tau >= 1 else distance
+
+
+@register_loss(
+    "gwd",
+    kind="rotated_box",
+    formula=r"1 - \frac{1}{\tau + f(d)},\quad d^2 = |\Delta|^2 + \alpha^2 "
+    r"\mathrm{tr}\left(\Sigma_p + \Sigma_t - 2 (\Sigma_p^{1/2} \Sigma_t \Sigma_p^{1/2})^{1/2}\right)",
+    source=Source(
+        "Rethinking Rotated Object Detection with Gaussian Wasserstein Distance Loss",
+        2021,
+        "https://arxiv.org/abs/2101.11952",
+    ),
+    traits=Traits(range=(0, 1), symmetric=True, scale_invariant=True),
+    use_when="Rotated boxes of near-square shape, where the angle itself jumps: its loss is smooth in it.",
+    avoid_when="normalize is off: the distance is then in pixels, and centres rule over shape and angle.",
+)
+def gwd_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    fun: Shape = "log1p",
+    tau: Tau = 1.0,
+    alpha: Alpha = 1.0,
+    normalize: Annotated[bool, Choice(False, True), Effect(scale_invariant=False, units="pixels")] = True,
+    dialect: str | None = None,
+) -> Tensor:
+    """Gaussian Wasserstein distance of rotated boxes.
+
+    Args:
+        pred: (..., 5) predicted boxes (centre x, centre y, width, height, angle in radians).
+        target: (..., 5) boxes to meet.
+        fun: what is made of the distance: "log1p", "sqrt" or "none".
+        tau: from 1 on, the loss is 1 - 1 / (tau + f); below, f itself.
+        alpha: weight of shape against position, above 0.
+        normalize: divide the distance by the geometric mean of all sides.
+        dialect: None: sides count from 3e-4; "mmrotate": from 1e-7.
+
+    Returns:
+        (...) loss per box, in [0, 1) from tau = 1 on, float32 at least. Boxes that are equal as Gaussians (a square in
+        any rotation) cost about 3e-4 / side.
+
+    Raises:
+        ValueError: shapes that differ or do not end in 5; a parameter out of range.
+        TypeError: integer boxes; an unknown parameter.
+
+    >>> pred, target = torch.tensor([[0.0, 0, 2, 2, 0]]), torch.tensor([[3.0, 0, 2, 2, 0]])
+    >>> gwd_loss(pred, target, fun="none", tau=0.0, normalize=False)
+    tensor([3.])
+    """
+    pair = rotated_pair(pred, target, side_floor("gwd", dialect))
+    xx, yy, _ = target_covariance(pair)
+    least = root_floor("gwd", dialect)
+    area = (pair.pw * pair.ph * pair.tw * pair.th / 16).clamp(min=math.sqrt(least))  # the root of both determinants
+    traces = (squared_norm(pair.pw, pair.ph) + squared_norm(pair.tw, pair.th)) / 4
+    crossed = (pair.pw**2 * xx + pair.ph**2 * yy) / 16 + 2 * area
+    apart = traces - 2 * crossed.clamp(min=least).sqrt()
+    distance = (squared_norm(pair.x, pair.y) + alpha**2 * apart).clamp(min=1e-7).sqrt()
+    if normalize:
+        distance = distance / (2 * area**0.25)
+    return shaped(distance, fun, tau)
+
+
+def divergence(pair: RotatedPair, alpha: float) -> Tensor:
+    """KL divergence of the prediction's Gaussian from the target's."""
+    xx, yy, _ = target_covariance(pair)
+    position = 2 * squared_norm(pair.x / pair.pw, pair.y / pair.ph)
+    shape = (xx / pair.pw**2 + yy / pair.ph**2) / 2
+    size = (pair.pw / pair.tw).log() + (pair.ph / pair.th).log()
+    return position / alpha**2 + shape + size - 1
+
+
+def rooted(divergence: Tensor, sqrt: bool) -> Tensor:
+    """Its root, with a bounded slope at 0; without, at least 0."""
+    return divergence.clamp(min=1e-7).sqrt() if sqrt else divergence.relu()
+
+
+@register_loss(
+    "kld",
+    kind="rotated_box",
+    formula=r"1 - \frac{1}{\tau + f(\sqrt{D})},\quad D = \frac{1}{2\alpha^2} \Delta^T \Sigma_p^{-1} \Delta "
+    r"+ \frac{1}{2} \mathrm{tr}(\Sigma_p^{-1} \Sigma_t) + \frac{1}{2} \ln \frac{|\Sigma_p|}{|\Sigma_t|} - 1",
+    source=KLD,
+    traits=Traits(range=(0, 1), scale_invariant=True),
+    use_when="Long thin rotated boxes, for which a small error of angle must cost a lot.",
+    avoid_when="Predictions may shrink to nothing: the divergence from a thin box has no bound, whatever f does to it.",
+)
+def kld_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    fun: Shape = "log1p",
+    tau: Tau = 1.0,
+    alpha: Alpha = 1.0,
+    sqrt: Annotated[bool, Choice(False, True)] = True,
+    symmetric: Annotated[str | None, Choice("max", "min"), Effect(symmetric=True)] = None,
+    dialect: str | None = None,
+) -> Tensor:
+    """Kullback-Leibler divergence of rotated boxes.
+
+    Args:
+        pred: (..., 5) predicted boxes (centre x, centre y, width, height, angle in radians).
+        target: (..., 5) boxes to meet.
+        fun: what is made of the distance: "log1p", "sqrt" or "none".
+        tau: from 1 on, the loss is 1 - 1 / (tau + f); below, f itself.
+        alpha: weight of shape against position, above 0.
+        sqrt: take the root of the divergence first.
+        symmetric: None: of the prediction from the target; "max" or "min" of both directions. See also `jd_loss`.
+        dialect: None: sides count from 3e-4; "mmrotate": from 1e-7.
+
+    Returns:
+        (...) loss per box, in [0, 1) from tau = 1 on, float32 at least.
+
+    Raises:
+        ValueError: shapes that differ or do not end in 5; a parameter out of range.
+        TypeError: integer boxes; an unknown parameter.
+
+    >>> pred, target = torch.tensor([[0.0, 0, 2, 2, 0]]), torch.tensor([[2.0, 0, 2, 2, 0]])
+    >>> kld_loss(pred, target, fun="none", tau=0.0, sqrt=False)  # 2 (2 / 2)^2
+    tensor([2.])
+    """
+    pair = rotated_pair(pred, target, side_floor("kld", dialect))
+    distance = shaped(rooted(divergence(pair, alpha), sqrt), fun, tau)
+    if symmetric is None:
+        return distance
+    other = shaped(rooted(divergence(pair.turned(), alpha), sqrt), fun, tau)
+    return torch.maximum(distance, other) if symmetric == "max" else torch.minimum(distance, other)
+
+
+@register_loss(
+    "jd",
+    kind="rotated_box",
+    formula=r"1 - \frac{1}{\tau + f(\sqrt{(D_{pt} + D_{tp}) / 2})}",
+    source=KLD,
+    traits=Traits(range=(0, 1), symmetric=True, scale_invariant=True),
+    use_when="As kld, where neither box should be the measure of the other.",
+    avoid_when="Targets are thin and predictions coarse: both directions are then large and nearly flat.",
+)
+def jd_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    fun: Shape = "log1p",
+    tau: Tau = 1.0,
+    alpha: Alpha = 1.0,
+    sqrt: Annotated[bool, Choice(False, True)] = True,
+    dialect: str | None = None,
+) -> Tensor:
+    """Jeffreys divergence of rotated boxes: the mean of both Kullback-Leibler divergences.
+
+    Args:
+        pred: (..., 5) predicted boxes (centre x, centre y, width, height, angle in radians).
+        target: (..., 5) boxes to meet.
+        fun: what is made of the distance: "log1p", "sqrt" or "none".
+        tau: from 1 on, the loss is 1 - 1 / (tau + f); below, f itself.
+        alpha: weight of shape against position, above 0.
+        sqrt: take the root of the divergence first.
+        dialect: None: sides count from 3e-4; "mmrotate": from 1e-7.
+
+    Returns:
+        (...) loss per box, in [0, 1) from tau = 1 on, float32 at least.
+
+    Raises:
+        ValueError: shapes that differ or do not end in 5; a parameter out of range.
+        TypeError: integer boxes; an unknown parameter.
+
+    >>> pred, target = torch.tensor([[0.0, 0, 2, 2, 0]]), torch.tensor([[2.0, 0, 2, 2, 0]])
+    >>> jd_loss(pred, target, fun="none", tau=0.0, sqrt=False)
+    tensor([2.])
+    """
+    pair = rotated_pair(pred, target, side_floor("jd", dialect))
+    both = (divergence(pair, alpha) + divergence(pair.turned(), alpha)) / 2
+    return shaped(rooted(both, sqrt), fun, tau)
+
+
+@register_loss(
+    "kfiou",
+    kind="rotated_box",
+    formula=r"\sum_{x,y} \mathrm{SmoothL1}_\beta(d) + 1 - \frac{V}{V_p + V_t - V},\quad "
+    r"V = 4 \sqrt{\left|\Sigma_p - \Sigma_p (\Sigma_p + \Sigma_t)^{-1} \Sigma_p\right|}",
+    source=Source("The KFIoU Loss for Rotated Object Detection", 2022, "https://arxiv.org/abs/2201.12558"),
+    traits=Traits(range=(2 / 3, math.inf), zero_at_equality=False, symmetric=True, units="pixels"),
+    use_when="You want the trend of rotated IoU without hyper-parameters, with centres by SmoothL1.",
+    avoid_when="A loss of 0 at a perfect match is expected: the overlap is at most 1/3, so at least 2/3 remains.",
+)
+def kfiou_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    fun: Annotated[str, Choice("none", "ln", "exp"), Effect(range=(0, math.inf))] = "none",
+    beta: Annotated[float, Interval(0, open_low=True)] = 1 / 9,
+    eps: Eps = 1e-6,
+    dialect: str | None = None,
+) -> Tensor:
+    """Kalman-filter IoU of rotated boxes, plus SmoothL1 of the centres.
+
+    Args:
+        pred: (..., 5) predicted boxes (centre x, centre y, width, height, angle in radians).
+        target: (..., 5) boxes to meet.
+        fun: what is made of the overlap: "none" 1 - x, "ln" -ln(x + eps), "exp" e^(1 - x) - 1.
+        beta: threshold of SmoothL1, above 0, in the boxes' unit.
+        eps: in (0, 0.01]; of "ln", and of the denominator (1e-6 there).
+        dialect: None: sides count from 3e-4; "mmrotate": from 1e-7.
+
+    Returns:
+        (...) loss per box, at least 2/3 for "none", float32 at least.
+
+    Raises:
+        ValueError: shapes that differ or do not end in 5; a parameter out of range.
+        TypeError: integer boxes; an unknown parameter.
+
+    >>> kfiou_loss(torch.tensor([[0.0, 0, 2, 2, 0]]), torch.tensor([[0.0, 0, 2, 2, 0]]))
+    tensor([0.6667])
+    """
+    pair = rotated_pair(pred, target, side_floor("kfiou", dialect))
+    p_area, t_area = pair.pw * pair.ph, pair.tw * pair.th
+    joint = joint_determinant(pair)
+    shared = p_area * t_area / joint.clamp(min=torch.finfo(pred.dtype).tiny).sqrt()
+    overlap = shared / (p_area + t_area - shared + 1e-6)
+    centers = functional.smooth_l1_loss(pred[..., :2], target[..., :2], reduction="none", beta=beta).sum(-1)
+    centers = centers + 0 * pair.x.detach()  # which shows an infinite side
+    if fun == "ln":
+        return centers - (overlap + eps).log()
+    return centers + (torch.expm1(1 - overlap) if fun == "exp" else 1 - overlap)
+
+
+@register_loss(
+    "prob_iou",
+    kind="rotated_box",
+    formula=r"\sqrt{1 - e^{-B}},\quad B = \frac{1}{4} \Delta^T (\Sigma_p + \Sigma_t)^{-1} \Delta "
+    r"+ \frac{1}{2} \ln \frac{|\Sigma_p + \Sigma_t|}{4 \sqrt{|\Sigma_p| |\Sigma_t|}}",
+    source=Source(
+        "Gaussian Bounding Boxes and Probabilistic Intersection-over-Union for Object Detection",
+        2021,
+        "https://arxiv.org/abs/2106.06072",
+    ),
+    traits=Traits(range=(0, 1), symmetric=True, scale_invariant=True),
+    use_when="Rotated boxes in YOLO models: it is the loss that Ultralytics trains OBB with.",
+    avoid_when="Boxes are far apart: it is flat there (B is cut off at 100), and squares have no angle.",
+)
+def prob_iou_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    aspect: Annotated[bool, Choice(False, True), Effect(range=(0, 2))] = False,
+    floor: Annotated[float, Interval(0), Effect(scale_invariant=False, units="pixels")] = 0.0,
+    eps: Eps = 1e-7,
+) -> Tensor:
+    """Probabilistic IoU of rotated boxes: the Hellinger distance of their Gaussians.
+
+    Args:
+        pred: (..., 5) predicted boxes (centre x, centre y, width, height, angle in radians).
+        target: (..., 5) boxes to meet.
+        aspect: add CIoU's term for the aspect ratio.
+        floor: added to the variances, at least 0, in the boxes' unit squared; Ultralytics trains with 0.01.
+        eps: in (0, 0.01]; of every denominator and logarithm.
+
+    Returns:
+        (...) loss per box, in [0, 1) without aspect, float32 at least. Equal boxes cost sqrt(2 eps).
+
+    Raises:
+        ValueError: shapes that differ or do not end in 5; a parameter out of range.
+        TypeError: integer boxes; an unknown parameter.
+
+    >>> pred, target = torch.tensor([[0.0, 0, 6, 6, 0]]), torch.tensor([[6.0, 0, 6, 6, 0]])
+    >>> prob_iou_loss(pred, target)  # B = 36 / 6 / 4: (1 - e^-1.5)^0.5
+    tensor([0.8814])
+    """
+    pair = rotated_pair(pred, target)
+    # standard deviations of uniform boxes: side / sqrt(12)
+    pw, ph, tw, th = (
+        safe_hypot(side / math.sqrt(12), torch.full_like(side, math.sqrt(floor)))
+        for side in (pair.pw, pair.ph, pair.tw, pair.th)
+    )
+    spread = pair._replace(pw=pw, ph=ph, tw=tw, th=th)
+    xx, yy, xy = target_covariance(spread)
+    xx, yy = xx + pw**2, yy + ph**2
+    joint = joint_determinant(spread)
+    position = (xx * pair.y**2 + yy * pair.x**2 - 2 * xy * pair.x * pair.y) / (4 * (joint + eps))
+    shape = (joint / (4 * pw * ph * tw * th + eps) + eps).log() / 2
+    coefficient = (position + shape).clamp(eps, 100)
+    distance = (one_minus_exp(coefficient) + eps).sqrt()
+    return distance + aspect_cost(pair, 1 - distance, eps) if aspect else distance
+
+
+def one_minus_exp(x: Tensor) -> Tensor:
+    """1 - e^-x for x >= 0: by expm1 where that is the more exact value, above 1 by exp, whose slope is exact there."""
+    # expm1's derivative is computed from its value, as value + 1, in which a small e^-x is lost
+    return torch.where(x < 1, -torch.expm1(-x), 1 - (-x).exp())
+
+
+def aspect_cost(pair: RotatedPair, iou: Tensor, eps: float) -> Tensor:
+    """CIoU's alpha * v, on the sides of rotated boxes."""
+    difference = aspect_of(pair.tw, pair.th, eps) - aspect_of(pair.pw, pair.ph, eps)
+    v = (4 / math.pi**2) * difference**2
+    return v * (v / (v - iou + (1 + eps))).detach()
+
+
+def aspect_of(width: Tensor, height: Tensor, eps: float) -> Tensor:
+    """atan(w / h); a box shorter than sqrt(eps) has no shape, so no gradient."""
+    width, height = width.relu(), height.relu()
+    point = squared_norm(width, height) < eps
+    return torch.atan2(torch.where(point, torch.zeros_like(width), width), torch.where(point, 1.0, height))

@@ -1,0 +1,1 @@
+"""The nn.Module around a loss: weight, reduction, running statistics."""

@@ -1,0 +1,127 @@
+"""Weighted sums of catalogued losses, which are losses themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, cast
+
+from torch import Tensor, nn
+
+from ..catalog.declare import Traits
+from ..catalog.entries import Entry, register_loss
+from ..catalog.ranges import Specs
+from ..tensors import Target
+from .build import build_loss
+from .loss import Loss, Reduction
+
+Spec = str | Mapping[str, Any]
+UNITS = ("any", "pixels", "image")  # each asks more than the one before
+
+
+@register_loss(
+    "mix",
+    formula=r"\sum_i \lambda_i L_i",
+    traits=Traits(),
+    use_when="One loss has what another lacks, for instance NWD for tiny boxes beside CIoU.",
+    avoid_when="You compare with either of them: neither its values nor its gradient norm are kept.",
+    example={"losses": [{"type": "ciou", "loss_weight": 0.5}, {"type": "nwd", "loss_weight": 0.5}]},
+)
+def mix_loss(pred: Tensor, target: Tensor, *, losses: Annotated[Sequence[Spec], Specs()]) -> Tensor:
+    """Weighted sum of catalogued losses of one kind.
+
+    Args:
+        pred: what all of the losses take, for instance (..., 4) boxes, in the units that the most demanding one needs.
+        target: what to meet.
+        losses: names or dicts with `type`, parameters and `loss_weight` (1 if not given), but no `reduction`.
+
+    Returns:
+        Loss in the shape that the losses share, float32 at least. Running statistics start anew: the module keeps them.
+
+    Raises:
+        ValueError: losses of different kinds; a spec that names a reduction.
+        TypeError: an unknown parameter.
+
+    >>> import torch
+    >>> pred, target = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[0.0, 0, 2, 4]])
+    >>> mix_loss(pred, target, losses=["iou", {"type": "alpha_iou", "loss_weight": 2.0}])  # 1/2 + 2 (1 - 1/8)
+    tensor([2.2500])
+    """
+    return MixLoss(reduction="none", losses=losses).eval().elementwise(pred, target)
+
+
+class MixLoss(Loss, name="mix"):
+    """`mix_loss` with weight and reduction; its members keep their running statistics."""
+
+    def __init__(
+        self,
+        reduction: Reduction = "mean",
+        loss_weight: float = 1.0,
+        compile: bool = False,
+        losses: Sequence[Spec] | None = None,
+        **unknown: Any,
+    ) -> None:
+        if compile:
+            raise ValueError("mix: compile=True belongs to its members: {'type': 'ciou', 'compile': True}")
+        given = unknown if losses is None else {"losses": losses, **unknown}
+        super().__init__(reduction, loss_weight, **given)
+        members = [build_member(spec) for spec in cast(Sequence[Spec], losses)]
+        self.entry = joint_entry(self.entry, [member.entry for member in members], [m.loss_weight for m in members])
+        self.members = nn.ModuleList(members)
+        self.parameters_given["losses"] = [member_spec(member) for member in members]
+
+    def elementwise(self, pred: Tensor, target: Target, weight: Tensor | None = None) -> Tensor:
+        """The weighted sum of the members' losses per element."""
+        first, *rest = (
+            member.loss_weight * member.elementwise(pred, target, weight)
+            for member in cast(Iterable[Loss], self.members)
+        )
+        return sum(rest, start=first)
+
+
+def build_member(spec: Spec) -> Loss:
+    """One loss of a mix; how it is reduced is the mix's business."""
+    if not isinstance(spec, str) and "reduction" in spec:
+        raise ValueError(f"mix: {dict(spec)!r} names a reduction; set it on the mix")
+    return build_loss(spec, reduction="none")
+
+
+def member_spec(member: Loss) -> dict[str, Any]:
+    """All that builds the member again."""
+    return {name: value for name, value in member.spec().items() if name != "reduction"}
+
+
+def joint_entry(entry: Entry, members: Sequence[Entry], weights: Sequence[float]) -> Entry:
+    """The mix's entry with kind, target forms and traits of its members."""
+    kinds = {member.kind for member in members}
+    if len(kinds) > 1:
+        raise ValueError(f"mix: losses of different kinds: {', '.join(f'{m.name} ({m.kind})' for m in members)}")
+    forms = [set(member.targets) for member in members]
+    return replace(
+        entry,
+        kind=members[0].kind,
+        targets=tuple(form for form in members[0].targets if all(form in other for other in forms)),
+        traits=joint_traits([member.traits for member in members], weights),
+    )
+
+
+def joint_traits(traits: Sequence[Traits], weights: Sequence[float]) -> Traits:
+    """What a weighted sum keeps of its terms' promises: what all promise, and the units of the most demanding."""
+    ends = [
+        sorted((weight * each.range[0], weight * each.range[1])) for each, weight in zip(traits, weights, strict=True)
+    ]
+    return Traits(
+        range=(sum(low for low, _ in ends), sum(high for _, high in ends)),
+        zero_at_equality=all(each.zero_at_equality for each in traits),
+        symmetric=all(each.symmetric for each in traits),
+        scale_invariant=all(each.scale_invariant for each in traits),
+        translation_invariant=all(each.translation_invariant for each in traits),
+        units=max((each.units for each in traits), key=UNITS.index),
+        stateful=any(each.stateful for each in traits),
+        gradient_when_disjoint=any(each.gradient_when_disjoint for each in traits),
+        scale=traits[0].scale,
+        detached="; ".join(dict.fromkeys(each.detached for each in traits if each.detached)),
+        not_monotone={} if any(not each.not_monotone for each in traits) else traits[0].not_monotone,
+        not_mirrored="; ".join(dict.fromkeys(each.not_mirrored for each in traits if each.not_mirrored)),
+        proper=True if all(each.proper for each in traits) else None,
+    )

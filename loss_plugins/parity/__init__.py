@@ -1,0 +1,1 @@
+"""Are our dialects equal to the built-ins of the installed frameworks?"""

@@ -1,0 +1,259 @@
+"""Names, scopes, configs (hooks.md rows 18 to 22)."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import mmdet.registry
+import pytest
+import torch
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.registry import HOOKS, MODELS
+from torch import Tensor
+
+import loss_plugins
+from loss_plugins import Interval, Traits, list_losses, register_loss, unregister_loss
+from loss_plugins.adapters import mmdet as adapter
+from loss_plugins.module.build import module_class
+from loss_plugins.registry import LOSSES
+
+ROOT = Path(__file__).parents[3]
+PRED, TARGET = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[0.0, 0, 4, 2]])
+PAPER = 0.8  # Efficient IoU by hand: 1 - 1/2 + 1/20 + (2/4)^2 + 0
+
+register_all_modules(init_default_scope=True)
+
+
+def run(code: str, *arguments: str, cwd: Path | None = None) -> str:
+    """What a fresh interpreter prints."""
+    command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+# --- row 18, 19: our names stay in our scope --------------------------------------------------------------------
+
+
+def test_scoped_name_is_the_paper_and_the_unscoped_one_is_mmdets() -> None:
+    ours, theirs = MODELS.build({"type": "loss_plugins.EIoULoss"}), MODELS.build({"type": "EIoULoss"})
+    assert ours(PRED, TARGET).item() == pytest.approx(PAPER)
+    assert theirs(PRED, TARGET).item() != pytest.approx(PAPER, abs=0.01)
+    assert type(ours).__module__ == "loss_plugins.adapters.mmdet"
+    assert type(theirs).__module__.startswith("mmdet.")
+
+
+def test_nothing_of_ours_is_in_other_registries() -> None:
+    assert mmdet.registry.MODELS.module_dict["EIoULoss"].__module__ == "mmdet.models.losses.iou_loss"
+    for registry in (MODELS, mmdet.registry.MODELS, HOOKS, mmdet.registry.HOOKS):
+        assert not [cls for cls in registry.module_dict.values() if cls.__module__.startswith("loss_plugins")]
+
+
+def test_every_catalogued_loss_is_registered() -> None:
+    for name in list_losses():
+        cls = MODELS.get(f"loss_plugins.{module_class(name).__name__}")
+        assert cls is not None
+        assert cls.entry.name == name
+        assert LOSSES.module_dict[cls.__name__] is cls
+
+
+def test_unknown_name_lists_the_closest() -> None:
+    with pytest.raises(KeyError, match=r"unknown loss 'loss_plugins\.EIuoLoss'; did you mean 'EIoULoss'"):
+        MODELS.build({"type": "loss_plugins.EIuoLoss"})
+
+
+def test_attribute_of_the_package_is_not_a_loss() -> None:
+    """MMEngine would call any attribute of the package that was never registered."""
+    assert callable(loss_plugins.build_loss)
+    with pytest.raises(KeyError, match="unknown loss"):
+        MODELS.build({"type": "loss_plugins.build_loss", "spec": "eiou"})
+
+
+def test_contains() -> None:
+    assert "EIoULoss" in LOSSES
+    assert "EIuoLoss" not in LOSSES
+
+
+# --- row 20: the same class, whatever was imported first --------------------------------------------------------
+
+BUILD = """
+import sys
+for name in sys.argv[1:]:
+    __import__(name)
+from mmengine.registry import MODELS, DefaultScope
+if "mmdet.models" in sys.argv:
+    from mmdet.utils import register_all_modules
+    register_all_modules(init_default_scope=True)
+loss = MODELS.build(dict(type="loss_plugins.EIoULoss"))
+print(type(loss).__module__, type(loss).__qualname__)
+"""
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [(), ("loss_plugins",), ("loss_plugins.adapters.mmdet",), ("mmdet.models",), ("mmdet.models", "loss_plugins")],
+    ids=str,
+)
+def test_with_and_without_custom_imports(imports: tuple[str, ...]) -> None:
+    assert run(BUILD, *imports) == "loss_plugins.adapters.mmdet EIoULoss"
+
+
+def test_hook_without_custom_imports() -> None:
+    code = "from mmengine.registry import HOOKS; print(HOOKS.get('loss_plugins.LossPluginsHook').__name__)"
+    assert run(code) == "LossPluginsHook"
+
+
+# --- row 21: again is harmless ------------------------------------------------------------------------------
+
+
+def test_double_import_and_reload() -> None:
+    code = """
+import importlib, sys
+import loss_plugins.registry, loss_plugins.adapters.mmdet as adapter
+before = adapter.EIoULoss
+for name in ("registry", "adapters.mmdet.modules", "adapters.mmdet.hook", "adapters.mmdet", "registry"):
+    importlib.reload(importlib.import_module(f"loss_plugins.{name}"))
+adapter.register_all()
+sys.path.insert(0, sys.argv[1])
+importlib.import_module("adapters.mmdet")  # the same files under a second name
+from mmengine.registry import MODELS
+print(MODELS.get("loss_plugins.EIoULoss") is before)
+"""
+    assert run(code, str(ROOT)) == "True"
+
+
+# --- a user's own loss --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own() -> Iterator[str]:
+    @register_loss("test_corner", kind="box", traits=Traits())
+    def corner_loss(pred: Tensor, target: Tensor, *, power: Annotated[float, Interval(1, 4)] = 2.0) -> Tensor:
+        """Distance of the corners."""
+        return (pred - target).abs().pow(power).sum(-1)
+
+    yield "loss_plugins.TestCornerLoss"
+    unregister_loss("test_corner")
+
+
+def test_own_loss_registered_after_the_adapter(own: str) -> None:
+    loss = MODELS.build({"type": own, "power": 1.0, "loss_weight": 3.0})
+    assert loss(PRED, TARGET).item() == 3 * 2
+    assert own.partition(".")[2] in LOSSES.module_dict
+    assert pickle.loads(pickle.dumps(loss))(PRED, TARGET).item() == 3 * 2
+
+
+def test_own_loss_taken_out_and_registered_anew(own: str) -> None:
+    MODELS.get(own)
+    unregister_loss("test_corner")
+    with pytest.raises(KeyError):
+        MODELS.get("loss_plugins.TestCornerLossX")
+
+    @register_loss("test_corner", kind="box")
+    def other(pred: Tensor, target: Tensor) -> Tensor:
+        """Seven."""
+        return (pred - target).sum(-1) * 0 + 7
+
+    assert MODELS.build({"type": own})(PRED, TARGET).item() == 7
+
+
+def test_own_loss_registered_before_the_adapter() -> None:
+    code = """
+from loss_plugins import register_loss
+@register_loss("mine", kind="box")
+def mine(pred, target):
+    "Five."
+    return (pred - target).sum(-1) * 0 + 5
+from mmengine.registry import MODELS
+import torch
+print(MODELS.build(dict(type="loss_plugins.MineLoss"))(torch.rand(2, 4), torch.rand(2, 4)).item())
+"""
+    assert run(code) == "5.0"
+
+
+# --- row 22 and configs -------------------------------------------------------------------------------------
+
+
+def test_leftover_keys_of_a_base_are_named() -> None:
+    base = Config({"loss_bbox": {"type": "SmoothL1Loss", "beta": 0.11, "loss_weight": 1.0}})
+    base.merge_from_dict({"loss_bbox": {"type": "loss_plugins.EIoULoss"}})  # without _delete_
+    with pytest.raises(TypeError, match=r"eiou: unknown parameter beta=0\.11; .*_delete_=True"):
+        MODELS.build(base.loss_bbox)
+
+
+TEXT = """
+_base_ = "mmdet::atss/atss_r50_fpn_1x_coco.py"
+custom_imports = dict(imports=["loss_plugins.adapters.mmdet"], allow_failed_imports=False)
+model = dict(bbox_head=dict(loss_bbox=dict(_delete_=True, type="loss_plugins.EIoULoss", loss_weight=2.0)))
+"""
+# the wheel of mmdet ships no pure-Python bases, so this one stands alone
+PYTHON = """
+from loss_plugins.adapters.mmdet import EIoULoss, LossPluginsHook
+custom_hooks = [dict(type=LossPluginsHook)]
+model = dict(bbox_head=dict(loss_bbox=dict(type=EIoULoss, loss_weight=2.0)))
+"""
+
+
+@pytest.mark.parametrize("text", [TEXT, PYTHON], ids=["text", "pure Python"])
+def test_config_dump_and_reload(text: str, tmp_path: Path) -> None:
+    file, dumped = tmp_path / "config.py", tmp_path / "dumped.py"
+    file.write_text(text)
+    config = Config.fromfile(file)
+    config.merge_from_dict({"model.bbox_head.loss_bbox.loss_weight": 3.0})  # what --cfg-options does
+    config.dump(dumped)
+    loss = MODELS.build(Config.fromfile(dumped).model.bbox_head.loss_bbox)
+    assert type(loss) is adapter.EIoULoss
+    assert loss.loss_weight == 3.0
+    for hook in Config.fromfile(dumped).get("custom_hooks", []):
+        assert type(HOOKS.build(hook)) is adapter.LossPluginsHook
+
+
+@pytest.mark.parametrize("name", ["EIoULoss", "LossPluginsHook"])
+def test_full_path_imports_nobody_elses_adapters(name: str, tmp_path: Path) -> None:
+    (tmp_path / "adapters.py").write_text("raise RuntimeError('imported')")
+    code = """
+import sys
+from mmengine.registry import HOOKS, MODELS
+registry = HOOKS if "Hook" in sys.argv[1] else MODELS
+print(registry.get("loss_plugins.adapters.mmdet." + sys.argv[1]).__module__, "adapters" in sys.modules)
+"""
+    module, imported = run(code, name, cwd=tmp_path).split()
+    assert module.startswith("loss_plugins.adapters.mmdet")
+    assert imported == "False"
+
+
+def test_config_in_a_worker_process(tmp_path: Path) -> None:
+    file = tmp_path / "config.py"
+    file.write_text(TEXT)
+    code = """
+import sys, multiprocessing
+from mmengine.config import Config
+def build(file):
+    from mmengine.registry import MODELS
+    return type(MODELS.build(Config.fromfile(file).model.bbox_head.loss_bbox)).__qualname__
+if __name__ == "__main__":
+    print(multiprocessing.get_context("spawn").Pool(1).map(build, sys.argv[1:])[0])
+"""
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    done = subprocess.run([sys.executable, str(script), str(file)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "EIoULoss"
+
+
+def test_modules_pickle_and_copy() -> None:
+    loss: Any = MODELS.build({"type": "loss_plugins.AlphaCIoULoss", "alpha": 2.0, "loss_weight": 0.5})
+    for twin in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
+        assert twin(PRED, TARGET).item() == loss(PRED, TARGET).item()
+        assert twin.spec() == loss.spec()
+
+
+def test_spec_builds_the_same_again() -> None:
+    loss = MODELS.build({"type": "loss_plugins.AlphaCIoULoss", "alpha": 2.0, "loss_weight": 0.5, "reduction": "sum"})
+    assert MODELS.build(loss.spec()).spec() == loss.spec()

@@ -1,0 +1,106 @@
+"""Every loss of the catalogue against every check of the audit, one case each."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pytest
+
+import loss_plugins as lp
+from loss_plugins.audit import Subject, audit_subject, catalogued, checks_for
+from loss_plugins.audit.check import Check, run_check
+from loss_plugins.catalog.dialects import DIALECTS
+from loss_plugins.catalog.entries import shipped
+
+#: Losses that fail a check today: strict, so that a repaired loss is noticed and leaves this table.
+#: losses of this package; other tests register their own
+NAMES = [entry.name for entry in shipped()]
+KNOWN: dict[tuple[str, str], str] = {}
+
+
+@functools.cache
+def subject(name: str) -> Subject:
+    return catalogued(name)
+
+
+def cases() -> list[object]:
+    found = []
+    for name in NAMES:
+        for check in checks_for(lp.get_entry(name).kind):
+            reason = KNOWN.get((name, check.name))
+            marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
+            found.append(pytest.param(name, check, id=f"{name}-{check.name}", marks=marks))
+    return found
+
+
+@pytest.mark.parametrize(("name", "check"), cases())
+def test_every_loss_passes_every_check(name: str, check: Check) -> None:
+    result = run_check(check, subject(name))
+    if result.status == "not applicable":
+        pytest.skip(result.detail)
+    assert result.status != "failed", f"{result.detail}\n{result.reproduction}"
+
+
+def test_the_catalogue_is_covered() -> None:
+    assert len(cases()) >= 1100
+    assert all(name in NAMES for name, _ in KNOWN)
+
+
+def test_traits_are_judged_not_just_measured() -> None:
+    """Ours promise something, so the only thing that is merely measured is where an undeclared minimum lies."""
+    for name in ("giou", "l1"):
+        for check in checks_for(lp.get_entry(name).kind):
+            if check.group == "traits":
+                assert run_check(check, subject(name)).status == "passed"
+
+
+#: Other parameters than the defaults, each on everything that can be no number.
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    *((name, {"dialect": dialect}) for name, dialects in DIALECTS.items() for dialect in dialects),
+    *(("iou", {"mode": mode}) for mode in ("log", "square")),
+    *(("nwd", {"mode": mode}) for mode in ("sqrt", "log", "norm_sqrt", "w2")),
+    *(("wiou", {"version": version}) for version in (1, 2, 3)),
+    *(("piou", {"version": 2, "detach_weight": detach}) for detach in (False, True)),
+    *(("alpha_ciou", {"alpha": alpha}) for alpha in (0.5, 1.0, 2.0)),
+    ("shape_iou", {"scale": 1.0}),
+    ("siou", {"theta": 2.0}),
+    ("focal_eiou", {"normalize": True}),
+    ("ciou", {"inner_ratio": 0.7}),
+    ("ciou", {"focaler": (0.0, 0.95)}),
+    ("ciou", {"wise": 3}),
+    ("siou", {"focal_gamma": 0.5}),
+    ("smooth_l1", {"beta": 0.1}),
+    ("balanced_l1", {"beta": 0.5}),
+    *(("focal", {"gamma": gamma}) for gamma in (0.0, 0.5)),
+    ("focal", {"activated": True}),
+    ("varifocal", {"gamma": 0.5}),
+    ("quality_focal", {"beta": 0.5}),
+    ("quality_focal", {"activated": True}),
+    ("softmax_focal", {"gamma": 0.5}),
+    ("cross_entropy", {"label_smoothing": 0.1}),
+    ("dice", {"form": "naive"}),
+    ("dice", {"activation": "softmax"}),
+    ("dice", {"log": True}),
+    *(("dice", {"over": over}) for over in ("channel", "batch", "batch_channel")),
+    ("tversky", {"empty": "zero"}),
+    ("focal_tversky", {"gamma": 3.0}),
+]
+GROUPS = ("equal", "overlap", "apart", "zero size", "inverted", "scale", "precision", "saturated", "targets")
+
+
+def variants() -> list[object]:
+    return [
+        pytest.param(name, parameters, group, id=f"{name}-{'-'.join(map(str, parameters.values()))}-{group}")
+        for name, parameters in VARIANTS
+        for group in GROUPS
+        if any(check.group == group for check in checks_for(lp.get_entry(name).kind))
+    ]
+
+
+@pytest.mark.parametrize(("name", "parameters", "group"), variants())
+def test_every_variant_stays_finite(name: str, parameters: dict[str, Any], group: str) -> None:
+    audited = catalogued(name, **parameters)
+    checks = [check for check in checks_for(audited.kind) if check.group == group]
+    report = audit_subject(audited, checks)
+    assert report.ok, str(report)
