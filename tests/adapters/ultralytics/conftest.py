@@ -14,6 +14,8 @@ import marker_losses  # noqa: F401  (registers them)
 from loss_plugins.demo.digits import DigitsSet, make_digits
 from ultralytics_runs import Train
 
+collect_ignore = ["marker_losses.py", "ultralytics_runs.py"]  # helpers: collected, they would be imported twice
+
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> DigitsSet:
