@@ -1,20 +1,62 @@
-"""Random inputs for comparing losses: pairs of boxes, scores with their targets, masks."""
+"""Ordinary seeded inputs of every kind of loss: the one sampler of runtime, audit, parity, bench and tests.
+
+`SAMPLES` has inputs by name: the table on which losses are compared and timed. `ordinary` finds the input for any loss
+from what its entry declares: kind, form of the target, scale of the scores. All numbers are drawn in float64 from a
+generator of the call's own, so every dtype gets the same, and the global generator is left alone.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
-from .tensors import Target
+from .catalog.declare import Kind, Scale
+from .tensors import Target, cast
 
-CLASSES = 4
+CLASSES = 5  # of an ordinary input
+CHANNELS = 3  # of an ordinary mask
+TABLE_CLASSES = 4  # of the named logits
+MANY_CLASSES = 80  # of those that are timed
 BINS = 16
-SIDE = 16  # of a mask
+SIDE = 16  # of a named mask
 PIXELS_PER_ROW = 50  # so many rows of boxes cost as much as a mask
+Pair = tuple[Tensor, Target]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Inputs of one form: `make(n, generator)` gives float64 tensors, n rows or what costs as much.
+
+    >>> pred, target = SAMPLES["logits, labels"](6, seed=0, dtype=torch.float16)
+    >>> pred.shape, pred.dtype, target.dtype
+    (torch.Size([6, 4]), torch.float16, torch.int64)
+    """
+
+    text: str
+    make: Callable[[int, torch.Generator], Pair]
+
+    def __call__(self, n: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Pair:
+        """n rows of prediction and target; the same numbers for every dtype."""
+        with torch.device("cpu"):  # whatever the default device is
+            pred, target = self.make(n, torch.Generator().manual_seed(seed))
+        return pred.to(dtype), cast(target, dtype)
+
+
+def _uniform(generator: torch.Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+    return low + (high - low) * torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+
+def _normal(generator: torch.Generator, *shape: int, scale: float = 1.0) -> Tensor:
+    return scale * torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+# --- boxes -----------------------------------------------------------------------------------------------------------
 
 
 def sample_pairs(n: int = 20_000, seed: int = 0, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
@@ -32,54 +74,36 @@ def sample_pairs(n: int = 20_000, seed: int = 0, dtype: torch.dtype = torch.floa
     >>> pred.shape, bool((pred[:, 2:] > pred[:, :2]).all())
     (torch.Size([8, 4]), True)
     """
-    generator = torch.Generator().manual_seed(seed)
+    pred, target = Sample("", _pairs)(n, seed, dtype)
+    assert isinstance(target, Tensor)
+    return pred, target
 
-    def uniform(low: float, high: float, columns: int = 2) -> Tensor:
-        return low + (high - low) * torch.rand(n, columns, generator=generator, dtype=torch.float64)
 
+def _pairs(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    uniform = functools.partial(_uniform, generator, n, 2)
     kind = torch.arange(n) % 8
     scale = torch.where(kind == 6, 1e-2, torch.where(kind == 7, 20.0, 1.0)).to(torch.float64)[:, None]
     reach = torch.where((kind == 4) | (kind == 5), 4.0, 0.5).to(torch.float64)[:, None]
-    size, corner = uniform(8, 160), uniform(0, 480)
+    size, corner = uniform(low=8, high=160), uniform(high=480)
     target = torch.cat([corner, corner + size], dim=1)
-    moved = corner + uniform(-1, 1) * size * reach
-    pred = torch.cat([moved, moved + size * uniform(0.4, 1.8)], dim=1)
-    return (pred * scale).to(dtype), (target * scale).to(dtype)
+    moved = corner + uniform(low=-1) * size * reach
+    pred = torch.cat([moved, moved + size * uniform(low=0.4, high=1.8)], dim=1)
+    return pred * scale, target * scale
 
 
-Pair = tuple[Tensor, Target]
+def centered(boxes: Tensor) -> Tensor:
+    """Corner boxes as (cx, cy, w, h)."""
+    return torch.cat([(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], dim=-1)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Inputs of one form: `make(n, generator)` gives float64 tensors, n rows or what costs as much."""
-
-    text: str
-    make: Callable[[int, torch.Generator], Pair]
-
-    def __call__(self, n: int, seed: int, dtype: torch.dtype) -> Pair:
-        """The same numbers for every dtype."""
-        pred, target = self.make(n, torch.Generator().manual_seed(seed))
-        return pred.to(dtype), cast(target, dtype)
+def rotated(boxes: Tensor, angle: Tensor | float) -> Tensor:
+    """Corner boxes as (cx, cy, w, h, angle)."""
+    angles = torch.as_tensor(angle, dtype=boxes.dtype).expand(*boxes.shape[:-1], 1)
+    return torch.cat([centered(boxes), angles], dim=-1)
 
 
-def cast(target: Target, dtype: torch.dtype) -> Target:
-    """Floats in that dtype; labels stay integers."""
-    if isinstance(target, tuple):
-        return tuple(part.to(dtype) if part.is_floating_point() else part for part in target)
-    return target.to(dtype) if target.is_floating_point() else target
-
-
-def _uniform(generator: torch.Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-    return low + (high - low) * torch.rand(*shape, generator=generator, dtype=torch.float64)
-
-
-def _normal(generator: torch.Generator, *shape: int, scale: float = 1.0) -> Tensor:
-    return scale * torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-def _boxes(n: int, generator: torch.Generator) -> Pair:
-    pred, target = sample_pairs(n, int(generator.initial_seed()), torch.float64)
+def _boxes(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    pred, target = _pairs(n, generator)
     kind = torch.arange(n)
     normalised = (kind % 8 == 3)[:, None]
     pred, target = torch.where(normalised, pred / 640, pred), torch.where(normalised, target / 640, target)
@@ -87,12 +111,16 @@ def _boxes(n: int, generator: torch.Generator) -> Pair:
 
 
 def _center_boxes(n: int, generator: torch.Generator) -> Pair:
-    def center(boxes: Tensor) -> Tensor:
-        return torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], dim=1)
-
     pred, target = _boxes(n, generator)
-    assert isinstance(target, Tensor)
-    return center(pred), center(target)
+    return centered(pred), centered(target)
+
+
+def _degenerate(n: int, generator: torch.Generator) -> Pair:
+    pred, target = _pairs(n, generator)
+    kind = torch.arange(n) % 4
+    for axis, bad in ((0, (kind == 0) | (kind == 2)), (1, (kind == 1) | (kind == 2))):
+        pred[:, axis + 2] = torch.where(bad, pred[:, axis], pred[:, axis + 2])
+    return torch.where((kind == 3)[:, None], target, pred), target
 
 
 def _rotated(n: int, generator: torch.Generator) -> Pair:
@@ -110,26 +138,48 @@ def _offsets(n: int, generator: torch.Generator) -> Pair:
     return _normal(generator, n, 4) * scale, _normal(generator, n, 4) * scale
 
 
-def _logits(n: int, generator: torch.Generator, columns: int = CLASSES) -> Tensor:
+def _jittered(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    uniform = functools.partial(_uniform, generator, n, 2)
+    corner, size = uniform(high=200), uniform(low=8, high=120)
+    target = torch.cat([corner, corner + size], dim=-1)
+    reach = torch.where(torch.arange(n) % 3 == 2, 3.0, 0.4)[:, None]
+    corner = corner + uniform(low=-1) * size * reach
+    return torch.cat([corner, corner + size * uniform(low=0.4, high=1.8)], dim=-1), target
+
+
+def _jittered_rotated(n: int, generator: torch.Generator) -> Pair:
+    pred, target = _jittered(n, generator)
+    angles = math.pi * (_uniform(generator, 2, n, 1) - 0.5)
+    return rotated(pred, angles[0]), rotated(target, angles[1])
+
+
+# --- scores ----------------------------------------------------------------------------------------------------------
+
+
+def _logits(n: int, generator: torch.Generator, columns: int = TABLE_CLASSES) -> Tensor:
     return _normal(generator, n, columns, scale=4.0)
 
 
-def _hard(n: int, generator: torch.Generator) -> Pair:
-    return _logits(n, generator), (_uniform(generator, n, CLASSES) < 0.2).double()
+def _hard(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    return _logits(n, generator), (_uniform(generator, n, TABLE_CLASSES) < 0.2).double()
 
 
 def _soft(n: int, generator: torch.Generator) -> Pair:
-    return _logits(n, generator), _uniform(generator, n, CLASSES)
+    return _logits(n, generator), _uniform(generator, n, TABLE_CLASSES)
 
 
 def _quality(n: int, generator: torch.Generator) -> Pair:
     pred, positive = _hard(n, generator)
-    assert isinstance(positive, Tensor)
-    return pred, positive * _uniform(generator, n, CLASSES, low=0.01)
+    return pred, positive * _uniform(generator, n, TABLE_CLASSES, low=0.01)
+
+
+def _few_qualities(n: int, generator: torch.Generator) -> Pair:
+    pred, chance = _normal(generator, n, MANY_CLASSES, scale=3.0), _uniform(generator, n, MANY_CLASSES)
+    return pred, _uniform(generator, n, MANY_CLASSES) * (chance < 1 / 40)
 
 
 def _background(n: int, generator: torch.Generator) -> Tensor:
-    return torch.randint(0, CLASSES + 1, (n,), generator=generator)
+    return torch.randint(0, TABLE_CLASSES + 1, (n,), generator=generator)
 
 
 def _labels(n: int, generator: torch.Generator) -> Pair:
@@ -142,17 +192,16 @@ def _label_score(n: int, generator: torch.Generator) -> Pair:
 
 def _label_score_dense(n: int, generator: torch.Generator) -> Pair:
     pred, label = _hard(n, generator)
-    assert isinstance(label, Tensor)
-    return pred, (label, label * _uniform(generator, n, CLASSES))
+    return pred, (label, label * _uniform(generator, n, TABLE_CLASSES))
 
 
 def _class_map(n: int, generator: torch.Generator) -> Pair:
-    labels = torch.randint(0, CLASSES, (n,), generator=generator)
+    labels = torch.randint(0, TABLE_CLASSES, (n,), generator=generator)
     return _logits(n, generator), torch.where(torch.arange(n) % 10 == 0, -100, labels)
 
 
 def _all_classes(n: int, generator: torch.Generator) -> Pair:
-    return _logits(n, generator), torch.randint(0, CLASSES, (n,), generator=generator)
+    return _logits(n, generator), torch.randint(0, TABLE_CLASSES, (n,), generator=generator)
 
 
 def _as_probabilities(make: Callable[[int, torch.Generator], Pair]) -> Callable[[int, torch.Generator], Pair]:
@@ -182,18 +231,10 @@ def _bins_to_the_end(n: int, generator: torch.Generator) -> Pair:
     return pred, _uniform(generator, len(pred), high=BINS - 1)
 
 
-def _degenerate(n: int, generator: torch.Generator) -> Pair:
-    pred, target = sample_pairs(n, int(generator.initial_seed()), torch.float64)
-    kind = torch.arange(n) % 4
-    for axis, bad in ((0, (kind == 0) | (kind == 2)), (1, (kind == 1) | (kind == 2))):
-        pred[:, axis + 2] = torch.where(bad, pred[:, axis], pred[:, axis + 2])
-    return torch.where((kind == 3)[:, None], target, pred), target
-
-
 def _heatmap(n: int, generator: torch.Generator) -> Pair:
     pred = _logits(n, generator).sigmoid()
-    target = (_normal(generator, n, CLASSES) ** 2 * -2).exp()
-    return pred, torch.where(_uniform(generator, n, CLASSES) < 0.05, 1.0, target)
+    target = (_normal(generator, n, TABLE_CLASSES) ** 2 * -2).exp()
+    return pred, torch.where(_uniform(generator, n, TABLE_CLASSES) < 0.05, 1.0, target)
 
 
 def _second_and_sign(n: int, generator: torch.Generator) -> Pair:
@@ -202,6 +243,9 @@ def _second_and_sign(n: int, generator: torch.Generator) -> Pair:
 
 def _distances(n: int, generator: torch.Generator) -> Pair:
     return _uniform(generator, n, high=3), _uniform(generator, n).sub(0.5).sign()
+
+
+# --- masks -----------------------------------------------------------------------------------------------------------
 
 
 def _masks(n: int, generator: torch.Generator, channels: int = 3, soft: bool = False) -> Pair:
@@ -219,8 +263,72 @@ def _soft_masks(n: int, generator: torch.Generator) -> Pair:
 
 
 def _class_masks(n: int, generator: torch.Generator) -> Pair:
-    pred, _ = _masks(n, generator, CLASSES)
-    return pred, torch.randint(0, CLASSES, (len(pred), SIDE, SIDE), generator=generator)
+    pred, _ = _masks(n, generator, TABLE_CLASSES)
+    return pred, torch.randint(0, TABLE_CLASSES, (len(pred), SIDE, SIDE), generator=generator)
+
+
+# --- what any loss takes ---------------------------------------------------------------------------------------------
+
+
+def as_scale(logits: Tensor, scale: Scale) -> Tensor:
+    """Logits as what a loss of that scale takes."""
+    if scale == "probabilities":
+        return logits.sigmoid()
+    if scale == "log_probabilities":
+        return logits.log_softmax(1)
+    return logits.abs() if scale == "distances" else logits
+
+
+def _ordinary_scores(n: int, generator: torch.Generator, form: str, scale: Scale, classes: int) -> Pair:
+    logits = _normal(generator, n, classes, scale=2.0)
+    labels = torch.randint(0, classes, (n,), generator=generator)
+    return as_scale(logits, scale), _hard_target(labels, _uniform(generator, n), form, scale, classes)
+
+
+def _hard_target(labels: Tensor, quality: Tensor, form: str, scale: Scale, classes: int) -> Target:
+    """Labels in the form that the loss takes; `quality` in (0, 1) fills forms that have a score too."""
+    positive = one_hot(labels, classes).double()
+    if form in ("labels", "class_map"):
+        return labels
+    if form == "score":
+        return quality * (classes - 1)
+    if form == "label_score":
+        return labels, quality
+    if form == "input_sign":
+        return positive * 2 - 0.5 + quality[:, None], 1 - 2 * positive
+    return 2 * positive - 1 if scale == "distances" else positive
+
+
+def _ordinary_masks(n: int, generator: torch.Generator, form: str) -> Pair:
+    pred = _normal(generator, n, CHANNELS, 8, 8, scale=2.0)
+    quarters = torch.randint(0, CHANNELS, (n, 2, 2), generator=generator)
+    labels = quarters.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    return pred, labels if form == "class_map" else one_hot(labels, CHANNELS).movedim(-1, 1).double().contiguous()
+
+
+def ordinary(kind: Kind, form: str = "dense", scale: Scale = "logits", classes: int = CLASSES) -> Sample:
+    """The input for any loss, by what its entry declares.
+
+    Args:
+        kind: of the loss.
+        form: of the target of a class or region loss, see `tensors.FORMS`.
+        scale: what the prediction of a class loss is.
+        classes: of a class loss.
+
+    >>> pred, target = ordinary("classification", form="class_map")(8, seed=0)
+    >>> pred.shape, target.shape
+    (torch.Size([8, 5]), torch.Size([8]))
+    """
+    if kind == "region":
+        make = functools.partial(_ordinary_masks, form=form)
+        return Sample(f"logits of deviation 2 in {CHANNELS} channels of 8 x 8, one class per quarter", make)
+    if kind == "classification":
+        scores = functools.partial(_ordinary_scores, form=form, scale=scale, classes=classes)
+        return Sample(f"logits of deviation 2 for {classes} classes, one true per row", scores)
+    return SAMPLES["jittered rotated boxes" if kind == "rotated_box" else "jittered boxes"]
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
 
 
 SAMPLES: dict[str, Sample] = {
@@ -237,7 +345,13 @@ SAMPLES: dict[str, Sample] = {
         _rotated,
     ),
     "offsets": Sample("normal offsets of size 0.01 to 100 px, prediction and target apart", _offsets),
-    "logits, hard targets": Sample(f"logits of deviation 4 for {CLASSES} classes, a fifth positive", _hard),
+    "jittered boxes": Sample(
+        "xyxy boxes with sides of 8 to 120 px at 0 to 200 px; predictions 0.4 to 1.8 times as large, moved by up to "
+        "0.4 sides, one row in three by up to three",
+        _jittered,
+    ),
+    "jittered rotated boxes": Sample("the same boxes as centre and size, at any angle", _jittered_rotated),
+    "logits, hard targets": Sample(f"logits of deviation 4 for {TABLE_CLASSES} classes, a fifth positive", _hard),
     "logits, soft targets": Sample("the same logits, uniform targets", _soft),
     "logits, qualities": Sample("the same logits, a fifth with a quality, the rest 0", _quality),
     "logits, labels": Sample("the same logits, labels with background", _labels),
@@ -245,6 +359,9 @@ SAMPLES: dict[str, Sample] = {
     "logits, label and score maps": Sample("the same logits, (positive, quality) per score", _label_score_dense),
     "logits, class map": Sample("the same logits, one class per row, a tenth to ignore", _class_map),
     "logits, classes": Sample("the same logits, one class per row", _all_classes),
+    "logits, few qualities": Sample(
+        f"logits of deviation 3 for {MANY_CLASSES} classes, one in forty with a quality, the rest 0", _few_qualities
+    ),
     "probabilities, hard targets": Sample("the sigmoid of those logits", _as_probabilities(_hard)),
     "probabilities, labels": Sample("the sigmoid of those logits", _as_probabilities(_labels)),
     "probabilities, qualities": Sample("the sigmoid of those logits", _as_probabilities(_quality)),

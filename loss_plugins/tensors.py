@@ -142,3 +142,13 @@ def raised(pred: Tensor, target: Target) -> tuple[Tensor, Target]:
         return pred, tuple(parts)
     pred, target = upcast(pred, target)
     return pred, target
+
+
+def on_target(change: Callable[[Tensor], Tensor], target: Target) -> Target:
+    """Apply a change to a target of one or several tensors."""
+    return tuple(change(part) for part in target) if isinstance(target, tuple) else change(target)
+
+
+def cast(target: Target, dtype: torch.dtype) -> Target:
+    """Floating-point parts in that dtype; labels stay integers."""
+    return on_target(lambda part: part.to(dtype) if part.is_floating_point() else part, target)

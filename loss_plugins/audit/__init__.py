@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from .find import catalogued, find_subject, resolve, subject_of
 from .report import AuditReport, Result, Score
-from .samples import Scores
-from .subject import Subject
+from .subject import Scores, Subject
 from .suite import CHECKS, audit, audit_subject, checks_for
 
 __all__ = [

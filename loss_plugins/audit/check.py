@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..tensors import Target
+from ..tensors import Target, on_target
 from .report import Result, Status
-from .subject import Subject, on_target, show_call
+from .subject import Subject, show_call
 
 BOXES = ("box", "coordinate", "rotated_box")
 SCORES = ("classification", "region")

@@ -20,8 +20,7 @@ from ..catalog.ranges import Choice
 from ..tensors import FORMS
 from .find import catalogued, find_subject
 from .report import AuditReport, score
-from .samples import Scores
-from .subject import Subject
+from .subject import Scores, Subject
 from .suite import audit_subject, checks_for
 
 console = Console()

@@ -13,8 +13,7 @@ from torch import nn
 from ..catalog.declare import Kind, Traits
 from ..catalog.entries import Entry, get_entry
 from ..module.build import build_loss, module_class
-from .samples import Scores
-from .subject import NO_CODE, LossCallable, Subject, frozen
+from .subject import NO_CODE, LossCallable, Scores, Subject, frozen
 
 
 def resolve(target: str) -> Any:
@@ -115,7 +114,7 @@ def catalogued(name: str, **parameters: Any) -> Subject:
         kind=entry.kind,
         traits=loss.entry.traits,
         setup=f"import loss_plugins as lp; f = lp.build_loss({_arguments(entry, given)}).eval()",
-        scores=Scores(entry.targets[0] if entry.targets else "dense", loss.entry.traits.scale),
+        scores=Scores(entry.targets[0] if entry.targets else "dense"),
         forms=entry.targets,
         parameters=frozenset(entry.parameters),
         rebuild=_rebuild(entry, given),

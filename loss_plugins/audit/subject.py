@@ -12,12 +12,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..catalog.declare import Kind, Traits
-from ..tensors import Target
-from .samples import Scores, draw
+from ..catalog.declare import Kind, Scale, Traits
+from ..samples import ordinary
+from ..tensors import Target, cast, on_target
 
 LossCallable = Callable[[Tensor, Any], Tensor]
 NO_CODE = "f = ...  # your loss: f(pred, target)"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a class or region loss takes.
+
+    Attributes:
+        form: form of the target, see `loss_plugins.tensors.FORMS`.
+        scale: what the prediction is; None: what the traits say, and logits where there are none.
+    """
+
+    form: str = "dense"
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True)
@@ -59,13 +72,23 @@ class Subject:
         return self.traits or Traits()
 
     @property
+    def form(self) -> str:
+        """The form of the target that the loss is fed."""
+        return self.scores.form
+
+    @property
+    def scale(self) -> Scale:
+        """What the prediction of a class or region loss is."""
+        return self.scores.scale or self.declared.scale
+
+    @property
     def rows_are_boxes(self) -> bool:
         """Boxes in, as opposed to scores or masks."""
         return self.kind in ("box", "coordinate", "rotated_box")
 
     def sample(self, n: int = 12, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Target]:
         """Ordinary input of the loss's kind."""
-        return draw(self.kind, self.scores, n, seed, dtype)
+        return ordinary(self.kind, self.form, self.scale)(n, seed, dtype)
 
     def value(self, pred: Tensor, target: Target) -> Tensor:
         """The loss as it is returned."""
@@ -90,6 +113,12 @@ class Subject:
             single = (self.value(*row_of(pred, target, index)).sum() for index in range(n))
             return torch.stack(list(single))
 
+    @property
+    def couples_rows(self) -> str:
+        """Why rows depend on each other, if they do; box losses with a running statistic leave it alone here."""
+        coupled = self.declared.stateful and not self.rows_are_boxes
+        return "stateful: rows share a running statistic" if coupled else ""
+
     @functools.cached_property
     def gives_rows(self) -> bool:
         """A batch has a loss per row; some implementations only give one number."""
@@ -113,16 +142,6 @@ def row_of(pred: Tensor, target: Target, index: int) -> tuple[Tensor, Target]:
 def frozen(function: LossCallable) -> LossCallable:
     """A module is audited as a copy in evaluation mode, so that running statistics stay put; functions as they are."""
     return copy.deepcopy(function).eval() if isinstance(function, nn.Module) else function
-
-
-def on_target(change: Callable[[Tensor], Tensor], target: Target) -> Target:
-    """Apply a change to a target of one or several tensors."""
-    return tuple(change(part) for part in target) if isinstance(target, tuple) else change(target)
-
-
-def cast(target: Target, dtype: torch.dtype) -> Target:
-    """Floating-point parts in another dtype; labels stay."""
-    return on_target(lambda part: part.to(dtype) if part.is_floating_point() else part, target)
 
 
 #: significant digits that bring a number back exactly

@@ -16,8 +16,7 @@ from .checks import scores as score_checks
 from .checks import traits as trait_checks
 from .find import subject_of
 from .report import AuditReport, Result
-from .samples import Scores
-from .subject import LossCallable, Subject
+from .subject import LossCallable, Scores, Subject
 
 CHECKS: tuple[Check, ...] = (
     *box_checks.CHECKS,
@@ -70,7 +69,7 @@ def audit(
         kind: "box": (n, 4) corners to (n,); "coordinate": (n, 4) to (n, 4); "rotated_box": (n, 5) to (n,);
             "classification": (n, C) scores; "region": (n, C, h, w) masks.
         name: what the report calls it.
-        scores: what inputs a class or region loss takes; None: logits and dense targets.
+        scores: what inputs a class or region loss takes; None: dense targets, and scores as the traits say.
         setup: a line of Python that defines `f`, for the reproductions.
 
     Returns:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ..peers import EXACT, Builtin, LossCall, Tolerance, builtins_of, installed
-from ..samples import SAMPLES, cast, sample_pairs
-from ..tensors import Target
+from ..samples import SAMPLES, sample_pairs
+from ..tensors import Target, cast
 from .deviations import RULES
 
 __all__ = ["BoxLoss", "Comparison", "Difference", "compare", "compare_builtin", "parity_of", "sample_pairs"]

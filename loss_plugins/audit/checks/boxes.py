@@ -8,8 +8,8 @@ import math
 import torch
 from torch import Tensor
 
+from ...samples import rotated
 from ..check import BOXES, Check, Finding, judged, not_applicable, promised
-from ..samples import rotated
 from ..subject import Subject, literal, show_call
 from .cases import BOX_CASES, BoxCase
 

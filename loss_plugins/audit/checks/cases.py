@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...catalog.declare import Kind
-from ..samples import rotated
+from ...samples import rotated
 
 Box = tuple[float, float, float, float]
 

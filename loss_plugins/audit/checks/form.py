@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...tensors import cast, on_target
 from ..check import BOXES, EVERY, SCORES, Check, Finding, judged, measured, not_applicable, promised, small_sample
-from ..subject import Subject, cast, literal, on_target, row_of, show_call
+from ..subject import Subject, literal, row_of, show_call
 
 
 def shape(subject: Subject) -> Finding:
@@ -45,7 +46,7 @@ def empty(subject: Subject) -> Finding:
 
 def one_row(subject: Subject) -> Finding:
     """One row alone costs what it costs in company."""
-    if coupled := couples_rows(subject):
+    if coupled := subject.couples_rows:
         return not_applicable(coupled)
     pred, target = subject.sample(3)
     first = row_of(pred, target, 0)
@@ -54,12 +55,6 @@ def one_row(subject: Subject) -> Finding:
         return measured("one number for the whole batch: a row has no loss of its own", float(alone.sum()))
     difference = float((alone - subject.rows(pred, target)[:1]).abs().max())
     return judged(difference < 1e-9, f"difference {difference:.2g}", difference, show_call(*first))
-
-
-def couples_rows(subject: Subject) -> str:
-    """Why rows depend on each other, if they do."""
-    stateful = subject.traits is not None and subject.traits.stateful
-    return "stateful: rows share a running statistic" if stateful and not subject.rows_are_boxes else ""
 
 
 def permutation(subject: Subject) -> Finding:

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...tensors import on_target
 from ..check import EVERY, Check, Finding, judged, measured, not_applicable, small_sample
-from ..subject import Subject, literal, on_target
-from .form import couples_rows
+from ..subject import Subject, literal
 
 
 class _Wrapped(nn.Module):
@@ -61,7 +61,7 @@ def _call(subject: Subject, name: str) -> str:
 
 def vmaps(subject: Subject) -> Finding:
     """Row by row under vmap, each a batch of one, the loss is that of the batch."""
-    if coupled := couples_rows(subject):
+    if coupled := subject.couples_rows:
         return not_applicable(coupled)
     pred, target = subject.sample(6)
 

@@ -7,9 +7,10 @@ import functools
 import torch
 from torch import Tensor
 
-from ...tensors import Target
+from ...samples import rotated
+from ...tensors import Target, cast, on_target
 from ..check import BOXES, EVERY, Check, Finding, judged
-from ..subject import Subject, cast, literal, on_target
+from ..subject import Subject, literal
 from .cases import all_cases
 
 #: largest error allowed against float64 on the same (rounded) input, relative to losses above 1
@@ -70,8 +71,6 @@ def whole_image(subject: Subject, dtype: torch.dtype) -> Finding:
     target = torch.stack([zero, zero, sides, 0.75 * sides], dim=1)
     pred = torch.stack([zero + 8, zero + 16, sides - 16, 0.75 * sides + 8], dim=1)
     if subject.kind == "rotated_box":
-        from ..samples import rotated
-
         pred, target = rotated(pred, 0.25), rotated(target, 0.25)
     return against_double(subject, pred.to(dtype), target.to(dtype), TOLERANCES[dtype])
 

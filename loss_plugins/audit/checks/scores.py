@@ -10,10 +10,10 @@ import time
 import torch
 from torch import Tensor
 
-from ...tensors import Target
+from ...samples import CLASSES, as_scale, ordinary
+from ...tensors import Target, cast, on_target
 from ..check import SCORES, Check, Finding, judged, measured, not_applicable, promised
-from ..samples import CLASSES, as_scale, draw_scores
-from ..subject import Subject, cast, literal, on_target, show_call
+from ..subject import Subject, literal, show_call
 
 GRADIENT_BOUND = 1e4
 MASKS, CLASSES_ONLY = ("region",), ("classification",)
@@ -30,11 +30,11 @@ def one_sided(subject: Subject, size: float, right: bool) -> tuple[Tensor, Targe
     pred, target = subject.sample(6, dtype=torch.float32)
     truth = dense_truth(subject, pred, target)
     sign = (2 * truth - 1) * (1 if right else -1)
-    if subject.scores.scale == "probabilities":
+    if subject.scale == "probabilities":
         return torch.where(sign > 0, 1.0, 0.0), target
-    if subject.scores.scale == "log_probabilities":
+    if subject.scale == "log_probabilities":
         return (size * sign).log_softmax(1), target
-    if subject.scores.scale == "distances":
+    if subject.scale == "distances":
         return size * (sign < 0).float(), target
     return size * sign, target
 
@@ -42,12 +42,12 @@ def one_sided(subject: Subject, size: float, right: bool) -> tuple[Tensor, Targe
 def dense_truth(subject: Subject, pred: Tensor, target: Target) -> Tensor:
     """1 where a score should be high, in pred's shape."""
     if isinstance(target, tuple):
-        if subject.scores.form == "input_sign":
+        if subject.form == "input_sign":
             return (target[1] > 0).to(pred.dtype)
         target = target[0]
     if target.shape == pred.shape:
         return (target > 0).to(pred.dtype)
-    axis = 1 if subject.kind == "region" or subject.scores.form == "class_map" else -1
+    axis = 1 if subject.kind == "region" or subject.form == "class_map" else -1
     labels = target.round().long()  # of bins, the nearest
     return torch.nn.functional.one_hot(labels, pred.shape[axis]).movedim(-1, axis).to(pred.dtype)
 
@@ -96,8 +96,8 @@ def masks_code(pred: Tensor, target: Target) -> str:
 
 def probability_bounds(subject: Subject, at: float) -> Finding:
     """A probability of exactly 0 or 1, right or wrong, costs a finite amount with a bounded gradient."""
-    if subject.scores.scale != "probabilities":
-        return not_applicable(f"takes {subject.scores.scale}, not probabilities")
+    if subject.scale != "probabilities":
+        return not_applicable(f"takes {subject.scale}, not probabilities")
     pred, target = subject.sample(6, dtype=torch.float32)
     loss, gradient = subject.gradient(torch.full_like(pred, at), target)
     largest = float(gradient.abs().max())
@@ -114,10 +114,10 @@ def constant_target(subject: Subject, positive: bool, n: int = 6) -> tuple[Tenso
     if isinstance(target, tuple):
         return None
     if target.is_floating_point():
-        low = -1.0 if subject.scores.scale == "distances" else 0.0
-        high = CLASSES - 1.0 if subject.scores.form == "score" else 1.0
+        low = -1.0 if subject.scale == "distances" else 0.0
+        high = CLASSES - 1.0 if subject.form == "score" else 1.0
         return pred, torch.full_like(target, high if positive else low)
-    if subject.scores.form == "labels":
+    if subject.form == "labels":
         return pred, torch.full_like(target, 0 if positive else pred.shape[-1])
     return pred, torch.full_like(target, 1 if positive else 0)
 
@@ -126,7 +126,7 @@ def one_kind_of_target(subject: Subject, positive: bool) -> Finding:
     """Finite value and bounded gradient where nothing, or everything, is true."""
     pair = constant_target(subject, positive)
     if pair is None:
-        return not_applicable(f"targets of the form {subject.scores.form!r} have no such case")
+        return not_applicable(f"targets of the form {subject.form!r} have no such case")
     loss, gradient = subject.gradient(*pair)
     largest = float(gradient.abs().max())
     fine = bool(loss.isfinite().all()) and largest <= GRADIENT_BOUND
@@ -139,7 +139,7 @@ def mask_of_nothing(subject: Subject, wrong: bool) -> Finding:
     pair = constant_target(subject, positive=False)
     assert pair is not None
     pred = torch.full_like(pair[0], 20.0 if wrong else -20.0)
-    if subject.scores.form == "class_map":
+    if subject.form == "class_map":
         pred[:, 0] = -pred[:, 0]
     loss, gradient = subject.gradient(pred, pair[1])
     fine = bool(loss.isfinite().all() and gradient.isfinite().all())
@@ -176,35 +176,34 @@ def best_score(subject: Subject, wanted: float) -> float | None:
 
 def expected_loss(subject: Subject, grid: Tensor, logits: Tensor, wanted: float) -> Tensor | None:
     """The loss along a grid of probabilities of one true class."""
-    scores = subject.scores
     if subject.kind == "region":
         return _mask_curve(subject, logits, wanted)
-    if scores.form in ("label_score", "input_sign") or scores.scale in ("distances", "ranks"):
+    if subject.form in ("label_score", "input_sign") or subject.scale in ("distances", "ranks"):
         return None
-    if scores.form == "score":  # bins: the target lies between two
+    if subject.form == "score":  # bins: the target lies between two
         return subject.rows(torch.stack([-logits / 2, logits / 2], dim=1), torch.full_like(grid, wanted))
-    if scores.form in ("labels", "class_map") or scores.scale == "log_probabilities":
-        pred = as_scale(torch.stack([-logits / 2, logits / 2], dim=1), scores.scale)
-        if scores.form == "labels":
+    if subject.form in ("labels", "class_map") or subject.scale == "log_probabilities":
+        pred = as_scale(torch.stack([-logits / 2, logits / 2], dim=1), subject.scale)
+        if subject.form == "labels":
             pred = logits[:, None]
         return _share_of_ones(subject, pred, wanted)
-    pred = (grid if scores.scale == "probabilities" else logits)[:, None]
+    pred = (grid if subject.scale == "probabilities" else logits)[:, None]
     return subject.rows(pred, torch.full_like(pred, wanted))
 
 
 def _share_of_ones(subject: Subject, pred: Tensor, share: float) -> Tensor:
     """Expected loss where class 1 is true with that probability, for targets that have to be hard."""
     n = len(pred)
-    if subject.scores.form == "dense":
+    if subject.form == "dense":
         soft = torch.tensor([1 - share, share], dtype=pred.dtype).expand(n, 2)
         return subject.rows(pred, soft)
-    one, other = (0, 1) if subject.scores.form == "labels" else (1, 0)
+    one, other = (0, 1) if subject.form == "labels" else (1, 0)
     true, false = (subject.rows(pred, torch.full((n,), label)) for label in (one, other))
     return share * true + (1 - share) * false
 
 
 def _mask_curve(subject: Subject, logits: Tensor, wanted: float) -> Tensor | None:
-    if subject.scores.form != "dense":
+    if subject.form != "dense":
         return None
     pred = logits.view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
     curve = [subject.value(row[None], torch.full_like(row[None], wanted)).detach().sum() for row in pred]
@@ -215,9 +214,7 @@ def proper(subject: Subject) -> Finding:
     """How far the best score lies from a soft target; judged where the loss is declared proper or improper."""
     best = [best_score(subject, wanted) for wanted in SPREAD]
     if any(score is None for score in best):
-        return not_applicable(
-            f"{subject.scores.scale} with targets of the form {subject.scores.form!r} have no minimum"
-        )
+        return not_applicable(f"{subject.scale} with targets of the form {subject.form!r} have no minimum")
     off = [abs(score - wanted) for score, wanted in zip(best, SPREAD, strict=True) if score is not None]
     worst = max(range(len(SPREAD)), key=lambda index: off[index])
     detail = f"for {SPREAD[worst]} the best score is {best[worst]:.3g}"
@@ -226,8 +223,8 @@ def proper(subject: Subject) -> Finding:
 
 def better_costs_less(subject: Subject, right: bool) -> Finding:
     """From a sure mistake to a sure hit, the loss never rises (by more than a label smoothing asks for)."""
-    if subject.scores.form in ("input_sign", "score"):
-        return not_applicable(f"targets of the form {subject.scores.form!r} are not right or wrong")
+    if subject.form in ("input_sign", "score"):
+        return not_applicable(f"targets of the form {subject.form!r} are not right or wrong")
     sizes = torch.linspace(-6, 2, 33).tolist() if right else torch.linspace(2, -6, 33).tolist()
     losses = []
     for size in sizes:
@@ -241,21 +238,21 @@ def better_costs_less(subject: Subject, right: bool) -> Finding:
 def _towards(subject: Subject, size: float) -> tuple[Tensor, Target]:
     pred, target = subject.sample(6)
     sign = 2 * dense_truth(subject, pred, target) - 1
-    if subject.scores.scale == "distances":
+    if subject.scale == "distances":
         return 1 / (1 + (size * sign).exp()), target
-    return as_scale(size * sign, subject.scores.scale), target
+    return as_scale(size * sign, subject.scale), target
 
 
 def soft_targets(subject: Subject) -> Finding:
     """Targets between 0 and 1: finite value and gradient, at soft and at saturated scores."""
-    if subject.scores.form not in ("dense", "label_score", "score") or subject.scores.scale == "distances":
-        return not_applicable(f"targets of the form {subject.scores.form!r} are hard")
+    if subject.form not in ("dense", "label_score", "score") or subject.scale == "distances":
+        return not_applicable(f"targets of the form {subject.form!r} are hard")
     pred, target = subject.sample(6, dtype=torch.float32)
-    if subject.scores.form == "dense":
+    if subject.form == "dense":
         assert isinstance(target, Tensor)
         target = 0.8 * target + 0.05
     for size in (1.0, 200.0):
-        scores = pred if subject.scores.scale != "logits" else size * pred
+        scores = pred if subject.scale != "logits" else size * pred
         loss, gradient = subject.gradient(scores, target)
         if not bool(loss.isfinite().all() and gradient.isfinite().all()):
             return judged(False, f"not finite for scores of about {size:g}")
@@ -267,7 +264,7 @@ def soft_targets(subject: Subject) -> Finding:
 
 def many_classes(subject: Subject) -> Finding:
     """4 rows of 20 000 classes: finite, and done in seconds."""
-    pair = draw_scores(subject.scores, 4, 20_000, torch.Generator().manual_seed(0), torch.float32)
+    pair = ordinary(subject.kind, subject.form, subject.scale, classes=20_000)(4, 0, torch.float32)
     start = time.perf_counter()
     loss, gradient = subject.gradient(*pair)
     seconds = time.perf_counter() - start
@@ -345,9 +342,7 @@ def not_a_number(subject: Subject) -> Finding:
 
 def nan_stays_in_its_row(subject: Subject) -> Finding:
     """Other rows keep their loss and gradient."""
-    from .form import couples_rows
-
-    if coupled := couples_rows(subject):
+    if coupled := subject.couples_rows:
         return not_applicable(coupled)
     pred, target = subject.sample(4, dtype=torch.float32)
     clean, clean_gradient = subject.gradient(pred, target)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ...samples import CLASSES
 from ..check import BOXES, EVERY, Check, Finding, judged, measured, not_applicable, promised
-from ..samples import CLASSES
 from ..subject import Subject, literal, show_call
 
 TOLERANCE = 1e-6
@@ -32,7 +32,7 @@ def zero_at_equality(subject: Subject) -> Finding:
     """What agrees costs nothing."""
     pair = agreeing(subject)
     if pair is None:
-        return not_applicable(f"{subject.scores.scale} never equal targets of the form {subject.scores.form!r}")
+        return not_applicable(f"{subject.scale} never equal targets of the form {subject.form!r}")
     loss = subject.value(*pair).detach().abs()
     largest = float(loss.max())
     promise = None if subject.traits is None else subject.traits.zero_at_equality
@@ -49,7 +49,7 @@ def agreeing(subject: Subject) -> tuple[Tensor, Tensor] | None:
     pred, target = subject.sample(50)
     if not isinstance(target, Tensor):
         return None
-    if subject.scores.scale == "log_probabilities":
+    if subject.scale == "log_probabilities":
         dense = target if target.shape == pred.shape else torch.nn.functional.one_hot(target, CLASSES)
         return dense.to(pred.dtype).clamp(min=1e-30).log(), target
     return (target.clone(), target) if target.shape == pred.shape else None
