@@ -1,7 +1,7 @@
 """Known faults of others, each a strict xfail against the installed version and a passing twin on ours.
 
 When an upstream repairs one, its xfail turns into a failure here: the table in docs/audit.md is then out of date.
-Sources: losses.md section 9; the numbers were measured with mmdet 3.3.0, torchvision 0.24, ultralytics 8.4.190.
+The numbers were measured with mmdet 3.3.0, torchvision 0.24, ultralytics 8.4.190.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def aspect_counts_below_half_overlap(loss: Loss) -> None:
 
 
 def is_efficient_iou(loss: Loss) -> None:
-    # losses.md, appendix A: seed_example_partial2
+    # IoU = 1 / (4 + 3 - 1), rho^2 = 2.5 and c^2 = 20, sides differ by 1 of 2 and 1 of 4:
+    # 1 - 1/6 + 2.5/20 + (1/2)^2 + (1/4)^2 = 1.27083
     assert loss(boxes([0, 0, 2, 2]), boxes([1, 1, 2, 4])).item() == pytest.approx(1.27083, abs=1e-4)
 
 

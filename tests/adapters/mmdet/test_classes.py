@@ -1,4 +1,4 @@
-"""Class losses in MMDetection's heads: flags, targets, parity (hooks.md rows 27 and 28)."""
+"""Class losses in MMDetection's heads: flags, targets, parity."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import torch
 from mmdet.models.losses import QualityFocalLoss
 from mmengine.registry import MODELS
 
-from heads import BATCHES, CASES, CLASSES, Case
 from loss_plugins.adapters.mmdet import LossPluginsHook, SenselessSlot
 from loss_plugins.module.build import module_class
+
+from .heads import BATCHES, CASES, CLASSES, Case
 
 FOCAL = {"type": "FocalLoss", "use_sigmoid": True, "gamma": 2.0, "alpha": 0.25, "loss_weight": 1.0}
 QUALITY = {"type": "QualityFocalLoss", "use_sigmoid": True, "beta": 2.0, "loss_weight": 1.0}

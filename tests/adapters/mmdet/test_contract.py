@@ -1,4 +1,4 @@
-"""The call contract of MMDetection's losses (hooks.md 2.2, losses.md 7; row 25)."""
+"""The call contract of MMDetection's losses: arguments, weights, averages, reductions."""
 
 from __future__ import annotations
 

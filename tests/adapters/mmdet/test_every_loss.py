@@ -7,9 +7,10 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.registry import DefaultScope
 
-from heads import BATCHES, CASES, total
 from loss_plugins.catalog.entries import shipped
 from loss_plugins.module.build import module_class
+
+from .heads import BATCHES, CASES, total
 
 BOX = [entry for entry in shipped() if entry.kind == "box"]
 STOCK = {"type": "GIoULoss", "loss_weight": 2.0}

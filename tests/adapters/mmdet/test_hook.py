@@ -1,4 +1,4 @@
-"""LossPluginsHook and doctor: what they find, refuse, count and write (hooks.md rows 24, 28)."""
+"""LossPluginsHook and doctor: what they find, refuse, count and write."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ import yaml
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from heads import BATCHES, CASES, Case
 from loss_plugins import EIoULoss, Interval, Traits, register_loss, unregister_loss
 from loss_plugins.adapters.mmdet import LossNotUsed, LossPluginsHook, SenselessSlot, find_losses
 from loss_plugins.adapters.mmdet.doctor import report
+
+from .heads import BATCHES, CASES, Case
 
 EIOU = {"type": "loss_plugins.EIoULoss", "loss_weight": 2.0}
 L1 = {"type": "loss_plugins.L1Loss"}

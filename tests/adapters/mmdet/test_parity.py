@@ -1,4 +1,4 @@
-"""MMDetection's own GIoULoss swapped for ours in fifteen heads: same losses, same gradients (hooks.md row 23, 26)."""
+"""MMDetection's own GIoULoss swapped for ours in fifteen heads: same losses, same gradients."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from heads import BATCHES, CASES, Losses
 from loss_plugins.adapters.mmdet import PluggedLoss
+
+from .heads import BATCHES, CASES, Losses
 
 THEIRS: dict[str, Any] = {"type": "GIoULoss", "loss_weight": 2.0}
 OURS: dict[str, Any] = {"type": "loss_plugins.GIoULoss", "dialect": "mmdet", "loss_weight": 2.0}
 OTHER: dict[str, Any] = {"type": "loss_plugins.EIoULoss", "loss_weight": 2.0}
-CALLS = {  # (with boxes, without): what hooks.md 2.2 measured; a head that stops calling would pass any parity test
+CALLS = {  # (with boxes, without): counted with the stock loss; a head that stops calling would pass any parity test
     "RetinaNet": (5, 5),
     "RPN": (5, 5),
     "Faster R-CNN": (6, 5),

@@ -1,4 +1,4 @@
-"""Names, scopes, configs (hooks.md rows 18 to 22)."""
+"""Names, scopes, configs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(code: str, *arguments: str, cwd: Path | None = None) -> str:
     return done.stdout.strip()
 
 
-# --- row 18, 19: our names stay in our scope --------------------------------------------------------------------
+# --- our names stay in our scope --------------------------------------------------------------------------------------
 
 
 def test_scoped_name_is_the_paper_and_the_unscoped_one_is_mmdets() -> None:
@@ -81,7 +81,7 @@ def test_contains() -> None:
     assert "EIuoLoss" not in LOSSES
 
 
-# --- row 20: the same class, whatever was imported first --------------------------------------------------------
+# --- the same class, whatever was imported first ----------------------------------------------------------------------
 
 BUILD = """
 import sys
@@ -110,7 +110,7 @@ def test_hook_without_custom_imports() -> None:
     assert run(code) == "LossPluginsHook"
 
 
-# --- row 21: again is harmless ------------------------------------------------------------------------------
+# --- again is harmless ------------------------------------------------------------------------------------------------
 
 
 def test_double_import_and_reload() -> None:
@@ -129,7 +129,7 @@ print(MODELS.get("loss_plugins.EIoULoss") is before)
     assert run(code, str(ROOT)) == "True"
 
 
-# --- a user's own loss --------------------------------------------------------------------------------------
+# --- a user's own loss ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ print(MODELS.build(dict(type="loss_plugins.MineLoss"))(torch.rand(2, 4), torch.r
     assert run(code) == "5.0"
 
 
-# --- row 22 and configs -------------------------------------------------------------------------------------
+# --- configs ----------------------------------------------------------------------------------------------------------
 
 
 def test_leftover_keys_of_a_base_are_named() -> None:

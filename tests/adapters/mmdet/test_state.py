@@ -1,4 +1,4 @@
-"""Losses with running statistics: when they learn, across calls, ranks and checkpoints (hooks.md rows 29 to 31)."""
+"""Losses with running statistics: when they learn, across calls, ranks and checkpoints."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
-from heads import BATCHES, CASES
-from ranks import STEPS, rows, train
+from . import ranks
+from .heads import BATCHES, CASES
+from .ranks import STEPS, rows, train
 
 WISE = {"type": "loss_plugins.WIoULoss", "version": 3, "momentum": 0.1}
 OTHER = {"type": "loss_plugins.EIoULoss", "wise": 3}
@@ -33,7 +34,7 @@ def build(**parameters: Any) -> Any:
     return MODELS.build({**WISE, **parameters})
 
 
-# --- when it learns -----------------------------------------------------------------------------------------
+# --- when it learns ---------------------------------------------------------------------------------------
 
 
 def call(loss: Any, count: int = 9, **arguments: Any) -> Any:
@@ -104,7 +105,7 @@ def test_scoring_pass_of_paa_teaches_nothing() -> None:
     assert (loss.calls, loss.lessons) == (3, 1)
 
 
-# --- row 30: calls per iteration ------------------------------------------------------------------------------
+# --- calls per iteration ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("parts", [(9,), (4, 5), (1, 0, 3, 5), (2, 2, 2, 2, 1)])
@@ -114,12 +115,12 @@ def test_one_step_is_one_update_however_many_calls(parts: tuple[int, ...], monke
     ends = [sum(parts[: index + 1]) for index in range(len(parts))]
     cuts = [slice(end - size, end) for size, end in zip(parts, ends, strict=True)]
     pieces = {index: (pred[cut], target[cut]) for index, cut in enumerate(cuts)}
-    monkeypatch.setattr("ranks.rows", lambda step, rank, count: pieces[rank] if step else (pred, target))
+    monkeypatch.setattr(ranks, "rows", lambda step, rank, count: pieces[rank] if step else (pred, target))
     split = train(WISE, [[(1, index, 0) for index in range(len(parts))]])
     assert split == pytest.approx(train(WISE, [[(0, 0, 9)]]), rel=1e-7)
 
 
-# --- row 29: ranks ----------------------------------------------------------------------------------------------
+# --- ranks ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("spec", [WISE, OTHER], ids=["wiou", "wise eiou"])
@@ -129,12 +130,12 @@ def test_two_ranks_agree_with_each_other_and_with_one_process(spec: dict[str, An
         port = free.getsockname()[1]
     common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("ranks.py")), json.dumps(spec)]
-    ranks = [
+    processes = [
         subprocess.Popen(command, env={**common, "RANK": str(rank)}, stdout=subprocess.PIPE, text=True)
         for rank in range(2)
     ]
-    outputs = [rank.communicate(timeout=120)[0] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0]
+    outputs = [rank.communicate(timeout=120)[0] for rank in processes]
+    assert [rank.returncode for rank in processes] == [0, 0]
     first, second = json.loads(outputs[0].splitlines()[-1])
     assert first == second
     calls = [[(step, rank, count) for rank, count in enumerate(counts)] for step, counts in enumerate(STEPS)]
@@ -143,7 +144,7 @@ def test_two_ranks_agree_with_each_other_and_with_one_process(spec: dict[str, An
     assert first[0] != first[1] != first[2] == first[3]
 
 
-# --- row 31: checkpoints ------------------------------------------------------------------------------------------
+# --- checkpoints ------------------------------------------------------------------------------------------------------
 
 
 def short_run(folder: Path, digits: Path, epochs: int, resume: bool = False) -> Runner:

@@ -10,9 +10,10 @@ import pytest
 from ultralytics import YOLO
 from ultralytics.utils.loss import BboxLoss
 
-import marker_losses  # noqa: F401  (registers them)
 from loss_plugins.demo.digits import DigitsSet, make_digits
-from ultralytics_runs import Train
+
+from . import marker_losses  # noqa: F401  (registers them)
+from .ultralytics_runs import Train
 
 collect_ignore = ["marker_losses.py", "ultralytics_runs.py"]  # helpers: collected, they would be imported twice
 

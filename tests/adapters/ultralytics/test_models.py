@@ -24,7 +24,8 @@ from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import probe
 from loss_plugins.adapters.ultralytics.plug import ClassSlot, Plug, plugged
 from loss_plugins.catalog.entries import shipped
-from ultralytics_runs import batch_of
+
+from .ultralytics_runs import batch_of
 
 STOCK_TWIN = {"type": "ciou", "dialect": "ultralytics"}
 

@@ -23,7 +23,8 @@ from ultralytics.utils.dist import generate_ddp_file
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import probe, trainers
 from loss_plugins.demo.digits import DigitsSet
-from ultralytics_runs import Train, column, results
+
+from .ultralytics_runs import Train, column, results
 
 BOTH = pytest.mark.parametrize("model", ["yolo11n.yaml", "yolo26n.yaml"])
 BOX_GAIN = 7.5
