@@ -47,7 +47,7 @@ def patched(
     assigner: str | None = None,
     config: str | Path | None = None,
 ) -> Iterator[Report]:
-    """For your own loops: inside the context, every Ultralytics criterion of this process uses the loss.
+    """For your own loops: inside the context, every Ultralytics criterion of this process computes the given losses.
 
     Args:
         box: the box loss: a name, a dict with `type`, or a module; None: the stock loss.
@@ -57,7 +57,7 @@ def patched(
         config: YAML file with a `losses` section.
 
     Yields:
-        The report: calls, boxes, gradients.
+        The report: calls, boxes and gradients of each slot.
 
     Raises:
         ValueError, TypeError: unknown loss, parameter or value.
@@ -67,9 +67,9 @@ def patched(
     spec = make_spec(box, cls, gain=gain, assigner=assigner, config=config)
     with subprocess_training_refused(), plugged(spec) as plug:
         yield plug.report
-    for hook in plug.hooks:
-        if hook.calls.train_calls + hook.calls.val_calls == 0:
+    for slot in plug.slots:
+        if slot.calls.train_calls + slot.calls.val_calls == 0:
             raise LossNotUsed(
-                f"the context ended and no criterion had called the {hook.slot} loss {hook.name}: was a model's loss "
-                "computed, with a criterion built inside the context?"
+                f"the context ended and no criterion had called the {slot.name} loss {slot.loss_name}: was a model's "
+                "loss computed, with a criterion built inside the context?"
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`loss-plugins yolo TASK train key=value ... box_loss=eiou`: the `yolo` command with a loss of ours."""
+"""`loss-plugins yolo TASK train key=value ... box_loss=eiou`: the `yolo` command with a catalogued loss."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def yolo(
     arguments: Annotated[
         list[str],
         typer.Argument(
-            help="TASK train key=value ...; ours are box_loss=NAME and cls_loss=NAME (or YAML), "
+            help="TASK train key=value ...; loss settings are box_loss=NAME and cls_loss=NAME (or YAML), "
             "box_loss.PARAMETER=VALUE, "
             "losses=FILE, gain=keep|match, assigner=keep|match; the rest goes to Ultralytics untouched."
         ),
@@ -28,13 +28,13 @@ def yolo(
 ) -> None:
     """Train an Ultralytics model with a loss of the catalogue."""
     words = [argument for argument in arguments if "=" not in argument]
-    ours, theirs = split_settings([argument for argument in arguments if "=" in argument])
+    losses, overrides = split_settings([argument for argument in arguments if "=" in argument])
     task = chosen_task(words)
-    chosen = trainer(task, **ours)
-    model_file = theirs.pop("model", None)
+    chosen = trainer(task, **losses)
+    model_file = overrides.pop("model", None)
     if model_file is None:
         raise ValueError(f"yolo: model=... is missing; for example: {EXAMPLE}")
-    make_model(task, model_file).train(trainer=chosen, **theirs)
+    make_model(task, model_file).train(trainer=chosen, **overrides)
 
 
 def chosen_task(words: list[str]) -> str:
@@ -58,34 +58,35 @@ def chosen_task(words: list[str]) -> str:
 
 
 def split_settings(pairs: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Our settings, ready for `trainer`, and those of Ultralytics.
+    """The settings of the losses, as arguments of `trainer`, and the rest, for Ultralytics.
 
     >>> split_settings(["box_loss=alpha_iou", "box_loss.alpha=2", "epochs=3"])
     ({'box': {'type': 'alpha_iou', 'alpha': 2}}, {'epochs': 3})
     """
     from ultralytics.cfg import smart_value
 
-    ours: dict[str, Any] = {}
-    theirs: dict[str, Any] = {}
+    losses: dict[str, Any] = {}
+    overrides: dict[str, Any] = {}
     for pair in pairs:
         key, _, value = pair.partition("=")
-        slot, _, parameter = key.partition(".")
-        if slot in SLOTS and parameter:
-            if SLOTS[slot] not in ours:
-                raise ValueError(f"yolo: {key} was given without {slot}=NAME before it")
-            box = ours[SLOTS[slot]]
-            ours[SLOTS[slot]] = {**({"type": box} if isinstance(box, str) else box), parameter: yaml.safe_load(value)}
-        elif slot in SLOTS:
-            ours[SLOTS[slot]] = yaml.safe_load(value)
+        argument, _, parameter = key.partition(".")
+        name = SLOTS.get(argument)
+        if name is not None and parameter:
+            if name not in losses:
+                raise ValueError(f"yolo: {key} was given without {argument}=NAME before it")
+            spec = losses[name]
+            losses[name] = {**({"type": spec} if isinstance(spec, str) else spec), parameter: yaml.safe_load(value)}
+        elif name is not None:
+            losses[name] = yaml.safe_load(value)
         elif key in SETTINGS:
-            ours[SETTINGS[key]] = value
+            losses[SETTINGS[key]] = value
         else:
-            theirs[key] = smart_value(value)
-    return ours, theirs
+            overrides[key] = smart_value(value)
+    return losses, overrides
 
 
 def make_model(task: str, file: str) -> Any:
-    """The Ultralytics model of a file, as the task wants it."""
+    """The Ultralytics model of a file, of the class that the task needs."""
     from ultralytics import YOLO, YOLOWorld
 
     return YOLOWorld(file) if task == "world" else YOLO(file, task=task)

@@ -58,7 +58,7 @@ def demo(
 
 
 def place_font() -> None:
-    """Give Ultralytics the font that it would download otherwise."""
+    """Copy matplotlib's font to where Ultralytics would otherwise download one."""
     import shutil
 
     import matplotlib
@@ -70,7 +70,7 @@ def place_font() -> None:
 
 
 def print_parity() -> None:
-    """Our dialects beside the built-ins of what is installed."""
+    """Compare losses in the dialects of Ultralytics and torchvision with the installed built-ins."""
     pred, target = sample_pairs()
     table = Table(title=f"our losses against the installed built-ins, {len(pred)} pairs of boxes, float32")
     for heading in ("loss", "built-in", "largest difference", "of the gradient (relative)"):
@@ -82,7 +82,7 @@ def print_parity() -> None:
 
 
 def train(digits: DigitsSet, run: Path, box: str, epochs: int) -> None:
-    """Train from scratch; leaves finished.yaml with time and metrics."""
+    """Train from scratch, and write finished.yaml with time and metrics."""
     from ultralytics import YOLO
 
     model = YOLO(MODEL)
@@ -107,7 +107,7 @@ def train(digits: DigitsSet, run: Path, box: str, epochs: int) -> None:
 
 
 def print_result(run: Path) -> None:
-    """The proof of use and the validation metrics of a finished run."""
+    """Print the proof of use and the validation metrics of a finished run."""
     proof = yaml.safe_load((run / PROOF_FILE).read_text())
     finished = yaml.safe_load((run / "finished.yaml").read_text())
     report, canary = proof["report"]["box"], proof["report"]["canary"]
@@ -144,7 +144,7 @@ def draw(run: Path, digits: DigitsSet, file: Path, count: int = 6) -> Path:
 
 
 def truth_of(digits: DigitsSet, image: Path) -> list[Labelled]:
-    """The boxes of a validation scene, in pixels, from its YOLO label file."""
+    """Box and digit of each object of a validation scene, in pixels, from its YOLO label file."""
     found: list[Labelled] = []
     for line in (digits.root / "labels/val" / f"{image.stem}.txt").read_text().splitlines():
         number, *center = line.split()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What this installation allows, found out by trying it."""
+"""What the installed Ultralytics allows, found out by trying it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 from ultralytics.utils.loss import BboxLoss
 
-from . import probe
+from . import canary, probe
 from .plug import plugged
 from .spec import make_spec
 from .trainers import REFUSED, TRAINERS, check_trainer, versions
 
 
 def doctor() -> dict[str, Any]:
-    """Versions, probe, canary values and the tasks covered.
+    """Try the installed Ultralytics: versions, what the probe finds, canary values, tasks served and refused.
 
     Returns:
         {"ok", "versions", "checks": [{"name", "ok", "detail"}], "tasks", "refused"} in plain types.
@@ -63,7 +63,7 @@ def _stride() -> str:
 
 
 def _stock(bins: int) -> str:
-    return f"{probe.check_stock_contract(BboxLoss(bins)):.6f} on fixed boxes"
+    return f"{canary.check_stock_contract(BboxLoss(bins)):.6f} on fixed boxes"
 
 
 def _canary(bins: int) -> str:
@@ -71,4 +71,4 @@ def _canary(bins: int) -> str:
     with plugged(make_spec("eiou")) as plug:
         if plug.box is None:
             raise RuntimeError("the box slot is empty")
-        return f"eiou {probe.check_box(branch, plug.box):.6f} on fixed boxes"
+        return f"eiou {canary.check_box(branch, plug.box):.6f} on fixed boxes"

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What the adapter raises when it cannot keep its promise."""
+"""What is raised when the installed Ultralytics cannot be served."""
 
 from __future__ import annotations
 
 
 class UnsupportedUltralytics(RuntimeError):
-    """This installation, model or task offers no place where the loss could be plugged in for certain."""
+    """A loss cannot be plugged into this installation, model or task with certainty."""
 
     def __init__(self, reason: str, remedy: str) -> None:
         import ultralytics

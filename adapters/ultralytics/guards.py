@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Ways of training that start other processes without our trainer: refused while a plug is in."""
+"""While a loss is plugged in, training in other processes, which would use the stock loss, is refused."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ USE_TRAINER = "Pass trainer=lpu.trainer(...) to YOLO(...).train(...), which othe
 
 @contextmanager
 def subprocess_training_refused() -> Iterator[None]:
-    """While inside, training that would run elsewhere with the stock loss raises instead.
+    """Inside the context, training that would start other processes with the stock loss raises instead.
 
-    These are `tune()`, `train(data=[...])` without our trainer, and several GPUs without our trainer.
+    These are `tune()`, and `train(data=[...])` or several GPUs without a trainer of `loss_plugins`.
     """
     from ultralytics.engine import trainer as engine
     from ultralytics.engine.model import Model
@@ -26,9 +26,9 @@ def subprocess_training_refused() -> Iterator[None]:
         stack.enter_context(replaced(Model, "tune", _refuse("tune() trains in other processes")))
         multi = getattr(engine, "MultiTrainer", None)
         if multi is not None:
-            stack.enter_context(replaced(multi, "train", _unless(multi.train, _runs_stock_list)))
+            stack.enter_context(replaced(multi, "train", _unless(multi.train, _starts_stock_data_sets)))
         base = engine.BaseTrainer
-        stack.enter_context(replaced(base, "train", _unless(base.train, _runs_stock_ranks)))
+        stack.enter_context(replaced(base, "train", _unless(base.train, _starts_stock_ranks)))
         yield
 
 
@@ -47,10 +47,10 @@ def _unless(method: Callable[..., Any], reason: Callable[[Any], str | None]) -> 
     return guarded
 
 
-def _runs_stock_list(multi: Any) -> str | None:
+def _starts_stock_data_sets(multi: Any) -> str | None:
     return "train(data=[...]) without a trainer starts one process per data set" if multi.trainer is None else None
 
 
-def _runs_stock_ranks(trainer: Any) -> str | None:
-    plain = getattr(trainer, "ddp", False) and not hasattr(trainer, "loss_spec")
-    return "training on several GPUs starts one process per GPU" if plain else None
+def _starts_stock_ranks(trainer: Any) -> str | None:
+    stock = getattr(trainer, "ddp", False) and not hasattr(trainer, "loss_spec")
+    return "training on several GPUs starts one process per GPU" if stock else None

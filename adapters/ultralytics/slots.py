@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What the box slot and the class slot have in common: counted calls, one loss per branch, a matched gain."""
+"""The two places of a criterion that take a loss, box and cls: one loss per branch, counted calls, a matched gain."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
-from loss_plugins import Loss
+from loss_plugins import Loss, ciou_loss
 from loss_plugins.errors import LossNotUsed
+
+from . import probe
+from .errors import UnsupportedUltralytics
 
 BranchIndex = Callable[[object], "int | None"]
 State = dict[str, dict[str, Any]]
@@ -20,7 +24,7 @@ State = dict[str, dict[str, Any]]
 
 @dataclass
 class Calls:
-    """What one slot saw in this process.
+    """The calls of one slot in this process.
 
     Attributes:
         train_calls: losses computed with gradient.
@@ -49,10 +53,10 @@ class Calls:
             return
         self.train_calls += 1
         self.rows += rows
-        loss.register_hook(self._saw_gradient)  # type: ignore[no-untyped-call]
+        loss.register_hook(self._count_gradient)  # type: ignore[no-untyped-call]
 
-    def _saw_gradient(self, gradient: Tensor) -> None:
-        # stays on the device: no sync with the host until somebody asks
+    def _count_gradient(self, gradient: Tensor) -> None:
+        # the count stays on the device: reading it here would make the host wait in every step
         arrived = (gradient != 0).any().long()
         self._gradients = arrived if self._gradients is None else self._gradients + arrived
 
@@ -68,15 +72,27 @@ class Calls:
         }
 
 
-class Hook:
-    """One slot ("box" or "cls") with the loss that was asked for."""
+class Slot:
+    """A place of the criterion with the loss that was asked for there.
 
-    def __init__(self, slot: str, build: Callable[[], Loss], match_gain: bool, branch_index: BranchIndex) -> None:
-        self.slot = slot
+    Args:
+        name: "box" or "cls".
+        build: makes a new module of the loss.
+        match_gain: whether to scale the loss to the gradient norm of the stock loss.
+        branch_index: the number of the criterion branch that a part belongs to, or None.
+
+    Attributes:
+        prototype: a module of the loss that no branch trains with: for checks, and for the assigner.
+        loss_name: the catalogue's name of the loss.
+        gain_settled: whether `calls.gain` is final.
+    """
+
+    def __init__(self, name: str, build: Callable[[], Loss], match_gain: bool, branch_index: BranchIndex) -> None:
+        self.name = name
         self.calls = Calls()
         self.prototype = build()
-        self.name = self.prototype.entry.name
-        self.matched = not match_gain
+        self.loss_name = self.prototype.entry.name
+        self.gain_settled = not match_gain
         self._build = build
         self._branch_index = branch_index
         self._shared: dict[int, Loss] = {}
@@ -109,9 +125,9 @@ class Hook:
             for name, value in values.items():
                 buffer = getattr(loss, name)
                 buffer.copy_(torch.tensor(value, dtype=buffer.dtype))
-        if not self.matched and calls["norms"]:
+        if not self.gain_settled and calls["norms"]:
             self.calls.gain, self.calls.norms = calls["gain"], tuple(calls["norms"])
-            self.matched = True
+            self.gain_settled = True
 
     @torch.no_grad()
     def average_state(self) -> None:
@@ -125,35 +141,132 @@ class Hook:
                 value /= torch.distributed.get_world_size()
 
     def require_use(self) -> None:
-        """Raise LossNotUsed unless the loss was called in training and moved the gradient."""
+        """Raise LossNotUsed unless the loss was called in training and received a gradient."""
         if self.calls.train_calls == 0:
             raise LossNotUsed(
-                f"the {self.slot} loss {self.name} was never called during training: the stock loss was trained"
+                f"the {self.name} loss {self.loss_name} was never called during training: the stock loss was trained"
             )
         if self.calls.gradient_calls == 0:
             raise LossNotUsed(
-                f"the {self.slot} loss {self.name} was computed {self.calls.train_calls} times, but no gradient came "
-                f"back from it: it is logged, not trained (is the {self.slot} gain 0, or the loss outside of the sum?)"
+                f"the {self.name} loss {self.loss_name} was computed {self.calls.train_calls} times, but no gradient "
+                f"came back from it: it is logged, not trained (is the {self.name} gain 0, or the loss outside of the "
+                "sum?)"
             )
 
-    def match(self, stock: Callable[[Tensor], Tensor], pred: Tensor, ours: Callable[[Tensor], Tensor]) -> None:
-        """Set the gain so that both losses pull equally hard on these predictions, over all processes."""
-        sums = torch.stack([_gradient_sum(stock, pred), _gradient_sum(ours, pred), pred.new_tensor(float(len(pred)))])
+    def match_gain(self, stock: Callable[[Tensor], Tensor], new: Callable[[Tensor], Tensor], pred: Tensor) -> None:
+        """Set the gain to the ratio of the gradient norms of stock and new loss, summed over rows and processes.
+
+        Args:
+            stock: the stock loss of predictions, summed.
+            new: the new loss of predictions, summed.
+            pred: (n, k) predictions of one batch.
+        """
+        sums = torch.stack(
+            [_gradient_norms(stock, pred), _gradient_norms(new, pred), pred.new_tensor(float(len(pred)))]
+        )
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(sums)
-        stock_sum, our_sum, rows = sums.tolist()
-        if rows == 0 or our_sum == 0:
-            return  # nothing that this loss pulls on: try again with the next batch
-        self.matched = True
-        self.calls.gain = stock_sum / our_sum
-        self.calls.norms = (stock_sum / rows, our_sum / rows)
+        stock_sum, new_sum, rows = sums.tolist()
+        if rows == 0 or new_sum == 0:
+            return  # this batch has no gradient to compare: the next one may
+        self.gain_settled = True
+        self.calls.gain = stock_sum / new_sum
+        self.calls.norms = (stock_sum / rows, new_sum / rows)
         log(
-            f"{self.slot} gain matched: gradient norm {self.calls.norms[0]:.4g} (stock) against "
-            f"{self.calls.norms[1]:.4g} ({self.name}), so the loss is multiplied by {self.calls.gain:.4g}"
+            f"{self.name} gain matched: gradient norm {self.calls.norms[0]:.4g} (stock) against "
+            f"{self.calls.norms[1]:.4g} ({self.loss_name}), so the loss is multiplied by {self.calls.gain:.4g}"
         )
 
 
-def _gradient_sum(loss: Callable[[Tensor], Tensor], pred: Tensor) -> Tensor:
+class BoxSlot(Slot):
+    """The first of the two losses that `BboxLoss.forward` returns."""
+
+    def __init__(self, build: Callable[[], Loss], match_gain: bool, branch_index: BranchIndex) -> None:
+        super().__init__("box", build, match_gain, branch_index)
+        self.units = self.prototype.entry.traits.units
+        if self.units != "any" and not probe.has_stride():
+            raise UnsupportedUltralytics(
+                f"{self.loss_name} needs boxes in pixels, and this version does not pass the stride to "
+                "BboxLoss.forward",
+                "Use 8.4.0 or newer, or a scale-invariant loss",
+            )
+
+    def compute(self, bbox_loss: nn.Module, call: dict[str, Any]) -> Tensor:
+        """The box loss over the foreground in float32, weighted and normalised as the stock loss is.
+
+        Args:
+            bbox_loss: the `BboxLoss` that was called.
+            call: the arguments of its `forward`, by name.
+        """
+        foreground = call["fg_mask"].bool()
+        weight = call["target_scores"][foreground].sum(-1)
+        pred, target = call["pred_bboxes"][foreground].float(), call["target_bboxes"][foreground].float()
+        if self.units != "any":
+            stride = call["stride"].float().expand(*foreground.shape, 1)[foreground]
+            pred, target = pred * stride, target * stride
+        training = torch.is_grad_enabled() and pred.requires_grad
+        loss_module = self.loss_of(bbox_loss, pred.device)
+        with torch.autocast(pred.device.type, enabled=False):
+            if training and not self.gain_settled:
+                self.match_gain(
+                    lambda p: (ciou_loss(p, target, dialect="ultralytics") * weight.float()).sum(),
+                    lambda p: (self.prototype.elementwise(p, target) * weight.float()).sum(),
+                    pred,
+                )
+            loss = loss_module.elementwise(pred, target)
+        if loss.shape != weight.shape:
+            raise ValueError(
+                f"{self.loss_name} returned shape {tuple(loss.shape)} for {len(weight)} boxes; "
+                f"return one number per box: ({len(weight)},)"
+            )
+        factor = self.calls.gain * loss_module.loss_weight
+        total: Tensor = (loss * weight).sum() / call["target_scores_sum"] * factor
+        self.calls.count(total, len(weight), training)
+        return total
+
+    def similarity(self, pred: Tensor, target: Tensor) -> Tensor:
+        """1 - loss, at least 0: the overlap for the assigner with assigner="match"."""
+        return (1 - self.prototype.elementwise(pred.float(), target.float())).clamp(min=0).to(pred.dtype)
+
+
+class ClassSlot(Slot):
+    """The criterion's `bce`: logits and soft targets to one number per image, anchor and class.
+
+    Attributes:
+        active: whether the plug is in; after that the stock loss is computed.
+    """
+
+    active = True
+
+    def __init__(self, build: Callable[[], Loss], match_gain: bool, branch_index: BranchIndex) -> None:
+        super().__init__("cls", build, match_gain, branch_index)
+
+    def compute(self, branch: object, logits: Tensor, target: Tensor) -> Tensor:
+        """The class loss in float32, unreduced: the trainer weights, sums and normalises it.
+
+        Args:
+            branch: the object in the criterion's `bce`.
+            logits: (b, anchors, classes).
+            target: soft targets of that shape.
+        """
+        logits, target = logits.float(), target.float()
+        training = torch.is_grad_enabled() and logits.requires_grad
+        loss_module = self.loss_of(branch, logits.device)
+        with torch.autocast(logits.device.type, enabled=False):
+            if training and not self.gain_settled:
+                targets = target.flatten(0, -2)
+                self.match_gain(
+                    lambda x: functional.binary_cross_entropy_with_logits(x, targets, reduction="sum"),
+                    lambda x: self.prototype.elementwise(x, targets).sum(),
+                    logits.flatten(0, -2),
+                )
+            loss = loss_module.elementwise(logits, target) * (self.calls.gain * loss_module.loss_weight)
+        self.calls.count(loss, loss[..., 0].numel(), training)
+        return loss
+
+
+def _gradient_norms(loss: Callable[[Tensor], Tensor], pred: Tensor) -> Tensor:
+    """The gradient norm of each row, summed."""
     leaf = pred.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(leaf), leaf)
     total: Tensor = gradient.norm(dim=-1).sum()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What the user asked for, resolved to plain types: it travels by environment variable, YAML and checkpoint."""
+"""The losses of a run in plain types, as environment variable, YAML file and checkpoint carry them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def make_spec(
     assigner: str | None = None,
     config: str | Path | None = None,
 ) -> Spec:
-    """Resolve what was asked for; every mistake is an error here, before training.
+    """Resolve names, dicts, modules or a config file to a spec; every mistake is an error here, before training.
 
     Args:
         box: name, dict with `type`, or module of a box loss.

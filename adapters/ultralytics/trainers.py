@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Trainers that train with our box loss. They are importable by name, so that other processes find them."""
+"""Trainers that train with plugged losses. They are importable by name, so that other processes find them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .spec import LossSpec, Spec, make_spec
 ENVIRONMENT = "LOSS_PLUGINS_ULTRALYTICS"
 STAMP = "loss_plugins"
 PROOF_FILE = "loss_plugins.yaml"
-HOOKED_METHODS = ("_do_train", "_setup_train", "resume_training", "save_model", "run_callbacks", "train")
+OVERRIDDEN_METHODS = ("_do_train", "_setup_train", "resume_training", "save_model", "run_callbacks", "train")
 REFUSED = {
     "obb": "its boxes are rotated, and the catalogue's box losses are axis-aligned",
     "rtdetr": "its criterion (DETRLoss) has no BboxLoss: the box loss is computed inside the matcher's class",
@@ -45,7 +45,7 @@ REFUSED = {
 
 
 class LossPluginMixin:
-    """What makes a trainer train with our loss, prove it, and refuse to finish without it."""
+    """Makes an Ultralytics trainer train with the losses of a spec, prove it, and raise if they were not used."""
 
     def __init__(self, *args: Any, loss_spec: Spec | None = None, **kwargs: Any) -> None:
         text = os.environ.get(ENVIRONMENT)
@@ -60,7 +60,7 @@ class LossPluginMixin:
         super().__init__(*args, **kwargs)
 
     def train(self) -> Any:
-        """Train; other processes started meanwhile find the spec in the environment."""
+        """Train; processes that training starts (one per GPU) find the spec in the environment."""
         before = os.environ.get(ENVIRONMENT)
         os.environ[ENVIRONMENT] = self.loss_spec.to_json()
         try:
@@ -89,18 +89,18 @@ class LossPluginMixin:
         result = super()._setup_train(*args, **kwargs)  # type: ignore[misc]
         plug = self._plug
         branches = plug.check(bare(self.model).init_criterion())  # type: ignore[attr-defined]
-        for hook in plug.hooks:
-            values = ", ".join(f"{value:.5f}" for value in plug.report.canary[hook.slot])
+        for slot in plug.slots:
+            values = ", ".join(f"{value:.5f}" for value in plug.report.canary[slot.name])
             log(
-                f"{hook.slot} loss {hook.name} {non_defaults(hook.prototype)}in {branches} criterion branch(es), "
-                f"gain {getattr(self.args, hook.slot):g} ({self.loss_spec.gain}), "  # type: ignore[attr-defined]
+                f"{slot.name} loss {slot.loss_name} {non_defaults(slot.prototype)}in {branches} criterion branch(es), "
+                f"gain {getattr(self.args, slot.name):g} ({self.loss_spec.gain}), "  # type: ignore[attr-defined]
                 f"assigner {self.loss_spec.assigner}; verified on a fixed batch: {values}"
             )
         self._write_proof()
         return result
 
     def resume_training(self, ckpt: Any) -> Any:
-        """Resume, after checking that the checkpoint was trained with these very losses."""
+        """Resume, after checking that the checkpoint was trained with the same losses."""
         if ckpt is not None and self.resume:  # type: ignore[attr-defined]
             stamp = getattr(ckpt.get("ema"), STAMP, None)
             if stamp is None:
@@ -117,7 +117,7 @@ class LossPluginMixin:
         return super().resume_training(ckpt)  # type: ignore[misc]
 
     def save_model(self, *args: Any, **kwargs: Any) -> Any:
-        """Save, with a stamp of plain types on the EMA model that says which losses trained it."""
+        """Save, with a stamp of plain types on the EMA model that names the losses which trained it."""
         setattr(self.ema.ema, STAMP, self._stamp())  # type: ignore[attr-defined]
         return super().save_model(*args, **kwargs)  # type: ignore[misc]
 
@@ -157,17 +157,17 @@ class LossPluginMixin:
         self._write_proof()
         if RANK not in {-1, 0}:
             return
-        for hook in self._plug.hooks:
-            calls, unit = hook.calls, "boxes" if hook.slot == "box" else "anchors"
+        for slot in self._plug.slots:
+            calls, unit = slot.calls, "boxes" if slot.name == "box" else "anchors"
             log(
-                f"{hook.slot} loss {hook.name} was trained: {calls.train_calls} training calls on {calls.rows} {unit}, "
-                f"gradient in {calls.gradient_calls}; {calls.val_calls} validation calls "
+                f"{slot.name} loss {slot.loss_name} was trained: {calls.train_calls} training calls on {calls.rows} "
+                f"{unit}, gradient in {calls.gradient_calls}; {calls.val_calls} validation calls "
                 f"(proof in {Path(self.save_dir) / PROOF_FILE})"  # type: ignore[attr-defined]
             )
 
 
 def bare(model: Any) -> Any:
-    """The model inside of what DDP and torch.compile put around it (Ultralytics' own helper changed its name)."""
+    """The model inside the wrappers of DDP and torch.compile (Ultralytics' own helper changed its name)."""
     for wrapper in ("module", "_orig_mod"):
         model = getattr(model, wrapper, model)
     return model
@@ -182,19 +182,19 @@ def non_defaults(loss: Loss) -> str:
 
 
 class LossPluginDetectionTrainer(LossPluginMixin, DetectionTrainer):  # type: ignore[misc]
-    """Detection with our box loss."""
+    """Detection with plugged losses."""
 
 
 class LossPluginSegmentationTrainer(LossPluginMixin, SegmentationTrainer):  # type: ignore[misc]
-    """Instance segmentation with our box loss."""
+    """Instance segmentation with plugged losses."""
 
 
 class LossPluginPoseTrainer(LossPluginMixin, PoseTrainer):  # type: ignore[misc]
-    """Pose estimation with our box loss."""
+    """Pose estimation with plugged losses."""
 
 
 class LossPluginWorldTrainer(LossPluginMixin, WorldTrainer):  # type: ignore[misc]
-    """Open-vocabulary detection with our box loss."""
+    """Open-vocabulary detection with plugged losses."""
 
 
 TRAINERS: dict[str, type[LossPluginMixin]] = {
@@ -240,7 +240,7 @@ def trainer(
 
 
 def check_trainer(cls: type) -> None:
-    """Raise unless other processes can import the class and the base trainer has the methods we hook.
+    """Raise unless other processes can import the class and the base trainer has the methods overridden here.
 
     Raises:
         UnsupportedUltralytics: one of them fails.
@@ -252,7 +252,7 @@ def check_trainer(cls: type) -> None:
             "Define it at the top level of an importable module",
         )
     bases = [base for base in cls.__mro__ if base is not LossPluginMixin]
-    missing = [name for name in HOOKED_METHODS if not any(name in vars(base) for base in bases)]
+    missing = [name for name in OVERRIDDEN_METHODS if not any(name in vars(base) for base in bases)]
     if missing:
         raise UnsupportedUltralytics(f"the trainer lacks the methods {missing}", probe.REMEDY)
 

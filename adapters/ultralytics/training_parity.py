@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Training parity: Ultralytics models on digits, with their stock losses and with ours in their dialect."""
+"""Training parity: Ultralytics models on digits, with the built-in losses and with `dialect="ultralytics"`."""
 
 from __future__ import annotations
 
@@ -32,43 +32,47 @@ CASES: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 
 def cases() -> Iterator[TrainingCase]:
-    """What `loss-plugins parity --train` runs. The box dialect is equal bit for bit, so the curves must be."""
+    """What `loss-plugins parity --train` runs. The dialects equal the built-ins bit for bit, so the curves must too."""
     for model, task, losses in CASES:
         names = ", ".join(f"{slot} {spec['type']}" for slot, spec in losses.items())
         yield TrainingCase("ultralytics", model, names, partial(curve, model, task, losses), tolerance=0.0)
 
 
-def curve(model: str, task: str, losses: dict[str, Any], folder: Path, ours: bool, steps: int) -> Curve:
-    """The losses of every step; a run with ours fails by itself if ours is not used."""
+def curve(model: str, task: str, losses: dict[str, Any], folder: Path, plugged: bool, steps: int) -> Curve:
+    """The logged losses of every step, trained with `losses` plugged in or with the built-in ones.
+
+    Raises:
+        LossNotUsed: a plugged loss was not the one trained.
+    """
     place_font()
     warm_up(folder.parent)
-    return trained(model, task, losses, folder, ours, steps)
+    return trained(model, task, losses, folder, plugged, steps)
 
 
 @functools.cache
 def warm_up(folder: Path) -> None:
-    """Before 8.4.190 or so, the first training in a process differs from the next, also stock from stock."""
+    """Train once: before 8.4.190 or so, the first training in a process differs from the next, stock losses or not."""
     trained("yolov8n", "detect", {}, folder / "warm-up", False, 1)
 
 
-def trained(model: str, task: str, losses: dict[str, Any], folder: Path, ours: bool, steps: int) -> Curve:
-    """One run."""
+def trained(model: str, task: str, losses: dict[str, Any], folder: Path, plugged: bool, steps: int) -> Curve:
+    """As `curve`, in one short training run."""
     from ultralytics import YOLO
 
     digits = make_digits(folder.parent / "digits", train=IMAGES, val=4, progress=False)
     data = as_polygons(digits, folder.parent / "polygons") if task == "segment" else digits.yaml
-    told: Curve = []
+    logged: Curve = []
 
     def note(running: Any) -> None:
         items = running.loss_items
         if not isinstance(items, dict):  # before 8.4.100 or so, a tensor
             items = dict(zip(running.loss_names, items.reshape(-1), strict=True))
-        told.append({name: float(value) for name, value in items.items()})
+        logged.append({name: float(value) for name, value in items.items()})
 
     yolo = YOLO(f"{model}.yaml")
     yolo.add_callback("on_train_batch_end", note)
     yolo.train(
-        **({"trainer": trainer(task, **losses)} if ours else {}),
+        **({"trainer": trainer(task, **losses)} if plugged else {}),
         data=str(data),
         epochs=-(-steps * BATCH // IMAGES),
         imgsz=64,
@@ -85,11 +89,11 @@ def trained(model: str, task: str, losses: dict[str, Any], folder: Path, ours: b
         name=model,
         exist_ok=True,
     )
-    return told[:steps]
+    return logged[:steps]
 
 
 def as_polygons(digits: DigitsSet, root: Path) -> Path:
-    """The same scenes, with boxes told as polygons of four corners."""
+    """The data file of the same scenes, with each box labelled as a polygon of four corners."""
     file = root / "data.yaml"
     if file.is_file():
         return file

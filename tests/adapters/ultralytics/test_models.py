@@ -21,8 +21,8 @@ from ultralytics.utils.tal import TaskAlignedAssigner
 
 import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
-from loss_plugins.adapters.ultralytics import probe
-from loss_plugins.adapters.ultralytics.plug import ClassSlot, Plug, plugged
+from loss_plugins.adapters.ultralytics import canary, probe
+from loss_plugins.adapters.ultralytics.plug import BCEReplacement, Plug, plugged
 from loss_plugins.catalog.entries import shipped
 
 from .ultralytics_runs import batch_of
@@ -145,7 +145,7 @@ def test_visual_prompts_are_seen_by_the_gradient_count() -> None:
 
 def bbox_call(bins: int = 16) -> tuple[BboxLoss, dict[str, Tensor]]:
     bbox_loss = BboxLoss(bins)
-    return bbox_loss, probe.canary_call(bbox_loss)
+    return bbox_loss, canary.fixed_arguments(bbox_loss)
 
 
 @pytest.mark.parametrize("bins", [16, 1])
@@ -315,7 +315,7 @@ def test_an_unknown_parameter_can_be_allowed_but_the_canary_still_guards(monkeyp
         patch.setenv(probe.ALLOW_UNVERIFIED, "1")
         assert probe.stock_forward() is extended
         with pytest.raises((TypeError, lpu.UnsupportedUltralytics)):
-            probe.check_stock_contract(BboxLoss(16))
+            canary.check_stock_contract(BboxLoss(16))
 
 
 def test_a_missing_class_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,7 +349,7 @@ def test_a_changed_stock_reduction_is_noticed(monkeypatch: pytest.MonkeyPatch) -
     with monkeypatch.context() as patch:
         patch.setattr(BboxLoss, "forward", heavier)
         with pytest.raises(lpu.UnsupportedUltralytics, match="the contract has changed"):
-            probe.check_stock_contract(BboxLoss(16))
+            canary.check_stock_contract(BboxLoss(16))
 
 
 def test_a_plug_that_does_not_hold_is_noticed() -> None:
@@ -357,9 +357,9 @@ def test_a_plug_that_does_not_hold_is_noticed() -> None:
     plug = Plug(lpu.make_spec("eiou", "bce_with_logits"))  # built, but not plugged in
     branch = SimpleNamespace(bbox_loss=BboxLoss(16), bce=lambda logits, target: 0 * logits)
     with pytest.raises(lpu.UnsupportedUltralytics, match=r"where eiou is .* the plug does not hold"):
-        probe.check_box(branch, plug.box)
+        canary.check_box(branch, plug.box)
     with pytest.raises(lpu.UnsupportedUltralytics, match=r"where bce_with_logits is .* the plug does not hold"):
-        probe.check_cls(branch, plug.cls)
+        canary.check_cls(branch, plug.cls)
 
 
 def test_pixel_losses_need_the_stride(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,10 +380,10 @@ def test_doctor_reports_what_it_tried() -> None:
 
 def test_no_callback_that_runs_on_one_rank_only() -> None:
     """on_pretrain_routine_start runs on rank 0 alone: a plug put in there would leave the other ranks stock."""
-    from loss_plugins.adapters.ultralytics import guards, plug, spec, trainers
-    from loss_plugins.adapters.ultralytics import slots as hook
+    from loss_plugins.adapters.ultralytics import guards, plug, slots, spec, trainers
 
-    source = "".join(inspect.getsource(module) for module in (guards, hook, plug, spec, trainers, probe))
+    modules = (canary, guards, plug, probe, slots, spec, trainers)
+    source = "".join(inspect.getsource(module) for module in modules)
     assert "on_pretrain_routine_start" not in source
     assert "add_callback" not in source
 
@@ -391,13 +391,13 @@ def test_no_callback_that_runs_on_one_rank_only() -> None:
 def test_a_criterion_that_is_pickled_holds_the_stock_class_loss() -> None:
     """Older versions put the criterion into last.pt; nothing of ours may be found there."""
     with plugged(lpu.make_spec(cls="quality_focal")) as plug:
-        slot = ClassSlot(plug.cls)
-        assert isinstance(copy.deepcopy(slot), ClassSlot)
-        plain = pickle.loads(pickle.dumps(slot))
+        bce = BCEReplacement(plug.cls)
+        assert isinstance(copy.deepcopy(bce), BCEReplacement)
+        plain = pickle.loads(pickle.dumps(bce))
     assert type(plain) is nn.BCEWithLogitsLoss
     assert plain.reduction == "none"
     logits, target = torch.randn(2, 3, 4), torch.rand(2, 3, 4)
-    assert torch.equal(slot(logits, target), plain(logits, target)), "outside of the context it is the stock loss"
+    assert torch.equal(bce(logits, target), plain(logits, target)), "outside of the context it is the stock loss"
 
 
 # --- every loss ----------------------------------------------------------------------------------------------------

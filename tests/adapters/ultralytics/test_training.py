@@ -257,11 +257,11 @@ def test_validation_uses_what_training_has_learnt(train: Train) -> None:
     shared: list[bool] = []
 
     def compare(trainer: Any) -> None:
-        hook = trainer.loss_plug.box
+        slot = trainer.loss_plug.box
         live, copied = ([b.bbox_loss for b in probe.find_branches(c)] for c in trainer._criteria())
         device = torch.device("cpu")
-        shared.extend(hook.loss_of(a, device) is hook.loss_of(b, device) for a, b in zip(live, copied, strict=True))
-        shared.append(hook.loss_of(live[0], device) is not hook.loss_of(live[1], device))
+        shared.extend(slot.loss_of(a, device) is slot.loss_of(b, device) for a, b in zip(live, copied, strict=True))
+        shared.append(slot.loss_of(live[0], device) is not slot.loss_of(live[1], device))
 
     train("yolo26n.yaml", epochs=1, trainer=lpu.trainer("detect", box="wiou"), on={"on_fit_epoch_end": compare})
     assert shared[:3] == [True, True, True]
