@@ -13,12 +13,12 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from loss_plugins.errors import LossNotUsed
+from loss_plugins.module.state import sync_losses
 from loss_plugins.registry import HOOKS
 
 from .install import versions
 from .modules import PluggedLoss, SenselessSlot
 from .slots import LossSlot, find_losses, problems
-from .sync import sync_state
 
 YAML = "loss_plugins.yaml"
 LATE = {"loss_l1"}  # YOLOX calls it in its last epochs only
@@ -76,8 +76,8 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        """Make the ranks agree on the statistics."""
-        sync_state(self.losses)
+        """Make the ranks agree on the statistics: MMDetection's data parallelism leaves buffers alone."""
+        sync_losses(self.losses)
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Loops without epochs validate first."""

@@ -12,7 +12,9 @@ from loss_plugins.catalog.dialects import translated
 from loss_plugins.catalog.entries import Entry, get_entry
 from loss_plugins.catalog.ranges import closest
 from loss_plugins.module.build import module_class
-from loss_plugins.module.loss import Loss, fit_weight
+from loss_plugins.module.loss import Loss
+from loss_plugins.module.reduction import fit_weight
+from loss_plugins.module.state import statistics_of
 from loss_plugins.registry import LOSSES
 from loss_plugins.tensors import Target
 
@@ -114,7 +116,7 @@ class PluggedLoss(nn.Module):
     @property
     def is_stateful(self) -> bool:
         """Whether running statistics are kept, with the parameters given."""
-        return any(part.states for part in self.loss.modules() if isinstance(part, Loss))
+        return bool(statistics_of([self.loss]))
 
     def extra_repr(self) -> str:
         """What differs between two losses of one class is shown by `loss`."""

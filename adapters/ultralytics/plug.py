@@ -10,8 +10,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from loss_plugins import Loss
+from loss_plugins.module.state import sync_losses
 
 from . import canary, probe
 from .slots import BoxSlot, Calls, ClassSlot, Slot, State
@@ -95,10 +99,23 @@ class Plug:
         for slot in self.slots:
             slot.require_use()
 
-    def average_state(self) -> None:
-        """Give all processes the mean of their running statistics."""
+    def prepare(self, branches: int, device: torch.device) -> None:
+        """Make the losses of all criterion branches, on every rank alike."""
         for slot in self.slots:
-            slot.average_state()
+            slot.prepare(branches, device)
+
+    def begin_step(self) -> None:
+        """Before each batch: the calls on it make one update of the running statistics."""
+        for loss in self._losses:
+            loss.begin_step()
+
+    def sync(self) -> None:
+        """After each batch, on every rank: one state, made of the boxes of all ranks."""
+        sync_losses(self._losses)
+
+    @property
+    def _losses(self) -> list[Loss]:
+        return [loss for slot in self.slots for loss in slot.losses]
 
     def state(self) -> dict[str, State]:
         """Running statistics by slot and branch, in plain types."""

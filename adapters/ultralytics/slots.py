@@ -107,38 +107,33 @@ class Slot:
         if branch not in self._own:
             index = self._branch_index(branch)
             self._own[branch] = self._build() if index is None else self._shared.setdefault(index, self._build())
-        loss = self._own[branch]
-        return loss.to(device) if loss.states else loss
+        return self._own[branch].to(device)
+
+    def prepare(self, branches: int, device: torch.device) -> None:
+        """Make the losses of all branches: every rank syncs the same ones, even one that has seen no object yet."""
+        for index in range(branches):
+            self._shared.setdefault(index, self._build()).to(device)
+
+    @property
+    def losses(self) -> list[Loss]:
+        """The losses that training and EMA copy share, one per branch."""
+        return [loss for _, loss in sorted(self._shared.items())]
 
     def state(self) -> State:
-        """Running statistics by branch, in plain types."""
+        """Running statistics by branch, as in the loss's state dict, in plain types."""
+        states = {str(index): loss.state_dict() for index, loss in sorted(self._shared.items())}
         return {
-            str(index): {name: getattr(loss, name).tolist() for name in loss.states}
-            for index, loss in self._shared.items()
-            if loss.states
+            index: {key: value.tolist() for key, value in state.items()} for index, state in states.items() if state
         }
 
     def restore(self, state: State, calls: dict[str, Any]) -> None:
         """Go on with the statistics and the gain of an earlier run."""
         for index, values in state.items():
             loss = self._shared.setdefault(int(index), self._build())
-            for name, value in values.items():
-                buffer = getattr(loss, name)
-                buffer.copy_(torch.tensor(value, dtype=buffer.dtype))
+            loss.load_state_dict({key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()})
         if not self.gain_settled and calls["norms"]:
             self.calls.gain, self.calls.norms = calls["gain"], tuple(calls["norms"])
             self.gain_settled = True
-
-    @torch.no_grad()
-    def average_state(self) -> None:
-        """Give all processes the mean of their running statistics."""
-        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-            return
-        for _, loss in sorted(self._shared.items()):
-            for name in loss.states:
-                value = getattr(loss, name)
-                torch.distributed.all_reduce(value)
-                value /= torch.distributed.get_world_size()
 
     def require_use(self) -> None:
         """Raise LossNotUsed unless the loss was called in training and received a gradient."""

@@ -89,6 +89,7 @@ class LossPluginMixin:
         result = super()._setup_train(*args, **kwargs)  # type: ignore[misc]
         plug = self._plug
         branches = plug.check(bare(self.model).init_criterion())  # type: ignore[attr-defined]
+        plug.prepare(branches, self.device)  # type: ignore[attr-defined]
         for slot in plug.slots:
             values = ", ".join(f"{value:.5f}" for value in plug.report.canary[slot.name])
             log(
@@ -122,10 +123,17 @@ class LossPluginMixin:
         return super().save_model(*args, **kwargs)  # type: ignore[misc]
 
     def run_callbacks(self, event: str) -> Any:
-        """Check after each epoch, on every rank, that the losses were used."""
-        if event == "on_train_epoch_end":
+        """Keep the running statistics in step with the batches, and check after each epoch that the losses were used.
+
+        Every rank passes here. Gradients may be accumulated over several batches; the statistics learn from each.
+        """
+        if event == "on_train_batch_start":
+            self._plug.begin_step()
+        elif event == "on_train_batch_end":
+            self._plug.sync()
+        elif event == "on_train_epoch_end":
+            self._plug.sync()  # a time limit stops between the last batch and its end
             self._plug.require_use()
-            self._plug.average_state()
             self._write_proof()
         return super().run_callbacks(event)  # type: ignore[misc]
 

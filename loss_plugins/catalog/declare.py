@@ -85,15 +85,16 @@ class Effect:
 class State:
     """A running statistic, declared in the annotation of the keyword by which the function takes it.
 
-    The module keeps it in a float64 buffer of that name, which casts of the module leave alone. It learns while the
-    module trains and gradients are on. What it learns from is a *sum* over rows, so the calls of one step (or the
-    processes of one job) can be added up before the update: see `Loss.begin_step`.
+    The module keeps it in a float64 buffer, which casts of the module leave alone. It learns while the module trains
+    and gradients are on. What it learns from is a *sum* over rows, so the calls of one step and the processes of one
+    job can be added up before the update: see `Loss.begin_step` and `Loss.sync`.
 
     Attributes:
         initial: the value before the first call, from the module's parameters.
         empty: the summary of no rows.
         summary: (pred, target, weight, **parameters) to the sum over the rows; rows of weight 0 do not count.
-        update: (value, summary, **keywords) to the new value; its keywords are parameters of the module.
+        update: (value, summary, **keywords) to the new value, which is the old one for the summary of no rows; its
+            keywords are parameters of the module.
         when: the parameter that must be set for the state to be kept; "": always.
     """
 

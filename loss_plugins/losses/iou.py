@@ -846,7 +846,7 @@ def wiou_loss(
 
     The module keeps `mean`, starting at 1, and updates it before use: once per call (or per `begin_step`), in training
     with gradients on, by m := (1 - momentum) m + momentum * mean(1 - IoU). Empty and non-finite batches leave it alone.
-    Processes each keep their own unless synchronised. Its `momentum` is by default that of the paper's code; see
+    Processes each keep their own without `Loss.sync`. Its `momentum` is by default that of the paper's code; see
     `transforms.wise_momentum` for other lengths of training.
 
     Args:

@@ -76,7 +76,10 @@ def wise_weight(
     tensor([1., 2.])
     """
     floor = 1e-7
-    mean = mean.clamp(min=floor) if isinstance(mean, Tensor) else max(mean, floor)
+    if isinstance(mean, Tensor):  # a module's buffer has the shape (1,), and would be one axis more
+        mean = (mean.squeeze(0) if mean.shape == (1,) else mean).clamp(min=floor)
+    else:
+        mean = max(mean, floor)
     beta = iou_loss.detach().relu() / mean
     if version == 2:
         return beta.sqrt()

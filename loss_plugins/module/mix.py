@@ -13,7 +13,8 @@ from ..catalog.entries import Entry, register_loss
 from ..catalog.ranges import Specs
 from ..tensors import Target
 from .build import build_loss
-from .loss import Loss, Reduction
+from .loss import Loss
+from .reduction import Reduction
 
 Spec = str | Mapping[str, Any]
 UNITS = ("any", "pixels", "image")  # each asks more than the one before

@@ -41,11 +41,11 @@ def test_one_update_per_call_before_the_mean_is_used() -> None:
     module = wiou()
     loss = train(module)
     mean = 0.5 + 0.5 * MEAN
-    assert float(module.mean) == pytest.approx(mean, abs=1e-6)
+    assert float(module.mean.value) == pytest.approx(mean, abs=1e-6)
     # the second box: 1 - IoU = 3/4, centres 2.5 apart in x and y, enclosing diagonal^2 200
     assert float(loss[1]) == pytest.approx(math.sqrt(0.75 / mean) * math.exp(12.5 / 200) * 0.75, abs=1e-5)
     train(module)
-    assert float(module.mean) == pytest.approx(0.5 * mean + 0.5 * MEAN, abs=1e-6)
+    assert float(module.mean.value) == pytest.approx(0.5 * mean + 0.5 * MEAN, abs=1e-6)
 
 
 def test_version_3_by_hand() -> None:
@@ -106,7 +106,7 @@ def test_two_boxes_without_area_do_not_poison_it() -> None:
     point = torch.full((3, 4), 7.0)
     module = wiou()
     assert train(module, point, point).isfinite().all()
-    assert 0 < float(module.mean) <= 1
+    assert 0 < float(module.mean.value) <= 1
 
 
 @pytest.mark.parametrize("spec", STATEFUL, ids=str)
@@ -137,7 +137,7 @@ def test_rows_of_weight_0_do_not_count() -> None:
         poisoned[1] = torch.nan
         train(some, poisoned, TARGET, weight)
         train(all_of_them, PRED[[0, 2, 3]], TARGET[[0, 2, 3]])
-        assert torch.equal(some.mean, all_of_them.mean)
+        assert torch.equal(some.mean.value, all_of_them.mean.value)
 
 
 def test_two_backward_passes_after_two_calls() -> None:
@@ -151,12 +151,12 @@ def test_the_state_travels_and_is_not_shared() -> None:
     module = wiou()
     train(module)
     other, clone = wiou(), copy.deepcopy(module)
-    assert float(other.mean) == 1
+    assert float(other.mean.value) == 1
     other.load_state_dict(module.state_dict())
-    assert torch.equal(other.mean, module.mean)
+    assert torch.equal(other.mean.value, module.mean.value)
     train(clone)
-    assert not torch.equal(clone.mean, module.mean)
-    assert list(module.state_dict()) == ["mean"]
+    assert not torch.equal(clone.mean.value, module.mean.value)
+    assert list(module.state_dict()) == ["mean.value"]
 
 
 @pytest.mark.parametrize("cast", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
@@ -164,12 +164,12 @@ def test_no_cast_rounds_the_state(cast: torch.dtype) -> None:
     module = wiou(momentum=1e-4)
     for _ in range(3):
         train(module)
-    before = module.mean.clone()
+    before = module.mean.value.clone()
     module.to(cast)
-    assert module.mean.dtype == torch.float64
-    assert torch.equal(module.mean, before)
+    assert module.mean.value.dtype == torch.float64
+    assert torch.equal(module.mean.value, before)
     train(module)
-    assert float(module.mean) < float(before)  # it still learns
+    assert float(module.mean.value) < float(before)  # it still learns
 
 
 def test_the_wise_keyword_is_the_weight_of_wiou() -> None:

@@ -91,6 +91,6 @@ def test_members_keep_and_carry_their_state() -> None:
     module = lp.build_loss({"type": "mix", "losses": ["ciou", {"type": "wiou", "version": 2, "momentum": 0.5}]})
     module(PRED.clone().requires_grad_(), TARGET)
     (name,) = module.state_dict()
-    assert name == "members.1.mean"
+    assert name == "members.1.mean.value"
     assert float(module.state_dict()[name]) < 1
     assert torch.equal(copy.deepcopy(module).state_dict()[name], module.state_dict()[name])

@@ -244,8 +244,8 @@ def test_the_running_mean_learns_in_training_only_and_resumes(train: Train, tmp_
     assert seen["before validation"] == seen["after"][: len(seen["before validation"])]
     first = seen["after"][0]
     assert set(first) == {"0", "1"}
-    assert first["0"]["mean"] != first["1"]["mean"], "one2many and one2one see other boxes"
-    assert all(0 < state["mean"] < 1 for state in first.values())
+    assert first["0"]["mean.value"] != first["1"]["mean.value"], "one2many and one2one see other boxes"
+    assert all(0 < state["mean.value"][0] < 1 for state in first.values())
     stamp = torch.load(keep.file, weights_only=False)["ema"].loss_plugins
     assert stamp["state"]["box"] == first
     train(str(keep.file), resume=True, trainer=wiou, on={"on_train_start": note("resumed")})

@@ -1,0 +1,139 @@
+"""Running statistics of a loss: what each learns from the rows of a training step, and how ranks share it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..catalog.entries import Entry, prepare
+from ..tensors import Target
+from .exact import ExactBuffers
+
+
+class RunningStatistic(ExactBuffers):
+    """The running statistic that the loss's function takes by the keyword `name`, see `State`.
+
+    The loss holds it under that name, so its key in a state dict is "<keyword>.value": "mean.value" for `wiou`,
+    "wise_mean.value" for `wise=2`, "counts.value" for `ghm_c`. The key is the name of the buffer itself, as
+    `torch.func.functional_call` and `torch.distributed.checkpoint` require. A single number has the shape (1,), since
+    the compiler of torch 2.9 loses updates of 0-dim float64 buffers. Keys and shapes are part of the checkpoint
+    format: they do not change.
+
+    Args:
+        entry: the loss.
+        name: the keyword of the state.
+        parameters: all parameters of the loss, defaults included.
+
+    Attributes:
+        value: the statistic, float64; the only buffer in the state dict.
+        before: its value at the beginning of the step.
+        pending: the sum of what the calls of the step have learnt from.
+        in_step: the calls make one update until the next `begin_step`; before the first one, each call is a step.
+    """
+
+    value: Tensor
+    before: Tensor
+    pending: Tensor
+
+    def __init__(self, entry: Entry, name: str, parameters: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.entry, self.name = entry, name
+        state = entry.states[name]
+        initial, empty = state.initial(parameters).double(), state.empty(parameters).double()
+        self.shape, self.summary_shape = initial.shape, empty.shape
+        self.summary_keywords = entry.arguments(parameters)
+        self.update_keywords = {key: parameters[key] for key in state.update_keywords}
+        self.in_step = False
+        self.register_buffer("value", at_least_1d(initial))
+        self.register_buffer("before", self.value.clone(), persistent=False)
+        self.register_buffer("pending", at_least_1d(empty), persistent=False)
+
+    @property
+    def current(self) -> Tensor:
+        """The value in the shape that the loss's function takes: 0-dim for a number."""
+        return self.value.view(self.shape)
+
+    @torch.no_grad()
+    def learn(self, pred: Tensor, target: Target, weight: Tensor | None) -> Tensor:
+        """Update by these rows, and by those of earlier calls of the step; the new value as `current` has it."""
+        pred, target = prepare(self.entry, pred.detach(), target)
+        summary = self.entry.states[self.name].summary(pred, target, weight, **self.summary_keywords)
+        summary = summary.to(self.value.dtype).view_as(self.pending)
+        before = self.value
+        if self.in_step:
+            before, summary = self.before, summary + self.pending
+            self.pending.copy_(summary)
+        return self._update(before, summary)
+
+    def begin_step(self) -> None:
+        """From now on, all calls make one update."""
+        self.in_step = True
+        self.before.copy_(self.value)
+        self.pending.zero_()
+
+    @torch.no_grad()
+    def end_step(self, summary: Tensor) -> None:
+        """Update once by the sum over all ranks, instead of by this rank's, and begin the next step."""
+        self._update(self.before, summary)
+        self.begin_step()
+
+    def _update(self, before: Tensor, summary: Tensor) -> Tensor:
+        update = self.entry.states[self.name].update
+        learned = update(before.view(self.shape), summary.view(self.summary_shape), **self.update_keywords)
+        self.value.copy_(learned.view_as(self.value))
+        return learned
+
+    def extra_repr(self) -> str:
+        """The value."""
+        return f"{self.current.tolist()}"
+
+
+def at_least_1d(value: Tensor) -> Tensor:
+    """A copy with one axis more if there is none."""
+    return value.reshape(value.shape or (1,)).clone()
+
+
+def running_statistics(entry: Entry, parameters: Mapping[str, Any]) -> list[RunningStatistic]:
+    """The running statistics that a loss keeps with these parameters, defaults included."""
+    active = [name for name, state in entry.states.items() if not state.when or parameters.get(state.when)]
+    return [RunningStatistic(entry, name, parameters) for name in active]
+
+
+def statistics_of(losses: Iterable[nn.Module]) -> list[RunningStatistic]:
+    """The running statistics of the losses and of their members, in order."""
+    return [part for loss in losses for part in loss.modules() if isinstance(part, RunningStatistic)]
+
+
+def sync_losses(losses: Iterable[nn.Module]) -> None:
+    """End the step: running statistics become what one process with the rows of all ranks would have made of them.
+
+    Statistics learn from sums over rows. The sums of all ranks are added, and the update is made once: a rank with many
+    rows counts for more, one without rows for nothing. Every rank has to pass here once per step, with the same losses,
+    so the place is after the optimizer's step, not in a forward pass, which a rank without objects may skip.
+
+    Raises:
+        RuntimeError: no `begin_step` has been called.
+    """
+    statistics = statistics_of(losses)
+    for statistic in statistics:
+        if not statistic.in_step:
+            raise RuntimeError(
+                f"{statistic.entry.name}: sync() ends a step that was never begun; call begin_step() before the first "
+                "forward pass of each step"
+            )
+    if not _is_distributed():
+        for statistic in statistics:
+            statistic.begin_step()
+    elif statistics:
+        summaries = torch.cat([statistic.pending.flatten() for statistic in statistics])
+        torch.distributed.all_reduce(summaries)
+        parts = torch.split(summaries, [statistic.pending.numel() for statistic in statistics])
+        for statistic, summary in zip(statistics, parts, strict=True):
+            statistic.end_step(summary)
+
+
+def _is_distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
