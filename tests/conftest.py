@@ -19,22 +19,22 @@ os.environ.update(
 )
 
 
-INSTALL = {
-    "ultralytics": 'pip install "loss-plugins[ultralytics]"',
-    "mmengine": 'pip install "loss-plugins[mmdet]"',
-    "mmcv": "pip install 'setuptools<81' wheel ninja && pip install --no-build-isolation mmcv==2.1.0",
-    "mmdet": 'pip install "loss-plugins[mmdet]"',
-}
-
-
 def pytest_configure() -> None:
     """The tests need the frameworks: a missing one is a failure, with the line that installs it."""
-    for name, install in INSTALL.items():
+    for name in ("ultralytics", "mmengine", "mmcv", "mmdet"):
         try:
             importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError as missing:
-            raise RuntimeError(f"{name} is not installed, and its tests may not be skipped: {install}") from missing
+            raise RuntimeError(
+                f"{name} is not installed, and its tests may not be skipped: {_install(name)}"
+            ) from missing
     _place_font()
+
+
+def _install(name: str) -> str:
+    from loss_plugins.adapters.mmdet.install import COMMANDS
+
+    return COMMANDS.get(name, f'pip install "loss-plugins[{name}]"')
 
 
 def pytest_unconfigure() -> None:

@@ -19,7 +19,8 @@ HOOK_NAMES = ("LossNotUsed", "LossPluginsHook")
 if find_spec("mmengine") is not None:
     from loss_plugins.registry import HOOKS, LOSSES
 
-    from .modules import PluggedLoss, SenselessSlot, register, register_all, unknown
+    from .modules import PluggedLoss, SenselessSlot
+    from .registration import register, register_all, unknown
     from .slots import LossSlot, find_losses
 
     __all__ = [

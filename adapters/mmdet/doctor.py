@@ -56,7 +56,7 @@ def _import(name: str) -> str:
 def _registered() -> str:
     from loss_plugins.registry import LOSSES
 
-    from .modules import register_all
+    from .registration import register_all
 
     register_all()
     return f"{len(LOSSES.module_dict)} losses as type='loss_plugins.X'"

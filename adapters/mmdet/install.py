@@ -1,4 +1,4 @@
-"""How to install what this adapter needs; imports nothing of it."""
+"""How to install MMDetection; imports nothing of it. README, Makefile and the tests are held to these commands."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from importlib.util import find_spec
 
 from loss_plugins.version import __version__
 
-FROM_SOURCE = (
-    "pip install 'setuptools<81' wheel ninja psutil && "
-    "CFLAGS='-O1 -g0' MAX_JOBS=2 MMCV_WITH_OPS=1 pip install --no-build-isolation 'mmcv==2.1.0'"
+MMCV_FROM_SOURCE = (
+    "pip install 'setuptools<81' wheel ninja psutil",
+    "CFLAGS='-O1 -g0' MAX_JOBS=2 pip install --no-build-isolation 'mmcv==2.1.0'",
 )
 COMMANDS = {
     "mmengine": "pip install 'mmengine>=0.10.7'",
-    "mmcv": f"{FROM_SOURCE} (compiles for half an hour; README, MMDetection, has the prebuilt ways)",
+    "mmcv": f"{' && '.join(MMCV_FROM_SOURCE)} (ten minutes or more; for prebuilt ways see README, MMDetection)",
     "mmdet": "pip install 'mmdet==3.3.0'",
 }
 MISSING_MMENGINE = f"the MMDetection adapter needs mmengine: {COMMANDS['mmengine']}"
@@ -40,5 +40,5 @@ def _version(*distributions: str) -> str | None:
 
 
 def missing() -> list[str]:
-    """Which of the packages is not there at all."""
+    """Import names of the packages that are not installed."""
     return [name for name in PACKAGES if find_spec(name) is None]

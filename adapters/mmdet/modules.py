@@ -1,4 +1,4 @@
-"""The classes behind `type='loss_plugins.X'`: one thin wrapper per kind, one class per catalogued loss."""
+"""Catalogued losses behind MMDetection's call contract: one wrapper class per kind of loss."""
 
 from __future__ import annotations
 
@@ -7,24 +7,21 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from loss_plugins import build_loss, list_losses
+from loss_plugins import build_loss
 from loss_plugins.catalog.dialects import translated
-from loss_plugins.catalog.entries import Entry, get_entry
+from loss_plugins.catalog.entries import Entry
 from loss_plugins.catalog.ranges import closest
-from loss_plugins.module.build import module_class
 from loss_plugins.module.loss import Loss
 from loss_plugins.module.reduction import fit_weight
 from loss_plugins.module.state import statistics_of
-from loss_plugins.registry import LOSSES
 from loss_plugins.tensors import Target
 
-PACKAGE = __name__.rpartition(".")[0]
-ENOUGH_ROWS = 20  # targets that it takes to tell boxes from encoded offsets
-SENSELESS_SHARE = 0.05  # measured: 43 % and 91 % for offsets, 0 % for boxes
+ENOUGH_ROWS = 20  # fewest targets by which encoded offsets are told from boxes
+SENSELESS_SHARE = 0.05  # of targets without width or height: measured 43 % and 91 % for offsets, 0 % for boxes
 
 
 class SenselessSlot(ValueError):
-    """The loss sits where its numbers mean nothing; the error names the config key to set."""
+    """The loss is in a slot of the head whose inputs it cannot measure; the error names the config key to set."""
 
 
 class PluggedLoss(nn.Module):
@@ -39,7 +36,7 @@ class PluggedLoss(nn.Module):
         loss: the core's module; its buffers (a running mean, say) travel in the checkpoint.
         calls: how often a head has called it with gradients on.
         rows: how many boxes it has computed in those calls.
-        lessons: in how many of them its running statistics, if it has any, could learn.
+        lessons: how many of those calls could update running statistics.
 
     Raises:
         TypeError: unknown parameters; the error names each.
@@ -49,7 +46,7 @@ class PluggedLoss(nn.Module):
     entry: Entry
 
     def __init__(self, reduction: str = "mean", loss_weight: float = 1.0, **parameters: Any) -> None:
-        nn.Module.__init__(self)  # not super(): a class of MMDetection may stand between (see `_bases`)
+        nn.Module.__init__(self)  # not super(): one class also inherits from MMDetection (registration.py, `_bases`)
         _refuse_unknown(self.entry, parameters)
         self.loss: Loss = build_loss(self.entry.name, reduction=reduction, loss_weight=loss_weight, **parameters)
         self.entry = self.loss.entry  # with the traits that the parameters give it
@@ -57,12 +54,12 @@ class PluggedLoss(nn.Module):
 
     @property
     def reduction(self) -> str:
-        """Heads read it."""
+        """The reduction without override; heads read it."""
         return self.loss.reduction
 
     @property
     def loss_weight(self) -> float:
-        """Heads read it, and schedules set it."""
+        """The factor on the result; heads read it, and schedules set it."""
         return self.loss.loss_weight
 
     @loss_weight.setter
@@ -82,8 +79,23 @@ class PluggedLoss(nn.Module):
         reduction_override: str | None = None,
         **ignored: Any,
     ) -> Tensor:
-        """The reduced loss; some heads pass more than every loss wants, which is `ignored`."""
-        return self.call_core(pred, target, weight, avg_factor, reduction_override)
+        """The reduced loss.
+
+        Args:
+            pred: predictions.
+            target: targets, in a form that the loss takes.
+            weight: per row or per element; what has weight 0 reaches neither value nor gradient of a box loss.
+            avg_factor: "mean" divides the sum by it.
+            reduction_override: used instead of `reduction`.
+            **ignored: what some heads pass beside.
+        """
+        return self.compute(pred, target, weight, avg_factor, reduction_override)
+
+    def compute(
+        self, pred: Tensor, target: Any, weight: Tensor | None, avg_factor: float | Tensor | None, override: str | None
+    ) -> Tensor:
+        """What `forward` returns; kinds of loss differ in what they do with rows of weight 0."""
+        return self.call_core(pred, target, weight, avg_factor, override)
 
     def call_core(
         self,
@@ -95,20 +107,20 @@ class PluggedLoss(nn.Module):
     ) -> Tensor:
         """Call the core's module, and let its running statistics learn only from a training step with rows.
 
-        "none" is how heads ask for scores: PAA ranks its candidates so, with gradients on.
+        Heads use "none" to rank candidates (PAA does, with gradients on): no statistic learns from such a call.
         """
-        asked = torch.is_grad_enabled()
-        learns = asked and self.training and len(pred) > 0 and (override or self.reduction) != "none"
-        if asked:
-            self.note(len(pred), learns)
+        counted = torch.is_grad_enabled()
+        learns = counted and self.training and len(pred) > 0 and (override or self.reduction) != "none"
+        if counted:
+            self.count(len(pred), learns)
         self.loss.train(learns)
         result: Tensor = self.loss(pred, target, weight, avg_factor, override)
         return result
 
     # counters that change on each call would be compiled anew on each call
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def note(self, rows: int, learns: bool) -> None:
-        """Count: proof for the hook."""
+    def count(self, rows: int, learns: bool) -> None:
+        """Count a call; the hook proves by it that the loss is used."""
         self.calls += 1
         self.rows += rows
         self.lessons += learns
@@ -119,15 +131,15 @@ class PluggedLoss(nn.Module):
         return bool(statistics_of([self.loss]))
 
     def extra_repr(self) -> str:
-        """What differs between two losses of one class is shown by `loss`."""
+        """Calls so far; parameters are shown by the submodule `loss`."""
         return f"calls={self.calls}"
 
 
 class BoxLoss(PluggedLoss):
-    """Aligned boxes (n, 4) in, one number per box; rows of weight 0 are never computed.
+    """Axis-aligned boxes (n, 4) to one number per box; rows of weight 0 are never computed.
 
-    Heads hand over *all* anchors or queries, most of them with weight 0 and a target of no area: what the loss
-    makes of those must reach neither value nor gradient, as NaN * 0 is NaN.
+    Heads pass *all* anchors or queries, most of them with weight 0 and a target of no area. Multiplying by that
+    weight is not enough to keep them out of value and gradient, as NaN * 0 is NaN.
     """
 
     columns: ClassVar[int] = 4
@@ -136,31 +148,30 @@ class BoxLoss(PluggedLoss):
         super().__init__(reduction, loss_weight, **parameters)
         self.targets_seen = False
 
-    def forward(  # type: ignore[override]  # these kinds have one form of target
+    def compute(
         self,
         pred: Tensor,
         target: Tensor,
-        weight: Tensor | None = None,
-        avg_factor: float | Tensor | None = None,
-        reduction_override: str | None = None,
-        **ignored: Any,
+        weight: Tensor | None,
+        avg_factor: float | Tensor | None,
+        override: str | None,
     ) -> Tensor:
-        """Compute the rows that count, reduce over all."""
+        """Compute the rows with a weight other than 0, and reduce over all rows."""
         _refuse_other_shapes(self.entry.name, pred, target, self.columns)
         if weight is None:
             self.check_targets(target)
-            return self.call_core(pred, target, None, avg_factor, reduction_override)
+            return self.call_core(pred, target, None, avg_factor, override)
         weight = fit_weight(self.entry.name, weight, pred[..., 0])
         counts = weight != 0
         self.check_targets(target[counts])
         kept = pred[counts], target[counts], weight[counts]
-        reduction = reduction_override or self.reduction
+        reduction = override or self.reduction
         if reduction == "none":
             loss = self.call_core(*kept, None, "none")
             return loss.new_zeros(counts.shape).masked_scatter(counts, loss)
         if reduction == "mean" and avg_factor is None:  # over all rows, those of weight 0 included
             return self.call_core(*kept, None, "sum") / max(counts.numel(), 1)
-        return self.call_core(*kept, avg_factor, reduction_override)
+        return self.call_core(*kept, avg_factor, override)
 
     def check_targets(self, target: Tensor) -> None:
         """Once, on the first call with enough rows: targets must be boxes, not encoded offsets."""
@@ -182,7 +193,7 @@ class BoxLoss(PluggedLoss):
 
 
 class RotatedBoxLoss(BoxLoss):
-    """Rotated boxes (n, 5) in, one number per box."""
+    """Rotated boxes (n, 5) to one number per box."""
 
     columns = 5
 
@@ -192,29 +203,28 @@ class RotatedBoxLoss(BoxLoss):
 
 
 class CoordinateLoss(PluggedLoss):
-    """(n, 4) boxes or offsets in, one number per coordinate."""
+    """Boxes or encoded offsets (n, 4) to one number per coordinate."""
 
     columns: ClassVar[int] = 4
 
-    def forward(  # type: ignore[override]  # these kinds have one form of target
+    def compute(
         self,
         pred: Tensor,
         target: Tensor,
-        weight: Tensor | None = None,
-        avg_factor: float | Tensor | None = None,
-        reduction_override: str | None = None,
-        **ignored: Any,
+        weight: Tensor | None,
+        avg_factor: float | Tensor | None,
+        override: str | None,
     ) -> Tensor:
-        """As the core does it; what has weight 0 is masked, so that an infinite value there cannot become NaN."""
+        """As the core's module, but coordinates of weight 0 are set to 0: an infinite one would become NaN."""
         _refuse_other_shapes(self.entry.name, pred, target, self.columns)
         if weight is not None:
             idle = (weight.unsqueeze(-1) if weight.dim() < pred.dim() else weight) == 0
             pred, target = pred.masked_fill(idle, 0), target.masked_fill(idle, 0)
-        return self.call_core(pred, target, weight, avg_factor, reduction_override)
+        return self.call_core(pred, target, weight, avg_factor, override)
 
 
 class ClassLoss(PluggedLoss):
-    """Class scores in; heads read `use_sigmoid`, most of them from the config and not from here.
+    """Class scores to one number per score; heads read `use_sigmoid`, most of them from the config.
 
     Args:
         use_sigmoid: whether classes are scored one by one; only what the loss does anyway is allowed, and the config
@@ -242,7 +252,7 @@ class ClassLoss(PluggedLoss):
         return bool(self.loss.resolved().get("activated", False))
 
     def spec(self) -> dict[str, Any]:
-        """As the others, with `use_sigmoid` for the head."""
+        """As in `PluggedLoss`, with `use_sigmoid` for the head."""
         return {**super().spec(), "use_sigmoid": self.use_sigmoid}
 
 
@@ -265,57 +275,3 @@ def _refuse_unknown(entry: Entry, parameters: dict[str, Any]) -> None:
             f"{entry.name}: unknown parameter {given}; {closest(unknown_names[0], entry.parameters)}. If this comes "
             "from a _base_ config, put _delete_=True beside 'type' to replace the base's loss as a whole"
         )
-
-
-# --- registration ----------------------------------------------------------------------------------------------
-
-KINDS: dict[str, type[PluggedLoss]] = {
-    "box": BoxLoss,
-    "coordinate": CoordinateLoss,
-    "rotated_box": RotatedBoxLoss,
-    "classification": ClassLoss,
-}
-
-
-def register(name: str) -> type[PluggedLoss] | None:
-    """The registered class called `name` ("EIoULoss"), made now if the catalogue knows the loss; else None."""
-    entries = {module_class(loss).__name__: get_entry(loss) for loss in list_losses()}
-    if name not in entries:
-        return None
-    known: type[PluggedLoss] | None = LOSSES.module_dict.get(name)
-    if known is not None and known.entry is entries[name]:
-        return known
-    cls = _make(name, entries[name])
-    LOSSES.module_dict.pop(name, None)  # one that was unregistered from the catalogue since
-    LOSSES.register_module(name=name, module=cls)
-    return cls
-
-
-def register_all() -> None:
-    """Register every catalogued loss; again is harmless."""
-    for loss in list_losses():
-        register(module_class(loss).__name__)
-
-
-def unknown(name: str) -> str:
-    """What to say of a loss that nobody knows."""
-    names = [module_class(loss).__name__ for loss in list_losses()]
-    return f"unknown loss 'loss_plugins.{name}'; {closest(name, names)}"
-
-
-def _make(name: str, entry: Entry) -> type[PluggedLoss]:
-    # found by name on the package: pickles, and pure-Python configs when they are dumped, refer to it there
-    place = {"entry": entry, "__doc__": entry.summary, "__module__": PACKAGE, "__qualname__": name}
-    return type(name, _bases(name, entry), place)
-
-
-def _bases(name: str, entry: Entry) -> tuple[type[nn.Module], ...]:
-    """DETR and DINO hand (labels, scores) only to instances of MMDetection's QualityFocalLoss."""
-    base = KINDS.get(entry.kind, PluggedLoss)
-    if name != "QualityFocalLoss":
-        return (base,)
-    try:
-        from mmdet.models.losses import QualityFocalLoss
-    except (ImportError, AssertionError):  # not installed, or refuses its mmcv: then nobody asks
-        return (base,)
-    return base, QualityFocalLoss

@@ -118,7 +118,8 @@ def test_double_import_and_reload() -> None:
 import importlib, sys
 import loss_plugins.registry, loss_plugins.adapters.mmdet as adapter
 before = adapter.EIoULoss
-for name in ("registry", "adapters.mmdet.modules", "adapters.mmdet.hook", "adapters.mmdet", "registry"):
+rooms = ("modules", "registration", "hook")
+for name in ("registry", *(f"adapters.mmdet.{room}" for room in rooms), "adapters.mmdet", "registry"):
     importlib.reload(importlib.import_module(f"loss_plugins.{name}"))
 adapter.register_all()
 sys.path.insert(0, sys.argv[1])
