@@ -90,7 +90,7 @@ def bounded_gradient_on_a_line(loss: Loss) -> None:
 
 
 def aspect_counts_below_half_overlap(loss: Loss) -> None:
-    # 2 x 4 and 4 x 2, concentric: IoU 1/3, v = 0.167823, alpha = 0.201108 (tests/losses/test_box_losses.py has the arithmetic)
+    # 2 x 4 and 4 x 2, concentric: IoU 1/3, v = 0.167823, alpha = 0.201108 (see tests/losses/test_box_losses.py)
     value = loss(boxes([-1, -2, 1, 2]), boxes([-2, -1, 2, 1]))
     assert value.item() == pytest.approx(2 / 3 + 0.201108 * 0.167823, abs=1e-4)
 

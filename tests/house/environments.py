@@ -1,0 +1,84 @@
+"""Environments that hold the wheel and what it asks for, and nothing else: no checkout, no download.
+
+The distributions are those of the environment that runs the tests, linked in; which ones is read from the metadata, as
+pip would.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tools.wheel import unpacked, wheel
+
+NAME = "loss-plugins"
+
+
+def required(*wanted: str) -> set[str]:
+    """The names of the distributions that pip would install for these requirements, the wheel itself left out."""
+    found, done, queue = set(), set(), [Requirement(text) for text in wanted]
+    while queue:
+        requirement = queue.pop()
+        name = canonicalize_name(requirement.name)
+        if (name, *sorted(requirement.extras)) in done:
+            continue
+        done.add((name, *sorted(requirement.extras)))
+        found.add(name)
+        extras = [{"extra": extra} for extra in ("", *requirement.extras)]
+        for text in distribution(name).requires or []:
+            child = Requirement(text)
+            if child.marker is None or any(child.marker.evaluate(extra) for extra in extras):
+                queue.append(child)
+    return found - {NAME}
+
+
+def distribution(name: str) -> importlib.metadata.Distribution:
+    """The metadata of an installed distribution; ours is read from the wheel, as the checkout's may be out of date."""
+    if name != NAME:
+        return importlib.metadata.distribution(name)
+    (folder,) = unpacked().glob("*.dist-info")
+    return importlib.metadata.Distribution.at(folder)
+
+
+@functools.cache
+def environment(*wanted: str) -> Path:
+    """The folder of an environment with the wheel and what these requirements ask for; its programs are in `bin`."""
+    folder = Path(tempfile.mkdtemp(prefix="environment-"))
+    venv.create(folder, with_pip=False, symlinks=True)
+    site = next(folder.glob("lib*/python*/site-packages"))
+    for name in required(*wanted):
+        for file in importlib.metadata.files(name) or []:
+            top = file.parts[0]
+            if top not in ("..", "__pycache__") and not (site / top).exists():
+                (site / top).symlink_to(Path(str(file.locate())).parents[len(file.parts) - 1] / top)
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin/python")]
+    options = ["install", "-q", "--disable-pip-version-check", "--no-index", "--no-deps", str(wheel())]
+    subprocess.run([*pip, *options], check=True)
+    return folder
+
+
+def run(folder: Path, *command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program of the environment, offline, without anything of the checkout in its path."""
+    program = folder / "bin" / command[0]
+    return subprocess.run(
+        [str(program), *command[1:]],
+        cwd=cwd,
+        env={
+            **{key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+            "YOLO_OFFLINE": "1",
+            "YOLO_AUTOINSTALL": "0",
+            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
