@@ -16,6 +16,10 @@ from .catalog.ranges import Choice as Choice
 from .catalog.ranges import Interval as Interval
 from .catalog.ranges import PerClass as PerClass
 from .catalog.ranges import Series as Series
+from .losses.alpha import alpha_ciou_loss as alpha_ciou_loss
+from .losses.alpha import alpha_diou_loss as alpha_diou_loss
+from .losses.alpha import alpha_giou_loss as alpha_giou_loss
+from .losses.alpha import alpha_iou_loss as alpha_iou_loss
 from .losses.boxes import cxcywh_to_xyxy as cxcywh_to_xyxy
 from .losses.classification import bce_loss as bce_loss
 from .losses.classification import bce_with_logits_loss as bce_with_logits_loss
@@ -43,10 +47,6 @@ from .losses.focal import softmax_focal_loss as softmax_focal_loss
 from .losses.focal import varifocal_loss as varifocal_loss
 from .losses.gaussian import nwd_loss as nwd_loss
 from .losses.ghm import ghm_c_loss as ghm_c_loss
-from .losses.iou import alpha_ciou_loss as alpha_ciou_loss
-from .losses.iou import alpha_diou_loss as alpha_diou_loss
-from .losses.iou import alpha_giou_loss as alpha_giou_loss
-from .losses.iou import alpha_iou_loss as alpha_iou_loss
 from .losses.iou import cdiou_loss as cdiou_loss
 from .losses.iou import ciou_loss as ciou_loss
 from .losses.iou import diou_loss as diou_loss
@@ -59,7 +59,6 @@ from .losses.iou import mpdiou_loss as mpdiou_loss
 from .losses.iou import piou_loss as piou_loss
 from .losses.iou import shape_iou_loss as shape_iou_loss
 from .losses.iou import siou_loss as siou_loss
-from .losses.iou import wiou_loss as wiou_loss
 from .losses.region import dice_loss as dice_loss
 from .losses.region import focal_tversky_loss as focal_tversky_loss
 from .losses.region import tversky_loss as tversky_loss
@@ -68,6 +67,7 @@ from .losses.rotated import jd_loss as jd_loss
 from .losses.rotated import kfiou_loss as kfiou_loss
 from .losses.rotated import kld_loss as kld_loss
 from .losses.rotated import prob_iou_loss as prob_iou_loss
+from .losses.wise import wiou_loss as wiou_loss
 from .module.build import build_loss as build_loss
 from .module.classes import AlphaCIoULoss as AlphaCIoULoss
 from .module.classes import AlphaDIoULoss as AlphaDIoULoss

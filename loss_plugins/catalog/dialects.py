@@ -1,16 +1,23 @@
 """The named conventions of other frameworks: where each puts its epsilon, what it clamps, what it calls its parameters.
 
 A dialect is data. `dialect=None` is ours: the paper's formula with an epsilon in every denominator. Naming a
-framework reproduces its built-in to rounding: `DIALECTS` says how it writes the IoU family, `DEFAULTS` which values and
-which names its parameters have. Where that built-in is broken (NaN on an exact match, say) we stay finite, and
-`deviations.RULES` keeps the record.
+framework reproduces its built-in to rounding: `DIALECTS` says how it writes the IoU family, `GUARDS` how it keeps other
+formulas finite, `DEFAULTS` which values and which names its parameters have. The formulas never see the name of a
+dialect: the catalogue hands them what stands here. Where a built-in is broken (NaN on an exact match, say) we stay
+finite, and `deviations.RULES` keeps the record.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
+
+
+class Dialect(TypedDict, total=False):
+    """The keyword `dialect` for type checkers: the catalogue reads it, and hands the function what it stands for."""
+
+    dialect: str | None
 
 
 @dataclass(frozen=True)
@@ -96,10 +103,11 @@ DIALECTS: dict[str, dict[str, Convention]] = {
 }
 
 
-#: losses without boxes that can equal a framework: which one
-OTHER_DIALECTS: dict[str, tuple[str, ...]] = {
-    "bce": ("torch",),
-    **dict.fromkeys(("gwd", "kld", "jd", "kfiou"), ("mmrotate",)),
+#: loss -> dialect -> keywords of the function, for losses outside the IoU family that a framework guards otherwise
+GUARDS: dict[str, dict[str, dict[str, Any]]] = {
+    "bce": {"torch": {"bounded_slope": False}},
+    "gwd": {"mmrotate": {"side_floor": 1e-7, "root_floor": 1e-7}},
+    **{name: {"mmrotate": {"side_floor": 1e-7}} for name in ("kld", "jd", "kfiou")},
 }
 
 
@@ -295,7 +303,7 @@ def dialects_of(loss: str) -> tuple[str, ...]:
     >>> dialects_of("focal")
     ('torchvision', 'mmdet', 'ultralytics', 'kornia', 'monai', 'smp')
     """
-    names = (*DIALECTS.get(loss, ()), *OTHER_DIALECTS.get(loss, ()), *DEFAULTS.get(loss, ()))
+    names = (*DIALECTS.get(loss, ()), *GUARDS.get(loss, ()), *DEFAULTS.get(loss, ()))
     return tuple(dict.fromkeys(names))
 
 
@@ -350,19 +358,19 @@ def meant(loss: str, parameters: Mapping[str, Any]) -> Parameters:
     return dict(parameters) if rule.meaning is None else rule.meaning({**rule.values, **parameters})
 
 
-def convention(loss: str, dialect: str | None, box_format: str = "xyxy") -> Convention:
-    """The convention of `dialect` for `loss`; ours for None. The catalogue has checked the names."""
+def handed(loss: str, dialect: str | None, box_format: str = "xyxy") -> dict[str, Any]:
+    """What the catalogue hands to the function beside the user's parameters, so that it rounds as that dialect does.
+
+    The catalogue has checked the names. Our own form needs nothing: it is what the functions do by default.
+
+    >>> handed("gwd", "mmrotate")
+    {'side_floor': 1e-07, 'root_floor': 1e-07}
+    >>> handed("gwd", None)
+    {}
+    """
     if dialect is None:
-        return OURS
-    rule = DIALECTS[loss][dialect]
-    return rule.for_centers() if box_format == "cxcywh" else rule
-
-
-def side_floor(loss: str, dialect: str | None) -> float:
-    """The shortest side of a rotated box; ours is long enough to keep 1 / side, a gradient, below 1e4."""
-    return 1e-7 if dialect == "mmrotate" else 3e-4
-
-
-def root_floor(loss: str, dialect: str | None) -> float:
-    """The least argument of a root of products of sides; mmrotate's already moves boxes of a tenth."""
-    return 1e-7 if dialect == "mmrotate" else 1e-30
+        return {}
+    rule = DIALECTS.get(loss, {}).get(dialect)
+    if rule is None:
+        return dict(GUARDS.get(loss, {}).get(dialect, {}))
+    return {"convention": rule.for_centers() if box_format == "cxcywh" else rule}

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..tensors import Target, check_boxes, check_forms, raised
 from .declare import COLUMNS, KINDS, TARGETS, Kind, Parameter, Source, State, Traits, _keywords
-from .dialects import dialects_of, meant, translated
+from .dialects import dialects_of, handed, meant, translated
 from .ranges import Choice, closest
 
 ENTRY_POINTS = "loss_plugins.losses"
@@ -82,8 +82,10 @@ class Entry:
         return f"{self.name}: unknown parameter {name!r} (= {value!r}); {closest(name, self.parameters)}"
 
     def arguments(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters that the function itself takes, as it takes them."""
-        return {name: value for name, value in meant(self.name, parameters).items() if name in self.keywords}
+        """The parameters that the function itself takes, as it takes them, and what it needs to know of the dialect."""
+        said = meant(self.name, parameters)
+        taken = {name: value for name, value in said.items() if name in self.keywords}
+        return {**taken, **handed(self.name, said.get("dialect"), said.get("box_format", "xyxy"))}
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Entry:
         """This entry, with the traits that the parameters give it."""
@@ -185,7 +187,7 @@ def register_loss(
             )
         parameters.pop("weight", None)  # of `forward`, handed through
         known = dialects_of(name)
-        if known or "dialect" in parameters:
+        if known or "dialect" in parameters or _follows_conventions(options):
             parameters["dialect"] = Parameter("dialect", None, Choice(*known), optional=True)
         entry = Entry(
             name=name,
@@ -220,6 +222,11 @@ def register_loss(
         return typing.cast(LossFunction, checked)
 
     return register
+
+
+def _follows_conventions(options: Callable[..., Tensor] | None) -> bool:
+    """Whether the loss is one of a family that can be written in another convention."""
+    return options is not None and "convention" in inspect.signature(options).parameters
 
 
 def is_shipped(function: Callable[..., Any]) -> bool:

@@ -1,5 +1,5 @@
 """The formulas. Importing this package fills the catalogue."""
 
-from . import classification, coordinates, focal, gaussian, ghm, iou, region, rotated
+from . import alpha, classification, coordinates, focal, gaussian, ghm, iou, region, rotated, wise
 
-__all__ = ["classification", "coordinates", "focal", "gaussian", "ghm", "iou", "region", "rotated"]
+__all__ = ["alpha", "classification", "coordinates", "focal", "gaussian", "ghm", "iou", "region", "rotated", "wise"]

@@ -15,8 +15,10 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import Unpack
 
 from ..catalog.declare import Source
+from ..catalog.dialects import Dialect
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval, PerClass
 from ..tensors import dense, softmax_axis
@@ -32,25 +34,15 @@ from .scores import DOCS, SCORES, UNEQUAL, ClassWeight, binary_cross_entropy, pe
     use_when="Scores are probabilities already, because another part of the model must see them so.",
     avoid_when="You have logits: bce_with_logits is exact where probabilities round to 0 or 1.",
 )
-def bce_loss(pred: Tensor, target: Tensor, *, dialect: str | None = None) -> Tensor:
-    """Binary cross-entropy of probabilities.
+def bce_loss(pred: Tensor, target: Tensor, bounded_slope: bool = True, **_: Unpack[Dialect]) -> Tensor:
+    """Binary cross-entropy of probabilities, at most 100 per score.
 
-    Args:
-        pred: (..., C) probabilities in [0, 1].
-        target: (..., C) scores in [0, 1], or (...) integer labels, C or negative for background.
-        dialect: None: the slope is at most 5e3; "torch": at most 1e12, and 0 where it should be 1.
+    Ours has a slope of at most 5e3. That of torch reaches 1e12, and is 0 for a probability that has rounded to 0.
 
-    Returns:
-        (..., C) loss per score, at most 100, float32 at least.
-
-    Raises:
-        ValueError: shapes that do not go together; an unknown dialect.
-        TypeError: integer predictions; an unknown parameter.
-
-    >>> bce_loss(torch.tensor([[0.5, 0.0]]), torch.tensor([[1.0, 1.0]]))
+    >>> bce_loss(torch.tensor([[0.5, 0.0]]), torch.tensor([[1.0, 1.0]]))  # ln 2, and 100 for ln 0
     tensor([[  0.6931, 100.0000]])
     """
-    if dialect is None:
+    if bounded_slope:
         return binary_cross_entropy(pred, dense(pred, target), activated=True)
     with torch.autocast(pred.device.type, enabled=False):  # which refuses it, but pred is float32 by now
         return functional.binary_cross_entropy(pred, dense(pred, target), reduction="none")
@@ -74,18 +66,9 @@ def bce_with_logits_loss(
     """Binary cross-entropy of logits.
 
     Args:
-        pred: (..., C) logits.
-        target: (..., C) scores in [0, 1], or (...) integer labels, C or negative for background.
-        pos_weight: factor on the positive part, at least 0: one number, or one per class.
+        pos_weight: factor on the part of the positives: one number, or one per class.
 
-    Returns:
-        (..., C) loss per logit, float32 at least.
-
-    Raises:
-        ValueError: shapes that do not go together; a negative pos_weight.
-        TypeError: integer predictions; an unknown parameter.
-
-    >>> bce_with_logits_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([0]), pos_weight=2.0)
+    >>> bce_with_logits_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([0]), pos_weight=2.0)  # 2 ln 2, ln 2
     tensor([[1.3863, 0.6931]])
     """
     factor = None if pos_weight is None else per_class(pos_weight, pred)
@@ -132,20 +115,11 @@ def cross_entropy_loss(
     """Cross-entropy of the softmax of logits. "mean" divides by the class weights of the labels met, as torch's.
 
     Args:
-        pred: (n, C) or (n, C, ...) logits.
-        target: (n) or (n, ...) integer labels, or probabilities of pred's shape.
-        class_weight: one weight per class, at least 0.
-        label_smoothing: share of the target spread over all classes, in [0, 1].
+        class_weight: one weight per class.
+        label_smoothing: share of the target that is spread over all classes.
         ignore_index: rows with this label cost 0 and do not count.
 
-    Returns:
-        (n) or (n, ...) loss per row, float32 at least.
-
-    Raises:
-        ValueError: shapes that do not go together; a parameter out of range.
-        TypeError: integer predictions; an unknown parameter.
-
-    >>> cross_entropy_loss(torch.tensor([[0.0, 0.0], [0.0, 10.0]]), torch.tensor([0, 0]))
+    >>> cross_entropy_loss(torch.tensor([[0.0, 0.0], [0.0, 10.0]]), torch.tensor([0, 0]))  # ln 2, ln(1 + e^10)
     tensor([ 0.6931, 10.0000])
     """
     weight = None if class_weight is None else per_class(class_weight, pred)
@@ -171,22 +145,13 @@ def cross_entropy_loss(
     avoid_when="pred is logits or probabilities: nothing is normalised here.",
 )
 def nll_loss(pred: Tensor, target: Tensor, *, class_weight: ClassWeight = None, ignore_index: int = -100) -> Tensor:
-    """Negative log-likelihood of log-probabilities. "mean" divides by the class weights of the labels met.
+    """Negative log-likelihood of log-probabilities. "mean" divides by the class weights of the labels met, as torch's.
 
     Args:
-        pred: (n, C) or (n, C, ...) log-probabilities.
-        target: (n) or (n, ...) integer labels.
-        class_weight: one weight per class, at least 0.
+        class_weight: one weight per class.
         ignore_index: rows with this label cost 0 and do not count.
 
-    Returns:
-        (n) or (n, ...) loss per row, float32 at least.
-
-    Raises:
-        ValueError: shapes that do not go together; a parameter out of range.
-        TypeError: integer predictions; an unknown parameter.
-
-    >>> nll_loss(torch.tensor([[0.25, 0.75]]).log(), torch.tensor([0]))
+    >>> nll_loss(torch.tensor([[0.25, 0.75]]).log(), torch.tensor([0]))  # ln 4
     tensor([1.3863])
     """
     weight = None if class_weight is None else per_class(class_weight, pred)
@@ -205,19 +170,13 @@ def nll_loss(pred: Tensor, target: Tensor, *, class_weight: ClassWeight = None, 
     avoid_when="You need torch's 'mean': that divides by all elements, ours by rows, which is the divergence itself.",
 )
 def kl_div_loss(pred: Tensor, target: Tensor, *, log_target: Annotated[bool, Choice(False, True)] = False) -> Tensor:
-    """Terms of the Kullback-Leibler divergence of pred from target; "mean" is torch's "batchmean".
+    """Terms of the Kullback-Leibler divergence of pred from target. "mean" is torch's "batchmean".
+
+    The sum of the terms over the classes is the divergence of the row; a term alone may be negative.
 
     Args:
-        pred: (..., C) log-probabilities.
-        target: (..., C) probabilities, or log-probabilities if `log_target`.
-        log_target: what target holds.
-
-    Returns:
-        (..., C) terms, of either sign, float32 at least; their sum over C is the divergence of the row.
-
-    Raises:
-        ValueError: shapes that differ.
-        TypeError: integer predictions; an unknown parameter.
+        target: probabilities of the shape of pred, or log-probabilities if `log_target`.
+        log_target: whether the target holds log-probabilities.
 
     >>> kl_div_loss(torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[1.0, 0.0]]))  # ln 2
     tensor([[0.6931, 0.0000]])
@@ -240,21 +199,18 @@ def kl_div_loss(pred: Tensor, target: Tensor, *, log_target: Annotated[bool, Cho
 def margin_ranking_loss(
     pred: Tensor, target: tuple[Tensor, Tensor], *, margin: Annotated[float, Interval()] = 0.0
 ) -> Tensor:
-    """Cost of two scores in the wrong order.
+    """Cost of two scores in the wrong order: by how much, plus the margin.
 
     Args:
         pred: (...) first scores.
-        target: (second scores, y), both of pred's shape; y is 1 where the first should be larger, else -1.
+        target: a tuple (second scores, y), both of the shape of pred; y is 1 where the first score should be the
+            larger one, else -1.
         margin: by how much it should be larger.
 
     Returns:
-        (...) loss per pair, float32 at least.
+        (...) one loss per pair of scores, from 0 on, in float32 at least.
 
-    Raises:
-        ValueError: shapes that differ, or a target that is no tuple of two.
-        TypeError: integer predictions; an unknown parameter.
-
-    >>> margin_ranking_loss(torch.tensor([1.0]), (torch.tensor([3.0]), torch.tensor([1.0])))
+    >>> margin_ranking_loss(torch.tensor([1.0]), (torch.tensor([3.0]), torch.tensor([1.0])))  # 3 - 1
     tensor([2.])
     """
     second, sign = target
@@ -272,21 +228,17 @@ def margin_ranking_loss(
     avoid_when="x is a score: more of it is punished where y is 1.",
 )
 def hinge_embedding_loss(pred: Tensor, target: Tensor, *, margin: Annotated[float, Interval()] = 1.0) -> Tensor:
-    """Distances of like pairs, and what distances of unlike pairs lack to the margin.
+    """Distance of pairs that are alike, and what pairs that are not lack to the margin.
 
     Args:
         pred: (...) distances.
-        target: (...) 1 for like, -1 for unlike.
-        margin: distance from which unlike pairs cost nothing.
+        target: (...) 1 for pairs that are alike, -1 for pairs that are not.
+        margin: distance from which pairs that are not alike cost nothing.
 
     Returns:
-        (...) loss per pair, float32 at least.
+        (...) one loss per pair, in float32 at least.
 
-    Raises:
-        ValueError: shapes that differ.
-        TypeError: integer predictions; an unknown parameter.
-
-    >>> hinge_embedding_loss(torch.tensor([0.25, 0.25]), torch.tensor([1.0, -1.0]))
+    >>> hinge_embedding_loss(torch.tensor([0.25, 0.25]), torch.tensor([1.0, -1.0]))  # 0.25, 1 - 0.25
     tensor([0.2500, 0.7500])
     """
     return torch.where(target == 1, pred, (margin - pred).relu())

@@ -27,18 +27,7 @@ FAST_RCNN = Source("Fast R-CNN", 2015, "https://arxiv.org/abs/1504.08083")
     avoid_when="You need small steps near the optimum: the slope is 1 right up to 0.",
 )
 def l1_loss(pred: Tensor, target: Tensor) -> Tensor:
-    """Absolute difference of each coordinate.
-
-    Args:
-        pred: (..., 4) predicted boxes or offsets; the loss has their unit.
-        target: (..., 4) values to meet.
-
-    Returns:
-        (..., 4) loss per coordinate, float32 at least.
-
-    Raises:
-        ValueError: shapes that differ or do not end in 4.
-        TypeError: integer input.
+    """Absolute difference of each coordinate, in its unit.
 
     >>> l1_loss(torch.zeros(1, 4), torch.tensor([[1.0, -2.0, 0.5, 0.0]]))
     tensor([[1.0000, 2.0000, 0.5000, 0.0000]])
@@ -58,17 +47,6 @@ def l1_loss(pred: Tensor, target: Tensor) -> Tensor:
 def mse_loss(pred: Tensor, target: Tensor) -> Tensor:
     """Squared difference of each coordinate, without a factor 1/2.
 
-    Args:
-        pred: (..., 4) predicted boxes or offsets; the loss has their unit squared.
-        target: (..., 4) values to meet.
-
-    Returns:
-        (..., 4) loss per coordinate, float32 at least.
-
-    Raises:
-        ValueError: shapes that differ or do not end in 4.
-        TypeError: integer input.
-
     >>> mse_loss(torch.zeros(1, 4), torch.tensor([[1.0, -2.0, 0.5, 0.0]]))
     tensor([[1.0000, 4.0000, 0.2500, 0.0000]])
     """
@@ -85,21 +63,12 @@ def mse_loss(pred: Tensor, target: Tensor) -> Tensor:
     avoid_when="Coordinates are in pixels and beta is 1: nearly every error is then in the L1 part.",
 )
 def smooth_l1_loss(pred: Tensor, target: Tensor, *, beta: Annotated[float, Interval(0)] = 1.0) -> Tensor:
-    """L1 with a parabola below beta; slope 1 outside.
+    """L1 with a parabola below beta, and slope 1 outside.
 
     Args:
-        pred: (..., 4) predicted boxes or offsets.
-        target: (..., 4) values to meet.
-        beta: width of the parabola, at least 0, in the unit of the input; 0 is L1.
+        beta: width of the parabola, in the unit of the input; 0 is L1. The paper uses 1.
 
-    Returns:
-        (..., 4) loss per coordinate, float32 at least.
-
-    Raises:
-        ValueError: shapes that differ or do not end in 4; beta below 0.
-        TypeError: integer input.
-
-    >>> smooth_l1_loss(torch.zeros(1, 4), torch.tensor([[1.0, -2.0, 0.5, 0.0]]))
+    >>> smooth_l1_loss(torch.zeros(1, 4), torch.tensor([[1.0, -2.0, 0.5, 0.0]]))  # 1/2, 2 - 1/2, (1/2)^2 / 2
     tensor([[0.5000, 1.5000, 0.1250, 0.0000]])
     """
     return functional.smooth_l1_loss(pred, target, reduction="none", beta=beta)
@@ -118,18 +87,9 @@ def huber_loss(pred: Tensor, target: Tensor, *, delta: Annotated[float, Interval
     """Half the square up to delta, then a line of slope delta.
 
     Args:
-        pred: (..., 4) predicted boxes or offsets.
-        target: (..., 4) values to meet.
-        delta: where the line begins, above 0, in the unit of the input.
+        delta: where the line begins, in the unit of the input.
 
-    Returns:
-        (..., 4) loss per coordinate, float32 at least.
-
-    Raises:
-        ValueError: shapes that differ or do not end in 4; delta not above 0.
-        TypeError: integer input.
-
-    >>> huber_loss(torch.zeros(1, 4), torch.tensor([[1.0, -4.0, 0.5, 0.0]]), delta=2.0)
+    >>> huber_loss(torch.zeros(1, 4), torch.tensor([[1.0, -4.0, 0.5, 0.0]]), delta=2.0)  # 1/2, 2 (4 - 2/2), (1/2)^2 / 2
     tensor([[0.5000, 6.0000, 0.1250, 0.0000]])
     """
     return functional.huber_loss(pred, target, reduction="none", delta=delta)
@@ -159,18 +119,10 @@ def focal_l1_loss(
     """L1 whose gradient peaks at an error of 1 / (e beta) and falls off on both sides.
 
     Args:
-        pred: (..., 4) predicted offsets, normalised (errors of order 1).
-        target: (..., 4) values to meet.
-        alpha: height, above 0; None: e * beta, which puts the gradient's peak at 1 as the paper does.
-        beta: in [1/e, 1]; the larger, the smaller the gradient of outliers (0 beyond 1 for beta = 1).
+        alpha: height of the gradient; None for e * beta, which makes its peak 1 as in the paper.
+        beta: the larger, the smaller the gradient of outliers; for beta = 1 it is 0 beyond an error of 1.
 
-    Returns:
-        (..., 4) loss per coordinate, float32 at least.
-
-    Raises:
-        ValueError: shapes that differ or do not end in 4; a parameter out of range.
-        TypeError: integer input.
-
+    >>> # up to 1: -x^2 (2 ln x - 1) / 4; flat beyond
     >>> focal_l1_loss(torch.zeros(1, 4), torch.tensor([[1.0, -1.0, 2.0, 0.0]]), alpha=1.0, beta=1.0)
     tensor([[0.2500, 0.2500, 0.2500, 0.0000]])
     """
@@ -204,23 +156,15 @@ def balanced_l1_loss(
     gamma: Annotated[float, Interval(0, 6, open_low=True)] = 1.5,
     beta: Annotated[float, Interval(0, open_low=True)] = 1.0,
 ) -> Tensor:
-    """L1 whose gradient rises faster near 0: accurate boxes count more.
+    """L1 whose gradient rises faster near 0, so that accurate boxes count more.
 
     Args:
-        pred: (..., 4) predicted offsets.
-        target: (..., 4) values to meet.
-        alpha: in [0.1, 10]; the smaller, the larger the gradient of small errors. The paper uses 0.5.
-        gamma: slope of the line, in (0, 6]. The paper uses 1.5.
-        beta: where the line begins, above 0. The paper uses 1.
+        alpha: the smaller, the larger the gradient of small errors. The paper uses 0.5.
+        gamma: slope of the line. The paper uses 1.5.
+        beta: where the line begins, in the unit of the input. The paper uses 1.
 
-    Returns:
-        (..., 4) loss per coordinate, float32 at least.
-
-    Raises:
-        ValueError: shapes that differ or do not end in 4; a parameter out of range.
-        TypeError: integer input.
-
-    >>> balanced_l1_loss(torch.zeros(1, 4), torch.tensor([[0.0, 2.0, 3.0, -3.0]]))  # slope 1.5
+    >>> # beyond 1: 1.5 |d| + 1.5 / (e^3 - 1) - 0.5
+    >>> balanced_l1_loss(torch.zeros(1, 4), torch.tensor([[0.0, 2.0, 3.0, -3.0]]))
     tensor([[0.0000, 2.5786, 4.0786, 4.0786]])
     """
     b = math.expm1(gamma / alpha)
@@ -251,19 +195,18 @@ def bounded_iou_loss(
 ) -> Tensor:
     """Bounded IoU loss: for x, y, w and h each, 1 minus the best IoU possible with that error, smooth near 0.
 
+    Equal boxes cost about (eps / side)^2.
+
     Args:
-        pred: (..., 4) predicted boxes, corners (x1, y1, x2, y2), any unit in which sides are well above eps.
-        target: (..., 4) boxes to meet, valid (x1 <= x2); they carry no gradient.
-        beta: threshold of SmoothL1, in (0, 1].
-        eps: added to the denominators, as a length; equal boxes cost about (eps / side)^2.
+        pred: (..., 4) predicted boxes, corners (x1, y1, x2, y2), in any unit in which sides are well above eps.
+        target: the boxes to meet, valid ones (x1 <= x2, y1 <= y2); they carry no gradient.
+        beta: threshold of SmoothL1.
+        eps: added to the denominators, in the unit of the boxes.
 
     Returns:
-        (..., 4) losses for dx, dy, dw, dh (not for coordinates), float32 at least.
+        (..., 4) losses for dx, dy, dw and dh, not for coordinates, in float32 at least.
 
-    Raises:
-        ValueError: shapes that differ or do not end in 4; a parameter out of range.
-        TypeError: integer input.
-
+    >>> # half as high as its target and 2 above: 1 - 4 / 12 - 0.1 for dy, 1 - 1/2 - 0.1 for dh
     >>> bounded_iou_loss(torch.tensor([[0.0, 0, 4, 4]]), torch.tensor([[0.0, 0, 4, 8]]))
     tensor([[1.5615e-07, 5.6669e-01, 1.5615e-07, 4.0006e-01]])
     """

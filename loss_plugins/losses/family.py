@@ -12,25 +12,23 @@ import functools
 import math
 import operator
 from collections.abc import Callable
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from ..catalog.declare import Effect, State
-from ..catalog.dialects import convention
+from ..catalog.dialects import OURS, Convention, Dialect
 from ..catalog.ranges import Choice, Interval, Series
 from .boxes import Pair, cxcywh_to_xyxy, inner_iou, pair_up
-from .wise import no_boxes, one, paper_mean, sum_of_iou_losses, wise_weight
-
-Terms = tuple[Tensor, ...]
-Penalty = Callable[[Pair], Terms]
+from .focusing import no_boxes, one, paper_mean, sum_of_iou_losses, wise_weight
+from .penalties import Penalty
 
 
-class IoUOptions(TypedDict, total=False):
+class IoUOptions(Dialect, total=False):
     """Keywords that every IoU-family loss takes; `iou_family` holds their defaults, ranges and meaning."""
 
     eps: float | None
-    dialect: str | None
     box_format: str
     power: float | None
     inner_ratio: float | None
@@ -40,22 +38,16 @@ class IoUOptions(TypedDict, total=False):
     wise_mean: Tensor | float
 
 
-def no_penalty(pair: Pair) -> Terms:
-    """Plain IoU."""
-    return ()
-
-
 def iou_family(
     pred: Tensor,
     target: Tensor,
-    name: str,
     penalty: Penalty,
     to_loss: Callable[[Tensor, float], Tensor] | None = None,
     normalize_focal: bool = False,
     weighted: Callable[[Tensor, Pair], Tensor] | None = None,
+    convention: Convention = OURS,
     *,
     eps: Annotated[float | None, Interval(0, 1e-2, open_low=True)] = None,
-    dialect: str | None = None,
     box_format: Annotated[str, Choice("xyxy", "cxcywh")] = "xyxy",
     power: Annotated[float | None, Interval(0, 10, open_low=True)] = None,
     inner_ratio: Annotated[float | None, Interval(0, 3, open_low=True)] = None,
@@ -63,36 +55,35 @@ def iou_family(
     focal_gamma: Annotated[float, Interval(0, 10), Effect(gradient_when_disjoint=False)] = 0.0,
     wise: Annotated[int | None, Choice(2, 3), Effect(stateful=True, range=(0, math.inf))] = None,
     wise_mean: Annotated[Tensor | float, State(one, no_boxes, sum_of_iou_losses, paper_mean, when="wise")] = 1.0,
+    **_: Unpack[Dialect],
 ) -> Tensor:
-    """Any member of the IoU family, per box.
+    """Any member of the IoU family, per box. Its keywords are those that every member takes.
 
     Args:
         pred: (..., 4) predicted boxes.
         target: (..., 4) boxes to meet.
-        name: catalogue name, for the dialect.
         penalty: the terms that the loss adds to 1 - IoU.
-        to_loss: what makes a loss of the IoU and epsilon, where that is not 1 - IoU.
+        to_loss: makes the loss of the IoU and epsilon, where it is not 1 - IoU.
         normalize_focal: scale the focal weights to a mean of 1 over the batch.
-        weighted: what the loss makes of the sum at the end, where it multiplies.
-        eps: epsilon of every denominator; None: 1e-7, or the dialect's.
-        dialect: None for the paper's form, or the framework to equal.
-        box_format: "xyxy" corners or "cxcywh" centre and size.
-        power: Alpha-IoU's exponent, on IoU and on each term.
-        inner_ratio: Inner-IoU: IoU of both boxes scaled by it about their centres; the penalty keeps the boxes.
-            The paper uses 0.5 to 1.5; below 1 for boxes that are nearly right.
-        focaler: Focaler-IoU's (d, u): IoU stretched so that d counts 0 and u counts 1. The paper uses (0, 0.95).
+        weighted: multiplies the finished sum by the loss's own weight.
+        convention: where the epsilons go and what is clamped; the catalogue sets it, by the loss's `dialect`.
+        eps: epsilon of every denominator; None: 1e-7, or that of the dialect.
+        box_format: "xyxy" for corners or "cxcywh" for centre and size, of both boxes.
+        power: Alpha-IoU's exponent, on IoU and on each penalty term.
+        inner_ratio: Inner-IoU: the IoU of both boxes scaled by this ratio about their centres; the penalty keeps the
+            boxes as they are. The paper uses 0.5 to 1.5, below 1 for boxes that are nearly right.
+        focaler: Focaler-IoU's (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
         focal_gamma: weight IoU^gamma, without gradient: attention to good boxes, none to disjoint ones.
-        wise: 2 or 3: WIoU's weight r of that version (version 1 has none), with the paper's constants.
-        wise_mean: the running mean of 1 - IoU for `wise`; the module keeps it.
+        wise: 2 or 3 for WIoU's focusing weight of that version, with the paper's constants.
+        wise_mean: running mean of 1 - IoU for `wise`; the module keeps it.
 
     Returns:
         (...) loss per box.
     """
-    rule = convention(name, dialect, box_format)
-    eps = rule.eps if eps is None else eps
+    eps = convention.eps if eps is None else eps
     if box_format == "cxcywh":
         pred, target = cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)
-    pair = pair_up(pred, target, eps, rule)
+    pair = pair_up(pred, target, eps, convention)
     terms = penalty(pair)
     overlap = pair.iou if inner_ratio is None else inner_iou(pair, inner_ratio)
     if focaler is not None:
@@ -103,7 +94,7 @@ def iou_family(
         loss = to_loss(overlap, eps)
     else:
         metric = overlap - functools.reduce(operator.add, terms) if terms else overlap
-        loss = 1 - (metric.clamp(-1, 1) if rule.clamp_metric else metric)
+        loss = 1 - (metric.clamp(-1, 1) if convention.clamp_metric else metric)
     if weighted is not None:
         loss = weighted(loss, pair)
     if focal_gamma:

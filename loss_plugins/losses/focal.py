@@ -67,18 +67,9 @@ def focal_loss(
     """Sigmoid focal loss: binary cross-entropy with easy scores weighed down.
 
     Args:
-        pred: (..., C) logits.
-        target: (..., C) scores in [0, 1], or (...) integer labels, C or negative for background.
-        alpha: weight of positives, in [0, 1], 1 - alpha for negatives; None: none. The paper uses 0.25.
-        gamma: how fast easy scores lose weight, in [0, 10]; 0: not. The paper uses 2.
-        activated: pred holds probabilities.
-
-    Returns:
-        (..., C) loss per score, float32 at least.
-
-    Raises:
-        ValueError: shapes that do not go together; a parameter out of range.
-        TypeError: integer predictions; an unknown parameter.
+        alpha: weight of positives, 1 - alpha for negatives; None for no weight. The paper uses 0.25.
+        gamma: how fast easy scores lose weight; 0 for not at all. The paper uses 2.
+        activated: whether pred holds probabilities.
 
     >>> focal_loss(torch.tensor([[0.0]]), torch.tensor([[1.0]]))  # 0.25 (1/2)^2 ln 2
     tensor([[0.0433]])
@@ -100,17 +91,8 @@ def softmax_focal_loss(pred: Tensor, target: Tensor, *, alpha: Share = None, gam
     """Focal loss of the softmax of logits.
 
     Args:
-        pred: (n, C) or (n, C, ...) logits.
-        target: (n) or (n, ...) integer labels.
-        alpha: weight of every class but the first, in [0, 1], 1 - alpha for class 0 (background); None: none.
-        gamma: how fast easy rows lose weight, in [0, 10].
-
-    Returns:
-        (n) or (n, ...) loss per row, float32 at least.
-
-    Raises:
-        ValueError: shapes that do not go together; a parameter out of range.
-        TypeError: integer predictions; an unknown parameter.
+        alpha: weight of every class but the first, 1 - alpha for class 0 (background); None for no weight.
+        gamma: how fast easy rows lose weight. The paper uses 2.
 
     >>> softmax_focal_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))  # (1/2)^2 ln 2
     tensor([0.1733])
@@ -136,24 +118,17 @@ def quality_focal_loss(
 ) -> Tensor:
     """Quality focal loss: binary cross-entropy against box quality, weighed by the distance to it.
 
-    "mean" divides by rows, not scores: it is the mean of the sum over classes, as the authors'.
+    "mean" divides by rows, not by scores: it is the mean of the sum over classes, as that of the authors.
 
     Args:
-        pred: (..., C) logits.
-        target: (..., C) qualities in [0, 1], 0 for negatives; or (label, score): integer labels (...), C or negative
-            for background, and their qualities (...).
-        beta: exponent of the distance, in [0, 10]. The paper uses 2.
-        activated: pred holds probabilities.
+        target: (..., C) qualities in [0, 1], 0 for negatives; or (...) integer labels, C or negative for background, of
+            quality 1; or a tuple (labels, their qualities), both (...).
+        beta: exponent of the distance. The paper uses 2.
+        activated: whether pred holds probabilities.
 
-    Returns:
-        (..., C) loss per score, float32 at least.
-
-    Raises:
-        ValueError: shapes that do not go together; beta out of range.
-        TypeError: integer predictions; an unknown parameter.
-
-    >>> quality_focal_loss(torch.tensor([[0.0, 0.0]]), (torch.tensor([0]), torch.tensor([0.5])))
-    tensor([[0.0000, 0.1733]])
+    >>> pred, target = torch.tensor([[0.0, 0.0]]), (torch.tensor([0]), torch.tensor([0.25]))
+    >>> quality_focal_loss(pred, target)  # (1/4)^2 ln 2, (1/2)^2 ln 2
+    tensor([[0.0433, 0.1733]])
     """
     _, quality = label_and_score(pred, target)
     p = pred if activated else pred.sigmoid()
@@ -182,20 +157,13 @@ def varifocal_loss(
     """Varifocal loss: positives weighed by their quality, negatives as in focal loss.
 
     Args:
-        pred: (..., C) logits.
-        target: (..., C) qualities in [0, 1], positive where above 0; or (label, score), which says apart what is
-            positive: integer labels (...) and qualities (...), or both of pred's shape.
-        alpha: weight of negatives, in [0, 10]. The paper uses 0.75.
-        gamma: exponent for negatives, in [0, 10]. The paper uses 2.
-        iou_weighted: positives weigh q; else 1.
-        activated: pred holds probabilities.
-
-    Returns:
-        (..., C) loss per score, float32 at least.
-
-    Raises:
-        ValueError: shapes that do not go together; a parameter out of range.
-        TypeError: integer predictions; an unknown parameter.
+        target: (..., C) qualities in [0, 1], positive where above 0; or (...) integer labels, C or negative for
+            background, of quality 1; or a tuple (labels, qualities), which says apart what is positive: both (...), or
+            both of the shape of pred.
+        alpha: weight of negatives. The paper uses 0.75.
+        gamma: exponent for negatives. The paper uses 2.
+        iou_weighted: whether positives weigh their quality, else 1.
+        activated: whether pred holds probabilities.
 
     >>> varifocal_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.5, 0.0]]))  # ln 2 / 2, 0.75 (1/2)^2 ln 2
     tensor([[0.3466, 0.1300]])
@@ -224,13 +192,6 @@ def distribution_focal_loss(pred: Tensor, target: Tensor, *, margin: Annotated[f
         target: (...) distances in bins, in [0, n - 1]; what lies beyond is cut off.
         margin: cut off at n - 1 - margin instead; Ultralytics' is 0.01.
 
-    Returns:
-        (...) loss per distance, float32 at least.
-
-    Raises:
-        ValueError: shapes that do not go together; margin out of range.
-        TypeError: integer predictions; an unknown parameter.
-
     >>> distribution_focal_loss(torch.zeros(1, 4), torch.tensor([1.5]))  # ln 4
     tensor([1.3863])
     """
@@ -257,18 +218,11 @@ def gaussian_focal_loss(pred: Tensor, target: Tensor, *, alpha: Exponent = 2.0, 
     """Focal loss of heat maps of probabilities: negatives near a centre count less.
 
     Args:
-        pred: (...) probabilities in [0, 1].
-        target: (...) heat map in [0, 1], exactly 1 at centres.
-        alpha: focusing exponent, in [0, 10]. The paper uses 2.
-        gamma: exponent of the discount near centres, in [0, 10]. The paper uses 4.
+        target: (...) heat map in [0, 1] of the shape of pred, exactly 1 at centres.
+        alpha: focusing exponent. The paper uses 2.
+        gamma: exponent of the discount near centres. The paper uses 4.
 
-    Returns:
-        (...) loss per score, float32 at least.
-
-    Raises:
-        ValueError: shapes that differ; a parameter out of range.
-        TypeError: integer predictions; an unknown parameter.
-
+    >>> # (1/2)^2 ln 2 at the centre, (1/2)^2 (1/2)^4 ln 2 beside it
     >>> gaussian_focal_loss(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.5]))
     tensor([0.1733, 0.0108])
     """
@@ -291,16 +245,7 @@ def poly_cross_entropy_loss(pred: Tensor, target: Tensor, *, epsilon: Annotated[
     """Poly-1 cross-entropy: the first term of its expansion weighed up by epsilon.
 
     Args:
-        pred: (n, C) or (n, C, ...) logits.
-        target: (n) or (n, ...) integer labels.
-        epsilon: at least -1; 0 is cross-entropy. The paper uses 2 on ImageNet, -1 to 8 elsewhere.
-
-    Returns:
-        (n) or (n, ...) loss per row, float32 at least.
-
-    Raises:
-        ValueError: shapes that do not go together; epsilon out of range.
-        TypeError: integer predictions; an unknown parameter.
+        epsilon: weight of 1 - p; 0 is cross-entropy. The paper uses 2 on ImageNet, -1 to 8 elsewhere.
 
     >>> poly_cross_entropy_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))  # ln 2 + 1/2
     tensor([1.1931])
@@ -329,18 +274,9 @@ def poly_focal_loss(
     """Poly-1 focal loss: focal loss plus epsilon times the next power.
 
     Args:
-        pred: (..., C) logits.
-        target: (..., C) scores in [0, 1], or (...) integer labels, C or negative for background.
-        epsilon: at least -1; 0 is focal loss. The paper uses -1 for RetinaNet.
-        alpha: weight of positives, in [0, 1], 1 - alpha for negatives; None: none.
-        gamma: in [0, 10].
-
-    Returns:
-        (..., C) loss per score, float32 at least.
-
-    Raises:
-        ValueError: shapes that do not go together; a parameter out of range.
-        TypeError: integer predictions; an unknown parameter.
+        epsilon: weight of (1 - p)^(gamma + 1); 0 is focal loss. The paper uses -1 for RetinaNet.
+        alpha: weight of positives, 1 - alpha for negatives; None for no weight. The added term carries none.
+        gamma: how fast easy scores lose weight. The paper uses 2.
 
     >>> poly_focal_loss(torch.tensor([[0.0]]), torch.tensor([[1.0]]))  # 0.25 (1/2)^2 ln 2 + (1/2)^3
     tensor([[0.1683]])
@@ -371,21 +307,14 @@ def asymmetric_loss(
 ) -> Tensor:
     """Asymmetric loss: focal loss with its own exponent for negatives, of which easy ones are free.
 
+    The authors sum the scores, where "mean" divides by their number.
+
     Args:
-        pred: (..., C) logits.
-        target: (..., C) scores in [0, 1], or (...) integer labels, C or negative for background.
-        gamma_neg: focusing exponent of negatives, in [0, 10]. The paper uses 4.
-        gamma_pos: of positives, in [0, 10]. The authors' code uses 1.
-        clip: negatives with a probability below it cost nothing, in [0, 1). The paper uses 0.05.
+        gamma_neg: focusing exponent of negatives. The paper uses 4.
+        gamma_pos: focusing exponent of positives. The authors' code uses 1.
+        clip: negatives with a probability below it cost nothing. The paper uses 0.05.
         eps: probabilities are kept above it inside the logarithm.
-        detach_focus: the focusing weight carries no gradient, as by default in the authors' code.
-
-    Returns:
-        (..., C) loss per score, float32 at least. The authors sum them.
-
-    Raises:
-        ValueError: shapes that do not go together; a parameter out of range.
-        TypeError: integer predictions; an unknown parameter.
+        detach_focus: whether the focusing weight is without gradient, as by default in the authors' code.
 
     >>> asymmetric_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]]))  # (1/2) ln 2, 0.45^4 * -ln 0.55
     tensor([[0.3466, 0.0245]])
@@ -420,21 +349,12 @@ def asymmetric_softmax_loss(
     gamma_pos: Exponent = 0.0,
     label_smoothing: Annotated[float, Interval(0, 1)] = 0.1,
 ) -> Tensor:
-    """Asymmetric loss of the softmax of logits, smoothed after weighing.
+    """Asymmetric loss of the softmax of logits, with a target that is smoothed after weighing.
 
     Args:
-        pred: (n, C) or (n, C, ...) logits.
-        target: (n) or (n, ...) integer labels.
-        gamma_neg: focusing exponent of the other classes, in [0, 10].
-        gamma_pos: of the true class, in [0, 10].
-        label_smoothing: share of the target spread over all classes, in [0, 1]. The authors use 0.1.
-
-    Returns:
-        (n) or (n, ...) loss per row, float32 at least.
-
-    Raises:
-        ValueError: shapes that do not go together; a parameter out of range.
-        TypeError: integer predictions; an unknown parameter.
+        gamma_neg: focusing exponent of the other classes. The authors use 4.
+        gamma_pos: focusing exponent of the true class. The authors use 0.
+        label_smoothing: share of the target that is spread over all classes. The authors use 0.1.
 
     >>> asymmetric_softmax_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1]), label_smoothing=0.0)  # ln 2
     tensor([0.6931])

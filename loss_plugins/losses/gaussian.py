@@ -36,24 +36,18 @@ def nwd_loss(
 ) -> Tensor:
     """Normalised Gaussian Wasserstein distance: boxes as Gaussians, at a distance W.
 
+    Boxes without area are welcome. Equal boxes cost sqrt(eps) / C in mode "exp".
+
     Args:
-        pred: (..., 4) predicted boxes, corners (x1, y1, x2, y2), in pixels.
-        target: (..., 4) boxes to meet.
-        constant: C, above 0, in pixels: mean object size of the data; the paper's 12.8 is AI-TOD's.
-        mode: "exp" 1 - e^(-W/C); "sqrt" W; "log" ln(1 + W^2); "norm_sqrt" 1 - 1 / (gamma + W); "w2" W^2.
-        gamma: of mode "norm_sqrt", above 0.
-        eps: added to W^2, so that the gradient of W is finite at 0; equal boxes cost sqrt(eps) / C for "exp".
-        box_format: "xyxy" corners or "cxcywh" centre and size.
-
-    Returns:
-        (...) loss per box, in [0, 1) for "exp", float32 at least. Boxes without area are welcome.
-
-    Raises:
-        ValueError: shapes that differ or do not end in 4; a parameter out of range.
-        TypeError: integer boxes; an unknown parameter.
+        constant: C, in pixels: the mean size of the objects. The paper's 12.8 is that of AI-TOD.
+        mode: "exp" for 1 - e^(-W/C); "sqrt" for W; "log" for ln(1 + W^2); "norm_sqrt" for 1 - 1 / (gamma + W); "w2"
+            for W^2.
+        gamma: added to W in mode "norm_sqrt".
+        eps: added to W^2, so that the gradient of W is finite at 0.
+        box_format: "xyxy" for corners or "cxcywh" for centre and size, of both boxes.
 
     >>> pred, target = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[3.0, 4, 5, 6]])
-    >>> nwd_loss(pred, target, mode="sqrt")
+    >>> nwd_loss(pred, target, mode="sqrt")  # equal sizes, centres (3, 4) apart
     tensor([5.])
     >>> nwd_loss(pred, target, constant=5.0)  # 1 - 1/e
     tensor([0.6321])

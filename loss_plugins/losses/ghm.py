@@ -42,7 +42,13 @@ def _per_score(weight: Tensor, pred: Tensor) -> Tensor:
 def updated_counts(
     counts: Tensor, summary: Tensor, *, momentum: Annotated[float, Interval(0, 1, open_high=True)] = 0.0
 ) -> Tensor:
-    """Bins that were met move towards what they met; the others stay."""
+    """The running counts after a batch: bins that were met move towards what they met, the others stay.
+
+    Args:
+        counts: running counts so far.
+        summary: how many scores of the batch fell into each bin.
+        momentum: share of the running count that stays; 0 for the counts of the batch alone.
+    """
     met = (summary > 0) & summary.isfinite()
     return torch.where(met, momentum * counts + (1 - momentum) * summary, counts)
 
@@ -73,23 +79,14 @@ def ghm_c_loss(
 
     The module keeps `counts`, updated before use in training with gradients on:
     S := momentum S + (1 - momentum) N for bins that were met; with momentum 0, the default, it is the batch's own.
-    In evaluation, bins never met take the batch's own count.
+    In evaluation, bins never met take the batch's own count. The mean over the scores is the authors' loss.
 
     Args:
-        pred: (..., C) logits.
-        target: (..., C) scores in [0, 1], or (...) integer labels, C or negative for background.
-        bins: number of bins of |p - y|, in [1, 1000]. The paper uses 10 to 30.
-        counts: (bins,) running counts; None: the batch's own.
+        bins: number of bins of |p - y|. The paper uses 10 to 30.
+        counts: (bins,) running counts; None for the batch's own.
         weight: scores of weight 0 are not counted; the module passes it on.
 
-    Returns:
-        (..., C) loss per score, float32 at least: its mean is the authors' loss.
-
-    Raises:
-        ValueError: shapes that do not go together; a parameter out of range.
-        TypeError: integer predictions; an unknown parameter.
-
-    >>> ghm_c_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))  # one bin holds all
+    >>> ghm_c_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))  # one bin holds both scores: ln 2 each
     tensor([[0.6931, 0.6931]])
     """
     target = dense(pred, target)

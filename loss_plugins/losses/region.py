@@ -114,26 +114,17 @@ def dice_loss(
     """Dice loss: 1 minus twice the overlap over the sum of both masses.
 
     Args:
-        pred: (n, ...) logits, or (n, C, ...).
-        target: the same shape, in [0, 1]; or (n, ...) integer labels with the classes of pred on axis 1.
-        form: "vnet" squares the masses in the denominator; "naive" does not.
-        activation: "sigmoid" or "softmax" (over axis 1) of pred; "none": pred holds probabilities.
-        over: what is summed: "image" each (n,); "batch" all (); "channel" each of an image (n, C); "batch_channel"
-            each over the batch (C,).
-        overlap: "product" p t; "min" min(p, t), by which a perfect soft prediction costs 0.
-        smooth: added to numerator and denominator, at least 0; an empty pair then costs 0.
-        eps: added to the denominator, in (0, 1].
+        form: "vnet" for squared masses in the denominator, as in the paper; "naive" for the masses themselves.
+        activation: "sigmoid" or "softmax" (over axis 1) of pred; "none" if pred holds probabilities.
+        over: the region that one loss is for: "image" for each image, (n,); "batch" for all of them, (); "channel" for
+            each channel of each image, (n, C); "batch_channel" for each channel of the batch, (C,).
+        overlap: "product" for p t; "min" for min(p, t), by which a perfect soft prediction costs 0.
+        smooth: added to numerator and denominator; above 0, an empty prediction of an empty target costs 0.
+        eps: added to the denominator.
         empty: what an empty target costs: "cost" by the formula; "zero" nothing; "skip" nothing, and "mean" leaves it
             out.
-        jaccard: overlap over union instead: the shared mass counts once in the denominator.
-        log: -ln of the coefficient instead of 1 minus it.
-
-    Returns:
-        () or (n,) or (n, C) or (C,) loss per region, in [0, 1] unless `log`, float32 at least.
-
-    Raises:
-        ValueError: shapes that do not go together; a parameter out of range.
-        TypeError: integer predictions; an unknown parameter.
+        jaccard: whether the shared mass counts once in the denominator: overlap over union.
+        log: -ln of the coefficient instead of 1 minus it, at most 100.
 
     >>> pred, target = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
     >>> dice_loss(pred, target, activation="none", form="naive", eps=1e-7)  # 1 - 2 (1/2) / (1 + 1)
@@ -177,18 +168,14 @@ def tversky_loss(
     """Tversky loss: overlap against false positives and false negatives, each with its own weight.
 
     Args:
-        pred: (n, ...) logits, or (n, C, ...).
-        target: the same shape, in [0, 1]; or (n, ...) integer labels with the classes of pred on axis 1.
-        alpha: weight of false positives, in [0, 10]. The paper's best is 0.3.
-        beta: weight of false negatives, in [0, 10]. The paper's best is 0.7.
-        activation: see `dice_loss`, as are over, overlap, smooth, eps and empty.
-
-    Returns:
-        () or (n,) or (n, C) or (C,) loss per region, in [0, 1], float32 at least.
-
-    Raises:
-        ValueError: shapes that do not go together; a parameter out of range.
-        TypeError: integer predictions; an unknown parameter.
+        alpha: weight of false positives. The paper's best is 0.3.
+        beta: weight of false negatives. The paper's best is 0.7.
+        activation: of pred, see `dice_loss`.
+        over: the region that one loss is for, see `dice_loss`.
+        overlap: "product" or "min", see `dice_loss`.
+        smooth: added to numerator and denominator.
+        eps: added to the denominator.
+        empty: what an empty target costs, see `dice_loss`.
 
     >>> pred, target = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
     >>> tversky_loss(pred, target, activation="none", alpha=1.0, beta=1.0)  # 1 - 0.5 / (0.5 + 0.5 + 0.5)
@@ -227,19 +214,15 @@ def focal_tversky_loss(
     """Focal Tversky loss: the Tversky loss to the power 1 / gamma.
 
     Args:
-        pred: (n, ...) logits, or (n, C, ...).
-        target: the same shape, in [0, 1]; or (n, ...) integer labels with the classes of pred on axis 1.
-        gamma: in [0.1, 10]; the paper uses 4/3, its range is 1 to 3.
-        alpha: weight of false positives, in [0, 10].
-        beta: weight of false negatives, in [0, 10]. The paper uses 0.7.
-        activation: see `dice_loss`, as are over, overlap, smooth, eps and empty.
-
-    Returns:
-        () or (n,) or (n, C) or (C,) loss per region, in [0, 1], float32 at least.
-
-    Raises:
-        ValueError: shapes that do not go together; a parameter out of range.
-        TypeError: integer predictions; an unknown parameter.
+        gamma: the inverse of the exponent. The paper uses 4/3, out of 1 to 3.
+        alpha: weight of false positives. The paper uses 0.3.
+        beta: weight of false negatives. The paper uses 0.7.
+        activation: of pred, see `dice_loss`.
+        over: the region that one loss is for, see `dice_loss`.
+        overlap: "product" or "min", see `dice_loss`.
+        smooth: added to numerator and denominator.
+        eps: added to the denominator.
+        empty: what an empty target costs, see `dice_loss`.
 
     >>> pred, target = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
     >>> focal_tversky_loss(pred, target, activation="none", alpha=0.5, beta=0.5, gamma=0.5)  # (1/2)^2

@@ -12,12 +12,18 @@ from typing import Annotated, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import Unpack
 
 from ..catalog.declare import Effect, Source, Traits
-from ..catalog.dialects import root_floor, side_floor
+from ..catalog.dialects import Dialect
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval
 from .boxes import safe_hypot, squared_norm
+
+#: the shortest side that counts: long enough to keep 1 / side, a gradient, below 1e4
+SIDE_FLOOR = 3e-4
+#: the least argument of a root of products of sides; 1e-7 would already move boxes of a tenth of the unit
+ROOT_FLOOR = 1e-30
 
 Eps = Annotated[float, Interval(0, 1e-2, open_low=True)]
 Shape = Annotated[str, Choice("log1p", "sqrt", "none")]
@@ -76,7 +82,7 @@ def joint_determinant(pair: RotatedPair) -> Tensor:
 
 
 def shaped(distance: Tensor, fun: str, tau: float, floor: float = 1e-7) -> Tensor:
-    """A distance made a loss: f(d), and 1 - 1 / (tau + f(d)) from tau = 1 on."""
+    """The loss of a distance: f(d), or from tau = 1 on 1 - 1 / (tau + f(d))."""
     if fun == "log1p":
         distance = torch.log1p(distance)
     elif fun == "sqrt":
@@ -101,43 +107,37 @@ def shaped(distance: Tensor, fun: str, tau: float, floor: float = 1e-7) -> Tenso
 def gwd_loss(
     pred: Tensor,
     target: Tensor,
+    side_floor: float = SIDE_FLOOR,
+    root_floor: float = ROOT_FLOOR,
     *,
     fun: Shape = "log1p",
     tau: Tau = 1.0,
     alpha: Alpha = 1.0,
     normalize: Annotated[bool, Choice(False, True), Effect(scale_invariant=False, units="pixels")] = True,
-    dialect: str | None = None,
+    **_: Unpack[Dialect],
 ) -> Tensor:
     """Gaussian Wasserstein distance of rotated boxes.
 
+    Boxes that are equal as Gaussians (a square in any rotation) cost about 3e-4 / side.
+
     Args:
-        pred: (..., 5) predicted boxes (centre x, centre y, width, height, angle in radians).
-        target: (..., 5) boxes to meet.
-        fun: what is made of the distance: "log1p", "sqrt" or "none".
-        tau: from 1 on, the loss is 1 - 1 / (tau + f); below, f itself.
-        alpha: weight of shape against position, above 0.
+        fun: f, applied to the distance d: "log1p" for ln(1 + d), "sqrt" for its root or "none" for d itself.
+        tau: from 1 on, the loss is 1 - 1 / (tau + f(d)); below, f(d) itself.
+        alpha: weight of shape against position.
         normalize: divide the distance by the geometric mean of all sides.
-        dialect: None: sides count from 3e-4; "mmrotate": from 1e-7.
-
-    Returns:
-        (...) loss per box, in [0, 1) from tau = 1 on, float32 at least. Boxes that are equal as Gaussians (a square in
-        any rotation) cost about 3e-4 / side.
-
-    Raises:
-        ValueError: shapes that differ or do not end in 5; a parameter out of range.
-        TypeError: integer boxes; an unknown parameter.
 
     >>> pred, target = torch.tensor([[0.0, 0, 2, 2, 0]]), torch.tensor([[3.0, 0, 2, 2, 0]])
-    >>> gwd_loss(pred, target, fun="none", tau=0.0, normalize=False)
+    >>> gwd_loss(pred, target, fun="none", tau=0.0, normalize=False)  # equal shapes, centres 3 apart
     tensor([3.])
     """
-    pair = rotated_pair(pred, target, side_floor("gwd", dialect))
+    pair = rotated_pair(pred, target, side_floor)
     xx, yy, _ = target_covariance(pair)
-    least = root_floor("gwd", dialect)
-    area = (pair.pw * pair.ph * pair.tw * pair.th / 16).clamp(min=math.sqrt(least))  # the root of both determinants
+    area = (pair.pw * pair.ph * pair.tw * pair.th / 16).clamp(
+        min=math.sqrt(root_floor)
+    )  # the root of both determinants
     traces = (squared_norm(pair.pw, pair.ph) + squared_norm(pair.tw, pair.th)) / 4
     crossed = (pair.pw**2 * xx + pair.ph**2 * yy) / 16 + 2 * area
-    apart = traces - 2 * crossed.clamp(min=least).sqrt()
+    apart = traces - 2 * crossed.clamp(min=root_floor).sqrt()
     distance = (squared_norm(pair.x, pair.y) + alpha**2 * apart).clamp(min=1e-7).sqrt()
     if normalize:
         distance = distance / (2 * area**0.25)
@@ -154,7 +154,7 @@ def divergence(pair: RotatedPair, alpha: float) -> Tensor:
 
 
 def rooted(divergence: Tensor, sqrt: bool) -> Tensor:
-    """Its root, with a bounded slope at 0; without, at least 0."""
+    """Its root, with a bounded slope at 0; or the divergence itself, at least 0."""
     return divergence.clamp(min=1e-7).sqrt() if sqrt else divergence.relu()
 
 
@@ -171,38 +171,30 @@ def rooted(divergence: Tensor, sqrt: bool) -> Tensor:
 def kld_loss(
     pred: Tensor,
     target: Tensor,
+    side_floor: float = SIDE_FLOOR,
     *,
     fun: Shape = "log1p",
     tau: Tau = 1.0,
     alpha: Alpha = 1.0,
     sqrt: Annotated[bool, Choice(False, True)] = True,
     symmetric: Annotated[str | None, Choice("max", "min"), Effect(symmetric=True)] = None,
-    dialect: str | None = None,
+    **_: Unpack[Dialect],
 ) -> Tensor:
     """Kullback-Leibler divergence of rotated boxes.
 
     Args:
-        pred: (..., 5) predicted boxes (centre x, centre y, width, height, angle in radians).
-        target: (..., 5) boxes to meet.
-        fun: what is made of the distance: "log1p", "sqrt" or "none".
-        tau: from 1 on, the loss is 1 - 1 / (tau + f); below, f itself.
-        alpha: weight of shape against position, above 0.
-        sqrt: take the root of the divergence first.
-        symmetric: None: of the prediction from the target; "max" or "min" of both directions. See also `jd_loss`.
-        dialect: None: sides count from 3e-4; "mmrotate": from 1e-7.
-
-    Returns:
-        (...) loss per box, in [0, 1) from tau = 1 on, float32 at least.
-
-    Raises:
-        ValueError: shapes that differ or do not end in 5; a parameter out of range.
-        TypeError: integer boxes; an unknown parameter.
+        fun: f, applied to the distance d: "log1p" for ln(1 + d), "sqrt" for its root or "none" for d itself.
+        tau: from 1 on, the loss is 1 - 1 / (tau + f(d)); below, f(d) itself.
+        alpha: weight of shape against position.
+        sqrt: take the root of the divergence as d, else the divergence.
+        symmetric: None for the divergence of the prediction from the target; "max" or "min" of both directions. See
+            also `jd_loss`.
 
     >>> pred, target = torch.tensor([[0.0, 0, 2, 2, 0]]), torch.tensor([[2.0, 0, 2, 2, 0]])
-    >>> kld_loss(pred, target, fun="none", tau=0.0, sqrt=False)  # 2 (2 / 2)^2
+    >>> kld_loss(pred, target, fun="none", tau=0.0, sqrt=False)  # equal shapes, variance (2 / 2)^2: 2^2 / 2
     tensor([2.])
     """
-    pair = rotated_pair(pred, target, side_floor("kld", dialect))
+    pair = rotated_pair(pred, target, side_floor)
     distance = shaped(rooted(divergence(pair, alpha), sqrt), fun, tau)
     if symmetric is None:
         return distance
@@ -222,36 +214,27 @@ def kld_loss(
 def jd_loss(
     pred: Tensor,
     target: Tensor,
+    side_floor: float = SIDE_FLOOR,
     *,
     fun: Shape = "log1p",
     tau: Tau = 1.0,
     alpha: Alpha = 1.0,
     sqrt: Annotated[bool, Choice(False, True)] = True,
-    dialect: str | None = None,
+    **_: Unpack[Dialect],
 ) -> Tensor:
     """Jeffreys divergence of rotated boxes: the mean of both Kullback-Leibler divergences.
 
     Args:
-        pred: (..., 5) predicted boxes (centre x, centre y, width, height, angle in radians).
-        target: (..., 5) boxes to meet.
-        fun: what is made of the distance: "log1p", "sqrt" or "none".
-        tau: from 1 on, the loss is 1 - 1 / (tau + f); below, f itself.
-        alpha: weight of shape against position, above 0.
-        sqrt: take the root of the divergence first.
-        dialect: None: sides count from 3e-4; "mmrotate": from 1e-7.
-
-    Returns:
-        (...) loss per box, in [0, 1) from tau = 1 on, float32 at least.
-
-    Raises:
-        ValueError: shapes that differ or do not end in 5; a parameter out of range.
-        TypeError: integer boxes; an unknown parameter.
+        fun: f, applied to the distance d: "log1p" for ln(1 + d), "sqrt" for its root or "none" for d itself.
+        tau: from 1 on, the loss is 1 - 1 / (tau + f(d)); below, f(d) itself.
+        alpha: weight of shape against position.
+        sqrt: take the root of the divergence as d, else the divergence.
 
     >>> pred, target = torch.tensor([[0.0, 0, 2, 2, 0]]), torch.tensor([[2.0, 0, 2, 2, 0]])
-    >>> jd_loss(pred, target, fun="none", tau=0.0, sqrt=False)
+    >>> jd_loss(pred, target, fun="none", tau=0.0, sqrt=False)  # equal shapes, so both directions are 2^2 / 2
     tensor([2.])
     """
-    pair = rotated_pair(pred, target, side_floor("jd", dialect))
+    pair = rotated_pair(pred, target, side_floor)
     both = (divergence(pair, alpha) + divergence(pair.turned(), alpha)) / 2
     return shaped(rooted(both, sqrt), fun, tau)
 
@@ -269,33 +252,24 @@ def jd_loss(
 def kfiou_loss(
     pred: Tensor,
     target: Tensor,
+    side_floor: float = SIDE_FLOOR,
     *,
     fun: Annotated[str, Choice("none", "ln", "exp"), Effect(range=(0, math.inf))] = "none",
     beta: Annotated[float, Interval(0, open_low=True)] = 1 / 9,
     eps: Eps = 1e-6,
-    dialect: str | None = None,
+    **_: Unpack[Dialect],
 ) -> Tensor:
     """Kalman-filter IoU of rotated boxes, plus SmoothL1 of the centres.
 
     Args:
-        pred: (..., 5) predicted boxes (centre x, centre y, width, height, angle in radians).
-        target: (..., 5) boxes to meet.
-        fun: what is made of the overlap: "none" 1 - x, "ln" -ln(x + eps), "exp" e^(1 - x) - 1.
-        beta: threshold of SmoothL1, above 0, in the boxes' unit.
-        eps: in (0, 0.01]; of "ln", and of the denominator (1e-6 there).
-        dialect: None: sides count from 3e-4; "mmrotate": from 1e-7.
+        fun: what is made of the overlap x: "none" for 1 - x, "ln" for -ln(x + eps), "exp" for e^(1 - x) - 1.
+        beta: threshold of SmoothL1, in the unit of the boxes. The authors use 1/9.
+        eps: epsilon of the logarithm of "ln".
 
-    Returns:
-        (...) loss per box, at least 2/3 for "none", float32 at least.
-
-    Raises:
-        ValueError: shapes that differ or do not end in 5; a parameter out of range.
-        TypeError: integer boxes; an unknown parameter.
-
-    >>> kfiou_loss(torch.tensor([[0.0, 0, 2, 2, 0]]), torch.tensor([[0.0, 0, 2, 2, 0]]))
+    >>> kfiou_loss(torch.tensor([[0.0, 0, 2, 2, 0]]), torch.tensor([[0.0, 0, 2, 2, 0]]))  # the overlap is 1/3 at most
     tensor([0.6667])
     """
-    pair = rotated_pair(pred, target, side_floor("kfiou", dialect))
+    pair = rotated_pair(pred, target, side_floor)
     p_area, t_area = pair.pw * pair.ph, pair.tw * pair.th
     joint = joint_determinant(pair)
     shared = p_area * t_area / joint.clamp(min=torch.finfo(pred.dtype).tiny).sqrt()
@@ -331,19 +305,12 @@ def prob_iou_loss(
 ) -> Tensor:
     """Probabilistic IoU of rotated boxes: the Hellinger distance of their Gaussians.
 
+    Equal boxes cost sqrt(2 eps).
+
     Args:
-        pred: (..., 5) predicted boxes (centre x, centre y, width, height, angle in radians).
-        target: (..., 5) boxes to meet.
         aspect: add CIoU's term for the aspect ratio.
-        floor: added to the variances, at least 0, in the boxes' unit squared; Ultralytics trains with 0.01.
-        eps: in (0, 0.01]; of every denominator and logarithm.
-
-    Returns:
-        (...) loss per box, in [0, 1) without aspect, float32 at least. Equal boxes cost sqrt(2 eps).
-
-    Raises:
-        ValueError: shapes that differ or do not end in 5; a parameter out of range.
-        TypeError: integer boxes; an unknown parameter.
+        floor: added to the variances, in the unit of the boxes squared. Ultralytics trains with 0.01.
+        eps: epsilon of every denominator and logarithm.
 
     >>> pred, target = torch.tensor([[0.0, 0, 6, 6, 0]]), torch.tensor([[6.0, 0, 6, 6, 0]])
     >>> prob_iou_loss(pred, target)  # B = 36 / 6 / 4: (1 - e^-1.5)^0.5

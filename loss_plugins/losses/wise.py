@@ -1,86 +1,100 @@
-"""WIoU's running mean of 1 - IoU, and the focusing weight made of it (2301.10051)."""
+"""WIoU (2301.10051): 1 - IoU times a distance factor, and times the focusing weight of `focusing`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Annotated, Any
 
-import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from ..catalog.ranges import Interval
-from .boxes import cxcywh_to_xyxy, pair_up
+from ..catalog.declare import Source, State, Traits
+from ..catalog.dialects import OURS, Convention
+from ..catalog.entries import register_loss
+from ..catalog.ranges import Choice, Interval
+from .boxes import Pair, center_offset, enclosing_sides, squared_norm
+from .family import IoUOptions, iou_family
+from .focusing import no_boxes, one, sum_of_iou_losses, updated_mean, wise_weight
+from .penalties import no_penalty
 
-#: WIoU's constants in the paper, and the momentum of its code: from 1 down by 95 % in 34 epochs of 890 batches
-WISE_ALPHA, WISE_DELTA = 1.9, 3.0
-WISE_MOMENTUM = 1 - 0.05 ** (1 / (890 * 34))
+
+def wiou_attention(pair: Pair) -> Tensor:
+    """WIoU's R in [1, e): e to the squared centre distance over the enclosing diagonal, which has no gradient."""
+    width, height = enclosing_sides(pair)
+    diagonal2 = (squared_norm(width, height) + pair.eps).detach()
+    # at most 1 for valid boxes; an inverted one would overflow
+    return (squared_norm(*center_offset(pair)) / diagonal2).clamp(max=1).exp()
 
 
-def wise_momentum(batches: int, epochs: float) -> float:
-    """The momentum with which WIoU's mean has come 95 % of its way after `epochs` of `batches` (2301.10051).
+def sum_of_wiou_losses(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    *,
+    eps: float | None = None,
+    convention: Convention = OURS,
+    box_format: str = "xyxy",
+    **_: Any,
+) -> Tensor:
+    """As `sum_of_iou_losses`, with the epsilon of the convention."""
+    return sum_of_iou_losses(pred, target, weight, eps=convention.eps if eps is None else eps, box_format=box_format)
 
-    >>> round(wise_momentum(890, 34) * 1e5, 4)
-    9.8995
+
+@register_loss(
+    "wiou",
+    formula=r"L_1 = e^{\rho^2 / \mathrm{sg}(c^2)} (1 - \mathrm{IoU}),\quad L_2 = \sqrt\beta\, L_1,\quad "
+    r"L_3 = \frac{\beta}{\delta \alpha^{\beta - \delta}} L_1,\quad "
+    r"\beta = \mathrm{sg}\frac{1 - \mathrm{IoU}}{\overline{1 - \mathrm{IoU}}}",
+    source=Source(
+        "Wise-IoU: Bounding Box Regression Loss with Dynamic Focusing Mechanism",
+        2023,
+        "https://arxiv.org/abs/2301.10051",
+    ),
+    traits=Traits(
+        range=(0, math.inf),
+        symmetric=True,
+        scale_invariant=True,
+        stateful=True,
+        detached="the enclosing diagonal and the focusing weight (2301.10051)",
+    ),
+    use_when="Labels are of mixed quality: version 3 takes gradient away from outliers and from good boxes.",
+    avoid_when="Runs are short: the running mean starts at 1 and, as in the paper, needs 10000 steps to settle.",
+    options=iou_family,
+    without=("wise", "wise_mean"),
+)
+def wiou_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    version: Annotated[int, Choice(1, 2, 3)] = 1,
+    alpha: Annotated[float, Interval(1, 10)] = 1.9,
+    delta: Annotated[float, Interval(0, 100, open_low=True)] = 3.0,
+    mean: Annotated[Tensor | float, State(one, no_boxes, sum_of_wiou_losses, updated_mean)] = 1.0,
+    **options: Unpack[IoUOptions],
+) -> Tensor:
+    """Wise-IoU loss: 1 - IoU times a distance factor, and from version 2 on times a weight by how unusual the box is.
+
+    The module keeps the running `mean` of 1 - IoU, which starts at 1, and updates it before use: once per call (or per
+    `begin_step`), in training with gradients on, by m := (1 - momentum) m + momentum * mean(1 - IoU). Batches that are
+    empty or not finite leave it alone, and processes each keep their own without `Loss.sync`. Version 1 is below e.
+
+    Args:
+        version: 1 without weight, 2 with sqrt(beta), 3 with beta / (delta alpha^(beta - delta)), where beta is
+            1 - IoU over its running mean.
+        alpha: how fast outliers lose weight in version 3. The paper uses 1.9.
+        delta: the beta whose weight is 1 in version 3. The paper uses 3.
+        mean: running mean of 1 - IoU.
+
+    >>> import torch
+    >>> pred, target = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[0.0, 0, 2, 4]])
+    >>> wiou_loss(pred, target)  # e^(1 / 20) / 2
+    tensor([0.5256])
+    >>> wiou_loss(pred, target, version=2, mean=0.125)  # beta = 4
+    tensor([1.0513])
     """
-    return float(1 - 0.05 ** (1 / (batches * epochs)))
 
+    def weighted(loss: Tensor, pair: Pair) -> Tensor:
+        loss = wiou_attention(pair) * loss
+        return loss if version == 1 else loss * wise_weight(1 - pair.iou, mean, version, alpha, delta)
 
-def sum_of_iou_losses(
-    pred: Tensor, target: Tensor, weight: Tensor | None, *, eps: float | None = None, box_format: str = "xyxy", **_: Any
-) -> Tensor:
-    """Sum of 1 - IoU over the boxes of weight above 0, and their number."""
-    if box_format == "cxcywh":
-        pred, target = cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)
-    loss = 1 - pair_up(pred, target, 1e-7 if eps is None else eps).iou
-    loss = loss.masked_fill(~(pred + target).isfinite().all(-1), math.nan)  # an infinite box has a finite IoU
-    if weight is None:
-        return torch.stack([loss.sum(), torch.full_like(loss, 1.0).sum()])
-    counts = (weight if weight.shape == loss.shape else weight.flatten(loss.ndim).mean(-1)) > 0
-    return torch.stack([torch.where(counts, loss, 0.0).sum(), counts.to(loss.dtype).sum()])
-
-
-def updated_mean(
-    mean: Tensor, summary: Tensor, *, momentum: Annotated[float, Interval(0, 1)] = WISE_MOMENTUM
-) -> Tensor:
-    """(1 - k) m + k times the batch's mean; as it was for an empty batch or one that is not finite."""
-    total, count = summary.unbind()
-    batch = total / count.clamp(min=1)
-    return torch.where((count > 0) & batch.isfinite(), (1 - momentum) * mean + momentum * batch, mean)
-
-
-def paper_mean(mean: Tensor, summary: Tensor) -> Tensor:
-    """As `updated_mean`, with the momentum of the paper's code."""
-    return updated_mean(mean, summary)
-
-
-def one(parameters: Mapping[str, Any]) -> Tensor:
-    """Where the running mean starts."""
-    return torch.ones(())
-
-
-def no_boxes(parameters: Mapping[str, Any]) -> Tensor:
-    """Sum and number of no boxes."""
-    return torch.zeros(2)
-
-
-def wise_weight(
-    iou_loss: Tensor, mean: Tensor | float, version: int, alpha: float = WISE_ALPHA, delta: float = WISE_DELTA
-) -> Tensor:
-    """WIoU's r, without gradient, of beta = (1 - IoU) / running mean (2301.10051).
-
-    Version 2: sqrt(beta), more weight to bad boxes. Version 3: beta / (delta alpha^(beta - delta)), most to boxes in
-    between, less to outliers.
-
-    >>> wise_weight(torch.tensor([0.25, 1.0]), 0.25, version=2)
-    tensor([1., 2.])
-    """
-    floor = 1e-7
-    if isinstance(mean, Tensor):  # a module's buffer has the shape (1,), and would be one axis more
-        mean = (mean.squeeze(0) if mean.shape == (1,) else mean).clamp(min=floor)
-    else:
-        mean = max(mean, floor)
-    beta = iou_loss.detach().relu() / mean
-    if version == 2:
-        return beta.sqrt()
-    return beta / (delta * torch.exp(math.log(alpha) * (beta - delta)))
+    return iou_family(pred, target, no_penalty, weighted=weighted, **options)
