@@ -1,4 +1,4 @@
-"""Losses on class scores: logits in, unless a loss says that it takes probabilities.
+"""PyTorch's own losses on class scores: logits in, unless a loss says that it takes probabilities.
 
 Sigmoid losses have their classes on the last axis, any number of axes before it. Their targets are scores of the same
 shape, or integer labels one axis shorter, where a label that is no class (C, or negative) means background.
@@ -22,7 +22,17 @@ from ..catalog.dialects import Dialect
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval, PerClass
 from ..tensors import dense, softmax_axis
-from .scores import DOCS, SCORES, UNEQUAL, ClassWeight, binary_cross_entropy, per_class, samples
+from .scores import SCORES, UNEQUAL, binary_cross_entropy, samples
+
+DOCS = "https://pytorch.org/docs/stable/generated/torch.nn."
+ClassWeight = Annotated[Sequence[float] | Tensor | None, PerClass(Interval(0))]
+
+
+def per_class(values: Sequence[float] | Tensor | float, pred: Tensor) -> Tensor:
+    """Numbers per class on the device of pred, in its dtype."""
+    if isinstance(values, Tensor):
+        return values.to(pred)
+    return torch.tensor(values, dtype=pred.dtype, device=pred.device)
 
 
 @register_loss(

@@ -10,25 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..catalog.declare import Source
+from ..catalog.declare import Effect, Source
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval
 from ..tensors import dense, one_hot, softmax_axis
 from .boxes import safe_power
-from .scores import (
-    SCORES,
-    UNEQUAL,
-    Activated,
-    Exponent,
-    LabelScore,
-    Share,
-    binary_cross_entropy,
-    bounded_log,
-    label_and_score,
-    picked,
-    samples,
-    share,
-)
+from .scores import SCORES, UNEQUAL, binary_cross_entropy, bounded_log, samples
 
 FOCAL = Source("Focal Loss for Dense Object Detection", 2017, "https://arxiv.org/abs/1708.02002")
 GENERALIZED_FOCAL = Source(
@@ -42,6 +29,34 @@ POLY = Source(
     "https://arxiv.org/abs/2204.12511",
 )
 ASYMMETRIC = Source("Asymmetric Loss For Multi-Label Classification", 2020, "https://arxiv.org/abs/2009.14119")
+
+Exponent = Annotated[float, Interval(0, 10)]
+Share = Annotated[float | None, Interval(0, 1)]
+Activated = Annotated[bool, Choice(False, True), Effect(scale="probabilities")]
+#: qualities, or labels, or labels with their qualities
+LabelScore = Tensor | tuple[Tensor, Tensor]
+
+
+def share(target: Tensor, alpha: float | None) -> Tensor | float:
+    """alpha for positives, 1 - alpha for negatives, in between for soft targets."""
+    return 1.0 if alpha is None else alpha * target + (1 - alpha) * (1 - target)
+
+
+def picked(values: Tensor, labels: Tensor) -> Tensor:
+    """The value of each row's label; rows with a label that is no class take some class's, for others to mask."""
+    axis = softmax_axis(values)
+    index = labels.clamp(0, values.shape[axis] - 1).unsqueeze(axis)
+    return values.gather(axis, index).squeeze(axis)
+
+
+def label_and_score(pred: Tensor, target: LabelScore) -> tuple[Tensor, Tensor]:
+    """Which classes are positive, and with what quality, both in the shape of pred."""
+    if isinstance(target, Tensor):
+        score = dense(pred, target)
+        return (score > 0).to(pred.dtype), score
+    label = dense(pred, target[0])
+    score = target[1] if target[1].shape == pred.shape else target[1].unsqueeze(-1)
+    return label, label * score if target[1].shape != pred.shape else score.to(pred.dtype)
 
 
 def focal_terms(pred: Tensor, target: Tensor, alpha: float | None, gamma: float, activated: bool) -> Tensor:

@@ -131,7 +131,7 @@ def gwd_loss(
     tensor([3.])
     """
     pair = rotated_pair(pred, target, side_floor)
-    xx, yy, _ = target_covariance(pair)
+    xx, yy = target_covariance(pair)[:2]
     area = (pair.pw * pair.ph * pair.tw * pair.th / 16).clamp(
         min=math.sqrt(root_floor)
     )  # the root of both determinants

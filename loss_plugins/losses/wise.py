@@ -14,7 +14,7 @@ from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval
 from .boxes import Pair, center_offset, enclosing_sides, squared_norm
 from .family import IoUOptions, iou_family
-from .focusing import no_boxes, one, sum_of_iou_losses, updated_mean, wise_weight
+from .focusing import WISE_ALPHA, WISE_DELTA, no_boxes, one, sum_of_iou_losses, updated_mean, wise_weight
 from .penalties import no_penalty
 
 
@@ -67,8 +67,8 @@ def wiou_loss(
     target: Tensor,
     *,
     version: Annotated[int, Choice(1, 2, 3)] = 1,
-    alpha: Annotated[float, Interval(1, 10)] = 1.9,
-    delta: Annotated[float, Interval(0, 100, open_low=True)] = 3.0,
+    alpha: Annotated[float, Interval(1, 10)] = WISE_ALPHA,
+    delta: Annotated[float, Interval(0, 100, open_low=True)] = WISE_DELTA,
     mean: Annotated[Tensor | float, State(one, no_boxes, sum_of_wiou_losses, updated_mean)] = 1.0,
     **options: Unpack[IoUOptions],
 ) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import loss_plugins as lp
-from loss_plugins.losses.wise import WISE_MOMENTUM, wise_momentum, wise_weight
+from loss_plugins.losses.focusing import WISE_MOMENTUM, wise_momentum, wise_weight
 
 TARGET = torch.tensor([[0.0, 0, 10, 10]]).repeat(4, 1)
 #: IoU 1/2, 1/4, 1, 0, so that 1 - IoU is 1/2, 3/4, 0, 1 and its mean 9/16
