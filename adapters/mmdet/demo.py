@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +17,9 @@ from loss_plugins.demo.pictures import Labelled, Scene, draw_scenes
 
 from .install import COMMANDS, missing
 
-RECIPE = '''"""ATSS with ResNet-18 from scratch and {loss}, on handwritten digits; by loss-plugins demo-mmdet."""
+CONFIG = '''"""ATSS with ResNet-18 from scratch and {loss}, on handwritten digits; by loss-plugins demo-mmdet."""
 
-_base_ = "mmdet::atss/atss_r50_fpn_1x_coco.py"
+_base_ = ["mmdet::atss/atss_r50_fpn_1x_coco.py", "{base}"]
 
 custom_imports = dict(imports=["loss_plugins.adapters.mmdet"], allow_failed_imports=False)
 custom_hooks = [dict(type="loss_plugins.LossPluginsHook")]
@@ -27,7 +28,7 @@ model = dict(
     backbone=dict(depth=18, init_cfg=None, frozen_stages=-1, norm_eval=False),
     neck=dict(in_channels=[64, 128, 256, 512], out_channels=64, num_outs=3),
     bbox_head=dict(
-        num_classes=10,
+        num_classes=_base_.digits_classes,
         in_channels=64,
         feat_channels=64,
         stacked_convs=2,
@@ -36,54 +37,26 @@ model = dict(
     ),
 )
 
-train_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations", with_bbox=True),
-    dict(type="PackDetInputs"),
-]
-test_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(128, 128)),
-    dict(type="LoadAnnotations", with_bbox=True),
-    dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),
-]
-train_dataloader = dict(
-    _delete_=True,
-    batch_size=8,
-    num_workers=0,
-    sampler=dict(type="DefaultSampler", shuffle=True),
-    dataset=dict(type="loss_plugins.DigitsDataset", split="train", root="{digits}", pipeline=train_pipeline),
-)
-val_dataloader = dict(
-    _delete_=True,
-    batch_size=20,
-    num_workers=0,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type="loss_plugins.DigitsDataset", split="val", root="{digits}", test_mode=True, pipeline=test_pipeline
-    ),
-)
-test_dataloader = val_dataloader
-val_evaluator = dict(_delete_=True, type="CocoMetric", ann_file="{digits}/annotations/val.json", metric="bbox")
-test_evaluator = val_evaluator
-
-optim_wrapper = dict(
-    _delete_=True,
-    type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=0.001, weight_decay=0.0001),
-    clip_grad=dict(max_norm=10),
-)
-param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type="CosineAnnealingLR", T_max={epochs}, by_epoch=True, convert_to_iter_based=True),
-]
-train_cfg = dict(_delete_=True, type="EpochBasedTrainLoop", max_epochs={epochs}, val_interval={epochs})
+train_dataloader = _base_.digits_train
+train_dataloader.dataset.root = "{digits}"
+val_dataloader = test_dataloader = _base_.digits_val
+val_dataloader.dataset.root = "{digits}"
+val_dataloader.batch_size = 20
+val_evaluator = test_evaluator = _base_.digits_evaluator
+val_evaluator.ann_file = "{digits}/annotations/val.json"
+optim_wrapper = _base_.digits_optimizer
+optim_wrapper.optimizer.lr = 0.001
+param_scheduler = _base_.digits_schedule
+param_scheduler[1].T_max = {epochs}
+train_cfg = _base_.digits_loop
+train_cfg.update(max_epochs={epochs}, val_interval={epochs})
 default_hooks = dict(checkpoint=dict(interval={epochs}), logger=dict(interval=25))
 randomness = dict(seed=0)
 '''
+BASE = "loss_plugins.adapters.mmdet._base_"  # the folder configs/mmdet/_base_, installed under this name
 EPOCHS = 12
 SCORES = ("coco/bbox_mAP", "coco/bbox_mAP_50")
-CHECKPOINTS_BY_PICKLE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"  # mmengine's hold more than weights; this one is ours
+CHECKPOINTS_BY_PICKLE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"  # mmengine's hold more than weights
 
 
 def demo_mmdet(
@@ -107,19 +80,21 @@ def demo_mmdet(
 
 
 def write_config(folder: Path, box: str, epochs: int) -> Path:
-    """The config of this demo, as a file that mmdet's scripts take."""
+    """Write the config of this demo, as a file that mmdet's scripts take; its path."""
     from loss_plugins.module.build import module_class
 
     run = folder / f"{box}-{epochs}"
     run.mkdir(parents=True, exist_ok=True)
     file = run / "config.py"
+    base = Path(str(files(BASE) / "digits.py")).as_posix()
     digits = (folder / "digits").as_posix()
-    file.write_text(RECIPE.format(loss=module_class(box).__name__, digits=digits, epochs=epochs), encoding="utf-8")
+    loss = module_class(box).__name__
+    file.write_text(CONFIG.format(loss=loss, base=base, digits=digits, epochs=epochs), encoding="utf-8")
     return file
 
 
 def train(config: Path, run: Path) -> None:
-    """Run mmdet's tools/train.py in a process of its own; leaves finished.json."""
+    """Run mmdet's tools/train.py in a process of its own, and write finished.json with time and scores."""
     import mmdet
 
     script = Path(mmdet.__file__).parent / ".mim/tools/train.py"
@@ -131,7 +106,7 @@ def train(config: Path, run: Path) -> None:
 
 
 def scores(run: Path) -> dict[str, float]:
-    """The last COCO scores that mmdet logged; it logs none if nothing was found on any picture."""
+    """The last COCO scores that mmdet logged; 0 where it logged none, as when no object was found at all."""
     log = sorted(run.glob("*/vis_data/scalars.json"))[-1]
     entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     found = [entry for entry in entries if SCORES[0] in entry]
@@ -139,7 +114,7 @@ def scores(run: Path) -> dict[str, float]:
 
 
 def print_result(run: Path) -> None:
-    """The hook's proof and the validation scores."""
+    """Print the proof of the hook and the validation scores of a finished run."""
     finished = json.loads((run / "finished.json").read_text(encoding="utf-8"))
     typer.echo(f"proof ({run / 'loss_plugins.yaml'}):")
     typer.echo((run / "loss_plugins.yaml").read_text(encoding="utf-8"))
@@ -167,7 +142,7 @@ def draw(config: Path, run: Path, folder: Path, file: Path, count: int = 6) -> P
 
 
 def predict(config: Path, run: Path, images: list[Path]) -> list[list[tuple[list[float], float, int]]]:
-    """Boxes, scores and classes above 30 % of each image."""
+    """Box, score and class of each object found with a score above 30 %, by image."""
     os.environ.setdefault(CHECKPOINTS_BY_PICKLE, "1")
     from mmdet.apis import inference_detector, init_detector
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from loss_plugins.adapters.mmdet import demo
+from tools.wheel import unpacked
 
 
 @pytest.fixture
@@ -19,10 +23,8 @@ def app(monkeypatch: pytest.MonkeyPatch):
     """The command, on 16 scenes."""
     import typer
 
-    few = demo.RECIPE.replace('split="train"', 'split="train", train=16, val=8')
-    few = few.replace('split="val"', 'split="val", train=16, val=8')
-    assert few.count("train=16, val=8") == 2
-    monkeypatch.setattr(demo, "RECIPE", few)
+    few = [f"{loader}_dataloader.dataset.update(train=16, val=8)" for loader in ("train", "val")]
+    monkeypatch.setattr(demo, "CONFIG", "\n".join([demo.CONFIG, *few]))
     app = typer.Typer()
     app.command()(demo.demo_mmdet)
     return app
@@ -50,7 +52,31 @@ def test_the_config_is_mmdets_with_our_loss(tmp_path: Path) -> None:
     assert cfg.model.type == "ATSS"
     assert cfg.model.bbox_head.loss_bbox == {"type": "loss_plugins.EIoULoss", "loss_weight": 2.0}
     assert cfg.model.backbone.init_cfg is None
-    assert cfg.train_cfg.max_epochs == 5
+    assert cfg.train_cfg.max_epochs == cfg.param_scheduler[1].T_max == 5
+    roots = {loader.dataset.root for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)}
+    assert roots == {str(tmp_path / "digits")}
+
+
+def test_its_base_is_in_the_wheel(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from mmengine.config import Config\n"
+        "from loss_plugins.adapters.mmdet import demo\n"
+        "config = demo.write_config(Path(sys.argv[1]), 'eiou', 5)\n"
+        "print(demo.__file__, Config.fromfile(config).train_dataloader.batch_size, config.read_text())"
+    )
+    package = unpacked()
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(package)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    adapter = package / "loss_plugins/adapters/mmdet"
+    assert done.stdout.startswith(f"{adapter / 'demo.py'} 8 ")
+    assert (adapter / "_base_/digits.py").as_posix() in done.stdout
 
 
 def test_missing_packages_are_named_with_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
