@@ -15,8 +15,8 @@ from typing import Any
 import loss_plugins as lp
 from loss_plugins.audit import AuditReport, Result, Score, Scores, Subject, audit_subject, catalogued, subject_of
 from loss_plugins.audit.report import score
-
-from .peers import PEERS, Peer
+from loss_plugins.peers import Audited, audited
+from loss_plugins.reports import markdown_table
 
 OURS = "loss_plugins"
 TABLES = {
@@ -78,7 +78,7 @@ class Row:
 # --- auditing ------------------------------------------------------------------------------------------------------
 
 
-def peer_subject(peer: Peer) -> Subject:
+def peer_subject(peer: Audited) -> Subject:
     """Run the peer's setup line, and hold it to the traits of the loss that it means to be."""
     ours = catalogued(peer.like)
     scope: dict[str, Any] = {}
@@ -86,7 +86,7 @@ def peer_subject(peer: Peer) -> Subject:
     assert ours.traits is not None
     return subject_of(
         scope["f"],
-        name=peer.name,
+        name=peer.title,
         kind=ours.kind,
         traits=replace(ours.traits, **peer.traits),
         scores=Scores(**peer.scores) if peer.scores else ours.scores,
@@ -97,13 +97,14 @@ def peer_subject(peer: Peer) -> Subject:
 def collect() -> list[Row]:
     """Audit everything: ours first, then the peers."""
     rows = []
-    total = len(lp.list_losses()) + len(PEERS)
+    peers = audited()
+    total = len(lp.list_losses()) + len(peers)
     for name in lp.list_losses():
         rows.append(Row(OURS, name, audit_subject(catalogued(name))))
         _tell(len(rows), total, name)
-    for peer in PEERS:
-        rows.append(Row(peer.package, peer.name, audit_subject(peer_subject(peer)), peer.note))
-        _tell(len(rows), total, f"{peer.package} {peer.name}")
+    for peer in peers:
+        rows.append(Row(peer.package, peer.title, audit_subject(peer_subject(peer)), peer.note))
+        _tell(len(rows), total, f"{peer.package} {peer.title}")
     return rows
 
 
@@ -150,7 +151,7 @@ def _head(rows: Sequence[Row]) -> str:
 
 def versions() -> str:
     """Names and versions of everything audited."""
-    names = ["torch", *dict.fromkeys(peer.package for peer in PEERS)]
+    names = ["torch", *dict.fromkeys(peer.package for peer in audited())]
     return ", ".join(f"{name} {metadata.version(name)}" for name in names) + f", {OURS} {lp.__version__}"
 
 
@@ -164,21 +165,17 @@ def _clean(rows: Iterable[Row]) -> int:
 
 def _table(rows: Sequence[Row]) -> str:
     groups = list(dict.fromkeys(group for row in rows for group in row.report.groups()))
-    lines = [_line(["package", "loss", *groups, "all"]), _line(["---"] * (len(groups) + 3))]
+    lines = []
     for row in rows:
         found = row.report.groups()
         cells = [_cell(found.get(group, Score(0, 0))) for group in groups]
-        lines.append(_line([row.package, f"`{row.name}`", *cells, _cell(score(row.report.results))]))
+        lines.append([row.package, f"`{row.name}`", *cells, _cell(score(row.report.results))])
     notes = [f"- {row.package} `{row.name}`: {row.note}." for row in rows if row.note]
-    return "\n".join([*lines, *(["", *notes] if notes else [])])
+    return "\n".join([markdown_table(["package", "loss", *groups, "all"], lines), *(["", *notes] if notes else [])])
 
 
 def _cell(found: Score) -> str:
     return str(found) if found.clean else f"**{found}**"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _failures(rows: Sequence[Row]) -> str:
@@ -204,13 +201,13 @@ def _failure_list(failed: Sequence[Result]) -> str:
 
 def short_table(rows: Sequence[Row]) -> str:
     """A dozen rows for the README, in Markdown."""
-    lines = [_line(["package", "loss", *SHORT_GROUPS]), _line(["---"] * (len(SHORT_GROUPS) + 2))]
+    lines = []
     for package, name in SHORT:
         row = next((row for row in rows if (row.package, row.name) == (package, name)), None)
         if row is not None:
             cells = [_cell(_in_groups(row.report, groups)) for groups in SHORT_GROUPS.values()]
-            lines.append(_line([package, f"`{name}`", *cells]))
-    return "\n".join(lines)
+            lines.append([package, f"`{name}`", *cells])
+    return markdown_table(["package", "loss", *SHORT_GROUPS], lines)
 
 
 def _in_groups(report: AuditReport, groups: Sequence[str]) -> Score:

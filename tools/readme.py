@@ -7,25 +7,25 @@ from pathlib import Path
 
 from loss_plugins.catalog.declare import KINDS
 from loss_plugins.catalog.entries import Entry, shipped
+from loss_plugins.reports import markdown_table
 
 BEGIN = "<!-- losses: begin (made by python -m tools.readme README.md) -->"
 END = "<!-- losses: end -->"
-HEADER = "| name | kind | what it is | source | gradient when disjoint | units |"
+HEADINGS = ("name", "kind", "what it is", "source", "gradient when disjoint", "units")
 
 
 def loss_table() -> str:
     """One Markdown row per loss of this package, by kind and name."""
     entries = sorted(shipped(), key=lambda entry: (KINDS.index(entry.kind), entry.name))
-    rule = "|---" * HEADER.count(" | ") + "|---|"
-    return "\n".join([HEADER, rule, *(_row(entry) for entry in entries)])
+    return markdown_table(HEADINGS, map(_cells, entries))
 
 
-def _row(entry: Entry) -> str:
+def _cells(entry: Entry) -> list[str]:
     year = f", {entry.source.year}" if entry.source.year else ""
     source = f"[{entry.source.title}]({entry.source.url}){year}"
     disjoint = ("yes" if entry.traits.gradient_when_disjoint else "**no**") if entry.kind == "box" else ""
     summary = entry.summary.rstrip(".")
-    return f"| `{entry.name}` | {entry.kind} | {summary} | {source} | {disjoint} | {entry.traits.units} |"
+    return [f"`{entry.name}`", entry.kind, summary, source, disjoint, entry.traits.units]
 
 
 def update(file: Path) -> None:

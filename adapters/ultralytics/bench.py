@@ -42,7 +42,7 @@ def training_step(model_file: str = "yolo11n.yaml", imgsz: int = 320, batch: int
                 times[name].append(_timed(model, data))
     times = {name: values[2:] for name, values in times.items()}
     return {
-        "model": model_file,
+        "model": f"{model_file}, a whole training step on the CPU",
         "ms": {name: round(statistics.median(values), 1) for name, values in times.items()},
         "overhead_percent": {name: _overhead(times[name], times["stock"]) for name in wanted},
     }

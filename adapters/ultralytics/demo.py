@@ -17,8 +17,8 @@ from loss_plugins import cxcywh_to_xyxy
 from loss_plugins.demo.digits import DigitsSet, make_digits
 from loss_plugins.demo.pictures import Labelled, Scene, draw_scenes
 from loss_plugins.parity.compare import compare, sample_pairs
+from loss_plugins.peers import compared
 
-from .builtins import builtin_pairs
 from .trainers import PROOF_FILE, trainer
 
 MODEL = "yolo11n.yaml"
@@ -75,9 +75,10 @@ def print_parity() -> None:
     table = Table(title=f"our losses against the installed built-ins, {len(pred)} pairs of boxes, float32")
     for heading in ("loss", "built-in", "largest difference", "of the gradient (relative)"):
         table.add_column(heading)
-    for name, label, ours, theirs in builtin_pairs():
-        difference = compare(ours, theirs, pred, target)
-        table.add_row(name, label, f"{difference.value:.1e}", f"{difference.gradient:.1e}")
+    for row in (*compared("ultralytics"), *compared("torchvision")):
+        if row.sample == "boxes":
+            difference = compare(row.dialect(), row.theirs(), pred, target)
+            table.add_row(row.loss, row.framework, f"{difference.value:.1e}", f"{difference.gradient:.1e}")
     console.print(table)
 
 

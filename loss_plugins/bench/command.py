@@ -2,61 +2,115 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from ..catalog.ranges import closest
-from .cases import CASES
+from ..reports import environment, writable
+from .cases import CASES, Case
 from .chart import draw
+from .markdown import page
 from .measure import Result, compile_cost, measure, record_cost
-from .report import environment, page, print_results
+from .report import Report
+from .terminal import print_report
 
 EXTENSIONS = "loss_plugins.benchmarks"
-console = Console()
+#: repeats, for a median with quartiles
+LEAST = 3
 
 
 def bench(
     out: Annotated[Path, typer.Option(help="Folder for bench.json and bench.png.")] = Path("runs/bench"),
     losses: Annotated[str, typer.Option(help="Comma-separated names; empty: all that a peer has.")] = "",
-    repeats: Annotated[int, typer.Option(min=3, help="Interleaved repeats.")] = 30,
+    repeats: Annotated[int, typer.Option(min=LEAST, help="Interleaved repeats.")] = 30,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     extensions: Annotated[bool, typer.Option(help="Also run what adapters bring (a whole training step).")] = True,
-    report: Annotated[
-        Path | None, typer.Option(help="Write the documentation's page here, its chart beside it.")
-    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a Markdown report here, its chart beside it.")] = None,
 ) -> None:
     """Time every loss that a peer has, ours eager and compiled, and draw the chart."""
-    cases = [_case(name) for name in losses.split(",") if name] or list(CASES.values())
-    for package in dict.fromkeys(package for case in cases for package in case.missing()):
-        console.print(f"{package} is not installed: left out")
-    results = _measured([(case.loss, size) for case in cases for size in case.sizes], repeats, device)
-    more: dict[str, Any] = {"record": record_cost(), "compile": compile_cost(device)}
+    cases = chosen(losses)
+    check_device(device)
+    if repeats < LEAST:
+        raise ValueError(f"--repeats={repeats}; allowed: {LEAST} or more")
+    writable("--out", out / "bench.json")
+    writable("--report", report)
+    console = Console()
+    left_out = {name: why for case in cases for name, why in case.missing().items()}
+    for name, why in left_out.items():
+        console.print(f"{name} is left out: {escape(why)}", highlight=False)
+    results = _measured(cases, repeats, device, console)
+    costs: dict[str, Any] = {"record": record_cost(), "compile": compile_cost(device)}
     if extensions:
-        for point in metadata.entry_points(group=EXTENSIONS):
-            more[point.name] = point.load()()
-    out.mkdir(parents=True, exist_ok=True)
-    print_results(console, results, more)
-    numbers = {"environment": environment(device), "results": [vars(result) for result in results], **more}
-    (out / "bench.json").write_text(json.dumps(numbers, indent=2))
-    draw(results, out / "bench.png")
+        steps, without = extension_costs()
+        costs, left_out = {**costs, **steps}, {**without, **left_out}
+    found = Report(environment(device), results, costs, left_out)
+    print_report(found, console)
+    for label, file in write(found, out, report).items():
+        console.print(f"{label}: {escape(str(file))}", soft_wrap=True, highlight=False)
+
+
+def chosen(losses: str) -> list[Case]:
+    """The cases of names that are separated by commas, each once; of none, all."""
+    if not losses:
+        return list(CASES.values())
+    names = list(dict.fromkeys(name.strip() for name in losses.split(",")))
+    for name in names:
+        if name not in CASES:
+            raise ValueError(f"--losses={losses!r}: no benchmark for {name!r}; {closest(name, CASES)}")
+    return [CASES[name] for name in names]
+
+
+def check_device(device: str) -> None:
+    """Raise for a device that is none, or is not there."""
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"--device={device!r}; allowed: cpu, cuda, cuda:0, ...") from error
+    if wanted.type not in ("cpu", "cuda"):
+        raise ValueError(f"--device={device!r}; allowed: cpu, cuda, cuda:0, ...")
+    count = torch.cuda.device_count()
+    if wanted.type == "cuda" and (wanted.index or 0) >= count:
+        raise ValueError(f"--device={device!r}: torch sees {count} GPUs here; use --device=cpu")
+
+
+def extension_costs() -> tuple[dict[str, Any], dict[str, str]]:
+    """What adapters measure, by name; and why those are left out whose framework cannot be imported."""
+    found, without = {}, {}
+    for point in metadata.entry_points(group=EXTENSIONS):
+        try:
+            found[point.name] = point.load()()
+        except ImportError as error:
+            without[point.name] = str(error)
+    return found, without
+
+
+def _measured(cases: list[Case], repeats: int, device: str, console: Console) -> list[Result]:
+    jobs = [(case, size) for case in cases for size in case.sizes]
+    return [measure(case, size, repeats, device) for case, size in track(jobs, "timing", console=console)]
+
+
+def write(found: Report, out: Path, report: Path | None) -> dict[str, Path | str]:
+    """Numbers, chart and page; what was written, by what it is."""
+    written: dict[str, Path | str] = {"numbers": out / "bench.json"}
+    (out / "bench.json").write_text(json.dumps(found.to_dict(), indent=2), encoding="utf-8")
+    chart = importlib.util.find_spec("matplotlib") is not None
+    written["chart"] = out / "bench.png" if chart else 'none without matplotlib: pip install "loss-plugins[plots]"'
+    if chart:
+        draw(found.results, out / "bench.png")
     if report is not None:
-        shutil.copy(out / "bench.png", report.with_suffix(".png"))
-        report.write_text(page(results, numbers, report.with_suffix(".png").name), encoding="utf-8")
-    console.print(f"numbers: {out / 'bench.json'}\nchart: {out / 'bench.png'}")
-
-
-def _case(name: str) -> Any:
-    if name not in CASES:
-        raise typer.BadParameter(f"no benchmark for {name!r}; {closest(name, CASES)}")
-    return CASES[name]
-
-
-def _measured(jobs: list[tuple[str, int]], repeats: int, device: str) -> list[Result]:
-    return [measure(CASES[name], size, repeats, device) for name, size in track(jobs, "timing", console=console)]
+        picture = report.with_suffix(".png")
+        if chart:
+            shutil.copy(out / "bench.png", picture)
+        report.write_text(page(found, picture.name if chart else ""), encoding="utf-8")
+        written["report"] = report
+    return written

@@ -15,7 +15,8 @@ from torch.profiler import ProfilerActivity, profile
 from ..fusion import program
 from ..fusion.native import Native
 from ..module.build import build_loss
-from .cases import BCE, CASES, COMPILED, OURS, Case, FloatLoss
+from ..peers import LossCall
+from .cases import BCE, CASES, COMPILED, OURS, Case
 
 #: milliseconds of work between two looks at the clock
 BURST_MS = 10.0
@@ -90,7 +91,7 @@ def measure(case: Case, size: int, repeats: int, device: str) -> Result:
     return result
 
 
-def step(loss: FloatLoss, pred: Tensor, target: Any) -> None:
+def step(loss: LossCall, pred: Tensor, target: Any) -> None:
     """Forward and backward of the sum."""
     loss(pred, target).sum().backward()  # type: ignore[no-untyped-call]
     pred.grad = None
@@ -112,7 +113,7 @@ def timed(work: Callable[[], None], times: int, device: str) -> float:
     return (time.perf_counter() - before) * 1e3 / times
 
 
-def saved_bytes(loss: FloatLoss, pred: Tensor, target: Any) -> int:
+def saved_bytes(loss: LossCall, pred: Tensor, target: Any) -> int:
     """Bytes that the graph keeps for backward, beside the inputs themselves."""
     kept: dict[int, int] = {}
 
@@ -128,7 +129,7 @@ def saved_bytes(loss: FloatLoss, pred: Tensor, target: Any) -> int:
     return sum(size for pointer, size in kept.items() if pointer not in inputs_kept)
 
 
-def peak_bytes(loss: FloatLoss, pred: Tensor, target: Any) -> int:
+def peak_bytes(loss: LossCall, pred: Tensor, target: Any) -> int:
     """Bytes allocated at the same time at most during a step, the memory that programs keep included."""
     if pred.is_cuda:
         before = torch.cuda.memory_allocated()
@@ -147,7 +148,7 @@ def peak_bytes(loss: FloatLoss, pred: Tensor, target: Any) -> int:
     return highest
 
 
-def kernels(loss: FloatLoss, pred: Tensor, target: Any) -> int:
+def kernels(loss: LossCall, pred: Tensor, target: Any) -> int:
     """How many GPU kernels a step launches."""
     with profile(activities=[ProfilerActivity.CUDA]) as profiled:
         step(loss, pred, target)

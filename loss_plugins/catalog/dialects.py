@@ -4,7 +4,7 @@ A dialect is data. `dialect=None` is ours: the paper's formula with an epsilon i
 framework reproduces its built-in to rounding: `DIALECTS` says how it writes the IoU family, `GUARDS` how it keeps other
 formulas finite, `DEFAULTS` which values and which names its parameters have. The formulas never see the name of a
 dialect: the catalogue hands them what stands here. Where a built-in is broken (NaN on an exact match, say) we stay
-finite, and `deviations.RULES` keeps the record.
+finite, and `parity.rules.RULES` keeps the record.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ _MONAI_VALUES = {"activation": "none", "over": "channel", "smooth": 1e-5, "eps":
 DEFAULTS: dict[str, dict[str, Defaults]] = {
     "iou": {"mmdet": Defaults({"mode": "log"}, {"linear": Keyword("mode", {True: "linear", False: None})})},
     "siou": {
-        # neg_gamma=False rewards distance: see deviations.RULES
+        # neg_gamma=False rewards distance: see parity.rules.RULES
         "mmdet": Defaults(names={"neg_gamma": only(True)}),
         "mmyolo": Defaults(names={"siou_theta": same("theta")}),
     },

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..peers import EXACT, Builtin, LossCall, Tolerance, builtins_of, installed
+from ..peers import EXACT, Compared, LossCall, Tolerance, compared, installed
 from ..samples import SAMPLES, sample_pairs
 from ..tensors import Target, cast
-from .deviations import RULES
+from .rules import RULES
 
 __all__ = ["BoxLoss", "Comparison", "Difference", "compare", "compare_builtin", "parity_of", "sample_pairs"]
 
@@ -116,7 +116,7 @@ def parity_of(
 
     Those that the installed version does not have are left out; `absent` names them.
     """
-    for row in builtins_of(framework):
+    for row in compared(framework):
         if (framework == "all" and not installed(row.framework)) or row.missing():
             continue
         progress(f"{row.framework} {row.name}")
@@ -127,21 +127,20 @@ def parity_of(
 
 def absent(framework: str) -> list[str]:
     """What the installed version of a framework (or of "all") does not have."""
-    rows = [row for row in builtins_of(framework) if installed(row.framework)]
+    rows = [row for row in compared(framework) if installed(row.framework)]
     return [f"{row.framework} {row.name}: {why}" for row in rows if (why := row.missing())]
 
 
-def compare_builtin(row: Builtin, n: int = 20_000, seed: int = 0, dtype: torch.dtype = torch.float32) -> Comparison:
+def compare_builtin(row: Compared, n: int = 20_000, seed: int = 0, dtype: torch.dtype = torch.float32) -> Comparison:
     """Our dialect beside the installed built-in, on one sample."""
     pred, target = SAMPLES[row.sample](n, seed, dtype)
-    theirs = row.theirs()
     our_value, our_gradient = evaluated(row.dialect(), pred, target)
-    value, gradient = evaluated(theirs, pred, target)
+    value, gradient = evaluated(row.theirs(), pred, target)
     if our_value.shape != value.shape:
         raise ValueError(f"{row.name}: ours is {tuple(our_value.shape)}, {row.builtin} {tuple(value.shape)}")
     single = dtype is torch.float32
     tolerance = row.tolerance(single)
-    own = evaluated(theirs, pred.double(), cast(target, torch.float64)) if single else (value, gradient)
+    own = evaluated(row.theirs(), pred.double(), cast(target, torch.float64)) if single else (value, gradient)
     of_value = _Rows.of_values(our_value, value, own[0], tolerance.value)
     of_gradient = _Rows.of_gradients(our_gradient, gradient, own[1], tolerance.gradient)
     if tolerance == EXACT:
@@ -177,7 +176,7 @@ def _first(values: Tensor) -> list[float]:
 
 
 def _without_known(
-    row: Builtin, pred: Tensor, target: Target, of_value: _Rows, of_gradient: _Rows, ours: Tensor, theirs: Tensor
+    row: Compared, pred: Tensor, target: Target, of_value: _Rows, of_gradient: _Rows, ours: Tensor, theirs: Tensor
 ) -> tuple[dict[str, int], _Rows, _Rows]:
     """Leave out what the rules know; `ours` and `theirs` say which gradients are finite."""
     counts: dict[str, int] = {}

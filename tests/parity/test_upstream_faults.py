@@ -12,27 +12,25 @@ from typing import Any
 
 import pytest
 import torch
-from mmdet.models import losses as mmdet_losses
 from torch import Tensor
-from torchvision import ops
-from ultralytics.utils.loss import DFLoss, FocalLoss
-from ultralytics.utils.metrics import bbox_iou
 
 import loss_plugins as lp
+from loss_plugins.peers import find
+from loss_plugins.peers.calls import reduced, similarity
 
 Loss = Callable[..., Tensor]
 
 
 def ultralytics_iou(**flags: bool) -> Loss:
-    return lambda pred, target: 1 - bbox_iou(pred, target, xywh=False, **flags).squeeze(-1)
+    return find("ultralytics", "bbox_iou").loss(similarity, xywh=False, **flags)
 
 
 def mmdet(name: str, **parameters: Any) -> Loss:
-    return getattr(mmdet_losses, name)(**{"reduction": "none", **parameters})  # type: ignore[no-any-return]
+    return find("mmdet", name).loss(**parameters)
 
 
 def torchvision(name: str) -> Loss:
-    return lambda pred, target: getattr(ops, name)(pred, target, reduction="none")
+    return find("torchvision", name).loss()
 
 
 def ours(name: str, **parameters: Any) -> Loss:
@@ -167,7 +165,7 @@ class Fault:
 
 def dfl(theirs: bool) -> Loss:
     if theirs:
-        return DFLoss(16)  # type: ignore[no-any-return]
+        return find("ultralytics", "DFLoss").loss(reduced, reg_max=16)
     loss = ours("distribution_focal", margin=0.01)
     return lambda pred, target: loss(pred.view(*target.shape, 16), target)
 
@@ -316,7 +314,7 @@ FAULTS = [
     Fault(
         "ultralytics focal, reduction",
         sums_over_anchors,
-        FocalLoss,
+        lambda: find("ultralytics", "FocalLoss").loss(reduced),
         lambda: ours("focal", gamma=1.5),
         "mean over axis 1, then a sum: with (b, anchors, classes) the loss shrinks by the number of anchors",
     ),
@@ -340,6 +338,12 @@ def test_upstream(fault: Fault) -> None:
 
 
 @every_fault
+def test_theirs_is_there(fault: Fault) -> None:
+    """A loss that cannot be built would pass for one that fails."""
+    assert callable(fault.theirs())
+
+
+@every_fault
 def test_ours(fault: Fault) -> None:
     fault.probe(fault.twin())
 
@@ -347,7 +351,7 @@ def test_ours(fault: Fault) -> None:
 def test_torchvision_ciou_ignores_eps_in_its_distance_term() -> None:
     """Recorded, not a failure of either: our dialect reproduces it on purpose, our own form does not."""
     pred, target = boxes([0, 0, 0.01, 0.01]), boxes([0.005, 0.005, 0.015, 0.015])
-    theirs = [ops.complete_box_iou_loss(pred, target, eps=eps) for eps in (1e-7, 1e-3)]
+    theirs = [find("torchvision", "complete_box_iou_loss").loss(eps=eps)(pred, target) for eps in (1e-7, 1e-3)]
     assert torch.equal(*theirs)
     own = [lp.ciou_loss(pred, target, eps=eps) for eps in (1e-7, 1e-3)]
     assert not torch.allclose(*own)

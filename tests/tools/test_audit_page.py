@@ -11,19 +11,19 @@ import pytest
 import loss_plugins as lp
 from loss_plugins.audit import audit_subject, catalogued, checks_for
 from loss_plugins.catalog.entries import shipped
+from loss_plugins.peers import Audited, audited
 
 ROOT = Path(__file__).parents[2]
 if str(ROOT) not in sys.path:  # pytest's own script does not add it
     sys.path.insert(0, str(ROOT))
 
 from tools.audit_page import OURS, SHORT, Row, page, peer_subject, short_table  # noqa: E402
-from tools.peers import PEERS, Peer  # noqa: E402
 
 CHEAP = ("equal", "zero size", "order", "traits", "saturated", "targets", "minimum")
 
 
-@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: f"{peer.package} {peer.name}")
-def test_every_peer_takes_its_samples(peer: Peer) -> None:
+@pytest.mark.parametrize("peer", audited(), ids=lambda peer: f"{peer.package} {peer.title}")
+def test_every_peer_takes_its_samples(peer: Audited) -> None:
     subject = peer_subject(peer)
     loss, gradient = subject.gradient(*subject.sample(4))
     assert loss.isfinite().all()
@@ -32,22 +32,22 @@ def test_every_peer_takes_its_samples(peer: Peer) -> None:
 
 
 def test_the_peers_that_were_promised_are_there() -> None:
-    boxes = [peer.package for peer in PEERS if lp.get_entry(peer.like).kind in ("box", "coordinate")]
+    boxes = [peer.package for peer in audited() if lp.get_entry(peer.like).kind in ("box", "coordinate")]
     assert boxes.count("torchvision") == 3
     assert boxes.count("ultralytics") == 4
     assert boxes.count("mmdet") >= 7
-    assert {"monai", "kornia", "segmentation-models-pytorch"} <= {peer.package for peer in PEERS}
+    assert {"monai", "kornia", "segmentation-models-pytorch"} <= {peer.package for peer in audited()}
 
 
 def test_the_short_table_names_rows_that_exist() -> None:
-    known = {(peer.package, peer.name) for peer in PEERS} | {(OURS, entry.name) for entry in shipped()}
+    known = {(peer.package, peer.title) for peer in audited()} | {(OURS, entry.name) for entry in shipped()}
     assert set(SHORT) <= known
     assert 10 <= len(SHORT) <= 15
 
 
 def rows() -> list[Row]:
     """Two of ours and two peers, on the checks that take no time."""
-    chosen = [peer for peer in PEERS if peer.package == "mmdet" and peer.name in ("CIoULoss", "SIoULoss")]
+    chosen = [peer for peer in audited() if peer.package == "mmdet" and peer.title in ("CIoULoss", "SIoULoss")]
     subjects = [(OURS, catalogued("ciou")), (OURS, catalogued("siou"))]
     subjects += [(peer.package, peer_subject(peer)) for peer in chosen]
     found = []

@@ -15,7 +15,7 @@ def test_the_demo_trains_proves_draws_and_reuses(tmp_path: Path, capsys: pytest.
     demo(folder=tmp_path, box="diou", epochs=1)
     first = capsys.readouterr().out
     run = tmp_path / "diou-1"
-    assert [line.split("│")[1].strip() for line in first.splitlines() if "Ultralytics" in line] == [
+    assert [line.split("│")[1].strip() for line in first.splitlines() if "│ ultralytics " in line] == [
         "iou",
         "giou",
         "diou",

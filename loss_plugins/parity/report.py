@@ -1,0 +1,133 @@
+"""What a parity run has found, as one value: table, JSON and Markdown are made of it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..peers import FRAMEWORKS, installed
+from ..reports import Environment, environment
+from ..samples import SAMPLES
+from .compare import Comparison, absent, parity_of
+from .deviations import Deviation
+from .reasons import measure_all
+from .rules import RULES, Rule
+from .training import GROUP, TrainingResult, compare_training, training_cases
+
+Progress = Callable[[str], None]
+
+
+def silent(step: str) -> None:
+    """Tells nothing of a step."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one run of `loss-plugins parity` has found.
+
+    Attributes:
+        rows: sampled for each comparison.
+        seed: of the sampler.
+        environment: when, where, and with which versions.
+        comparisons: our dialects beside the installed built-ins.
+        absent: built-ins that the installed versions do not have, with the reason.
+        trained: models trained with the stock losses and with ours.
+        deviations: our defaults beside the built-ins' defaults.
+    """
+
+    rows: int
+    seed: int
+    environment: Environment
+    comparisons: tuple[Comparison, ...] = ()
+    absent: tuple[str, ...] = ()
+    trained: tuple[TrainingResult, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Something was compared, and all of it is equal."""
+        found: tuple[Comparison | TrainingResult, ...] = (*self.comparisons, *self.trained)
+        return bool(found) and all(row.ok for row in found)
+
+    @property
+    def samples(self) -> dict[str, str]:
+        """The samples that were used, with their texts."""
+        return {name: SAMPLES[name].text for name in dict.fromkeys(row.sample for row in self.comparisons)}
+
+    @property
+    def rules_used(self) -> list[Rule]:
+        """The rules by which rows were left out."""
+        names = {name for row in self.comparisons for name, count in row.excluded.items() if count}
+        return [rule for rule in RULES if rule.name in names]
+
+    @property
+    def summary(self) -> str:
+        """How many pairs of functions are equal, in one line."""
+        functions = dict.fromkeys((row.framework, row.loss) for row in self.comparisons)
+        broken = {(row.framework, row.loss) for row in self.comparisons if not row.ok}
+        count = Counter(framework for framework, _ in functions)
+        each = ", ".join(f"{name} {number}" for name, number in count.items())
+        return f"{len(functions) - len(broken)} of {len(functions)} pairs of functions are equal ({each})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything in plain types, for JSON."""
+        return {
+            "ok": self.ok,
+            "loss_plugins": self.environment.versions["loss_plugins"],
+            "versions": {name: text for name, text in self.environment.versions.items() if name in FRAMEWORKS},
+            "environment": asdict(self.environment),
+            "rows": self.rows,
+            "seed": self.seed,
+            "samples": self.samples,
+            "rules": {rule.name: rule.why for rule in RULES},
+            "not_compared": list(self.absent),
+            "comparisons": [row.to_dict() for row in self.comparisons],
+            "training": [row.to_dict() for row in self.trained],
+            "deviations": [vars(row) for row in self.deviations],
+        }
+
+
+def check_framework(against: str) -> None:
+    """Raise for a name that is none, or a framework that is not installed."""
+    if against == "all":
+        return
+    if against not in FRAMEWORKS:
+        raise ValueError(f"--against={against!r}; allowed: {', '.join(FRAMEWORKS)}, all")
+    if installed(against) is None:
+        raise ImportError(f"{against} is not installed: pip install {FRAMEWORKS[against]}")
+
+
+def make_report(
+    against: str,
+    pairs: int = 20_000,
+    seed: int = 0,
+    *,
+    train_steps: int = 0,
+    deviations: bool = False,
+    progress: Progress = silent,
+) -> Report:
+    """Compare with every installed built-in, or train so many steps; with `deviations`, measure our defaults too."""
+    return Report(
+        rows=pairs,
+        seed=seed,
+        environment=environment(),
+        comparisons=() if train_steps else tuple(parity_of(against, pairs, seed, progress)),
+        absent=() if train_steps else tuple(sorted(absent(against))),
+        trained=_trained(against, train_steps, progress) if train_steps else (),
+        deviations=tuple(measure_all(against, pairs, seed, progress)) if deviations else (),
+    )
+
+
+def _trained(against: str, steps: int, progress: Progress) -> tuple[TrainingResult, ...]:
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        for case in training_cases(against):
+            progress(f"training {case.framework} {case.name}: {case.losses}")
+            results.append(compare_training(case, Path(folder), steps))
+    if not results:
+        raise ImportError(f"--train: no adapter brings cases for {against} (entry points {GROUP}); install one of them")
+    return tuple(results)

@@ -1,0 +1,79 @@
+"""What the reports of `parity` and `bench` share: when, where and with what they were measured; Markdown."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from .peers import versions
+from .version import __version__
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What measured numbers depend on.
+
+    Attributes:
+        date: of the measurement.
+        python: its version.
+        torch: its version, build included.
+        device: what it ran on.
+        threads: of torch, on the CPU.
+        versions: of this package and of all others that are compared.
+    """
+
+    date: str
+    python: str
+    torch: str
+    device: str
+    threads: int
+    versions: dict[str, str]
+
+    def __str__(self) -> str:
+        listed = ", ".join(f"{name} {version}" for name, version in {**self.versions, "torch": self.torch}.items())
+        threads = f"{self.threads} CPU thread" + ("" if self.threads == 1 else "s")
+        return f"{self.date}, {self.device}, {threads}, Python {self.python}, {listed}"
+
+
+def environment(device: str = "cpu") -> Environment:
+    """Of this process, now."""
+    gpu = torch.device(device).type == "cuda"
+    return Environment(
+        date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        python=platform.python_version(),
+        torch=str(torch.__version__),
+        device=torch.cuda.get_device_name(device) if gpu else f"{os.cpu_count()} CPU cores",
+        threads=torch.get_num_threads(),
+        versions={"loss_plugins": __version__, **versions()},
+    )
+
+
+def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def markdown_list(lines: Iterable[str], none: str = "none") -> str:
+    """A list in Markdown, or what is said of an empty one."""
+    return "\n".join(f"- {line}" for line in lines) or f"- {none}"
+
+
+def writable(option: str, file: Path | None) -> None:
+    """Raise before the work is done if its result cannot be written to this file; its folder is made."""
+    if file is None:
+        return
+    if file.is_dir():
+        raise ValueError(f"{option}={str(file)!r} is a folder; give the name of a file in it")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{option}={str(file)!r} cannot be written: {error}") from error
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise ValueError(f"{option}={str(file)!r} cannot be written; name a file in a folder of yours")
