@@ -43,12 +43,12 @@ class Check:
 
 
 def judged(passed: bool, detail: str, number: float | None = None, code: str = "") -> Finding:
-    """A finding that counts."""
+    """A finding that passes or fails."""
     return Finding("passed" if passed else "failed", detail, number, code)
 
 
 def measured(detail: str, number: float | None = None) -> Finding:
-    """A number about which nothing was promised."""
+    """A number, without a promise to judge it by."""
     return Finding("measured", detail, number)
 
 
@@ -79,7 +79,7 @@ def run_check(check: Check, subject: Subject) -> Result:
 
 
 def sample_call(subject: Subject) -> str:
-    """The line that prints value and gradient for two ordinary rows."""
+    """The reproduction for a check without one of its own: two ordinary rows."""
     return show_call(*small_sample(subject))
 
 

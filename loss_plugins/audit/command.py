@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -22,8 +21,6 @@ from .find import catalogued, find_subject
 from .report import AuditReport, score
 from .subject import Scores, Subject
 from .suite import audit_subject, checks_for
-
-console = Console()
 
 
 def check(
@@ -76,18 +73,17 @@ def _plain(reports: list[AuditReport], everything: bool) -> Any:
     return [report.to_dict() for report in reports] if everything else reports[0].to_dict()
 
 
-def _print_summary(reports: Iterable[AuditReport]) -> None:
-    reports = list(reports)
+def _print_summary(reports: list[AuditReport]) -> None:
     total = score(result for report in reports for result in report.results)
     table = Table("loss", "kind", "passed", "failed checks", title=f"{len(reports)} losses, {total} checks passed")
     for report in reports:
         failures = "; ".join(f"{result.check} ({result.detail})" for result in report.failed)
         table.add_row(report.target, report.kind, _coloured(str(score(report.results)), report.ok), escape(failures))
-    console.print(table)
+    Console().print(table)
 
 
 def _print_report(report: AuditReport) -> None:
-    total = score(report.results)
+    console, total = Console(), score(report.results)
     title = f"{report.target} ({report.kind}): {total} checks passed"
     table = Table("group", "passed", "failed, or measured", title=escape(title), title_justify="left")
     for group, result in report.groups().items():

@@ -42,7 +42,7 @@ def resolve(target: str) -> Any:
 
 
 def unreduced(found: Any) -> LossCallable:
-    """A class becomes an instance, and what takes `reduction` is asked for none."""
+    """An instance, if it is a class; with reduction="none", if it takes `reduction`."""
     asks = "reduction" in inspect.signature(found).parameters
     if isinstance(found, type):
         return found(reduction="none") if asks else found()  # type: ignore[no-any-return]

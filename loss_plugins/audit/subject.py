@@ -68,7 +68,7 @@ class Subject:
 
     @property
     def declared(self) -> Traits:
-        """What is said of the loss; nothing out of the ordinary where nothing was promised."""
+        """The traits, or the defaults where nothing was promised."""
         return self.traits or Traits()
 
     @property
@@ -83,7 +83,7 @@ class Subject:
 
     @property
     def rows_are_boxes(self) -> bool:
-        """Boxes in, as opposed to scores or masks."""
+        """Whether the loss takes boxes, as opposed to scores or masks."""
         return self.kind in ("box", "coordinate", "rotated_box")
 
     def sample(self, n: int = 12, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Target]:
@@ -115,20 +115,23 @@ class Subject:
 
     @property
     def couples_rows(self) -> str:
-        """Why rows depend on each other, if they do; box losses with a running statistic leave it alone here."""
+        """Why the loss of a row depends on the rows beside it; "": it does not.
+
+        A box loss is audited in evaluation mode, where its running statistic is a constant.
+        """
         coupled = self.declared.stateful and not self.rows_are_boxes
         return "stateful: rows share a running statistic" if coupled else ""
 
     @functools.cached_property
     def gives_rows(self) -> bool:
-        """A batch has a loss per row; some implementations only give one number."""
+        """Whether a batch has a loss per row; some implementations give one number for all."""
         n = 7  # neither the number of classes nor of channels in a sample
         loss = self.value(*self.sample(n, dtype=torch.float32))
         return loss.ndim > 0 and len(loss) == n
 
     @functools.cached_property
     def computes_in_double(self) -> bool:
-        """float64 input is not rounded to float32 on the way."""
+        """Whether float64 input is computed in float64, and not rounded to float32."""
         pred, target = self.sample(20)
         rounded = pred.float().double(), cast(cast(target, torch.float32), torch.float64)
         return not torch.equal(self.value(pred, target), self.value(*rounded))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import io
 import json
 import math
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 import loss_plugins as lp
-from loss_plugins.audit import AuditReport, Scores, audit, audit_subject, catalogued, checks_for, command, resolve
+from loss_plugins.audit import AuditReport, Result, Scores, audit, audit_subject, checks_for, command, resolve
 from loss_plugins.audit.checks.cases import BOX_CASES
 from loss_plugins.audit.suite import CHECKS
 
@@ -57,20 +59,24 @@ PLANTED = [
 ]
 
 
+@functools.cache
+def audit_of(broken: Callable[..., Tensor], like: str) -> AuditReport:
+    return audit(broken, traits=lp.get_entry(like).traits)
+
+
 @pytest.mark.parametrize(("broken", "like", "named"), PLANTED, ids=lambda value: getattr(value, "__name__", None))
-def test_a_planted_fault_is_named(broken: Callable[..., Tensor], like: str, named: set[str]) -> None:
-    sound = catalogued(like)
-    assert audit_subject(sound).ok
-    report = audit(broken, traits=sound.traits)
-    assert named <= names(report)
+def test_a_planted_fault_is_named(
+    broken: Callable[..., Tensor], like: str, named: set[str], audited: Callable[[str], AuditReport]
+) -> None:
+    assert audited(like).ok
+    assert named <= names(audit_of(broken, like))
 
 
 def test_the_planted_faults_fail_nothing_unrelated() -> None:
     """A detached term breaks gradients, not values; a flipped sign breaks no single box."""
-    traits = lp.get_entry("diou").traits
-    detached = names(audit(distance_detached, traits=traits))
+    detached = names(audit_of(distance_detached, "diou"))
     assert detached == {"pulls boxes that are apart", "gradient is the slope"}
-    flipped = audit(distance_flipped, traits=traits)
+    flipped = audit_of(distance_flipped, "diou")
     assert {result.group for result in flipped.failed} == {"order"}
 
 
@@ -146,9 +152,9 @@ def test_what_does_not_apply_says_why() -> None:
 
 
 def test_the_report_is_plain_and_printable() -> None:
-    report = audit(without_eps, traits=lp.get_entry("ciou").traits, name="mine")
+    report = audit_of(without_eps, "ciou")
     plain = json.loads(json.dumps(report.to_dict()))
-    assert plain["target"] == "mine"
+    assert plain["target"] == "without_eps"
     assert plain["counts"]["failed"] == len(report.failed)
     assert "FAILED equal / equal: value: value nan" in str(report)
 
@@ -207,6 +213,9 @@ def test_reproductions_run_and_show_the_fault(target: str) -> None:
             assert "Error" in shown, result.check
 
 
+WIDE = Result("a check", "a group", "measured", 20 * "a long remark ")
+
+
 # --- targets and command -------------------------------------------------------------------------------------------
 
 
@@ -251,6 +260,18 @@ def test_command_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.exit_code == 0, done.output
     assert [report["target"] for report in json.loads(done.stdout)] == ["l1", "giou"]
     assert "2 losses" in CliRunner().invoke(app, ["--all"]).output
+
+
+def test_the_table_is_as_wide_as_the_terminal_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    importlib.reload(command)  # as where the first import is made in another terminal
+    monkeypatch.setattr(command, "audit_subject", lambda subject, progress: AuditReport(subject.name, "box", (WIDE,)))
+    widths = [
+        max(map(len, CliRunner().invoke(app, ["giou"], env={"COLUMNS": str(columns)}).output.splitlines()))
+        for columns in (60, 200)
+    ]
+    assert widths[0] <= 60
+    assert 120 < widths[1] <= 200
 
 
 @pytest.mark.parametrize(

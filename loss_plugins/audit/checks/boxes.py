@@ -14,7 +14,7 @@ from ..subject import Subject, literal, show_call
 from .cases import BOX_CASES, BoxCase
 
 GRADIENT_BOUND = 1e4
-#: a fall by rounding is none
+#: a fall smaller than this, relative to losses above 1, is rounding
 SLACK = 1e-5
 
 
@@ -55,7 +55,7 @@ def _shown(loss: Tensor) -> str:
 
 
 def spoiled(subject: Subject, bad: float) -> tuple[Tensor, Tensor]:
-    """Four ordinary pairs, one coordinate of the second spoiled."""
+    """Four ordinary pairs, with one coordinate of the second prediction set to `bad`."""
     pred, target = subject.sample(4, dtype=torch.float32)
     assert isinstance(target, Tensor)
     pred[1, 2] = bad
@@ -63,7 +63,7 @@ def spoiled(subject: Subject, bad: float) -> tuple[Tensor, Tensor]:
 
 
 def not_a_number(subject: Subject) -> Finding:
-    """A NaN coordinate gives a loss that is not finite: nobody hides it."""
+    """A NaN coordinate gives a loss that is not finite: it is not hidden."""
     loss = subject.rows(*spoiled(subject, math.nan))
     return judged(not bool(loss[1].isfinite()), f"loss of the NaN box: {float(loss[1]):.4g}")
 
@@ -76,7 +76,7 @@ def infinite(subject: Subject) -> Finding:
 
 
 def isolated(subject: Subject, bad: float) -> Finding:
-    """The other rows keep their loss and gradient."""
+    """The loss and the gradient of the other rows do not change."""
     pred, target = spoiled(subject, bad)
     keep = torch.tensor([0, 2, 3])
     loss, gradient = subject.gradient(pred, target)
@@ -86,7 +86,7 @@ def isolated(subject: Subject, bad: float) -> Finding:
 
 
 def spoiled_code(bad: float, subject: Subject) -> str:
-    """The line that shows what a bad coordinate does, to its own row and the next."""
+    """The reproduction: the row with the bad coordinate, and the next."""
     pred, target = spoiled(subject, bad)
     return show_call(pred[1:3], target[1:3])
 
@@ -95,7 +95,7 @@ def spoiled_code(bad: float, subject: Subject) -> str:
 
 
 def path(steps: Tensor, dx: float, dy: float) -> tuple[Tensor, Tensor]:
-    """A 100 x 50 box moved away from its target, step by step."""
+    """A box of 100 x 50 px moved away from its target step by step."""
     target = torch.tensor([200.0, 200.0, 300.0, 250.0], dtype=torch.float64).expand(len(steps), 4)
     return target + steps[:, None] * torch.tensor([dx, dy, dx, dy], dtype=torch.float64), target
 
@@ -117,7 +117,7 @@ PATHS = {
 
 
 def walk(subject: Subject, name: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Pairs along a path, and the loss per pair."""
+    """The pairs along a path, and the loss of each."""
     pred, target = PATHS[name]()
     if subject.kind == "rotated_box":
         pred, target = rotated(pred, 0.0), rotated(target, 0.0)
@@ -125,7 +125,7 @@ def walk(subject: Subject, name: str) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def worse_costs_more(subject: Subject, name: str) -> Finding:
-    """The loss never falls while the box gets worse; where it is declared to, it must."""
+    """The loss never falls while the box gets worse; where the traits declare that it falls, it must."""
     pred, target, loss = walk(subject, name)
     falls = loss[:-1] - loss[1:]
     count = int((falls > SLACK * loss[1:].abs().clamp(min=1)).sum())
@@ -142,7 +142,7 @@ def worse_costs_more(subject: Subject, name: str) -> Finding:
 
 
 def pulls_when_apart(subject: Subject) -> Finding:
-    """A box apart from its target is drawn to it, or not, as the trait says."""
+    """Boxes that do not overlap have a gradient, or none, as `gradient_when_disjoint` says."""
     case = next(case for case in BOX_CASES if case.name == "disjoint, near")
     _, gradient = subject.gradient(*case.tensors(subject.kind, torch.float64))
     largest = float(gradient.abs().max())
@@ -152,7 +152,7 @@ def pulls_when_apart(subject: Subject) -> Finding:
 
 
 def downhill(subject: Subject) -> Finding:
-    """A small step against the gradient lowers the loss of every ordinary pair that has one."""
+    """A small step against the gradient lowers the loss of every ordinary pair whose gradient is not 0."""
     pred, target = subject.sample(60)
     assert isinstance(target, Tensor)
     _, gradient = subject.gradient(pred, target)

@@ -29,7 +29,7 @@ def element_count(subject: Subject) -> Finding:
 
 
 def empty(subject: Subject) -> Finding:
-    """No rows: no exception, and a graph to no gradients."""
+    """An empty batch: no exception, a loss of 0, and an empty gradient."""
     pred, target = subject.sample(2, dtype=torch.float32)
     pred, target = pred[:0].requires_grad_(), on_target(lambda part: part[:0], target)
     loss = subject.value(pred, target)
@@ -45,7 +45,7 @@ def empty(subject: Subject) -> Finding:
 
 
 def one_row(subject: Subject) -> Finding:
-    """One row alone costs what it costs in company."""
+    """The loss of a row does not depend on the rows beside it."""
     if coupled := subject.couples_rows:
         return not_applicable(coupled)
     pred, target = subject.sample(3)
@@ -58,7 +58,7 @@ def one_row(subject: Subject) -> Finding:
 
 
 def permutation(subject: Subject) -> Finding:
-    """Rows in another order cost the same."""
+    """Rows in another order have the same losses."""
     pred, target = subject.sample(12)
     order = torch.randperm(12, generator=torch.Generator().manual_seed(1))
     before, after = subject.value(pred, target), subject.value(pred[order], on_target(lambda part: part[order], target))
@@ -68,7 +68,7 @@ def permutation(subject: Subject) -> Finding:
 
 
 def inputs_untouched(subject: Subject) -> Finding:
-    """Neither input is written to, not even for a moment."""
+    """Neither input is written to, not even in passing."""
     pred, target = subject.sample(8, dtype=torch.float32)
     parts = (pred, *target) if isinstance(target, tuple) else (pred, target)
     kept, versions = [part.clone() for part in parts], [part._version for part in parts]
@@ -79,7 +79,7 @@ def inputs_untouched(subject: Subject) -> Finding:
 
 
 def deterministic(subject: Subject) -> Finding:
-    """The same bits twice, value and gradient."""
+    """Two calls give the same value and gradient, bit for bit."""
     pair = subject.sample(64, dtype=torch.float32)
     first, second = subject.gradient(*pair), subject.gradient(*pair)
     same = all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
@@ -123,7 +123,7 @@ def _same_as_copy(subject: Subject, view: object) -> Finding:
 
 
 def finite_differences(subject: Subject) -> Finding:
-    """The gradient is the slope of the value, unless a part is left out on purpose, which must then show."""
+    """The gradient agrees with finite differences, unless the traits declare a detached part: then it must not."""
     if not subject.computes_in_double:
         return measured("computes in single precision whatever the input: too coarse for finite differences")
     n = 24 if subject.gives_rows else 1
@@ -167,7 +167,7 @@ def target_dtype(subject: Subject) -> Finding:
 
 
 def target_dtype_code(subject: Subject) -> str:
-    """The line with a float64 target."""
+    """The reproduction, with a float64 target."""
     pred, target = small_sample(subject, 4)
     return f"print(f({literal(pred)}, {literal(cast(target, torch.float64))}))"
 

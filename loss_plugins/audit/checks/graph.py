@@ -18,7 +18,7 @@ from ..subject import Subject, literal
 
 
 class _Wrapped(nn.Module):
-    """What torch.export wants: a module."""
+    """The loss as a module, which torch.export asks for."""
 
     def __init__(self, function: Any) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def compiles(subject: Subject) -> Finding:
 
 
 def compile_code(subject: Subject) -> str:
-    """The line that compiles."""
+    """The reproduction, with torch.compile."""
     return "g = torch.compile(f, fullgraph=True, dynamic=True, backend='eager'); " + _call(subject, "g")
 
 
@@ -60,7 +60,7 @@ def _call(subject: Subject, name: str) -> str:
 
 
 def vmaps(subject: Subject) -> Finding:
-    """Row by row under vmap, each a batch of one, the loss is that of the batch."""
+    """vmap over rows, each a batch of one, gives the losses of the batch."""
     if coupled := subject.couples_rows:
         return not_applicable(coupled)
     pred, target = subject.sample(6)
@@ -77,12 +77,12 @@ def vmaps(subject: Subject) -> Finding:
 
 
 def vmap_code(subject: Subject) -> str:
-    """The line that maps."""
+    """The reproduction, with vmap."""
     return _call(subject, "torch.func.vmap(lambda p, t: f(p[None], t[None]).sum())")
 
 
 def jacobian(subject: Subject) -> Finding:
-    """jacrev gives the gradient of autograd."""
+    """torch.func.jacrev gives the gradient of autograd."""
     pred, target = subject.sample(5)
     found = torch.func.jacrev(lambda p: subject.value(p, target).sum())(pred)
     _, expected = subject.gradient(pred, target)
@@ -91,7 +91,7 @@ def jacobian(subject: Subject) -> Finding:
 
 
 def jacobian_code(subject: Subject) -> str:
-    """The line that differentiates."""
+    """The reproduction, with jacrev."""
     return _call(subject, "torch.func.jacrev(lambda p, t: f(p, t).sum())")
 
 
@@ -112,7 +112,7 @@ def _dynamic(target: Any, rows: Any) -> Any:
 
 
 def export_code(subject: Subject) -> str:
-    """The line that exports, with a dynamic number of rows."""
+    """The reproduction, with torch.export and a dynamic number of rows."""
     pred, target = small_sample(subject)
     rows = "{0: torch.export.Dim.DYNAMIC}"
     rows_of_target = f"({', '.join([rows] * len(target))})" if isinstance(target, tuple) else rows
@@ -124,7 +124,7 @@ def export_code(subject: Subject) -> str:
 
 
 def quietly(run: Callable[[Subject], Finding]) -> Callable[[Subject], Finding]:
-    """Without the pages that torch prints when a graph breaks: the exception says it."""
+    """Run a check without what torch prints when a graph breaks: the exception says the same."""
 
     @functools.wraps(run)
     def silent(subject: Subject) -> Finding:

@@ -26,7 +26,7 @@ Contract = Callable[[Subject, nn.Module, Tensor, Target], Finding]
 
 
 def copied(subject: Subject, make: Callable[[nn.Module], nn.Module]) -> Finding:
-    """The copy gives the same bits."""
+    """A copy of the module gives the same loss, bit for bit."""
     if subject.module is None:
         return not_applicable(NOT_A_MODULE)
     pair = subject.sample(8, dtype=torch.float32)
@@ -35,12 +35,12 @@ def copied(subject: Subject, make: Callable[[nn.Module], nn.Module]) -> Finding:
 
 
 def through_pickle(module: nn.Module) -> nn.Module:
-    """Pickled and back."""
+    """The module after pickling and unpickling."""
     return pickle.loads(pickle.dumps(module))  # type: ignore[no-any-return]
 
 
 def through_file(module: nn.Module) -> nn.Module:
-    """Saved with torch.save and loaded."""
+    """The module after torch.save and torch.load."""
     buffer = io.BytesIO()
     torch.save(module, buffer)
     buffer.seek(0)
@@ -48,7 +48,7 @@ def through_file(module: nn.Module) -> nn.Module:
 
 
 def through_state_dict(module: nn.Module) -> nn.Module:
-    """Its state loaded into a copy."""
+    """A copy of the module with its state loaded by load_state_dict."""
     other = copy.deepcopy(module)
     other.load_state_dict(module.state_dict(), strict=True)
     return other
@@ -77,7 +77,7 @@ def _state_differs(one: nn.Module, other: nn.Module) -> bool:
 
 
 def survives_bad_batches(subject: Subject) -> Finding:
-    """Neither an empty batch nor NaN poisons what the loss has learned."""
+    """The running statistic stays finite after an empty batch and one of NaN."""
     if subject.module is None or subject.traits is None or not subject.traits.stateful:
         return not_applicable("not declared stateful")
     module = copy.deepcopy(subject.module).train()
@@ -100,7 +100,7 @@ def speaks_contract(module: nn.Module | None) -> bool:
 
 
 def in_contract(check: Contract) -> Callable[[Subject], Finding]:
-    """Run a check on modules that speak the contract."""
+    """Run a check on modules whose forward takes those arguments; it does not apply to others."""
 
     def run(subject: Subject) -> Finding:
         module = subject.module
@@ -132,14 +132,14 @@ def reduces(subject: Subject, module: nn.Module, pred: Tensor, target: Target, h
 
 
 def divides_by_avg_factor(subject: Subject, module: nn.Module, pred: Tensor, target: Target) -> Finding:
-    """mean with avg_factor is the sum over it."""
+    """Reduction "mean" with avg_factor is the sum divided by avg_factor."""
     found = module(pred, target, avg_factor=3.5, reduction_override="mean")
     wanted = module(pred, target, reduction_override="sum") / 3.5
     return close(found, wanted, "avg_factor", _contract_code(pred, target, "avg_factor=3.5, reduction_override='mean'"))
 
 
 def refuses_avg_factor_with_sum(subject: Subject, module: nn.Module, pred: Tensor, target: Target) -> Finding:
-    """A sum over avg_factor has no meaning: ValueError."""
+    """avg_factor with reduction "sum" is a ValueError."""
     try:
         module(pred, target, avg_factor=3.5, reduction_override="sum")
     except ValueError as error:
@@ -149,7 +149,7 @@ def refuses_avg_factor_with_sum(subject: Subject, module: nn.Module, pred: Tenso
 
 
 def refuses_unknown_reduction(subject: Subject, module: nn.Module, pred: Tensor, target: Target) -> Finding:
-    """A misspelt reduction is an error."""
+    """An unknown reduction is an error."""
     try:
         module(pred, target, reduction_override="avg")
     except (ValueError, AssertionError) as error:
@@ -174,7 +174,7 @@ def weights_rows(subject: Subject, module: nn.Module, pred: Tensor, target: Targ
 
 
 def linear_in_weight(subject: Subject, module: nn.Module, pred: Tensor, target: Target) -> Finding:
-    """The sum is linear in the weight."""
+    """Reduction "sum" is linear in the weight."""
     one, other = row_weights(pred, 5), row_weights(pred, 6)
     loss = module(pred, target, reduction_override="none")
     if not (loss.ndim and len(loss) == len(pred)):
@@ -188,7 +188,7 @@ def linear_in_weight(subject: Subject, module: nn.Module, pred: Tensor, target: 
 
 
 def zero_weights(subject: Subject, module: nn.Module, pred: Tensor, target: Target) -> Finding:
-    """All weights 0: a zero that is still in the graph."""
+    """With all weights 0 the loss is 0 and has a gradient of zeros."""
     loss = module(pred, target, reduction_override="none")
     leaf = pred.clone().requires_grad_()
     found = module(leaf, target, weight=torch.zeros_like(loss), reduction_override="mean")
@@ -198,7 +198,7 @@ def zero_weights(subject: Subject, module: nn.Module, pred: Tensor, target: Targ
 
 
 def empty_mean(subject: Subject, module: nn.Module, pred: Tensor, target: Target, how: str) -> Finding:
-    """No rows cost 0, in the graph."""
+    """The reduced loss of an empty batch is 0 and has an empty gradient."""
     leaf = pred[:0].clone().requires_grad_()
     nothing = tuple(part[:0] for part in target) if isinstance(target, tuple) else target[:0]
     found = module(leaf, nothing, reduction_override=how)

@@ -21,7 +21,7 @@ NAMES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32", t
 def against_double(
     subject: Subject, pred: Tensor, target: Target, tolerance: float, autocast: torch.dtype | None = None
 ) -> Finding:
-    """The loss in the precision given, against float64 on the same numbers."""
+    """The loss in the precision of the input, against the same loss in float64 on the same numbers."""
     exact = subject.value(pred.double(), cast(target, torch.float64)).detach()
     with torch.autocast("cpu", dtype=autocast or torch.bfloat16, enabled=autocast is not None):
         loss, gradient = subject.gradient(pred, target)
@@ -59,7 +59,7 @@ def under_autocast(subject: Subject, dtype: torch.dtype) -> Finding:
 
 
 def double_stays(subject: Subject) -> Finding:
-    """float64 in, float64 computed: without it, no gradient can be checked."""
+    """float64 input is computed in float64; otherwise no gradient could be checked by finite differences."""
     double = subject.computes_in_double
     return judged(double, "float64 throughout" if double else "rounded to float32 on the way")
 
@@ -76,7 +76,7 @@ def whole_image(subject: Subject, dtype: torch.dtype) -> Finding:
 
 
 def every_case(subject: Subject, dtype: torch.dtype) -> Finding:
-    """No awkward box that the dtype can hold gives a number that is not finite, in value or gradient."""
+    """All awkward boxes that the dtype can hold have a finite value and gradient."""
     cases, pred, target = all_cases(subject.kind, dtype)
     loss, gradient = subject.gradient(pred, target)
     fine = loss.reshape(len(cases), -1).isfinite().all(-1) & gradient.isfinite().all(-1)

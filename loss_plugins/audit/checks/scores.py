@@ -26,7 +26,7 @@ PROPER_WITHIN = 0.02
 
 
 def one_sided(subject: Subject, size: float, right: bool) -> tuple[Tensor, Target]:
-    """Scores as sure as `size` says, all right or all wrong. Probabilities saturate at exactly 0 and 1."""
+    """Saturated scores of magnitude `size`, all right or all wrong; probabilities are exactly 0 and 1."""
     pred, target = subject.sample(6, dtype=torch.float32)
     truth = dense_truth(subject, pred, target)
     sign = (2 * truth - 1) * (1 if right else -1)
@@ -53,20 +53,20 @@ def dense_truth(subject: Subject, pred: Tensor, target: Target) -> Tensor:
 
 
 def saturated_value(subject: Subject, size: float, right: bool) -> Finding:
-    """Finite, however sure the score."""
+    """The loss of saturated scores is finite."""
     loss = subject.value(*one_sided(subject, size, right)).detach()
     return judged(bool(loss.isfinite().all()), f"largest loss {float(loss.max()):.4g}", float(loss.max()))
 
 
 def saturated_gradient(subject: Subject, size: float, right: bool) -> Finding:
-    """Finite and bounded, however sure the score."""
+    """The gradient at saturated scores is finite and bounded."""
     _, gradient = subject.gradient(*one_sided(subject, size, right))
     largest = float(gradient.abs().max())
     return judged(largest <= GRADIENT_BOUND, f"largest gradient {largest:.4g}", largest)
 
 
 def saturation_checks(size: float, right: bool) -> list[Check]:
-    """Value and gradient at one size of scores."""
+    """Value and gradient for one magnitude of scores."""
     name = f"scores of {size:g}, {'right' if right else 'wrong'}"
 
     def code(subject: Subject) -> str:
@@ -90,12 +90,12 @@ def saturation_checks(size: float, right: bool) -> list[Check]:
 
 
 def masks_code(pred: Tensor, target: Target) -> str:
-    """The line for one small mask."""
+    """The reproduction, for one mask of a few pixels."""
     return show_call(pred[:1, :, ::4, ::4], on_target(lambda part: part[:1, ..., ::4, ::4], target))
 
 
 def probability_bounds(subject: Subject, at: float) -> Finding:
-    """A probability of exactly 0 or 1, right or wrong, costs a finite amount with a bounded gradient."""
+    """A probability of exactly 0 or 1, right or wrong, has a finite loss and a bounded gradient."""
     if subject.scale != "probabilities":
         return not_applicable(f"takes {subject.scale}, not probabilities")
     pred, target = subject.sample(6, dtype=torch.float32)
@@ -109,7 +109,7 @@ def probability_bounds(subject: Subject, at: float) -> Finding:
 
 
 def constant_target(subject: Subject, positive: bool, n: int = 6) -> tuple[Tensor, Target] | None:
-    """Nothing is true, or everything (one class, where there are labels)."""
+    """A target without positives, or of positives only (of one class, where targets are labels)."""
     pred, target = subject.sample(n, dtype=torch.float32)
     if isinstance(target, tuple):
         return None
@@ -123,7 +123,7 @@ def constant_target(subject: Subject, positive: bool, n: int = 6) -> tuple[Tenso
 
 
 def one_kind_of_target(subject: Subject, positive: bool) -> Finding:
-    """Finite value and bounded gradient where nothing, or everything, is true."""
+    """Finite value and bounded gradient for a target without positives, or of positives only."""
     pair = constant_target(subject, positive)
     if pair is None:
         return not_applicable(f"targets of the form {subject.form!r} have no such case")
@@ -135,7 +135,7 @@ def one_kind_of_target(subject: Subject, positive: bool) -> Finding:
 
 
 def mask_of_nothing(subject: Subject, wrong: bool) -> Finding:
-    """An empty mask against an empty, or a full, prediction: finite; what it costs is measured."""
+    """An empty mask with an empty, or a full, prediction has a finite loss and gradient; the loss is reported."""
     pair = constant_target(subject, positive=False)
     assert pair is not None
     pred = torch.full_like(pair[0], 20.0 if wrong else -20.0)
@@ -147,7 +147,7 @@ def mask_of_nothing(subject: Subject, wrong: bool) -> Finding:
 
 
 def large_mask(subject: Subject, dtype: torch.dtype) -> Finding:
-    """A mask of 512 x 512, whose sums half precision cannot hold."""
+    """Masks of 512 x 512 pixels, whose sums half precision cannot hold."""
     pred, target = subject.sample(1, dtype=torch.float32)
     pred = pred.repeat_interleave(64, 2).repeat_interleave(64, 3)
     target = on_target(lambda part: part.repeat_interleave(64, -2).repeat_interleave(64, -1), target)
@@ -167,7 +167,7 @@ def large_mask(subject: Subject, dtype: torch.dtype) -> Finding:
 
 
 def best_score(subject: Subject, wanted: float) -> float | None:
-    """The probability that costs least when the truth is `wanted`: as a soft target, or as that share of ones."""
+    """The predicted probability of least loss for a soft target `wanted`, or hard targets with that share of ones."""
     grid = torch.linspace(0.005, 0.995, 199, dtype=torch.float64)
     logits = (grid / (1 - grid)).log()
     curve = expected_loss(subject, grid, logits, wanted)
@@ -175,7 +175,7 @@ def best_score(subject: Subject, wanted: float) -> float | None:
 
 
 def expected_loss(subject: Subject, grid: Tensor, logits: Tensor, wanted: float) -> Tensor | None:
-    """The loss along a grid of probabilities of one true class."""
+    """The loss along a grid of predicted probabilities; None where the target has no such form."""
     if subject.kind == "region":
         return _mask_curve(subject, logits, wanted)
     if subject.form in ("label_score", "input_sign") or subject.scale in ("distances", "ranks"):
@@ -211,7 +211,7 @@ def _mask_curve(subject: Subject, logits: Tensor, wanted: float) -> Tensor | Non
 
 
 def proper(subject: Subject) -> Finding:
-    """How far the best score lies from a soft target; judged where the loss is declared proper or improper."""
+    """How far the score of least loss lies from a soft target; judged where the traits say if the loss is proper."""
     best = [best_score(subject, wanted) for wanted in SPREAD]
     if any(score is None for score in best):
         return not_applicable(f"{subject.scale} with targets of the form {subject.form!r} have no minimum")
@@ -222,7 +222,7 @@ def proper(subject: Subject) -> Finding:
 
 
 def better_costs_less(subject: Subject, right: bool) -> Finding:
-    """From a sure mistake to a sure hit, the loss never rises (by more than a label smoothing asks for)."""
+    """From confident mistakes to confident hits the loss never rises, and back it never falls."""
     if subject.form in ("input_sign", "score"):
         return not_applicable(f"targets of the form {subject.form!r} are not right or wrong")
     sizes = torch.linspace(-6, 2, 33).tolist() if right else torch.linspace(2, -6, 33).tolist()
@@ -274,7 +274,7 @@ def many_classes(subject: Subject) -> Finding:
 
 
 def class_weights(subject: Subject) -> Finding:
-    """A class of weight 3 costs three times as much, the others stay."""
+    """class_weight multiplies the loss of its class, and of no other."""
     if subject.rebuild is None or "class_weight" not in subject.parameters:
         return not_applicable("no parameter class_weight")
     pred, target = subject.sample(12)
@@ -287,7 +287,7 @@ def class_weights(subject: Subject) -> Finding:
 
 
 def positive_weight(subject: Subject) -> Finding:
-    """pos_weight of 3 triples positives, and leaves negatives."""
+    """pos_weight multiplies the loss of positives, and not of negatives."""
     if subject.rebuild is None or "pos_weight" not in subject.parameters:
         return not_applicable("no parameter pos_weight")
     pred, target = subject.sample(12)
@@ -297,7 +297,7 @@ def positive_weight(subject: Subject) -> Finding:
 
 
 def ignored_labels(subject: Subject) -> Finding:
-    """A row with the ignored label costs 0 and has no gradient; if all are ignored, nothing is NaN."""
+    """Rows with the ignored label have loss and gradient 0; the mean over ignored rows only is finite."""
     if subject.rebuild is None or "ignore_index" not in subject.parameters:
         return not_applicable("no parameter ignore_index")
     pred, target = subject.sample(6)
@@ -312,7 +312,7 @@ def ignored_labels(subject: Subject) -> Finding:
 
 
 def background_label(subject: Subject) -> Finding:
-    """Label C is background: it costs what a row of zeros costs."""
+    """Label C is background: its loss is that of a one-hot row of zeros."""
     if "labels" not in subject.forms or "dense" not in subject.forms:
         return not_applicable("does not take both integer labels with a background and dense targets")
     pred, _ = subject.sample(6)
@@ -322,7 +322,7 @@ def background_label(subject: Subject) -> Finding:
 
 
 def labels_equal_one_hot(subject: Subject) -> Finding:
-    """Integer labels cost what their one-hot rows cost, where the loss takes both."""
+    """Integer labels have the loss of their one-hot rows, where the loss takes both forms."""
     if "labels" not in subject.forms or "dense" not in subject.forms:
         return not_applicable("does not take both integer labels and dense targets")
     pred, one_hot = subject.sample(6)
@@ -332,7 +332,7 @@ def labels_equal_one_hot(subject: Subject) -> Finding:
 
 
 def not_a_number(subject: Subject) -> Finding:
-    """A NaN score shows in the loss."""
+    """A NaN score gives a loss that is not finite."""
     pred, target = subject.sample(4, dtype=torch.float32)
     truth = dense_truth(subject, pred, target)
     pred[1] = torch.where(truth[1] > 0, math.nan, pred[1])
@@ -341,7 +341,7 @@ def not_a_number(subject: Subject) -> Finding:
 
 
 def nan_stays_in_its_row(subject: Subject) -> Finding:
-    """Other rows keep their loss and gradient."""
+    """A NaN score changes neither loss nor gradient of the other rows."""
     if coupled := subject.couples_rows:
         return not_applicable(coupled)
     pred, target = subject.sample(4, dtype=torch.float32)

@@ -29,7 +29,7 @@ def in_range(subject: Subject) -> Finding:
 
 
 def zero_at_equality(subject: Subject) -> Finding:
-    """What agrees costs nothing."""
+    """The loss is 0 where prediction and target are equal, if the traits promise it."""
     pair = agreeing(subject)
     if pair is None:
         return not_applicable(f"{subject.scale} never equal targets of the form {subject.form!r}")
@@ -42,7 +42,7 @@ def zero_at_equality(subject: Subject) -> Finding:
 
 
 def agreeing(subject: Subject) -> tuple[Tensor, Tensor] | None:
-    """Prediction and target that are equal, as far as their scales can be."""
+    """A prediction equal to its target; None where scores and target are on different scales."""
     if subject.rows_are_boxes:
         boxes, _ = subject.sample(50)
         return boxes, boxes
@@ -69,7 +69,7 @@ def compared(subject: Subject, change: Callable[[Tensor, Tensor], tuple[Tensor, 
 
 
 def tolerance(subject: Subject) -> float:
-    """What rounding may change."""
+    """The largest change that counts as rounding."""
     return TOLERANCE if subject.computes_in_double else 1e-5
 
 
@@ -100,13 +100,13 @@ def resized(subject: Subject, boxes: Tensor, factor: float = 7.0) -> Tensor:
 
 
 def shifted(subject: Subject, boxes: Tensor, by: float = 31.5) -> Tensor:
-    """Moved in x and y."""
+    """The boxes moved in x and y."""
     corners = 2 if subject.kind == "rotated_box" else 4
     return torch.cat([boxes[:, :corners] + by, boxes[:, corners:]], dim=1)
 
 
 def mirrored(subject: Subject, boxes: Tensor, axis: int) -> Tensor:
-    """Seen in a mirror across x (axis 0) or y (axis 1)."""
+    """The boxes in an image mirrored in x (axis 0) or y (axis 1)."""
     boxes = boxes.clone()
     if subject.kind == "rotated_box":
         boxes[:, axis] = 640 - boxes[:, axis]
@@ -117,7 +117,7 @@ def mirrored(subject: Subject, boxes: Tensor, axis: int) -> Tensor:
 
 
 def mirror(subject: Subject, axis: int) -> Finding:
-    """A mirrored image costs the same."""
+    """The loss is the same in the mirrored image, unless the traits declare otherwise: then it must differ."""
     difference, code = compared(
         subject, lambda pred, target: (mirrored(subject, pred, axis), mirrored(subject, target, axis))
     )
@@ -134,12 +134,12 @@ def mirror(subject: Subject, axis: int) -> Finding:
 
 
 def mirror_x(subject: Subject) -> Finding:
-    """Left and right exchanged."""
+    """Mirrored in x: left and right exchanged."""
     return mirror(subject, 0)
 
 
 def mirror_y(subject: Subject) -> Finding:
-    """Above and below exchanged."""
+    """Mirrored in y: above and below exchanged."""
     return mirror(subject, 1)
 
 
