@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from loss_plugins.samples import labelled_images
+
 from .plug import plugged
 from .spec import make_spec
 
@@ -64,11 +66,11 @@ def _timed(model: Any, data: dict[str, torch.Tensor]) -> float:
 
 
 def _batch(imgsz: int, batch: int) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    boxes = torch.rand(10 * batch, 4, generator=generator) * 0.4 + 0.2
+    """A batch as Ultralytics' losses take it."""
+    sample = labelled_images(batch, imgsz)
     return {
-        "img": torch.rand(batch, 3, imgsz, imgsz, generator=generator),
-        "batch_idx": torch.arange(batch).repeat_interleave(10).float(),
-        "cls": torch.randint(10, (10 * batch, 1), generator=generator).float(),
-        "bboxes": boxes,
+        "img": sample.pixels,
+        "batch_idx": sample.image.float(),
+        "cls": sample.labels[:, None].float(),
+        "bboxes": sample.boxes,
     }
