@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -13,18 +13,14 @@ import loss_plugins as lp
 from loss_plugins.catalog.entries import get_entry, shipped
 from loss_plugins.losses.boxes import inner_iou, pair_up
 from loss_plugins.losses.family import stretched
+from loss_plugins.samples import SAMPLES
 
 FAMILY = [name for name in lp.list_losses(kind="box") if "inner_ratio" in get_entry(name).parameters]
 
 
 def draw(count: int = 30, seed: int = 0) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-
-    def some() -> Tensor:
-        corner = torch.rand(count, 2, generator=generator, dtype=torch.float64) * 40
-        return torch.cat((corner, corner + 5 + torch.rand(count, 2, generator=generator, dtype=torch.float64) * 40), -1)
-
-    return some(), some()
+    pred, target = SAMPLES["jittered boxes"](count, seed, torch.float64)
+    return pred, cast(Tensor, target)
 
 
 def loss_of(name: str, pred: Tensor, target: Tensor, **parameters: Any) -> Tensor:

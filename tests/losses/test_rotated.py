@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor
 
 import loss_plugins as lp
+from loss_plugins.samples import SAMPLES
 
 ROTATED = lp.list_losses(kind="rotated_box")
 
 
-def draw(count: int = 20, seed: int = 0) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-
-    def some() -> Tensor:
-        numbers = torch.rand(count, 5, generator=generator, dtype=torch.float64)
-        return numbers * torch.tensor([20.0, 20, 30, 30, 3]) + torch.tensor([0.0, 0, 3, 3, -1.5])
-
-    return some(), some()
+def draw(count: int = 20, seed: int = 1) -> tuple[Tensor, Tensor]:
+    pred, target = SAMPLES["jittered rotated boxes"](count, seed, torch.float64)
+    return pred, cast(Tensor, target)
 
 
 def covariance(boxes: Tensor, share: float = 4.0) -> Tensor:
