@@ -1,4 +1,6 @@
-# make demo: a trained detector with a plugged loss.  make test: everything that CI checks.
+# make demo: a trained detector with a plugged loss.  make test: everything that CI checks, on all cores.
+# Of two workers each begins with one half of the tests and takes from the other's when it is done (worksteal), so that
+# what tests share is made twice at most.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -20,7 +22,7 @@ demo-mmdet: $(VENV)/.mmdet
 
 test: $(VENV)/.dev lint
 	mkdir -p runs/ultralytics-config
-	$(OFFLINE) $(BIN)/python -m pytest
+	$(OFFLINE) $(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""Every test runs offline, with a private Ultralytics configuration folder."""
+"""Every test runs offline, with a private Ultralytics configuration folder and its share of the cores."""
 
 from __future__ import annotations
 
@@ -7,6 +7,21 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+
+import pytest
+
+MEMORY_PER_WORKER = 3 * 2**30  # torch, both frameworks, and a small model in training
+
+
+def usable_cores() -> int:
+    """Those that this process may use, fewer than the machine's in a container."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads_per_worker(cores: int, workers: int) -> int:
+    """No more threads than cores, all workers together."""
+    return max(1, cores // workers)
+
 
 # before anything imports ultralytics: it reads these at import
 _CONFIG = Path(tempfile.mkdtemp(prefix="loss-plugins-tests-"))
@@ -17,6 +32,16 @@ os.environ.update(
     MPLBACKEND="Agg",
     TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD="1",
 )
+# before anything imports torch, and for the programs that tests start
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if _WORKERS > 1:
+    os.environ["OMP_NUM_THREADS"] = str(threads_per_worker(usable_cores(), _WORKERS))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """For `-n auto`: one worker per core, as far as the memory goes."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(usable_cores(), memory // MEMORY_PER_WORKER))
 
 
 def pytest_configure() -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from ultralytics import YOLO
+from ultralytics.utils import torch_utils
 from ultralytics.utils.loss import BboxLoss
 
 from loss_plugins.demo.digits import DigitsSet, make_digits
@@ -15,6 +17,7 @@ from loss_plugins.demo.digits import DigitsSet, make_digits
 from . import marker_losses  # noqa: F401  (registers them)
 from .ultralytics_runs import Train
 
+torch_utils.NUM_THREADS = torch.get_num_threads()  # a training takes no more threads than its worker may
 collect_ignore = ["marker_losses.py", "ultralytics_runs.py"]  # helpers: collected, they would be imported twice
 
 

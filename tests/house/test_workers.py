@@ -1,0 +1,35 @@
+"""Tests in parallel: as many workers as there are cores, and no more threads than cores."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.wheel import ROOT
+
+SHOW = """
+import os
+import torch
+
+def test_shows():
+    workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    print("SHOWN", workers, torch.get_num_threads(), len(os.sched_getaffinity(0)))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the example asks Linux for the cores at hand")
+def test_workers_share_the_cores(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text((ROOT / "tests/conftest.py").read_text())
+    (tmp_path / "test_shows.py").write_text(SHOW)
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTEST_XDIST_WORKER_COUNT", "OMP_NUM_THREADS")}
+    command = [sys.executable, "-m", "pytest", "-n", "auto", "-rP", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    line = next(line for line in done.stdout.splitlines() if line.startswith("SHOWN"))
+    workers, threads, cores = map(int, line.split()[1:])
+    assert 1 <= workers <= cores
+    assert threads == max(1, cores // workers)
