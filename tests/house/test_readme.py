@@ -67,11 +67,11 @@ print("as described")
 RECIPE = """
 import torch
 import loss_plugins as lp
-from loss_plugins.losses import iou
+from loss_plugins.losses import iou, penalties
 from loss_plugins.module.loss import Loss
 shipped = lp.eiou_loss
 lp.unregister_loss("eiou")
-globals().update(vars(iou))
+globals().update({**vars(penalties), **vars(iou)})
 """
 RECIPE_END = """
 pred, target = torch.rand(8, 4).cumsum(-1), torch.rand(8, 4).cumsum(-1)
