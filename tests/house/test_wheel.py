@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import sys
 from pathlib import Path
 
@@ -30,7 +32,11 @@ def test_every_loss_is_exported() -> None:
 
 def test_every_file_of_the_package_is_in_the_wheel(installed: Path) -> None:
     """A room that pyproject.toml does not list would be missing."""
-    ours = {"loss_plugins": ROOT / "loss_plugins", "loss_plugins/adapters": ROOT / "adapters"}
+    ours = {
+        "loss_plugins": ROOT / "loss_plugins",
+        "loss_plugins/adapters": ROOT / "adapters",
+        "loss_plugins/adapters/mmdet/_base_": ROOT / "configs/mmdet/_base_",
+    }
     wanted = {
         f"{package}/{file.relative_to(folder)}"
         for package, folder in ours.items()
@@ -42,6 +48,17 @@ def test_every_file_of_the_package_is_in_the_wheel(installed: Path) -> None:
     assert wanted <= held
     others = {name for name in held - wanted if ".dist-info/" not in name}
     assert others <= DATA, "neither lab notes nor templates nor tools belong into the wheel"
+
+
+def page_templates(file: Path) -> list[int]:
+    """Lines at which a Markdown page is written out."""
+    texts = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)]
+    return [node.lineno for node in texts if isinstance(node.value, str) and re.match(r"# \w.*\n\n", node.value)]
+
+
+def test_the_wheel_holds_no_page_of_the_documentation(installed: Path) -> None:
+    found = {str(file): lines for file in installed.rglob("*.py") if (lines := page_templates(file))}
+    assert found == {}
 
 
 def test_the_wheel_says_its_licences(installed: Path) -> None:
