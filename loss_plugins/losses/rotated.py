@@ -132,9 +132,8 @@ def gwd_loss(
     """
     pair = rotated_pair(pred, target, side_floor)
     xx, yy = target_covariance(pair)[:2]
-    area = (pair.pw * pair.ph * pair.tw * pair.th / 16).clamp(
-        min=math.sqrt(root_floor)
-    )  # the root of both determinants
+    # the root of the product of both determinants
+    area = (pair.pw * pair.ph * pair.tw * pair.th / 16).clamp(min=math.sqrt(root_floor))
     traces = (squared_norm(pair.pw, pair.ph) + squared_norm(pair.tw, pair.th)) / 4
     crossed = (pair.pw**2 * xx + pair.ph**2 * yy) / 16 + 2 * area
     apart = traces - 2 * crossed.clamp(min=root_floor).sqrt()
