@@ -361,7 +361,8 @@ def meant(loss: str, parameters: Mapping[str, Any]) -> Parameters:
 def handed(loss: str, dialect: str | None, box_format: str = "xyxy") -> dict[str, Any]:
     """What the catalogue hands to the function beside the user's parameters, so that it rounds as that dialect does.
 
-    The catalogue has checked the names. Our own form needs nothing: it is what the functions do by default.
+    The function takes it by parameters that stand before the `*` of its signature, so they are none of the user's. Our
+    own form needs nothing: it is what the functions do by default. The catalogue has checked the names.
 
     >>> handed("gwd", "mmrotate")
     {'side_floor': 1e-07, 'root_floor': 1e-07}
