@@ -1,0 +1,3 @@
+"""Helpers are not collected."""
+
+collect_ignore = ["ranks.py"]

@@ -1,0 +1,52 @@
+"""Run by test_state.py in two processes: print the state after each step of training."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import loss_plugins as lp
+from loss_plugins.module.state import sync_losses
+
+STEPS = [(7, 3), (4, 0), (0, 9), (0, 0)]  # boxes of each rank
+SPECS: list[dict[str, Any]] = [
+    {"type": "wiou", "version": 3, "momentum": 0.1},
+    {"type": "ciou", "wise": 2},
+    {"type": "ghm_c", "momentum": 0.5},
+    {"type": "mix", "losses": [{"type": "wiou", "version": 2, "momentum": 0.3}, "giou"]},
+]
+Share = tuple[int, int, int]
+
+
+def rows(kind: str, step: int, rank: int, count: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(10 * step + rank)
+    corner = torch.rand(2, 9, 2, generator=generator, dtype=torch.float64) * 20
+    size = 5 + 20 * torch.rand(2, 9, 2, generator=generator, dtype=torch.float64)
+    pred, target = torch.cat((corner, corner + size), -1)[:, :count]
+    return (pred / 10, (target > 20).double()) if kind == "classification" else (pred, target)
+
+
+def train(shares: list[list[Share]]) -> list[list[float]]:
+    """All state after each step, which makes one call per (step, rank, count); none for no boxes."""
+    losses = [lp.build_loss(spec) for spec in SPECS]
+    states = []
+    for calls in shares:
+        for loss in losses:
+            loss.begin_step()
+        for step, rank, count in calls:
+            for loss in losses if count else ():
+                pred, target = rows(loss.entry.kind, step, rank, count)
+                loss(pred.requires_grad_(), target).backward()
+        sync_losses(losses)
+        states.append([number for loss in losses for value in loss.state_dict().values() for number in value.tolist()])
+    return states
+
+
+if __name__ == "__main__":
+    torch.distributed.init_process_group("gloo")
+    rank = int(os.environ["RANK"])
+    print(json.dumps(train([[(step, rank, counts[rank])] for step, counts in enumerate(STEPS)])))
