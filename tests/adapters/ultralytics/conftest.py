@@ -18,7 +18,8 @@ from . import marker_losses  # noqa: F401  (registers them)
 from .ultralytics_runs import Train
 
 torch_utils.NUM_THREADS = torch.get_num_threads()  # a training takes no more threads than its worker may
-collect_ignore = ["marker_losses.py", "ultralytics_runs.py"]  # helpers: collected, they would be imported twice
+# helpers: collected, they would be imported twice
+collect_ignore = ["marker_losses.py", "ranks.py", "ultralytics_runs.py"]
 
 
 @pytest.fixture(scope="session")

@@ -255,6 +255,10 @@ def test_the_running_mean_learns_in_training_only_and_resumes(train: Train, tmp_
 def test_validation_uses_what_training_has_learnt(train: Train) -> None:
     """The EMA copy has a criterion of its own; its WIoU must not start from 1 again."""
     shared: list[bool] = []
+    prepared: list[int] = []
+
+    def count(trainer: Any) -> None:
+        prepared.append(len(trainer.loss_plug.box.losses))
 
     def compare(trainer: Any) -> None:
         slot = trainer.loss_plug.box
@@ -263,8 +267,10 @@ def test_validation_uses_what_training_has_learnt(train: Train) -> None:
         shared.extend(slot.loss_of(a, device) is slot.loss_of(b, device) for a, b in zip(live, copied, strict=True))
         shared.append(slot.loss_of(live[0], device) is not slot.loss_of(live[1], device))
 
-    train("yolo26n.yaml", epochs=1, trainer=lpu.trainer("detect", box="wiou"), on={"on_fit_epoch_end": compare})
+    on = {"on_train_start": count, "on_fit_epoch_end": compare}
+    train("yolo26n.yaml", epochs=1, trainer=lpu.trainer("detect", box="wiou"), on=on)
     assert shared[:3] == [True, True, True]
+    assert prepared == [2], "ranks agree on what they sync before the first of them sees an object"
 
 
 # --- other processes ---------------------------------------------------------------------------------------------
