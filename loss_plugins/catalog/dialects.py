@@ -116,7 +116,7 @@ class Keyword:
     """What a framework's parameter is here.
 
     Attributes:
-        to: our name for it; "": we have none, as it says what our loss does anyway.
+        to: our name for it; "": we have none, because our loss always does what it asks for.
         values: their values and ours; those not listed are refused. None: any value, unchanged.
         convert: their value to ours, where a list will not do. None: unchanged.
     """
@@ -132,7 +132,7 @@ class Defaults:
 
     Attributes:
         values: its defaults, under our names; those that are ours too are left out.
-        names: its names, where they differ from ours (or say what needs no saying).
+        names: its parameters that have another name here, other values, or no counterpart because none is needed.
         meaning: our parameters from values that mean something else there; applied at the call only, so that a loss
             and its `spec()` keep the numbers that the user gave.
         mean: what its "mean" divides by: "" as ours; "columns": the mean over axis 1, summed; "rows"; "elements".
@@ -149,23 +149,23 @@ Parameters = dict[str, Any]
 NO_EPS = 1e-30
 
 
-def only(value: Any) -> Keyword:
-    """A switch that has one setting here."""
+def fixed_at(value: Any) -> Keyword:
+    """A parameter of theirs that has this one value here."""
     return Keyword(values={value: None})
 
 
-def same(name: str) -> Keyword:
-    """Another name, nothing else."""
+def renamed(name: str) -> Keyword:
+    """A parameter of ours under another name."""
     return Keyword(name)
 
 
 def none_below_zero(alpha: float | None) -> float | None:
-    """Torchvision switches alpha off by a negative number."""
+    """Torchvision's alpha, where a negative number means no weight."""
     return None if alpha is None or alpha < 0 else alpha
 
 
 def none_from_zero(alpha: float | None) -> float | None:
-    """Ultralytics does so by 0 as well."""
+    """Ultralytics' alpha, where 0 or a negative number means no weight."""
     return None if alpha is None or alpha <= 0 else alpha
 
 
@@ -190,7 +190,7 @@ def _smooth_monai(parameters: Parameters) -> Parameters:
     return {**parameters, "eps": max(parameters["eps"] - parameters["smooth"], NO_EPS)}
 
 
-_SIGMOID = {"use_sigmoid": only(True)}
+_SIGMOID = {"use_sigmoid": fixed_at(True)}
 _SMP = {
     "from_logits": Keyword("activation", {True: "sigmoid", False: "none"}),
     "mode": Keyword("over", {"binary": "batch", "multilabel": "batch_channel"}),
@@ -199,8 +199,8 @@ _SMP_VALUES = {"over": "batch", "overlap": "min", "empty": "zero"}
 _MONAI = {
     "sigmoid": Keyword("activation", {True: "sigmoid", False: "none"}),
     "softmax": Keyword("activation", {True: "softmax"}),
-    "smooth_nr": same("smooth"),
-    "smooth_dr": same("eps"),
+    "smooth_nr": renamed("smooth"),
+    "smooth_dr": renamed("eps"),
 }
 _MONAI_VALUES = {"activation": "none", "over": "channel", "smooth": 1e-5, "eps": 1e-5}
 
@@ -209,8 +209,8 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
     "iou": {"mmdet": Defaults({"mode": "log"}, {"linear": Keyword("mode", {True: "linear", False: None})})},
     "siou": {
         # neg_gamma=False rewards distance: see parity.rules.RULES
-        "mmdet": Defaults(names={"neg_gamma": only(True)}),
-        "mmyolo": Defaults(names={"siou_theta": same("theta")}),
+        "mmdet": Defaults(names={"neg_gamma": fixed_at(True)}),
+        "mmyolo": Defaults(names={"siou_theta": renamed("theta")}),
     },
     "extended_iou": {"mmdet": Defaults({"eps": 1e-6})},
     "bounded_iou": {"mmdet": Defaults()},
@@ -223,21 +223,21 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
     "bce_with_logits": {
         "torch": Defaults(),
         "ultralytics": Defaults(),
-        "mmdet": Defaults(names={"use_sigmoid": only(True), "class_weight": same("pos_weight")}),
+        "mmdet": Defaults(names={"use_sigmoid": fixed_at(True), "class_weight": renamed("pos_weight")}),
     },
     "cross_entropy": {
-        "torch": Defaults(names={"weight": same("class_weight")}),
+        "torch": Defaults(names={"weight": renamed("class_weight")}),
         "mmdet": Defaults(
             names={
-                "use_sigmoid": only(False),
-                "use_mask": only(False),
-                "avg_non_ignore": only(False),
+                "use_sigmoid": fixed_at(False),
+                "use_mask": fixed_at(False),
+                "avg_non_ignore": fixed_at(False),
                 "ignore_index": Keyword("ignore_index", convert=lambda index: -100 if index is None else index),
             },
             mean="rows",
         ),
     },
-    "nll": {"torch": Defaults(names={"weight": same("class_weight")})},
+    "nll": {"torch": Defaults(names={"weight": renamed("class_weight")})},
     "kl_div": {"torch": Defaults(mean="elements")},
     "margin_ranking": {"torch": Defaults()},
     "hinge_embedding": {"torch": Defaults()},
@@ -246,7 +246,7 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
         "mmdet": Defaults(names=_SIGMOID),
         "ultralytics": Defaults({"gamma": 1.5}, {"alpha": Keyword("alpha", convert=none_from_zero)}, mean="columns"),
         "kornia": Defaults(),
-        "monai": Defaults({"alpha": None}, {"use_softmax": only(False)}),
+        "monai": Defaults({"alpha": None}, {"use_softmax": fixed_at(False)}),
         "smp": Defaults({"alpha": None}),
     },
     "softmax_focal": {"kornia": Defaults(), "smp": Defaults()},
@@ -254,10 +254,10 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
     "varifocal": {"mmdet": Defaults(names=_SIGMOID, mean="elements"), "ultralytics": Defaults(mean="columns")},
     "distribution_focal": {
         "mmdet": Defaults(),
-        "ultralytics": Defaults({"margin": 0.01}, {"reg_max": same("")}),
+        "ultralytics": Defaults({"margin": 0.01}, {"reg_max": Keyword()}),
     },
     "ghm_c": {"mmdet": Defaults(names=_SIGMOID)},
-    "gaussian_focal": {"mmdet": Defaults(names={"pos_weight": only(1.0), "neg_weight": only(1.0)})},
+    "gaussian_focal": {"mmdet": Defaults(names={"pos_weight": fixed_at(1.0), "neg_weight": fixed_at(1.0)})},
     "dice": {
         "mmdet": Defaults(
             {"form": "vnet", "eps": 1e-3},
@@ -279,7 +279,9 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
             _smooth_monai,
         ),
         "smp": Defaults(
-            {**_SMP_VALUES, "form": "naive", "smooth": 0.0, "eps": 1e-7}, {**_SMP, "log_loss": same("log")}, _dice_smp
+            {**_SMP_VALUES, "form": "naive", "smooth": 0.0, "eps": 1e-7},
+            {**_SMP, "log_loss": renamed("log")},
+            _dice_smp,
         ),
     },
     "tversky": {
@@ -289,11 +291,11 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
     "focal_tversky": {
         "smp": Defaults(
             {**_SMP_VALUES, "gamma": 1.0, "alpha": 0.5, "beta": 0.5, "eps": 1e-7},
-            {**_SMP, "log_loss": only(False)},
+            {**_SMP, "log_loss": fixed_at(False)},
             _exponent_smp,
         )
     },
-    "prob_iou": {"ultralytics": Defaults({"floor": 0.01}, {"CIoU": same("aspect")})},
+    "prob_iou": {"ultralytics": Defaults({"floor": 0.01}, {"CIoU": renamed("aspect")})},
 }
 
 
@@ -316,7 +318,7 @@ _SAME = Defaults()
 
 
 def translated(loss: str, parameters: Mapping[str, Any]) -> Parameters:
-    """Parameters under our names, with the defaults of the dialect that they name; again, it changes nothing.
+    """Parameters under our names, with the defaults of the dialect that they name. A second call changes nothing.
 
     Raises:
         ValueError: a value of theirs that we do not have, or one parameter under both names.

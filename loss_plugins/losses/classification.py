@@ -22,7 +22,7 @@ from ..catalog.dialects import Dialect
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval, PerClass
 from ..tensors import dense, softmax_axis
-from .scores import SCORES, UNEQUAL, binary_cross_entropy, samples
+from .scores import SCORES, UNEQUAL, binary_cross_entropy, row_count
 
 DOCS = "https://pytorch.org/docs/stable/generated/torch.nn."
 ClassWeight = Annotated[Sequence[float] | Tensor | None, PerClass(Interval(0))]
@@ -175,7 +175,7 @@ def nll_loss(pred: Tensor, target: Tensor, *, class_weight: ClassWeight = None, 
     source=Source("On Information and Sufficiency", 1951, DOCS + "KLDivLoss.html"),
     traits=replace(SCORES, range=(-math.inf, math.inf), scale="log_probabilities", proper=True),
     targets=("dense",),
-    denominator=samples,
+    denominator=row_count,
     use_when="A teacher's distribution should be matched, as in distillation.",
     avoid_when="You need torch's 'mean': that divides by all elements, ours by rows, which is the divergence itself.",
 )

@@ -89,7 +89,7 @@ def iou_family(
     if focaler is not None:
         overlap = stretched(overlap, *focaler)
     if power is not None:
-        overlap, terms = raised(overlap, power, eps), tuple(raised(term, power, eps) for term in terms)
+        overlap, terms = to_power(overlap, power, eps), tuple(to_power(term, power, eps) for term in terms)
     if to_loss is not None:
         loss = to_loss(overlap, eps)
     else:
@@ -110,7 +110,7 @@ def stretched(iou: Tensor, low: float, high: float) -> Tensor:
     return 1 - (1 - ((iou - low) / (high - low)).relu()).relu()
 
 
-def raised(value: Tensor, power: float, eps: float) -> Tensor:
+def to_power(value: Tensor, power: float, eps: float) -> Tensor:
     """(value + eps)^power, with a finite slope at 0 (2110.13675).
 
     Terms of valid boxes are at most 1; the upper bound only keeps powers of inverted boxes from exploding.

@@ -15,7 +15,7 @@ from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval
 from ..tensors import dense, one_hot, softmax_axis
 from .boxes import safe_power
-from .scores import SCORES, UNEQUAL, binary_cross_entropy, bounded_log, samples
+from .scores import SCORES, UNEQUAL, binary_cross_entropy, bounded_log, row_count
 
 FOCAL = Source("Focal Loss for Dense Object Detection", 2017, "https://arxiv.org/abs/1708.02002")
 GENERALIZED_FOCAL = Source(
@@ -124,7 +124,7 @@ def softmax_focal_loss(pred: Tensor, target: Tensor, *, alpha: Share = None, gam
     source=GENERALIZED_FOCAL,
     traits=replace(UNEQUAL, proper=True),
     targets=("dense", "labels", "label_score"),
-    denominator=samples,
+    denominator=row_count,
     use_when="Targets are soft (IoU of the box, or an assigner's score): the best score is the target itself.",
     avoid_when="Targets are hard and confidence should not follow box quality: focal does that.",
 )

@@ -61,7 +61,7 @@ def total(values: Tensor, over: str) -> Tensor:
     return per_channel if over == "channel" else per_channel.sum(0)
 
 
-def measure(pred: Tensor, target: Tensor, activation: str, over: str, overlap: str, squared: bool = False) -> Masses:
+def masses_of(pred: Tensor, target: Tensor, activation: str, over: str, overlap: str, squared: bool = False) -> Masses:
     """Overlap and masses of prediction and target per region."""
     wanted = "(n, C, ...)" if "channel" in over else "(n, ...)"
     if pred.ndim < (3 if "channel" in over else 2):
@@ -130,7 +130,7 @@ def dice_loss(
     >>> dice_loss(pred, target, activation="none", form="naive", eps=1e-7)  # 1 - 2 (1/2) / (1 + 1)
     tensor([0.5000])
     """
-    m = measure(pred, target, activation, over, overlap, squared=form == "vnet")
+    m = masses_of(pred, target, activation, over, overlap, squared=form == "vnet")
     both = 2 * (m.pred + m.target - m.overlap) if jaccard else m.pred + m.target
     coefficient = (2 * m.overlap + smooth) / (both + smooth + eps)
     return settled(-bounded_log(coefficient) if log else 1 - coefficient, m, empty)
@@ -181,7 +181,7 @@ def tversky_loss(
     >>> tversky_loss(pred, target, activation="none", alpha=1.0, beta=1.0)  # 1 - 0.5 / (0.5 + 0.5 + 0.5)
     tensor([0.6667])
     """
-    m = measure(pred, target, activation, over, overlap)
+    m = masses_of(pred, target, activation, over, overlap)
     return settled(1 - tversky_index(m, alpha, beta, smooth, eps), m, empty)
 
 
@@ -228,7 +228,7 @@ def focal_tversky_loss(
     >>> focal_tversky_loss(pred, target, activation="none", alpha=0.5, beta=0.5, gamma=0.5)  # (1/2)^2
     tensor([0.2500])
     """
-    m = measure(pred, target, activation, over, overlap)
+    m = masses_of(pred, target, activation, over, overlap)
     missed = 1 - tversky_index(m, alpha, beta, smooth, eps)
     return settled(gentle_power(missed, 1 / gamma), m, empty)
 

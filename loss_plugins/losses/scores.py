@@ -34,6 +34,6 @@ def binary_cross_entropy(pred: Tensor, target: Tensor, activated: bool) -> Tenso
     return -(target * bounded_log(pred) + (1 - target) * bounded_log(1 - pred))
 
 
-def samples(pred: Tensor, target: Any, **_: Any) -> Tensor:
+def row_count(pred: Tensor, target: Any, **_: Any) -> Tensor:
     """How many rows there are: what losses that sum over classes divide by."""
     return torch.tensor(float(max(pred.shape[:-1].numel(), 1)), dtype=pred.dtype, device=pred.device)
