@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from .catalog.declare import Kind, Scale
+from .catalog.declare import COLUMNS, Kind, Scale
 from .tensors import Target, cast
 
 CLASSES = 5  # of an ordinary input
@@ -356,6 +356,26 @@ def labelled_images(images: int, side: int, each: int = 10, classes: int = 10, s
     pixels = torch.rand(images, 3, side, side, generator=generator)
     labels = torch.randint(classes, (each * images,), generator=generator)
     return LabelledImages(pixels, boxes, labels, torch.arange(images).repeat_interleave(each))
+
+
+def trial_pairs(kind: Kind, rows: int, classes: int = CLASSES) -> tuple[Tensor, Tensor]:
+    """Some float32 pred and target that any loss of a kind can be tried on, the same at every call.
+
+    Args:
+        kind: of the loss; boxes for "box" and "coordinate", for others numbers that are logits and probabilities alike.
+        rows: how many.
+        classes: of a class loss.
+
+    >>> pred, target = trial_pairs("rotated_box", 9)
+    >>> pred.shape, bool(pred.min() >= 0.1), bool(target.max() <= 1)
+    (torch.Size([9, 5]), True, True)
+    """
+    if kind in ("box", "coordinate"):
+        return sample_pairs(rows)
+    with torch.device("cpu"):  # whatever the default device is
+        generator = torch.Generator().manual_seed(0)
+        pred, target = torch.rand(2, rows, COLUMNS.get(kind, classes), generator=generator).unbind()
+    return pred + 0.1, target.clamp(min=0.1)
 
 
 # --- the table -------------------------------------------------------------------------------------------------------

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from ..fusion import program
-from ..fusion.native import Native
+from ..fusion import forget_scratch, graphs_compiled
 from ..module.build import build_loss
 from ..peers import LossCall
 from .cases import BCE, CASES, COMPILED, OURS, Case
@@ -136,7 +135,7 @@ def peak_bytes(loss: LossCall, pred: Tensor, target: Any) -> int:
         torch.cuda.reset_peak_memory_stats()
         step(loss, pred, target)
         return torch.cuda.max_memory_allocated() - before
-    program.forget_scratch()
+    forget_scratch()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         step(loss, pred, target)
     events = profiled.profiler.kineto_results.events()  # type: ignore[union-attr]
@@ -173,10 +172,10 @@ def compile_cost(device: str) -> dict[str, Any]:
     """Seconds to compile CIoU for few and for many boxes, and compilations while their number changes 50 times."""
     loss = build_loss("ciou", reduction="none", compile=True, eps=2e-7)  # an eps that nothing else has compiled
     seconds = [timed(lambda n=n: step(loss, *CASES["ciou"].inputs(n, device)), 1, device) / 1e3 for n in (100, 20_000)]  # type: ignore[misc]
-    before = Native.graphs
+    before = graphs_compiled()
     for size in range(150, 60_000, 1_200):
         step(loss, *CASES["ciou"].inputs(size, device))
-    return {"seconds": [round(value, 2) for value in seconds], "recompilations": Native.graphs - before}
+    return {"seconds": [round(value, 2) for value in seconds], "recompilations": graphs_compiled() - before}
 
 
 def record_cost() -> dict[str, Any]:

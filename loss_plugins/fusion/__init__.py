@@ -1,1 +1,56 @@
-"""How value and gradient are computed together: recorded, simplified, and run as a program or as machine code."""
+"""Value and gradient of a loss in one go: recorded, simplified, and run as a program or as machine code.
+
+`fuse` is the door. What is behind it knows tensors and functions, and neither the catalogue nor the modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .fused import Fused as Fused
+from .kernels import Samples
+from .native import Native
+from .program import forget_scratch as forget_scratch
+from .tracing import LossFunction
+
+
+def fuse(
+    function: LossFunction,
+    samples: Samples,
+    per_row: bool,
+    *,
+    fixed: Mapping[str, Any] | None = None,
+    name: str = "loss",
+    pure: bool = True,
+    labels: bool = False,
+    compiled: bool = False,
+) -> Fused:
+    """The loss, its value and gradient computed together wherever that can be.
+
+    Args:
+        function: (pred, target, **keywords) to the loss per row or element.
+        samples: (rows, classes) to pred and target, ordinary ones, on the CPU; the loss is tried and recorded on them.
+        per_row: the loss is one number per row of pred, not per element.
+        fixed: keywords that never change; tensors that may are passed to the call.
+        name: what errors call the loss.
+        pure: the function depends on its arguments alone and does nothing but return a result; else it is never fused.
+        labels: the last axis is classes, so targets may be labels, and keywords numbers per class.
+        compiled: by machine code instead of a program.
+
+    >>> import torch
+    >>> def distance(pred, target, *, power):
+    ...     return (pred - target).abs().pow(power).sum(-1)
+    >>> fused = fuse(distance, lambda rows, classes: torch.rand(2, rows, 4).unbind(), True, fixed={"power": 2})
+    >>> pred = torch.ones(3, 4, requires_grad=True)
+    >>> loss = fused(pred, torch.zeros(3, 4), {"power": 2})
+    >>> loss.sum().backward()
+    >>> loss.tolist(), pred.grad[0].tolist()
+    ([4.0, 4.0, 4.0], [2.0, 2.0, 2.0, 2.0])
+    """
+    return Fused(function, samples, per_row, fixed=fixed or {}, name=name, pure=pure, labels=labels, compiled=compiled)
+
+
+def graphs_compiled() -> int:
+    """How many functions this process has compiled to machine code so far."""
+    return Native.graphs

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.fx import Graph, Node
 
+from .private import changes_its_argument, operation, out_of_place
 from .tracing import SAMPLE_ROWS, NotTraceable
 
 
@@ -105,7 +106,7 @@ class Simplifier:
         return self._terms[argument] if isinstance(argument, Node) else Term(None, float(argument))
 
     def _term_of(self, node: Node) -> Term:
-        name, meta = _name(node), node.meta.get("tensor_meta")
+        name, meta = operation(node), node.meta.get("tensor_meta")
         if meta is None or not meta.dtype.is_floating_point:
             return self._as_it_is(node)
         if name in FILLED:
@@ -123,17 +124,17 @@ class Simplifier:
         column = self._taken_apart(node, args)
         if column is not None:
             return Term(column, 1.0)
-        return Term(self.emit(function if kwargs else FUNCTIONS.get(_name(node), function), *args, **kwargs), 1.0)
+        return Term(self.emit(function if kwargs else FUNCTIONS.get(operation(node), function), *args, **kwargs), 1.0)
 
     def _taken_apart(self, node: Node, args: Any) -> Node | None:
         """The column itself, where columns are stacked and then taken apart again."""
-        if node.target is operator.getitem and _name(args[0]) == "unbind":
+        if node.target is operator.getitem and operation(args[0]) == "unbind":
             (stacked, axis), index = _with_axis(args[0]), args[1]
-        elif _name(node) == "select":
+        elif operation(node) == "select":
             stacked, axis, index = args
         else:
             return None
-        if _name(stacked) != "stack":
+        if operation(stacked) != "stack":
             return None
         columns, own_axis = _with_axis(stacked)
         rank = stacked.meta["sample"].ndim
@@ -221,11 +222,6 @@ def _is_power_of_two(number: float) -> bool:
     return math.isfinite(number) and abs(math.frexp(number)[0]) == 0.5
 
 
-def _name(node: Node) -> str:
-    """The name of the ATen operation, without its overload."""
-    return str(getattr(node.target, "_opname", ""))
-
-
 def _with_axis(node: Node) -> tuple[Any, int]:
     """What `stack` and `unbind` work on, and along which axis."""
     axis: Any = node.args[1] if len(node.args) > 1 else 0
@@ -247,13 +243,12 @@ def _hashable(argument: Any) -> Any:
 
 def _without_side_effect(node: Node) -> Any:
     """The operation itself, or the one that returns what it would change, where nothing else sees the change."""
-    schema = getattr(node.target, "_schema", None)
-    if schema is None or not schema.is_mutable:
+    if not changes_its_argument(node):
         return node.target
-    changed, packet = node.args[0], getattr(torch.ops.aten, _name(node).removesuffix("_"), None)
-    if packet is None or not isinstance(changed, Node) or changed.op == "placeholder" or len(changed.users) > 1:
+    changed, function = node.args[0], out_of_place(node)
+    if function is None or not isinstance(changed, Node) or changed.op == "placeholder" or len(changed.users) > 1:
         raise NotTraceable(f"{node.target} changes its argument")
-    return getattr(packet, node.target._overloadname)  # type: ignore[union-attr]
+    return function
 
 
 # --- rules: from an operation to a term; None where the operation is to stay as it is ---------------------------------
@@ -340,16 +335,16 @@ def _where(s: Simplifier, node: Node) -> Term | None:
 def _masked_fill_(s: Simplifier, node: Node) -> Term | None:
     """The derivative of minimum and maximum: g where the argument is the one chosen, g / 2 where both are equal."""
     filled, mask, value = node.args
-    if not isinstance(filled, Node) or not isinstance(mask, Node) or _name(filled) != "where" or value != 0:
+    if not isinstance(filled, Node) or not isinstance(mask, Node) or operation(filled) != "where" or value != 0:
         return None
     equal, halved, chosen = filled.args
-    if not isinstance(equal, Node) or _name(equal) != "eq" or mask.args != equal.args or len(filled.users) > 1:
+    if not isinstance(equal, Node) or operation(equal) != "eq" or mask.args != equal.args or len(filled.users) > 1:
         return None
     half, full = s.read(halved), s.read(chosen)
     if half.node is not full.node or half.scale * 2 != full.scale:
         return None
     a, b = (s.whole(argument) for argument in mask.args)  # type: ignore[arg-type]
-    slope = {"lt": (a, b), "gt": (b, a)}.get(_name(mask))
+    slope = {"lt": (a, b), "gt": (b, a)}.get(operation(mask))
     return None if slope is None else s.product(full, s.step(*slope))
 
 

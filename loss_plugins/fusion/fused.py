@@ -2,13 +2,13 @@
 
 A loss is separable if each number it returns depends, through its gradient, on one row (or one element) of the
 prediction. The gradient of the sum then holds the gradient of every number, so the forward pass can compute both at
-once, and the backward pass only multiplies. The modules of the catalogue do so by themselves: in eager mode by a short
-program of PyTorch's own operations (`fusion.program`), with `compile=True` by machine code (`fusion.native`).
+once, and the backward pass only multiplies: in eager mode by a short program of PyTorch's own operations
+(`fusion.program`), compiled by machine code (`fusion.native`).
 
-Whatever that cannot serve takes the plain path through autograd, with the same results: dialects, which are to round
-as their frameworks do; a target that needs a gradient; double backward; functorch transforms; a surrounding compiler;
-anomaly detection; losses that are not separable, and those of a few operations, which gain nothing; and a loss of
-one's own that is not registered as `pure`, for a recording would not see what else it reads or does.
+Whatever that cannot serve takes the plain path through autograd, with the same results: a target that needs a
+gradient; double backward; functorch transforms; a surrounding compiler; anomaly detection; losses that are not
+separable, and those of a few operations, which gain nothing; and a loss that is not `pure`, for a recording would not
+see what else it reads or does.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
-from ..catalog.entries import Entry, check_tensors
 from ..tensors import Target, raised, upcast
-from .kernels import Form, Kernel, is_separable, native_kernel, program_kernel
+from . import private
+from .kernels import Form, Kernel, Samples, is_separable, native_kernel, program_kernel
 from .native import require_compiler
 from .program import FEW
+from .tracing import LossFunction
 
 #: from so many numbers on, machine code for a GPU would have to count with 64 bits
 MANY = 1 << 31
@@ -33,58 +33,64 @@ MANY = 1 << 31
 ORDINARY = (Tensor, torch.nn.Parameter)
 _SEPARABLE: dict[Any, bool] = {}
 _KERNELS: dict[Any, Kernel | None] = {}
-#: during a backward pass: whether there may be another one; where this PyTorch does not tell, there may
-_may_run_again = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
 
 
-class FusedLoss:
+class Fused:
     """One loss with its parameters; equal losses of a process share programs and machine code.
 
-    Args:
-        entry: the loss.
-        parameters: keywords that do not change; tensors are passed to the call.
-        compiled: by machine code instead of a program.
+    See `fuse` for the arguments. Its functions need not be ones that can be pickled, so whoever keeps it makes it anew
+    for a copy.
+
+    Attributes:
+        per_row: the loss is one number per row.
     """
 
-    def __init__(self, entry: Entry, parameters: Mapping[str, Any], compiled: bool) -> None:
-        self._entry, self._parameters, self._compiled = entry, dict(parameters), compiled
-        self._function = functools.partial(entry.function, **parameters)
-        self.per_row = entry.kind in ("box", "rotated_box")
-        self._key = (entry.function, repr(sorted(self._parameters.items())))
+    def __init__(
+        self,
+        function: LossFunction,
+        samples: Samples,
+        per_row: bool,
+        *,
+        fixed: Mapping[str, Any],
+        name: str,
+        pure: bool,
+        labels: bool,
+        compiled: bool,
+    ) -> None:
+        self.per_row = per_row
+        self._plain, self._function = function, functools.partial(function, **fixed)
+        self._samples, self._name, self._pure = samples, name, pure
+        self._labels, self._compiled = labels, compiled
+        self._key = (function, per_row, labels, repr(sorted(fixed.items())))
         self._kernels: dict[Any, Kernel | None] = {}
-        self._suits = entry.pure
+        self._suits = pure
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # the catalogue finds the function again: what a decorator wrapped cannot be pickled
-        return FusedLoss, (self._entry, self._parameters, self._compiled)
-
-    def require(self, tensors: Mapping[str, Tensor]) -> None:
+    def require(self, arguments: Mapping[str, Any]) -> None:
         """Raise unless the loss can be compiled here.
 
         Args:
-            tensors: those that calls will pass.
+            arguments: keywords as calls will pass them.
 
         Raises:
             ValueError: the loss is not separable, or not known to depend on its arguments alone.
             RuntimeError: no compiler is found.
         """
         require_compiler()
-        if not self._entry.pure:
+        if not self._pure:
             raise ValueError(
-                f"{self._entry.name}: compile=True records the loss once, so it must depend on its arguments alone; "
+                f"{self._name}: compile=True records the loss once, so it must depend on its arguments alone; "
                 "if it does, say so: register_loss(..., pure=True)"
             )
-        if not self._separable(tensors):
+        if not self._separable(_tensors_of(arguments)):
             raise ValueError(
-                f"{self._entry.name}: compile=True serves losses in which each number depends on one row or element "
-                f"of the prediction, and this {self._entry.kind} loss is none; leave compile out"
+                f"{self._name}: compile=True serves losses in which each number depends on one row or element "
+                "of the prediction, and this loss is none; leave compile out"
             )
 
     def __call__(self, pred: Tensor, target: Target, arguments: Mapping[str, Any]) -> Tensor:
-        """The loss per row or element, for keywords that are checked already."""
-        check_tensors(self._entry, pred, target)
+        """The loss per row or element, for tensors and keywords that are checked already."""
         if self._suits and isinstance(target, Tensor) and _differentiates(pred, target):
-            tensors = {name: value for name, value in arguments.items() if isinstance(value, Tensor)}
+            tensors = _tensors_of(arguments)
             kernel = self._kernel(pred, target, tensors)
             if kernel is not None:
                 call = _Call(kernel, tensors, self.per_row, self.plain, arguments)
@@ -94,7 +100,7 @@ class FusedLoss:
 
     def plain(self, pred: Tensor, target: Target, arguments: Mapping[str, Any]) -> Tensor:
         """The same by autograd."""
-        return self._entry.function(*raised(pred, target), **arguments)
+        return self._plain(*raised(pred, target), **arguments)
 
     def _kernel(self, pred: Tensor, target: Tensor, tensors: dict[str, Tensor]) -> Kernel | None:
         form = self._form(pred, target, tensors)
@@ -120,7 +126,7 @@ class FusedLoss:
         if single and alike:
             return "flat"
         per_class = all(tensor.shape in ((), (columns,)) for tensor in tensors.values())
-        if self._entry.kind != "classification" or not per_class or columns < 2 or numel == columns:
+        if not self._labels or not per_class or columns < 2 or numel == columns:
             return None
         if alike:
             return "per class"
@@ -131,13 +137,17 @@ class FusedLoss:
             return None
         if self._compiled:
             return native_kernel(self._function, form, like.shape[-1], tensors)
-        return program_kernel(self._function, self._entry, form, like, tensors)
+        return program_kernel(self._function, self._samples, form, like, tensors)
 
     def _separable(self, tensors: Mapping[str, Tensor]) -> bool:
         if self._key not in _SEPARABLE:
-            _SEPARABLE[self._key] = is_separable(self._function, self._entry, self.per_row, tensors)
-        self._suits = self._entry.pure and _SEPARABLE[self._key]
+            _SEPARABLE[self._key] = is_separable(self._function, self._samples, self.per_row, tensors)
+        self._suits = self._pure and _SEPARABLE[self._key]
         return _SEPARABLE[self._key]
+
+
+def _tensors_of(arguments: Mapping[str, Any]) -> dict[str, Tensor]:
+    return {name: value for name, value in arguments.items() if isinstance(value, Tensor)}
 
 
 def _differentiates(pred: Tensor, target: Tensor) -> bool:
@@ -149,9 +159,7 @@ def _differentiates(pred: Tensor, target: Tensor) -> bool:
         and torch.is_grad_enabled()
         and not target.requires_grad
         and not torch.compiler.is_compiling()
-        and not torch._C._are_functorch_transforms_active()
-        and torch._C._len_torch_dispatch_stack() == 0
-        and forward_ad._current_level < 0
+        and not private.transformed(pred, target)
         and not torch.is_anomaly_enabled()
     )
 
@@ -187,7 +195,7 @@ class _ValueAndGradient(torch.autograd.Function):
             return connected, None, None
         if upstream.ndim != 1:
             upstream = upstream.reshape(-1)
-        product = gradient * upstream if _may_run_again() else gradient.mul_(upstream)
+        product = gradient * upstream if private.may_run_again() else gradient.mul_(upstream)
         if ctx.call.per_row:
             few = product.shape[1] <= FEW
             product = product.t().contiguous() if few else torch.stack(product.unbind(0), -1)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import torch
-from torch import SymInt, Tensor
-from torch.fx import GraphModule
+from torch import Tensor
+
+from . import private
+from .private import MachineCode, Shapes
 
 CXX = ("c++", "g++", "clang++")
 #: up to so many rows (or elements), waking the other threads costs a CPU more time than they save
 SERIAL = 1 << 14
-#: the sizes that the compiler has in mind while it decides what is worth threads; any others run as well
-LIKELY = {"n": 70_001, "c": 83}
-#: the name of a size that varies, or a size that does not
-Size = int | str
 
 
 def require_compiler() -> None:
@@ -38,10 +37,13 @@ class Native:
     """A function of contiguous tensors, compiled at its first call.
 
     What `torch.compile` puts around Inductor (Dynamo's guards, AOTAutograd's wrappers) takes longer at each call than
-    the loss of 10,000 boxes. Here it has nothing to do: shapes and types are known, and nothing is differentiated.
+    the loss of 10,000 boxes. Here it has nothing to do: shapes and types are known, and nothing is differentiated. It
+    is used only where Inductor cannot be called alone, see `private.works`.
 
     Args:
-        function: from tensors to a list of tensors, without side effects or control flow that depends on the data.
+        function: from tensors to a list of tensors, without side effects or control flow that depends on the data; its
+            derivatives by autograd.
+        transform: the same, its derivatives by `torch.func`, which `torch.compile` can read.
         shapes: of each argument; "n" and "c" are sizes that vary, from 2 on.
 
     Attributes:
@@ -50,14 +52,15 @@ class Native:
 
     graphs = 0
 
-    def __init__(self, function: Callable[..., list[Tensor]], shapes: Sequence[tuple[Size, ...]]) -> None:
-        self._function, self._shapes = function, shapes
-        names = dict.fromkeys(size for shape in shapes for size in shape if isinstance(size, str))
-        self._names = list(names)
+    def __init__(
+        self, function: Callable[..., list[Tensor]], transform: Callable[..., list[Tensor]], shapes: Shapes
+    ) -> None:
+        self._function, self._transform, self._shapes = function, transform, shapes
         self._found = [
-            next((i, shape.index(name)) for i, shape in enumerate(shapes) if name in shape) for name in names
+            next((i, shape.index(name)) for i, shape in enumerate(shapes) if name in shape)
+            for name in private.names_of(shapes)
         ]
-        self._compiled: dict[bool, Callable[[list[Any]], list[Tensor]]] = {}
+        self._compiled: dict[bool, MachineCode] = {}
 
     def __call__(self, *arguments: Tensor) -> list[Tensor]:
         """What the function returns; the arguments must be contiguous."""
@@ -65,58 +68,30 @@ class Native:
         serial = arguments[0].device.type == "cpu" and sizes[0] <= SERIAL
         if serial not in self._compiled:
             self._compiled[serial] = self._compile(arguments, serial)
+            Native.graphs += 1
         return self._compiled[serial]([*sizes, *arguments])
 
-    def _compile(self, arguments: Sequence[Tensor], serial: bool) -> Callable[[list[Any]], list[Tensor]]:
-        from torch._inductor import config
-        from torch._inductor.compile_fx import compile_fx_inner
-        from torch._inductor.decomposition import select_decomp_table
-        from torch.fx.experimental.proxy_tensor import make_fx
-
-        sizes, fakes = self._symbolic(arguments)
-        decompositions = {**select_decomp_table(), torch.ops.aten.sigmoid.default: _sigmoid}
-        graph = make_fx(self._function, decomposition_table=decompositions, tracing_mode="symbolic")(*fakes)
-        _take_sizes(graph, sizes)
-        with config.patch({"cpp.threads": 1} if serial else {}):
-            compiled = compile_fx_inner(graph, [*sizes, *fakes])
-        Native.graphs += 1
-        # around it, `compiled` looks after profiles and caches, which takes longer than a small loss
-        return getattr(compiled, "current_callable", None) or compiled
-
-    def _symbolic(self, arguments: Sequence[Tensor]) -> tuple[list[SymInt], list[Tensor]]:
-        """A symbol for each size that varies, and fake tensors of these shapes."""
-        from torch._subclasses.fake_tensor import FakeTensorMode
-        from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
-
-        mode = FakeTensorMode(shape_env=ShapeEnv())
-        context: Any = StatelessSymbolicContext(dynamic_sizes=[DimDynamic.DYNAMIC])  # type: ignore[no-untyped-call]
-        like = {name: torch.empty(LIKELY[name], device="cpu") for name in self._names}
-        sizes: dict[Size, Any] = {
-            name: mode.from_tensor(like[name], symbolic_context=context).shape[0] for name in self._names
-        }
-        with mode:
-            fakes = [
-                torch.empty([sizes.get(size, size) for size in shape], dtype=argument.dtype, device=argument.device)
-                for shape, argument in zip(self._shapes, arguments, strict=True)
-            ]
-        return list(sizes.values()), fakes
+    def _compile(self, arguments: tuple[Tensor, ...], serial: bool) -> MachineCode:
+        if private.works("compile", arguments[0].device.type):
+            return private.machine_code(self._function, self._shapes, arguments, serial)
+        return publicly_compiled(self._transform, len(self._found), serial)
 
 
-def _sigmoid(x: Tensor) -> Tensor:
-    # by exp(-|x|), which the cross-entropy beside it needs too
-    small = torch.exp(-x.abs())
-    return torch.where(x >= 0, 1.0, small) / (1 + small)
+def publicly_compiled(function: Callable[..., list[Tensor]], sizes: int, serial: bool) -> MachineCode:
+    """The function by `torch.compile`, which finds the sizes by itself.
 
+    Args:
+        function: from tensors to a list of tensors.
+        sizes: how many of them the result gets before the tensors.
+        serial: in one thread.
+    """
+    # with code of its own: for all functions of one code, torch.compile keeps eight compilations
+    code: Any = function.__code__.replace()  # type: ignore[attr-defined]
+    own = FunctionType(code, function.__globals__, None, None, function.__closure__)  # type: ignore[attr-defined]
+    options: dict[str, Any] | None = {"cpp.threads": 1} if serial else None
+    compiled: Callable[..., list[Tensor]] = torch.compile(own, fullgraph=True, dynamic=True, options=options)
 
-def _take_sizes(graph: GraphModule, sizes: list[SymInt]) -> None:
-    """Let the graph take the sizes as its first arguments, as Inductor wants them."""
-    named = {}
-    with graph.graph.inserting_before(next(iter(graph.graph.nodes))):
-        for i, size in enumerate(sizes):
-            named[str(size)] = graph.graph.placeholder(f"size_{i}")
-            named[str(size)].meta["val"] = size
-    for node in list(graph.graph.nodes):
-        if node.op == "call_function" and node.target is torch.ops.aten.sym_size.int:
-            node.replace_all_uses_with(named[str(node.meta["val"])])
-            graph.graph.erase_node(node)
-    graph.recompile()
+    def run(arguments: list[Any]) -> list[Tensor]:
+        return compiled(*(tensor.detach() for tensor in arguments[sizes:]))
+
+    return run

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.fx import Graph, Node
 
+from . import private
+
 LossFunction = Callable[..., Tensor]
 Layout = Callable[[list[Tensor]], Tensor]
 #: (parts of pred, parts of target, other tensors) to [loss, gradient of its sum for each part of pred]
@@ -38,6 +40,20 @@ def joint(function: LossFunction, layout: Layout) -> Joint:
     return value_and_gradient
 
 
+def joint_by_transform(function: LossFunction, layout: Layout) -> Joint:
+    """The same by `torch.func`, which `torch.compile` reads as one graph."""
+
+    def value_and_gradient(pred: list[Tensor], target: list[Tensor], arguments: dict[str, Tensor]) -> list[Tensor]:
+        def of_sum(parts: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+            loss = function(layout(list(parts)), layout(target), **arguments)
+            return loss.sum(), loss
+
+        gradient, loss = torch.func.grad(of_sum, has_aux=True)(tuple(pred))
+        return [loss, *gradient]
+
+    return value_and_gradient
+
+
 def only(parts: list[Tensor]) -> Tensor:
     """One part: the tensor itself."""
     return parts[0]
@@ -63,15 +79,13 @@ def trace(function: Joint, pred: list[Tensor], target: list[Tensor], arguments: 
         NotTraceable: the operations depend on the data.
     """
 
-    from torch.fx.experimental.proxy_tensor import make_fx  # half a second, which only who trains should pay
-
     def flat(*inputs: Tensor) -> list[Tensor]:
         targets, extra = inputs[len(pred) :][: len(target)], inputs[len(pred) + len(target) :]
         return function(list(inputs[: len(pred)]), list(targets), dict(zip(arguments, extra, strict=True)))
 
     try:
         with torch.autocast(pred[0].device.type, enabled=False):
-            graph = make_fx(flat, tracing_mode="real")(*pred, *target, *arguments.values()).graph
+            graph = private.record(flat, (*pred, *target, *arguments.values()))
     except Exception as error:  # anything that a user's own loss may do; it runs, but cannot be recorded
         raise NotTraceable(f"{type(error).__name__}: {error}") from error
     for node in graph.nodes:

@@ -46,7 +46,7 @@ def build_loss(spec: str | Mapping[str, Any], **parameters: Any) -> Loss:
 
 def _reduce_by_name(self: Loss, protocol: typing.SupportsIndex) -> tuple[Any, ...]:
     # a class made on the spot cannot be imported by its own name; the catalogue finds it again
-    return _restore, (self.entry.name,), self.__dict__
+    return _restore, (self.entry.name,), self.__getstate__()
 
 
 def _restore(name: str) -> Loss:

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from ..catalog.dialects import translated
-from ..catalog.entries import Entry, add_alias, evaluate, get_entry
+from ..catalog.entries import Entry, add_alias, check_tensors, evaluate, get_entry
 from ..catalog.ranges import Choice, Interval, check_value
-from ..fusion.fused import FusedLoss
 from ..tensors import Target
 from .constants import split_constants
+from .fused import fused_loss
 from .reduction import REDUCTIONS, Reduction, own_divisor, reduce_loss
 from .state import RunningStatistic, running_statistics, statistics_of, sync_losses
 
@@ -66,17 +66,17 @@ class Loss(nn.Module):
         self.fixed, self.constants = split_constants(self.entry, self.entry.arguments(self.parameters_given))
         for statistic in running_statistics(self.entry, self.resolved()):
             self.add_module(statistic.name, statistic)
-        self.fused = self._fused()
+        self.fused = fused_loss(self.entry, self.fixed, self.dialect, compile)
+        if self.fused is not None and compile:
+            self.fused.require({**self._hyper(), **{name: each.current for name, each in self.statistics.items()}})
 
-    def _fused(self) -> FusedLoss | None:
-        """Value and gradient in one go; not for a dialect, which rounds as its framework does, unless compiled."""
-        if self.dialect is not None and not self.compile_wanted:
-            return None
-        fused = FusedLoss(self.entry, self.fixed, self.compile_wanted)
-        if self.compile_wanted:
-            arguments = {**self._hyper(), **{name: each.current for name, each in self.statistics.items()}}
-            fused.require({name: value for name, value in arguments.items() if isinstance(value, Tensor)})
-        return fused
+    def __getstate__(self) -> dict[str, Any]:
+        # `fused` is made anew: functions that a decorator wrapped cannot be pickled, and the catalogue has them
+        return {name: value for name, value in self.__dict__.items() if name != "fused"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self.fused = fused_loss(self.entry, self.fixed, self.dialect, self.compile_wanted)
 
     @property
     def statistics(self) -> dict[str, RunningStatistic]:
@@ -99,6 +99,7 @@ class Loss(nn.Module):
         arguments = self._arguments(pred, target, weight)
         if self.fused is None:
             return evaluate(self.entry, pred, target, arguments)
+        check_tensors(self.entry, pred, target)
         return self.fused(pred, target, arguments)
 
     def _hyper(self) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from torch import Tensor
 import loss_plugins as lp
 from loss_plugins.fusion import fused, program
 from loss_plugins.fusion.algebra import simplify
-from loss_plugins.fusion.kernels import program_kernel, samples
+from loss_plugins.fusion.kernels import program_kernel
 from loss_plugins.fusion.program import Program
 from loss_plugins.fusion.tracing import SAMPLE_ROWS, NotTraceable, by_columns, joint, only, trace
-from loss_plugins.samples import sample_pairs
+from loss_plugins.samples import sample_pairs, trial_pairs
 
 BOX = [name for name in lp.list_losses(kind="box") if name not in ("mix", "iou")]
 DENSE = ["focal", "quality_focal", "varifocal", "asymmetric", "poly_focal", "gaussian_focal", "balanced_l1", "focal_l1"]
@@ -292,11 +292,11 @@ def test_a_loss_of_ones_own_that_looks_at_its_data_runs_by_autograd() -> None:
 
 def test_a_program_that_disagrees_with_autograd_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = lp.get_entry("giou")
-    like = torch.empty(0)
-    assert program_kernel(entry.function, entry, "rows", like, {}) is not None
+    like, samples = torch.empty(0), functools.partial(trial_pairs, "box")
+    assert program_kernel(entry.function, samples, "rows", like, {}) is not None
     original = Program.__call__
     monkeypatch.setattr(Program, "__call__", lambda *a: tuple(1.001 * part for part in original(*a)))
-    assert program_kernel(entry.function, entry, "rows", like, {}) is None
+    assert program_kernel(entry.function, samples, "rows", like, {}) is None
 
 
 def test_the_size_of_the_sample_may_not_be_part_of_the_graph() -> None:
@@ -324,7 +324,7 @@ def test_a_loss_that_leaves_columns_out_is_recorded() -> None:
 
 def test_simplifying_shortens_ciou_by_a_quarter() -> None:
     entry = lp.get_entry("ciou")
-    pred, target = (list(part.unbind(-1)) for part in samples(entry, SAMPLE_ROWS))
+    pred, target = (list(part.unbind(-1)) for part in trial_pairs("box", SAMPLE_ROWS))
     graph = trace(joint(entry.function, by_columns), pred, target, {})
     before = sum(node.op == "call_function" for node in graph.nodes)
     program_ = Program(simplify(graph, [*pred, *target]))

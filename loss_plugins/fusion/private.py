@@ -1,0 +1,236 @@
+"""Everything that this package uses of PyTorch beyond its public interface, and whether this PyTorch has it.
+
+No other file names a private module or attribute of torch. `works` tries what is used here once per process, on a tiny
+function; where it fails, `fusion` keeps to the public interface: autograd instead of a program, `torch.compile` instead
+of calling the compiler below it.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import SymInt, Tensor
+from torch.autograd import forward_ad
+from torch.fx import Graph, GraphModule, Node
+
+#: a size that varies, by its name, or a size that does not
+Size = int | str
+Shapes = Sequence[tuple[Size, ...]]
+#: (sizes that vary, in order of their names' first use, then the tensors) to the results
+MachineCode = Callable[[list[Any]], list[Tensor]]
+#: the sizes that the compiler has in mind while it decides what is worth threads; any others run as well
+LIKELY = {"n": 70_001, "c": 83}
+
+# --- what goes on around a call; looked up here once, for a step asks at each call ----------------------------------
+
+_functorch_is_active: Any = getattr(torch._C, "_are_functorch_transforms_active", None)
+_number_of_modes: Any = getattr(torch._C, "_len_torch_dispatch_stack", None)
+#: during a backward pass: whether there may be another one; where this PyTorch does not tell, there may
+may_run_again: Callable[[], bool] = getattr(
+    getattr(torch._C, "_autograd", None), "_get_current_graph_task_keep_graph", lambda: True
+)
+CAN_LOOK_AROUND = None not in (_functorch_is_active, _number_of_modes) and hasattr(forward_ad, "_current_level")
+
+
+def _look_around(pred: Tensor, target: Tensor) -> bool:
+    return _functorch_is_active() or _number_of_modes() != 0 or forward_ad._current_level >= 0
+
+
+class _NotForFunctorch(torch.autograd.Function):
+    """A function without `setup_context`, which functorch refuses."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        return tensor.new_empty(0)
+
+
+def look_around_publicly(pred: Tensor, target: Tensor) -> bool:
+    """The same by public means, which take longer and see no `TorchDispatchMode`."""
+    try:
+        _NotForFunctorch.apply(pred)  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        return True
+    return any(forward_ad.unpack_dual(each).tangent is not None for each in (pred, target))  # type: ignore[no-untyped-call]
+
+
+#: (pred, target) to whether a functorch transform, a dispatch mode or forward-mode differentiation is active
+transformed: Callable[[Tensor, Tensor], bool] = _look_around if CAN_LOOK_AROUND else look_around_publicly
+
+
+# --- recording -------------------------------------------------------------------------------------------------------
+
+
+def record(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor]) -> Graph:
+    """The graph of ATen operations that the function does on these tensors; shapes and types in `meta`."""
+    from torch.fx.experimental.proxy_tensor import make_fx  # half a second, which only who trains should pay
+
+    graph: Graph = make_fx(function, tracing_mode="real")(*inputs).graph
+    return graph
+
+
+def operation(node: Node) -> str:
+    """The name of the ATen operation of a recorded node, without its overload; "" for anything else."""
+    return str(getattr(node.target, "_opname", ""))
+
+
+def changes_its_argument(node: Node) -> bool:
+    """Whether the operation of a recorded node works in place."""
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and bool(schema.is_mutable)
+
+
+def out_of_place(node: Node) -> Any:
+    """The operation that returns what this one, which works in place, changes its first argument to; None: unknown."""
+    packet = getattr(torch.ops.aten, operation(node).removesuffix("_"), None)
+    return None if packet is None else getattr(packet, node.target._overloadname)  # type: ignore[union-attr]
+
+
+# --- machine code ----------------------------------------------------------------------------------------------------
+
+
+def machine_code(
+    function: Callable[..., list[Tensor]], shapes: Shapes, arguments: Sequence[Tensor], serial: bool
+) -> MachineCode:
+    """The function compiled by TorchInductor alone, without what `torch.compile` puts around it.
+
+    Args:
+        function: from tensors to a list of tensors, without side effects or control flow that depends on the data.
+        shapes: of each argument.
+        arguments: types and devices.
+        serial: in one thread.
+    """
+    from torch._inductor import config
+    from torch._inductor.compile_fx import compile_fx_inner
+    from torch._inductor.decomposition import select_decomp_table
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    sizes, fakes = _symbolic(shapes, arguments)
+    decompositions = {**select_decomp_table(), torch.ops.aten.sigmoid.default: _sigmoid}
+    graph = make_fx(function, decomposition_table=decompositions, tracing_mode="symbolic")(*fakes)
+    _take_sizes(graph, sizes)
+    with config.patch({"cpp.threads": 1} if serial else {}):
+        compiled: Any = compile_fx_inner(graph, [*sizes, *fakes])
+    # around it, `compiled` looks after profiles and caches, which takes longer than a small loss
+    found: MachineCode = getattr(compiled, "current_callable", None) or compiled
+    return found
+
+
+def _symbolic(shapes: Shapes, arguments: Sequence[Tensor]) -> tuple[list[SymInt], list[Tensor]]:
+    """A symbol for each size that varies, and fake tensors of these shapes."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
+
+    mode = FakeTensorMode(shape_env=ShapeEnv())
+    context: Any = StatelessSymbolicContext(dynamic_sizes=[DimDynamic.DYNAMIC])  # type: ignore[no-untyped-call]
+    like = {name: torch.empty(LIKELY[name], device="cpu") for name in names_of(shapes)}
+    sizes: dict[Size, Any] = {
+        name: mode.from_tensor(tensor, symbolic_context=context).shape[0] for name, tensor in like.items()
+    }
+    with mode:
+        fakes = [
+            torch.empty([sizes.get(size, size) for size in shape], dtype=argument.dtype, device=argument.device)
+            for shape, argument in zip(shapes, arguments, strict=True)
+        ]
+    return list(sizes.values()), fakes
+
+
+def names_of(shapes: Shapes) -> list[str]:
+    """The sizes that vary, in order of their first use."""
+    return list(dict.fromkeys(size for shape in shapes for size in shape if isinstance(size, str)))
+
+
+def _sigmoid(x: Tensor) -> Tensor:
+    # by exp(-|x|), which the cross-entropy beside it needs too
+    small = torch.exp(-x.abs())
+    return torch.where(x >= 0, 1.0, small) / (1 + small)
+
+
+def _take_sizes(graph: GraphModule, sizes: list[SymInt]) -> None:
+    """Let the graph take the sizes as its first arguments, as Inductor wants them."""
+    named = {}
+    with graph.graph.inserting_before(next(iter(graph.graph.nodes))):
+        for i, size in enumerate(sizes):
+            named[str(size)] = graph.graph.placeholder(f"size_{i}")
+            named[str(size)].meta["val"] = size
+    for node in list(graph.graph.nodes):
+        if node.op == "call_function" and node.target is torch.ops.aten.sym_size.int:
+            node.replace_all_uses_with(named[str(node.meta["val"])])
+            graph.graph.erase_node(node)
+    graph.recompile()
+
+
+# --- the probe -------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def works(what: Literal["record", "compile"], device: str) -> bool:
+    """Whether `record`, or `machine_code`, does what it should in this PyTorch: tried once, on a tiny function.
+
+    A warning says what went wrong where it does not.
+
+    Args:
+        what: "record": for programs; "compile": for machine code.
+        device: type of the device to compile for; what is recorded is the same on all, so it is tried on the "cpu".
+    """
+    try:
+        with torch.autocast(device, enabled=False), torch.device("cpu"):
+            _try_recording() if what == "record" else _try_compiling(device)
+    except Exception as error:  # whatever another version of PyTorch may do
+        instead = "autograd" if what == "record" else "torch.compile"
+        warnings.warn(
+            f"loss_plugins: PyTorch {torch.__version__} does not {what} as expected ({type(error).__name__}: {error}); "
+            f"losses use {instead} instead, which is slower and gives the same results",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+def _tiny(times: Callable[[Tensor, int], Tensor]) -> Callable[[Tensor, Tensor], list[Tensor]]:
+    """(x, y) to value and gradient of exp(2 x y)."""
+
+    def value_and_gradient(x: Tensor, y: Tensor) -> list[Tensor]:
+        leaf = x.detach().requires_grad_()
+        with torch.enable_grad():  # type: ignore[no-untyped-call]
+            loss = times(leaf * y, 2).exp()
+            (gradient,) = torch.autograd.grad(loss, leaf, torch.ones_like(loss))
+        return [loss.detach(), gradient]
+
+    return value_and_gradient
+
+
+def _try_recording() -> None:
+    if not CAN_LOOK_AROUND:
+        raise RuntimeError("it does not tell whether functorch, a dispatch mode or forward mode is active")
+    x, y = torch.linspace(-1, 1, 10, dtype=torch.float64).view(2, 5).unbind()
+    function = _tiny(Tensor.mul_)
+    graph = record(function, (x, y))
+    calls = {operation(node): node for node in graph.nodes if node.op == "call_function"}
+    if not {"mul", "mul_", "exp"} <= set(calls):
+        raise RuntimeError(f"recorded operations are called {sorted(calls)}")
+    if calls["exp"].meta["tensor_meta"].dtype != x.dtype or calls["exp"].meta["tensor_meta"].shape != x.shape:
+        raise RuntimeError("recorded operations have another type or shape")
+    if not changes_its_argument(calls["mul_"]) or changes_its_argument(calls["mul"]):
+        raise RuntimeError("operations do not tell whether they work in place")
+    twice = out_of_place(calls["mul_"])
+    _expect([twice(x, 2)], [2 * x])
+    _expect(GraphModule(torch.nn.Module(), graph)(y, x), function(y, x))
+
+
+def _try_compiling(device: str) -> None:
+    function, shapes = _tiny(torch.mul), [("n",), ("n",)]
+    for rows in (5, 8):
+        x, y = torch.linspace(-1, 1, 2 * rows, dtype=torch.float32).to(device).view(2, rows).unbind()
+        if rows == 5:
+            run = machine_code(function, shapes, (x, y), serial=True)
+        _expect(run([rows, x, y]), function(x, y))
+
+
+def _expect(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
+    if not all(torch.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in zip(found, expected, strict=True)):
+        raise RuntimeError("the result is wrong")

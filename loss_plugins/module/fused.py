@@ -1,0 +1,34 @@
+"""What a catalogue entry says, as `fusion.fuse` wants it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from ..catalog.entries import Entry
+from ..fusion import Fused, fuse
+from ..samples import trial_pairs
+
+
+def fused_loss(entry: Entry, fixed: Mapping[str, Any], dialect: str | None, compiled: bool) -> Fused | None:
+    """Value and gradient of a catalogued loss in one go; None for a dialect, unless compiled: it rounds as its framework.
+
+    Args:
+        entry: the loss.
+        fixed: keywords that never change, as the function takes them.
+        dialect: the framework whose convention the loss follows.
+        compiled: by machine code.
+    """
+    if dialect is not None and not compiled:
+        return None
+    return fuse(
+        entry.function,
+        functools.partial(trial_pairs, entry.kind),
+        per_row=entry.kind in ("box", "rotated_box"),
+        fixed=fixed,
+        name=entry.name,
+        pure=entry.pure,
+        labels=entry.kind == "classification",
+        compiled=compiled,
+    )
