@@ -12,7 +12,7 @@ from ..samples import trial_pairs
 
 
 def fused_loss(entry: Entry, fixed: Mapping[str, Any], dialect: str | None, compiled: bool) -> Fused | None:
-    """Value and gradient of a catalogued loss in one go; None for a dialect, unless compiled: it rounds as its framework.
+    """Value and gradient of a catalogued loss in one go; None for a dialect that is to round as its framework does.
 
     Args:
         entry: the loss.

@@ -71,8 +71,7 @@ class Loss(nn.Module):
             self.fused.require({**self._hyper(), **{name: each.current for name, each in self.statistics.items()}})
 
     def __getstate__(self) -> dict[str, Any]:
-        # `fused` is made anew: functions that a decorator wrapped cannot be pickled, and the catalogue has them
-        return {name: value for name, value in self.__dict__.items() if name != "fused"}
+        return {name: value for name, value in self.__dict__.items() if name != "fused"}  # made anew, see `Fused`
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
