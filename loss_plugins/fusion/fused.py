@@ -38,8 +38,8 @@ _KERNELS: dict[Any, Kernel | None] = {}
 class Fused:
     """One loss with its parameters; equal losses of a process share programs and machine code.
 
-    See `fuse` for the arguments. It is not for pickling: functions that a decorator wrapped cannot be found by name. Who
-    keeps it makes it anew for a copy.
+    See `fuse` for the arguments. It is not for pickling, as functions that a decorator wrapped cannot be: who keeps it
+    makes it anew for a copy.
 
     Attributes:
         per_row: the loss is one number per row.
