@@ -5,6 +5,7 @@
 
 Environments live in a cache folder. For Ultralytics and mmdet only that package is installed into them; torch and the
 rest come from the environment that runs this, by a .pth file, which Python reads after the environment's own packages.
+The rows of the wheel are empty environments into which pip installs it with one extra, torch and all (some gigabytes).
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from .wheel import ROOT, wheel
+
 CACHE = Path(os.environ.get("LOSS_PLUGINS_MATRIX", Path.home() / ".cache/loss-plugins-matrix"))
 PAGE, RESULTS = ROOT / "docs/compatibility.md", ROOT / "docs/compatibility.json"
 NEWEST = ""
@@ -45,7 +47,7 @@ def doctor():
     bad = [f"{check['name']}: {check['detail']}" for check in lpu.doctor()["checks"] if not check["ok"]]
     return "ok" if not bad else "; ".join(bad)
 def losses():
-    from loss_plugins.parity import absent, parity_of
+    from loss_plugins.parity.compare import absent, parity_of
     rows, lacking = list(parity_of("ultralytics", 2000)), absent("ultralytics")
     bad = sorted({row.loss for row in rows if not row.ok})
     count = f"{len({row.loss for row in rows})} losses" + (f", {len(lacking)} not in this version" if lacking else "")
@@ -53,7 +55,7 @@ def losses():
 def trained(model, task):
     from functools import partial
     from loss_plugins.adapters.ultralytics import training_parity as cases
-    from loss_plugins.training_parity import TrainingCase, compare_training
+    from loss_plugins.parity.training import TrainingCase, compare_training
     run = partial(cases.curve, model, task, {"box": cases.BOX})
     with tempfile.TemporaryDirectory() as folder:
         result = compare_training(TrainingCase("ultralytics", model, "box ciou", run, 0.0), Path(folder), 4)
@@ -89,7 +91,7 @@ def doctor():
     bad = [f"{check['name']}: {check['detail']}" for check in told["checks"] if not check["ok"]]
     return "ok" if told["ok"] else "; ".join(bad)
 def losses():
-    from loss_plugins.parity import parity_of
+    from loss_plugins.parity.compare import parity_of
     rows = list(parity_of("mmdet", 2000))
     bad = sorted({row.loss for row in rows if not row.ok})
     return f"ok ({len({row.loss for row in rows})} losses)" if not bad else "broken: " + ", ".join(bad)
@@ -101,13 +103,38 @@ CORE_CHECKS = """
 import json, subprocess, sys
 import torch
 run = subprocess.run(
-    [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--noconftest", "tests/test_golden.py",
-     "tests/test_contract.py"], capture_output=True, text=True)
+    [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--noconftest",
+     "tests/losses/test_golden.py", "tests/losses/test_box_losses.py", "tests/module/test_contract.py"],
+    capture_output=True, text=True)
 last = (run.stdout.strip().splitlines() or [run.stderr.strip()[-300:]])[-1]
 failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))][:3]
 print("RESULT" + json.dumps({"version": torch.__version__, "torch": torch.__version__,
       "golden and contract tests": "ok: " + last if run.returncode == 0 else "; ".join([last, *failed])[:400]}))
 """
+#: what runs where pip has installed the wheel with one extra into an empty environment
+EXTRA_CHECKS = """
+import importlib, json, subprocess, sys
+from pathlib import Path
+import torch, loss_plugins
+found = {"version": loss_plugins.__version__, "torch": torch.__version__}
+for name in MODULES:
+    importlib.import_module(name)
+    found[f"import {name}"] = "ok"
+for words in COMMANDS:
+    run = subprocess.run([Path(sys.executable).with_name("loss-plugins"), *words], capture_output=True, text=True)
+    last = (run.stderr.strip().splitlines() or ["no message"])[-1][:300]
+    found[" ".join(words)] = "ok" if run.returncode == 0 else last
+print("RESULT" + json.dumps(found), flush=True)
+"""
+#: extra: modules that it must bring, commands that must work with it
+EXTRAS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
+    "": (("loss_plugins.adapters",), ()),
+    "cli": ((), (("list",), ("show", "ciou"), ("doctor",))),
+    "demo": (("loss_plugins.demo.pictures",), (("list",), ("demo", "--help"))),
+    "mmdet": (("loss_plugins.adapters.mmdet",), (("list",), ("demo-mmdet", "--help"))),
+    "plots": (("loss_plugins.bench.chart",), ()),
+    "ultralytics": (("loss_plugins.adapters.ultralytics",), (("list",), ("doctor",), ("yolo", "--help"))),
+}
 
 
 @dataclass(frozen=True)
@@ -118,12 +145,21 @@ class Environment:
         installs: what pip gets.
         shares: torch and the rest come from the environment that runs this; else everything is installed.
         checks: the program to run in it.
+        extra: the wheel is installed with this extra, "" for none; None: this checkout is used as it is.
     """
 
     name: str
     installs: tuple[str, ...]
     checks: str
     shares: bool = True
+    extra: str | None = None
+
+    def requirements(self) -> tuple[str, ...]:
+        """What pip is asked for."""
+        if self.extra is None:
+            return self.installs
+        name = f"loss-plugins[{self.extra}]" if self.extra else "loss-plugins"
+        return (f"{name} @ {wheel().as_uri()}", *self.installs)
 
 
 @dataclass(frozen=True)
@@ -149,6 +185,16 @@ def _ultralytics(version: str) -> Environment:
     return Environment(f"ultralytics-{version or 'newest'}", (pinned, "pandas", "pytz", "tzdata"), ULTRALYTICS_CHECKS)
 
 
+def extra_checks(extra: str) -> str:
+    """The program that tries what an extra is for."""
+    modules, commands = EXTRAS[extra]
+    return EXTRA_CHECKS.replace("MODULES", repr(modules)).replace("COMMANDS", repr(commands))
+
+
+def _extra(extra: str) -> Environment:
+    return Environment(f"wheel[{extra}]" if extra else "wheel", (), extra_checks(extra), shares=False, extra=extra)
+
+
 ENVIRONMENTS = (
     *map(_ultralytics, ("8.2.103", "8.3.253", "8.4.0", "8.4.120", "8.4.190", NEWEST)),
     Environment("mmdet-3.3.0", ("mmdet==3.3.0",), MMDET_CHECKS),
@@ -159,6 +205,7 @@ ENVIRONMENTS = (
         CORE_CHECKS,
         shares=False,
     ),
+    *map(_extra, EXTRAS),
 )
 
 
@@ -174,11 +221,12 @@ def built(environment: Environment) -> Path:
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--disable-pip-version-check", "-q"]
     alone = ["--no-deps"] if environment.shares else []
     subprocess.run(
-        [*pip, *alone, *environment.installs], check=True, timeout=MINUTES * 60, text=True, capture_output=True
+        [*pip, *alone, *environment.requirements()], check=True, timeout=MINUTES * 60, text=True, capture_output=True
     )
     site = next(folder.glob("lib/python*/site-packages"))
     lines = [sysconfig.get_paths()["purelib"]] if environment.shares else []
-    (site / "zz_shared.pth").write_text("\n".join([*lines, editable()]) + "\n", encoding="utf-8")
+    if environment.extra is None:
+        (site / "zz_shared.pth").write_text("\n".join([*lines, editable()]) + "\n", encoding="utf-8")
     done.touch()
     return python
 
@@ -205,7 +253,7 @@ def run(environment: Environment) -> Outcome:
         result = subprocess.run(
             [str(built(environment)), "-c", environment.checks],
             env={**os.environ, **offline},
-            cwd=ROOT,
+            cwd=ROOT if environment.extra is None else CACHE,
             text=True,
             capture_output=True,
             timeout=MINUTES * 60,
@@ -244,7 +292,8 @@ Made by `python -m tools.version_matrix`; do not edit. Each row is an environmen
 *doctor* tries the adapter on the installed framework (capability probe, canary). *losses* compares our dialect with
 every built-in of that version, value and gradient. The row of a model trains it for four steps on the digits set, with
 its stock box loss and with our dialect of it: the curves are equal bit for bit where our arithmetic repeats that of
-the version, else to the rounding given.
+the version, else to the rounding given. *wheel[extra]*: pip installs the wheel with that extra into an empty
+environment, and what the extra is for is tried there.
 **refused**: something of this does not hold, see the last column.
 
 | environment | version | torch | Python | date | verdict | checks |

@@ -88,13 +88,6 @@ def test_the_core_works_beside_torch_alone(tmp_path: Path) -> None:
     assert Path(adapters) == Path(core) / "adapters"
 
 
-@pytest.mark.parametrize("extra", ["cli", "mmdet", "ultralytics"])
-def test_an_extra_brings_the_command_line(extra: str, tmp_path: Path) -> None:
-    done = run(environment(f"loss-plugins[{extra}]"), "loss-plugins", "list", "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert '"ciou"' in done.stdout
-
-
 def test_the_environments_are_no_larger_than_what_is_asked_for(tmp_path: Path) -> None:
     """Else the tests above would prove nothing: what only the tests need cannot be imported there."""
     code = "import importlib.util; print([n for n in ('pytest', 'mmdet', 'sklearn') if importlib.util.find_spec(n)])"
