@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import loss_plugins
 from loss_plugins.parity import report as parity_report
 from loss_plugins.parity.command import parity
+from loss_plugins.parity.training import TrainingCase
 from loss_plugins.peers import Compared, lookups
 from loss_plugins.peers.uses import Peer
 from loss_plugins.samples import SAMPLES
@@ -43,6 +44,17 @@ def test_json_is_all_that_is_printed_and_exit_0() -> None:
     assert told["environment"]["device"].endswith("CPU cores")
     assert {row["framework"] for row in told["comparisons"]} == {"torch"}
     assert set(told["samples"]) == {row["sample"] for row in told["comparisons"]}
+
+
+def test_what_a_framework_prints_is_not_in_the_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chatty(against: str) -> list[str]:
+        print("Creating new Settings")
+        return []
+
+    monkeypatch.setattr(parity_report, "absent", chatty)
+    result = CliRunner().invoke(app, [*FEW, "--json"])
+    assert json.loads(result.stdout)["ok"]
+    assert "Creating new Settings" in result.stderr
 
 
 @pytest.mark.parametrize("columns", [80, 140])
@@ -91,6 +103,30 @@ def test_only_the_files_that_are_named_are_written(tmp_path: Path) -> None:
     assert "| bce | torch" in page
     assert "| kl_div | torch" in page
     assert "mmdet 3" not in page.partition("| ours")[2]  # what was not measured is not told
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_trainings_are_told_as_comparisons_are(columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(folder: Path, ours: bool, steps: int) -> list[dict[str, float]]:
+        return [{"loss": 1.0 + (ours and apart)} for _ in range(steps)]
+
+    case = TrainingCase("mmdet", "ATSS", "loss_bbox GIoULoss", run)
+    monkeypatch.setattr(parity_report, "training_cases", lambda against: iter([case]))
+    arguments = ["--train", "--steps", "3", "--report", str(tmp_path / "training.md")]
+    for apart, verdict, code in ((0.0, "equal bit for bit", 0), (0.5, "BROKEN", 1)):
+        result = CliRunner().invoke(app, arguments, env={"COLUMNS": str(columns)})
+        assert result.exit_code == code
+        assert "training mmdet ATSS: loss_bbox GIoULoss" in result.stderr
+        assert max(map(len, result.output.splitlines()[1:-1])) <= columns
+        assert f"| 0.0001 | {verdict} |" in (tmp_path / "training.md").read_text()
+        (told,) = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)["training"]
+        assert (told["verdict"], told["steps"], told["largest"]) == (verdict, 3, apart)
+
+
+def test_training_without_a_case_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parity_report, "training_cases", lambda against: iter(()))
+    with pytest.raises(ImportError, match="no adapter brings cases for torch"):
+        parity(against="torch", train=True)
 
 
 @pytest.mark.parametrize(("against", "error"), [("pytorch", ValueError), ("smp", ImportError)])
