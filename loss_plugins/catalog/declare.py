@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from torch import Tensor
 
+from .docstring import parsed
 from .ranges import Allowed, Choice, Interval, PerClass, Series, Specs, check_value
 
 Kind = Literal["box", "coordinate", "rotated_box", "classification", "region"]
@@ -107,12 +109,22 @@ class State:
     @property
     def update_keywords(self) -> tuple[str, ...]:
         """Names of the module's parameters that the update takes."""
-        return tuple(_keywords(self.update))
+        return tuple(keywords(self.update))
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A keyword of a loss: its default and what it may be (None: not checked)."""
+    """A keyword of a loss.
+
+    Attributes:
+        allowed: what it may be; None: not checked.
+        optional: None is allowed as well.
+        required: it has no default.
+        effect: the traits that it changes.
+        meaning: what it does, as the docstring of the loss says under `Args`.
+        hint: the type of its values.
+        state: the running statistic that the module keeps and hands in by this keyword; None: the user sets it.
+    """
 
     name: str
     default: Any
@@ -120,6 +132,9 @@ class Parameter:
     optional: bool = False
     required: bool = False
     effect: Effect | None = None
+    meaning: str = ""
+    hint: Any = Any
+    state: State | None = None
 
     def check(self, where: str, value: Any) -> None:
         """Raise a ValueError naming loss, parameter, value and range."""
@@ -129,31 +144,37 @@ class Parameter:
 
 
 @functools.cache
-def _keywords(function: Callable[..., Any]) -> dict[str, Parameter | State]:
-    hints = typing.get_type_hints(function, include_extras=True)
-    found: dict[str, Parameter | State] = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            continue
-        state = _extra(hints.get(name), State)
-        if state is not None:
-            found[name] = state
-            continue
-        required = parameter.default is inspect.Parameter.empty
-        default = None if required else parameter.default
-        allowed: Allowed | None = _extra(hints.get(name), (Interval, Choice, Series, PerClass, Specs))
-        effect = _extra(hints.get(name), Effect)
-        optional = not required and (default is None or _takes_none(hints.get(name)))
-        found[name] = Parameter(name, default, allowed, optional, required, effect)
-    return found
+def keywords(function: Callable[..., Any]) -> dict[str, Parameter]:
+    """The keyword-only parameters of a function: default and type from its signature, meaning from its docstring."""
+    function = inspect.unwrap(function)
+    found = inspect.signature(function).parameters
+    names = [name for name, parameter in found.items() if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
+    hints, meanings = _hints(function, names), parsed(function).arguments
+    return {name: _keyword(name, found[name].default, hints.get(name, Any), meanings.get(name, "")) for name in names}
 
 
-def _takes_none(hint: Any) -> bool:
-    kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-    return type(None) in get_args(kind)
+def _keyword(name: str, default: Any, hint: Any, meaning: str) -> Parameter:
+    kind, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    required = default is inspect.Parameter.empty
+    return Parameter(
+        name,
+        default=None if required else default,
+        allowed=_first(extras, (Interval, Choice, Series, PerClass, Specs)),
+        optional=not required and (default is None or type(None) in get_args(kind)),
+        required=required,
+        effect=_first(extras, Effect),
+        meaning=meaning,
+        hint=kind,
+        state=_first(extras, State),
+    )
 
 
-def _extra(hint: Any, kinds: Any) -> Any:
-    if get_origin(hint) is not Annotated:
-        return None
-    return next((extra for extra in get_args(hint)[1:] if isinstance(extra, kinds)), None)
+def _hints(function: Callable[..., Any], names: list[str]) -> dict[str, Any]:
+    # only those that are needed: to evaluate an annotation is what importing a loss takes longest for
+    annotations = {name: hint for name, hint in function.__annotations__.items() if name in names}
+    chosen = types.SimpleNamespace(__annotations__=annotations)
+    return typing.get_type_hints(chosen, globalns=function.__globals__, include_extras=True)
+
+
+def _first(extras: list[Any], kinds: Any) -> Any:
+    return next((extra for extra in extras if isinstance(extra, kinds)), None)

@@ -2,110 +2,26 @@
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib import metadata
 from typing import Any, TypeVar
 
 from torch import Tensor
 
 from ..tensors import Target, check_boxes, check_forms, raised
-from .declare import COLUMNS, KINDS, TARGETS, Kind, Parameter, Source, State, Traits, _keywords
-from .dialects import dialects_of, handed, meant, translated
+from .declare import COLUMNS, KINDS, TARGETS, Kind, Parameter, Source, Traits, keywords
+from .dialects import dialects_of, translated
+from .entry import Entry as Entry
 from .ranges import Choice, closest
+from .text import function_signature, function_text
 
 ENTRY_POINTS = "loss_plugins.losses"
 LossFunction = TypeVar("LossFunction", bound=Callable[..., Tensor])
-#: torch's old flags, which say in two booleans what `reduction` says in one word
-DEPRECATED = {
-    "size_average": {True: "reduction='mean'", False: "reduction='sum'"},
-    "reduce": {True: "reduction='mean' or 'sum'", False: "reduction='none'"},
-}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One catalogued loss. `function` takes checked tensors of at least float32.
-
-    Attributes:
-        parameters: keywords of the module: those of the function, and what its states are updated by.
-        keywords: names that the function takes.
-        states: running statistics by keyword.
-        targets: forms of the target, for class and region losses.
-        denominator: (pred, target, **parameters) to what "mean" divides by; None: the number of elements.
-        example: parameters that make a working instance, where some are required.
-        pure: the function depends on its arguments alone and does nothing but return a result.
-    """
-
-    name: str
-    kind: Kind
-    function: Callable[..., Tensor]
-    parameters: Mapping[str, Parameter]
-    traits: Traits
-    formula: str = ""
-    source: Source = field(default_factory=Source)
-    use_when: str = ""
-    avoid_when: str = ""
-    keywords: frozenset[str] = frozenset()
-    states: Mapping[str, State] = field(default_factory=dict)
-    targets: tuple[str, ...] = ()
-    denominator: Callable[..., Tensor] | None = None
-    example: Mapping[str, Any] = field(default_factory=dict)
-    pure: bool = False
-
-    @property
-    def summary(self) -> str:
-        """First line of the function's docstring."""
-        return (inspect.getdoc(self.function) or "").partition("\n")[0]
-
-    def check(self, parameters: Mapping[str, Any]) -> None:
-        """Raise a TypeError for an unknown keyword, a ValueError for one out of range."""
-        for name, value in parameters.items():
-            if name not in self.parameters:
-                raise TypeError(self._unknown(name, value))
-            self.parameters[name].check(self.name, value)
-
-    def check_complete(self, parameters: Mapping[str, Any]) -> None:
-        """As `check`, and a TypeError for a required parameter that is missing."""
-        self.check(parameters)
-        for name, parameter in self.parameters.items():
-            if parameter.required and name not in parameters:
-                raise TypeError(f"{self.name}: parameter {name!r} is required; pass {parameter.allowed}")
-
-    def _unknown(self, name: str, value: Any) -> str:
-        if name in DEPRECATED:
-            instead = DEPRECATED[name].get(value, "reduction='none', 'mean' or 'sum'")
-            return f"{self.name}: {name}={value!r} is a deprecated flag of torch; pass {instead} to the module instead"
-        return f"{self.name}: unknown parameter {name!r} (= {value!r}); {closest(name, self.parameters)}"
-
-    def arguments(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters that the function itself takes, as it takes them, and what it needs to know of the dialect."""
-        said = meant(self.name, parameters)
-        taken = {name: value for name, value in said.items() if name in self.keywords}
-        return {**taken, **handed(self.name, said.get("dialect"), said.get("box_format", "xyxy"))}
-
-    def with_parameters(self, parameters: Mapping[str, Any]) -> Entry:
-        """This entry, with the traits that the parameters give it."""
-        changes: dict[str, Any] = {}
-        for name, value in parameters.items():
-            parameter = self.parameters[name]
-            if parameter.effect is not None and value != parameter.default:
-                changes.update(parameter.effect.changes)
-        return replace(self, traits=replace(self.traits, **changes)) if changes else self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # by name: functions that a decorator wrapped cannot be pickled, and the catalogue has them
-        return _restore_entry, (self.name, self.kind, self.traits)
-
-
-def _restore_entry(name: str, kind: Kind, traits: Traits) -> Entry:
-    entry = get_entry(name)
-    return entry if (entry.kind, entry.traits) == (kind, traits) else replace(entry, kind=kind, traits=traits)
-
-
 _ENTRIES: dict[str, Entry] = {}
 #: names of module classes to names of losses
 _ALIASES: dict[str, str] = {}
@@ -177,18 +93,14 @@ def register_loss(
     def register(function: LossFunction) -> LossFunction:
         if list(inspect.signature(function).parameters)[:2] != ["pred", "target"]:
             raise ValueError(f"register_loss: {function.__qualname__} must take (pred, target, *, ...)")
-        own, inherited = _keywords(function), _keywords(options) if options else {}
-        keywords = {**own, **{key: inherited[key] for key in inherited if key not in without}}
-        states = {key: found for key, found in keywords.items() if isinstance(found, State)}
-        parameters = {key: found for key, found in keywords.items() if isinstance(found, Parameter)}
+        taken = {**keywords(function), **_options(options, without)}
+        states = {key: keyword.state for key, keyword in taken.items() if keyword.state is not None}
+        parameters = {key: keyword for key, keyword in taken.items() if keyword.state is None and key != "weight"}
         for state in states.values():
-            parameters.update(
-                {key: found for key, found in _keywords(state.update).items() if isinstance(found, Parameter)}
-            )
-        parameters.pop("weight", None)  # of `forward`, handed through
+            parameters.update(keywords(state.update))
         known = dialects_of(name)
         if known or "dialect" in parameters or _follows_conventions(options):
-            parameters["dialect"] = Parameter("dialect", None, Choice(*known), optional=True)
+            parameters["dialect"] = _dialect(known, parameters.get("dialect"))
         entry = Entry(
             name=name,
             kind=kind,
@@ -199,7 +111,7 @@ def register_loss(
             source=source or Source(),
             use_when=use_when,
             avoid_when=avoid_when,
-            keywords=frozenset(keywords),
+            keywords=taken,
             states=states,
             targets=TARGETS.get(kind, ()) if targets is None else targets,
             denominator=denominator,
@@ -219,6 +131,8 @@ def register_loss(
                     raise TypeError(f"{name}: parameter {key!r} belongs to the module; the function does not take it")
             return evaluate(entry, pred, target, entry.arguments(parameters))
 
+        checked.__doc__ = function_text(entry)
+        checked.__signature__ = function_signature(entry)  # type: ignore[attr-defined]
         return typing.cast(LossFunction, checked)
 
     return register
@@ -229,6 +143,17 @@ def _follows_conventions(options: Callable[..., Tensor] | None) -> bool:
     return options is not None and "convention" in inspect.signature(options).parameters
 
 
+def _options(options: Callable[..., Tensor] | None, without: tuple[str, ...]) -> dict[str, Parameter]:
+    """The keywords that `**options` stands for."""
+    return {} if options is None else {key: known for key, known in keywords(options).items() if key not in without}
+
+
+def _dialect(known: tuple[str, ...], own: Parameter | None) -> Parameter:
+    """The keyword `dialect`, which the catalogue offers also where the function needs no other code for it."""
+    meaning = own.meaning if own else "None: the published formula; or the framework whose built-in to equal."
+    return Parameter("dialect", None, Choice(*known), optional=True, meaning=meaning, hint=str | None)
+
+
 def is_shipped(function: Callable[..., Any]) -> bool:
     """Whether a loss is one of this package."""
     return function.__module__.startswith("loss_plugins.")
@@ -237,6 +162,19 @@ def is_shipped(function: Callable[..., Any]) -> bool:
 def shipped() -> list[Entry]:
     """The entries of this package, without those that users and other packages have registered."""
     return [entry for entry in map(get_entry, list_losses()) if is_shipped(entry.function)]
+
+
+def _by_name(entry: Entry) -> tuple[Any, ...]:
+    """How an entry is pickled: its function may be wrapped by a decorator, and such functions cannot be pickled."""
+    return _restore, (entry.name, entry.kind, entry.traits)
+
+
+def _restore(name: str, kind: Kind, traits: Traits) -> Entry:
+    entry = get_entry(name)
+    return entry if (entry.kind, entry.traits) == (kind, traits) else replace(entry, kind=kind, traits=traits)
+
+
+copyreg.pickle(Entry, _by_name)  # type: ignore[arg-type]
 
 
 def unregister_loss(name: str) -> None:
@@ -273,12 +211,17 @@ def get_entry(name: str) -> Entry:
     Raises:
         ValueError: no such loss; the error lists the closest names.
     """
-    _load_entry_points()
-    if name in _ENTRIES:
-        return _ENTRIES[name]
-    if name in _ALIASES:
-        return _ENTRIES[_ALIASES[name]]
-    raise ValueError(f"unknown loss {name!r}; {closest(name, [*_ENTRIES, *_ALIASES])}")
+    found = _found(name)
+    if found is None:  # it may be a loss of another package; they are looked for only now, as that takes a while
+        _load_entry_points()
+        found = _found(name)
+    if found is None:
+        raise ValueError(f"unknown loss {name!r}; {closest(name, [*_ENTRIES, *_ALIASES])}")
+    return found
+
+
+def _found(name: str) -> Entry | None:
+    return _ENTRIES.get(name) or _ENTRIES.get(_ALIASES.get(name, ""))
 
 
 def add_alias(alias: str, name: str) -> None:

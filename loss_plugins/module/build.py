@@ -17,7 +17,7 @@ def module_class(name: str) -> type[Loss]:
         if cls.entry is entry:
             return cls
     camel = "".join(part.capitalize() for part in entry.name.split("_")) + "Loss"
-    return type(camel, (Loss,), {"__doc__": entry.summary, "__reduce_ex__": _reduce_by_name}, name=entry.name)
+    return type(camel, (Loss,), {"__reduce_ex__": _reduce_by_name}, name=entry.name)
 
 
 def build_loss(spec: str | Mapping[str, Any], **parameters: Any) -> Loss:

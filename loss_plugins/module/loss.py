@@ -13,6 +13,7 @@ from ..catalog.ranges import Choice, Interval, check_value
 from ..tensors import Target
 from .constants import split_constants
 from .fused import fused_loss
+from .help import explain
 from .reduction import REDUCTIONS, Reduction, own_divisor, reduce_loss
 from .state import RunningStatistic, running_statistics, statistics_of, sync_losses
 
@@ -47,6 +48,7 @@ class Loss(nn.Module):
         cls.entry = get_entry(name)
         add_alias(cls.__name__, name)
         CLASSES[cls.__name__] = cls
+        explain(cls, Loss, {"reduction": REDUCTIONS, "loss_weight": FINITE, "compile": Choice(False, True)})
 
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, **parameters: Any

@@ -51,9 +51,7 @@ def mix_loss(pred: Tensor, target: Tensor, *, losses: Annotated[Sequence[Spec], 
     return MixLoss(reduction="none", losses=losses).eval().elementwise(pred, target)
 
 
-class MixLoss(Loss, name="mix"):
-    """`mix_loss` with weight and reduction; its members keep their running statistics."""
-
+class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
     def __init__(
         self,
         reduction: Reduction = "mean",

@@ -1,0 +1,97 @@
+"""One catalogued loss: everything that is said of it, and the check of its parameters."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import Tensor
+
+from .declare import Kind, Parameter, Source, State, Traits
+from .dialects import handed, meant
+from .docstring import Docstring, parsed
+from .ranges import closest
+
+#: torch's old flags, which say in two booleans what `reduction` says in one word
+DEPRECATED = {
+    "size_average": {True: "reduction='mean'", False: "reduction='sum'"},
+    "reduce": {True: "reduction='mean' or 'sum'", False: "reduction='none'"},
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One catalogued loss. `function` takes checked tensors of at least float32.
+
+    Attributes:
+        parameters: keywords of the module: those of the function, and what its states are updated by.
+        keywords: keywords of the function, with running statistics and `weight`, which the module hands in.
+        states: running statistics by keyword.
+        targets: forms of the target, for class and region losses.
+        denominator: (pred, target, **parameters) to what "mean" divides by; None: the number of elements.
+        example: parameters that make a working instance, where some are required.
+        pure: the function depends on its arguments alone and does nothing but return a result.
+    """
+
+    name: str
+    kind: Kind
+    function: Callable[..., Tensor]
+    parameters: Mapping[str, Parameter]
+    traits: Traits
+    formula: str = ""
+    source: Source = field(default_factory=Source)
+    use_when: str = ""
+    avoid_when: str = ""
+    keywords: Mapping[str, Parameter] = field(default_factory=dict)
+    states: Mapping[str, State] = field(default_factory=dict)
+    targets: tuple[str, ...] = ()
+    denominator: Callable[..., Tensor] | None = None
+    example: Mapping[str, Any] = field(default_factory=dict)
+    pure: bool = False
+
+    @property
+    def docstring(self) -> Docstring:
+        """What the function's docstring says."""
+        return parsed(inspect.unwrap(self.function))
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the function's docstring."""
+        return self.docstring.summary
+
+    def check(self, parameters: Mapping[str, Any]) -> None:
+        """Raise a TypeError for an unknown keyword, a ValueError for one out of range."""
+        for name, value in parameters.items():
+            if name not in self.parameters:
+                raise TypeError(self._unknown(name, value))
+            self.parameters[name].check(self.name, value)
+
+    def check_complete(self, parameters: Mapping[str, Any]) -> None:
+        """As `check`, and a TypeError for a required parameter that is missing."""
+        self.check(parameters)
+        for name, parameter in self.parameters.items():
+            if parameter.required and name not in parameters:
+                raise TypeError(f"{self.name}: parameter {name!r} is required; pass {parameter.allowed}")
+
+    def _unknown(self, name: str, value: Any) -> str:
+        if name in DEPRECATED:
+            instead = DEPRECATED[name].get(value, "reduction='none', 'mean' or 'sum'")
+            return f"{self.name}: {name}={value!r} is a deprecated flag of torch; pass {instead} to the module instead"
+        return f"{self.name}: unknown parameter {name!r} (= {value!r}); {closest(name, self.parameters)}"
+
+    def arguments(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters that the function itself takes, as it takes them, and what it needs to know of the dialect."""
+        said = meant(self.name, parameters)
+        taken = {name: value for name, value in said.items() if name in self.keywords}
+        return {**taken, **handed(self.name, said.get("dialect"), said.get("box_format", "xyxy"))}
+
+    def with_parameters(self, parameters: Mapping[str, Any]) -> Entry:
+        """This entry, with the traits that the parameters give it."""
+        changes: dict[str, Any] = {}
+        for name, value in parameters.items():
+            parameter = self.parameters[name]
+            if parameter.effect is not None and value != parameter.default:
+                changes.update(parameter.effect.changes)
+        return replace(self, traits=replace(self.traits, **changes)) if changes else self
