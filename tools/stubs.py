@@ -19,8 +19,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from .loss import Loss, Reduction
+from .loss import Loss
 from .mix import MixLoss as MixLoss
+from .reduction import Reduction
 '''
 
 

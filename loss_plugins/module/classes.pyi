@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from .loss import Loss, Reduction
+from .loss import Loss
 from .mix import MixLoss as MixLoss
+from .reduction import Reduction
 
 class AlphaCIoULoss(Loss, name="alpha_ciou"):
     """Alpha-CIoU loss: CIoU loss with every term raised to the power alpha."""
