@@ -16,7 +16,7 @@ LINES = {
     "lp.FocalLoss(gama=2)": 'Unexpected keyword argument "gama" for "FocalLoss"',
     "lp.FocalLoss(gamma=2.0).forward": "",
     "lp.FocalLoss(gamma='2')": 'Argument "gamma" to "FocalLoss" has incompatible type "str"; expected "float"',
-    "lp.FocalLoss('mean', 2.0, alpha=0.3, reduction_override='sum')": 'Unexpected keyword argument "reduction_override"',
+    "lp.FocalLoss('mean', 2.0, alpha=0.3, override='sum')": 'Unexpected keyword argument "override"',
     "lp.MPDIoULoss()": 'Missing named argument "image_size" for "MPDIoULoss"',
     "lp.MPDIoULoss(image_size=[640, 640], wise=3)": "",
     "lp.MixLoss(losses=['ciou', {'type': 'nwd'}])": "",
