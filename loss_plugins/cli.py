@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .catalog.declare import KINDS
+from .catalog.declare import COLUMNS, KINDS
 from .catalog.dialects import dialects_of
 from .catalog.entries import Entry, get_entry, list_losses
 from .parity.deviations import deviations
@@ -21,6 +23,8 @@ from .version import __version__
 
 COMMANDS = "loss_plugins.commands"
 DOCTORS = "loss_plugins.doctors"
+#: columns of a terminal from which `list` prints whole sentences, and from which sources as well
+WIDER_THAN_USUAL, WIDE = 100, 140
 #: what a command is for, known before it is imported
 HELP = {
     "bench": "Time our losses beside every installed peer's.",
@@ -37,7 +41,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
 
@@ -56,38 +59,68 @@ def list_command(
     if as_json:
         print_json([describe(entry) for entry in entries])
         return
-    table = Table(title=f"{len(entries)} losses (loss_plugins {__version__})")
-    for heading in ("name", "kind", "what it is", "source"):
-        table.add_column(heading, overflow="fold")
-    for entry in sorted(entries, key=lambda entry: (KINDS.index(entry.kind), entry.name)):
-        year = f" ({entry.source.year})" if entry.source.year else ""
-        table.add_row(entry.name, entry.kind, escape(entry.summary), escape(entry.source.title + year))
-    console.print(table)
+    console = Console()
+    console.print(_loss_table(entries, console.width))
+
+
+def _loss_table(entries: list[Entry], width: int) -> Table:
+    """One line a loss; more is said where the terminal is wider."""
+    rows = [
+        (entry.name, entry.kind, str(entry.source.year or ""), _words(entry, width), entry.source.title)
+        for entry in sorted(entries, key=lambda entry: (KINDS.index(entry.kind), entry.name))
+    ]
+    table = Table(
+        title=f"{len(entries)} losses (loss_plugins {__version__})", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), expand=True
+    )
+    for heading, cells in zip(("name", "kind", "year"), zip(*rows, strict=True), strict=False):
+        table.add_column(heading, no_wrap=True, min_width=max(map(len, cells)))
+    for heading in ("what it is", "source")[: 2 if width >= WIDE else 1]:
+        table.add_column(heading, no_wrap=True, overflow="ellipsis", ratio=1)
+    for row in rows:
+        table.add_row(*map(escape, row[: len(table.columns)]))
+    return table
+
+
+def _words(entry: Entry, width: int) -> str:
+    """The summary, or as much of it as names the loss."""
+    return entry.summary if width >= WIDER_THAN_USUAL else re.split("[:;,.]", entry.summary)[0]
 
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A loss, as in `loss-plugins list`.")], as_json: AsJson = False
+    name: Annotated[str, typer.Argument(help="A loss, as in `loss-plugins list`.")],
+    latex: Annotated[bool, typer.Option("--latex", help="Print the formula in LaTeX.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show one loss: formula, parameters, traits, source, when to use it."""
     entry = get_entry(name)
     if as_json:
         print_json(describe(entry))
         return
+    console = Console(highlight=False)
     console.print(f"[bold]{entry.name}[/bold] ({entry.kind}) - {escape(entry.summary)}")
+    facts = Table.grid("", "", padding=(0, 2))
     for label, text in (
-        ("formula", entry.formula),
+        ("formula", entry.formula if latex else _readable(entry.formula, console.encoding)),
         ("source", str(entry.source)),
         ("use when", entry.use_when),
         ("avoid when", entry.avoid_when),
         ("dialects", ", ".join(dialects_of(entry.name))),
+        *(("deviates", str(row)) for row in deviations(entry.name)),
     ):
         if text:
-            console.print(f"  [cyan]{label:<11}[/cyan]{escape(text)}")
-    console.print(_parameter_table(entry))
+            facts.add_row(f"[cyan]{label}[/cyan]", escape(text))
+    console.print(facts, "")
+    console.print(_parameter_table(entry), "")
     console.print(_trait_table(entry))
-    for row in deviations(entry.name):
-        console.print(f"  [cyan]deviates[/cyan]   {escape(str(row))}")
+
+
+def _readable(formula: str, encoding: str) -> str:
+    """The formula in Unicode; in LaTeX for a terminal that cannot show that."""
+    from .catalog.latex import rendered
+
+    text = rendered(formula)
+    return text if text.encode(encoding, "replace").decode(encoding) == text else formula
 
 
 def describe(entry: Entry) -> dict[str, Any]:
@@ -99,7 +132,11 @@ def describe(entry: Entry) -> dict[str, Any]:
         "formula": entry.formula,
         "source": {"title": entry.source.title, "year": entry.source.year, "url": entry.source.url},
         "parameters": {
-            parameter.name: {"default": parameter.default, "allowed": _allowed(parameter.allowed)}
+            parameter.name: {
+                "default": parameter.default,
+                "allowed": _allowed(parameter.allowed),
+                "meaning": parameter.meaning,
+            }
             for parameter in entry.parameters.values()
         },
         "traits": dict(vars(entry.traits)),
@@ -115,17 +152,31 @@ def _allowed(allowed: Any) -> str | None:
 
 
 def _parameter_table(entry: Entry) -> Table:
-    table = Table("parameter", "default", "allowed", title="parameters", title_justify="left")
+    table = Table("parameter", "default", "meaning", title="parameters", title_justify="left", box=SIMPLE_HEAD)
     for parameter in entry.parameters.values():
-        table.add_row(parameter.name, repr(parameter.default), escape(_allowed(parameter.allowed) or ""))
+        allowed = f"[cyan]{escape(str(parameter.allowed))}[/cyan]\n" if parameter.allowed else ""
+        default = "required" if parameter.required else repr(parameter.default)
+        table.add_row(parameter.name, default, allowed + escape(parameter.meaning))
     return table
 
 
 def _trait_table(entry: Entry) -> Table:
-    table = Table("trait", "value", title="traits", title_justify="left")
+    table = Table("trait", "value", title="traits", title_justify="left", box=SIMPLE_HEAD)
     for name, value in vars(entry.traits).items():
-        table.add_row(name.replace("_", " "), str(value))
+        if value not in ("", None, {}) and (name != "scale" or entry.kind not in COLUMNS):
+            table.add_row(name.replace("_", " "), escape(_trait(value)))
     return table
+
+
+def _trait(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return f"{value[0]:g} to {value[1]:g}"
+    if isinstance(value, Mapping):
+        reasons = dict.fromkeys(value.values())
+        return "; ".join(f"{', '.join(key for key in value if value[key] == why)}: {why}" for why in reasons)
+    return str(value)
 
 
 @app.command()
@@ -158,6 +209,7 @@ def _print_report(name: str, report: dict[str, Any]) -> None:
     for check in report["checks"]:
         mark = "[green]ok[/green]" if check["ok"] else "[red]no[/red]"
         table.add_row(mark, escape(check["name"]), escape(check["detail"]))
+    console = Console()
     console.print(table)
     for task, reason in report.get("refused", {}).items():
         console.print(f"  refused: {escape(task)} - {escape(reason)}")

@@ -1,4 +1,8 @@
-"""What editors and type checkers read of the module classes, made from the catalogue: `python -m tools.stubs`."""
+"""What is made from the catalogue: `python -m tools.stubs`.
+
+The signatures of the module classes for editors and type checkers, which run nothing, and the formulas in Unicode for
+`help`, which needs no more than torch.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,18 @@ import inspect
 import textwrap
 from pathlib import Path
 
+from loss_plugins.catalog import formulas as formulas_module
 from loss_plugins.catalog.entries import shipped
+from loss_plugins.catalog.latex import rendered
 from loss_plugins.module import classes
 from loss_plugins.module.build import module_class
 from loss_plugins.module.loss import Loss
 
+FORMULAS = Path(formulas_module.__file__)
+FORMULAS_HEAD = '''"""The formulas of the shipped losses in Unicode, by their LaTeX. Made by `python -m tools.stubs`; do not edit."""
+
+from __future__ import annotations
+'''
 STUB = Path(classes.__file__).with_suffix(".pyi")
 MODULE = ["self", 'reduction: Reduction = "mean"', "loss_weight: float = 1.0", "compile: bool = False"]
 HEAD = '''"""Signatures of the module classes. Made by `python -m tools.stubs`; do not edit."""
@@ -60,5 +71,12 @@ def _type(annotation: object) -> str:
     return text.replace("tuple[float, float]", "Sequence[float]")
 
 
+def formulas() -> str:
+    """The text of `catalog/formulas.py`."""
+    rows = (f"    {entry.formula!r}: (\n        {rendered(entry.formula)!r}\n    )," for entry in shipped())
+    return "\n".join([FORMULAS_HEAD, "READABLE: dict[str, str] = {", *dict.fromkeys(rows), "}", ""])
+
+
 if __name__ == "__main__":
     STUB.write_text(stub(), encoding="utf-8")
+    FORMULAS.write_text(formulas(), encoding="utf-8")
