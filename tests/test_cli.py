@@ -30,6 +30,40 @@ def test_list_shows_every_loss() -> None:
         assert f" {entry.name} " in done.stdout
 
 
+@pytest.mark.parametrize("columns", [80, 100, 140])
+def test_list_has_one_line_a_loss_at_any_width(columns: int) -> None:
+    lines = run("list", columns=columns).stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    by_name = {line.split()[0]: line for line in lines if line.strip()}
+    for entry in shipped():
+        line = by_name[entry.name]
+        assert line.split()[1] == entry.kind
+        assert str(entry.source.year or "") in line
+        assert entry.summary[:10] in line
+    assert ("source" in by_name["name"]) == (columns >= 140)
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_show_fits_and_prints_a_readable_formula(columns: int) -> None:
+    done = run("show", "giou", columns=columns)
+    assert max(map(len, done.stdout.splitlines())) <= columns
+    assert "1 - IoU + (C - U)/C" in done.stdout
+    words = " ".join(done.stdout.replace("│", " ").split())
+    for parameter in lp.get_entry("giou").parameters.values():
+        assert parameter.name in words
+    assert "the penalty keeps" in words
+
+
+def test_show_prints_latex_when_asked_or_where_the_terminal_has_no_unicode() -> None:
+    latex = lp.get_entry("focal").formula
+    assert latex in run("show", "focal", "--latex").stdout
+    assert latex not in run("show", "focal").stdout
+    environment = {**os.environ, "COLUMNS": "100", "PYTHONIOENCODING": "ascii", "TERM": "dumb", "PYTHONUTF8": "0"}
+    done = subprocess.run([*COMMAND, "show", "focal"], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert latex in done.stdout
+
+
 def test_list_of_one_kind_as_json() -> None:
     done = run("list", "--kind", "coordinate", "--json")
     entries = json.loads(done.stdout)
@@ -58,6 +92,7 @@ def test_show_as_json_for_every_loss(name: str) -> None:
 
     entry = json.loads(json.dumps(describe(lp.get_entry(name))))
     assert entry["name"] == name
+    assert all(len(parameter["meaning"]) > 5 for parameter in entry["parameters"].values())
     for needed in ("summary", "formula", "use_when", "avoid_when"):
         assert len(entry[needed]) > 2, f"{name} lacks {needed}"
     assert name == "mix" or entry["source"]["url"].startswith("https://")

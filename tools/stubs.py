@@ -18,7 +18,7 @@ from loss_plugins.module.build import module_class
 from loss_plugins.module.loss import Loss
 
 FORMULAS = Path(formulas_module.__file__)
-FORMULAS_HEAD = '''"""The formulas of the shipped losses in Unicode, by their LaTeX. Made by `python -m tools.stubs`; do not edit."""
+FORMULAS_HEAD = '''"""The shipped formulas in Unicode, by their LaTeX. Made by `python -m tools.stubs`; do not edit."""
 
 from __future__ import annotations
 '''

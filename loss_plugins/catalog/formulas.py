@@ -1,4 +1,4 @@
-"""The formulas of the shipped losses in Unicode, by their LaTeX. Made by `python -m tools.stubs`; do not edit."""
+"""The shipped formulas in Unicode, by their LaTeX. Made by `python -m tools.stubs`; do not edit."""
 
 from __future__ import annotations
 

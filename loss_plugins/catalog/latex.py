@@ -22,10 +22,18 @@ from pylatexenc.latexwalker import (
 )
 
 WORDS = {"mathrm", "text", "operatorname", "mathit", "mathbf"}
-FUNCTIONS = {"ln", "log", "exp", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "max", "min"}
 SPACES = {",", ";", ":", "!", " "}
-BIG = {"sum": "∑", "prod": "∏"}
-BRACKETS = {"lfloor": ("open", "⌊"), "rfloor": ("close", "⌋"), "lceil": ("open", "⌈"), "rceil": ("close", "⌉")}
+FUNCTIONS = ("ln", "log", "exp", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "max", "min")
+#: kind and text of macros without arguments
+SIGNS = {
+    **{name: ("function", name) for name in FUNCTIONS},
+    "sum": ("big", "∑"),
+    "prod": ("big", "∏"),
+    "lfloor": ("open", "⌊"),
+    "rfloor": ("close", "⌋"),
+    "lceil": ("open", "⌈"),
+    "rceil": ("close", "⌉"),
+}
 TIGHT_BEFORE = {"slash", "comma", "gap"}
 TIGHT_AFTER = {"slash", "gap"}
 RELATIONS = {"=", "<", ">", "≤", "≥", "≠", "≈", "∈"}
@@ -173,37 +181,34 @@ def _character(sign: str) -> Item:
 
 def _macro(node: LatexMacroNode, before: list[Item]) -> list[Item]:
     name, arguments = node.macroname, _arguments(node)
-    if name in {"frac", "dfrac", "tfrac"}:
-        return [Item("fraction", _fraction(*map(_joined, map(_items, arguments))))]
-    if name == "sqrt":
-        return [Item("operand", "√" + _joined(_items(arguments[-1])).within("atom"))]
-    if name in WORDS:
-        return [Item("operand", LatexNodes2Text().nodelist_to_text(arguments[-1]))]
-    if name == "hat":
-        return [Item("operand", _joined(_items(arguments[0])).within("atom") + "\u0302")]
-    if name in FUNCTIONS:
-        return [Item("function", name)]
-    if name in BIG:
-        return [Item("big", BIG[name])]
-    if name in BRACKETS:
-        return [Item(*BRACKETS[name])]
+    if name in SIGNS:
+        return [Item(*SIGNS[name])]
     if name in {"quad", "qquad"}:
-        if before and before[-1].kind == "comma":
-            return [replace(before.pop(), kind="break")]
-        return [Item("gap", "   ")]
-    if arguments:  # unknown: its name, as a function
-        return [Item("operand", f"{name}({', '.join(_joined(_items(part)).text for part in arguments)})")]
+        follows_comma = bool(before) and before[-1].kind == "comma"
+        return [replace(before.pop(), kind="break")] if follows_comma else [Item("gap", "   ")]
+    if name in WORDS and arguments:
+        return [Item("operand", LatexNodes2Text().nodelist_to_text(arguments[-1]))]
+    if arguments:
+        return [_built(name, [_joined(_items(part)) for part in arguments])]
     return [_character(LatexNodes2Text().nodelist_to_text([node]).strip())]
+
+
+def _built(name: str, parts: list[Text]) -> Item:
+    """A macro of its arguments; one that is not known becomes a function of them."""
+    if name in {"frac", "dfrac", "tfrac"} and len(parts) == 2:
+        above, below = parts
+        return Item("fraction", f"{above.within('atom', 'power', 'product')}/{below.within('atom', 'power')}")
+    if name == "sqrt":
+        return Item("operand", "√" + parts[-1].within("atom"))
+    if name == "hat":
+        return Item("operand", parts[0].within("atom") + "\u0302")
+    return Item("operand", f"{name}({', '.join(part.text for part in parts)})")
 
 
 def _arguments(node: LatexMacroNode) -> list[list[Any]]:
     given = node.nodeargd.argnlist if node.nodeargd else []
     present = [part for part in given or [] if part is not None]
     return [list(part.nodelist) if isinstance(part, LatexGroupNode) else [part] for part in present]
-
-
-def _fraction(above: Text, below: Text) -> str:
-    return f"{above.within('atom', 'power', 'product')}/{below.within('atom', 'power')}"
 
 
 def _cases(nodes: list[Any]) -> list[Item]:

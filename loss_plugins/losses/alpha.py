@@ -97,7 +97,7 @@ alpha_diou_loss = alpha_loss(
     "alpha_diou",
     diou_penalty,
     of="DIoU",
-    formula=r"1 - \mathrm{IoU}^\alpha + \frac{\rho^{2\alpha}}{c^{2\alpha}}",
+    formula=r"1 - \mathrm{IoU}^\alpha + \left(\frac{\rho^2}{c^2}\right)^\alpha",
     traits=Traits(range=(0, 2), symmetric=True, scale_invariant=True),
     use_when="As alpha_iou, with a pull of the centres for disjoint boxes.",
     avoid_when="Centres are nearly right already: the powered distance has almost no gradient there.",
@@ -110,7 +110,7 @@ alpha_ciou_loss = alpha_loss(
     "alpha_ciou",
     ciou_penalty,
     of="CIoU",
-    formula=r"1 - \mathrm{IoU}^\alpha + \frac{\rho^{2\alpha}}{c^{2\alpha}} + (\beta v)^\alpha",
+    formula=r"1 - \mathrm{IoU}^\alpha + \left(\frac{\rho^2}{c^2}\right)^\alpha + (\beta v)^\alpha",
     traits=Traits(
         range=(0, 2.5), symmetric=True, scale_invariant=True, detached="the weight beta of the aspect term (2110.13675)"
     ),

@@ -56,7 +56,7 @@ def mse_loss(pred: Tensor, target: Tensor) -> Tensor:
 @register_loss(
     "smooth_l1",
     kind="coordinate",
-    formula=r"\begin{cases} d^2 / 2\beta & |d| < \beta \\ |d| - \beta/2 & \text{else} \end{cases}",
+    formula=r"\begin{cases} \frac{d^2}{2\beta} & |d| < \beta \\ |d| - \frac{\beta}{2} & \text{else} \end{cases}",
     source=FAST_RCNN,
     traits=Traits(symmetric=True, units="pixels"),
     use_when="Encoded box deltas in two-stage detectors: L1's robustness with a smooth bottom.",
@@ -77,7 +77,8 @@ def smooth_l1_loss(pred: Tensor, target: Tensor, *, beta: Annotated[float, Inter
 @register_loss(
     "huber",
     kind="coordinate",
-    formula=r"\begin{cases} d^2 / 2 & |d| \le \delta \\ \delta(|d| - \delta/2) & \text{else} \end{cases}",
+    formula=r"\begin{cases} \frac{d^2}{2} & |d| \le \delta \\"
+    r" \delta (|d| - \frac{\delta}{2}) & \text{else} \end{cases}",
     source=Source("Robust Estimation of a Location Parameter", 1964, "https://doi.org/10.1214/aoms/1177703732"),
     traits=Traits(symmetric=True, units="pixels"),
     use_when="As smooth_l1, with the parabola fixed at 1/2 d^2 whatever delta is.",
@@ -98,8 +99,8 @@ def huber_loss(pred: Tensor, target: Tensor, *, delta: Annotated[float, Interval
 @register_loss(
     "focal_l1",
     kind="coordinate",
-    formula=r"\begin{cases} -\frac{\alpha x^2}{4}(2\ln\beta x - 1) & x \le 1 \\"
-    r" -\alpha x\ln\beta + \frac{\alpha}{4}(2\ln\beta + 1) & x > 1 \end{cases},\quad x = |d|",
+    formula=r"\begin{cases} -\frac{\alpha x^2}{4} (2 \ln(\beta x) - 1) & x \le 1 \\"
+    r" -\alpha x \ln\beta + \frac{\alpha}{4} (2 \ln\beta + 1) & x > 1 \end{cases},\quad x = |d|",
     source=Source(
         "Focal and Efficient IOU Loss for Accurate Bounding Box Regression",
         2021,

@@ -16,7 +16,7 @@ from .boxes import center_offset, cxcywh_to_xyxy, pair_up, squared_norm
 
 @register_loss(
     "nwd",
-    formula=r"1 - e^{-\sqrt{W^2} / C},\quad W^2 = d_x^2 + d_y^2 + \frac{(w - w_g)^2 + (h - h_g)^2}{4}",
+    formula=r"1 - e^{-W / C},\quad W^2 = d_x^2 + d_y^2 + \frac{(w - w_g)^2 + (h - h_g)^2}{4}",
     source=Source(
         "A Normalized Gaussian Wasserstein Distance for Tiny Object Detection", 2021, "https://arxiv.org/abs/2110.13389"
     ),

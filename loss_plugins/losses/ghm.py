@@ -61,7 +61,7 @@ def no_counts(parameters: Mapping[str, Any]) -> Tensor:
 @register_loss(
     "ghm_c",
     kind="classification",
-    formula=r"\frac{N}{m\, S_{b(g)}}\, \mathrm{BCE}(x, y),\quad g = |p - y|",
+    formula=r"\frac{N\, \mathrm{BCE}(x, y)}{m\, S_{b(g)}},\quad g = |p - y|",
     source=Source("Gradient Harmonized Single-stage Detector", 2018, "https://arxiv.org/abs/1811.05181"),
     traits=replace(UNEQUAL, stateful=True),
     use_when="Both the easy mass and a crowd of outliers (wrong labels) should lose weight.",

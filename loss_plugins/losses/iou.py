@@ -55,7 +55,8 @@ MODES = {"linear": linear_loss, "log": log_loss, "square": square_loss}
 
 @register_loss(
     "iou",
-    formula=r"1 - \mathrm{IoU} \quad|\quad -\ln \mathrm{IoU} \quad|\quad 1 - \mathrm{IoU}^2",
+    formula=r"\begin{cases} 1 - \mathrm{IoU} & \text{mode} = \text{linear} \\"
+    r" -\ln \mathrm{IoU} & \text{mode} = \text{log} \\ 1 - \mathrm{IoU}^2 & \text{mode} = \text{square} \end{cases}",
     source=Source("UnitBox: An Advanced Object Detection Network", 2016, "https://arxiv.org/abs/1608.01471"),
     traits=Traits(range=(0, 1), symmetric=True, scale_invariant=True, gradient_when_disjoint=False),
     use_when="Predictions overlap their targets from the start, and you want the metric itself as the loss.",
@@ -123,7 +124,7 @@ def diou_loss(pred: Tensor, target: Tensor, **options: Unpack[IoUOptions]) -> Te
     "ciou",
     formula=r"1 - \mathrm{IoU} + \frac{\rho^2}{c^2} + \alpha v,\quad "
     r"v = \frac{4}{\pi^2}\left(\arctan\frac{w_g}{h_g} - \arctan\frac{w}{h}\right)^2,\quad "
-    r"\alpha = \mathrm{sg}\frac{v}{1 - \mathrm{IoU} + v}",
+    r"\alpha = \mathrm{sg}\left(\frac{v}{1 - \mathrm{IoU} + v}\right)",
     source=DIOU,
     traits=Traits(
         range=(0, 2.5),
@@ -217,7 +218,7 @@ def focal_eiou_loss(
 
 @register_loss(
     "cdiou",
-    formula=r"1 - \mathrm{IoU} + \lambda\,\frac{\overline{AE} + \overline{BF} + \overline{CG} + \overline{DH}}{4c}",
+    formula=r"1 - \mathrm{IoU} + \lambda\,\frac{|AE| + |BF| + |CG| + |DH|}{4c}",
     source=Source("Control Distance IoU and Control Distance IoU Loss", 2021, "https://arxiv.org/abs/2103.11696"),
     traits=Traits(range=(0, 2), symmetric=True, scale_invariant=True),
     use_when="All four corners should be pulled at once, also for boxes inside each other.",
@@ -310,7 +311,9 @@ def mpdiou_loss(
 @register_loss(
     "shape_iou",
     formula=r"1 - \mathrm{IoU} + \frac{hh\, d_x^2 + ww\, d_y^2}{c^2} + \frac{1}{2} \sum_{t=w,h} (1 - e^{-\omega_t})^4,"
-    r"\quad ww = \frac{2 w_g^s}{w_g^s + h_g^s},\quad \omega_w = hh \frac{|w - w_g|}{\max(w, w_g)}",
+    r"\quad ww = \frac{2 w_g^s}{w_g^s + h_g^s},\quad hh = \frac{2 h_g^s}{w_g^s + h_g^s},"
+    r"\quad \omega_w = hh \frac{|w - w_g|}{\max(w, w_g)},"
+    r"\quad \omega_h = ww \frac{|h - h_g|}{\max(h, h_g)}",
     source=Source(
         "Shape-IoU: More Accurate Metric considering Bounding Box Shape and Scale",
         2023,
@@ -386,7 +389,7 @@ def piou_loss(
 
 @register_loss(
     "extended_iou",
-    formula=r"\begin{cases} x^2 / 2s & x < s \\ x - s/2 & \text{else} \end{cases},"
+    formula=r"\begin{cases} \frac{x^2}{2s} & x < s \\ x - \frac{s}{2} & \text{else} \end{cases},"
     r"\quad x = 1 - \frac{I'}{A + A_g - I'}",
     source=Source("Extended-IoU (IEEE 9429909)", 2021, "https://ieeexplore.ieee.org/document/9429909"),
     traits=Traits(

@@ -90,7 +90,8 @@ def regions(pred: Tensor, target: Tensor, *, over: str = "image", empty: str = "
 @register_loss(
     "dice",
     kind="region",
-    formula=r"1 - \frac{2 \sum p t}{\sum p^2 + \sum t^2} \quad|\quad 1 - \frac{2 \sum p t + s}{\sum p + \sum t + s}",
+    formula=r"\begin{cases} 1 - \frac{2 \sum p t + s}{\sum p^2 + \sum t^2 + s} & \text{form} = \text{vnet} \\"
+    r" 1 - \frac{2 \sum p t + s}{\sum p + \sum t + s} & \text{form} = \text{naive} \end{cases}",
     source=Source("V-Net: Fully Convolutional Neural Networks", 2016, "https://arxiv.org/abs/1606.04797"),
     traits=MASKS,
     denominator=regions,

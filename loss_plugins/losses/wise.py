@@ -43,8 +43,8 @@ def sum_of_wiou_losses(
 @register_loss(
     "wiou",
     formula=r"L_1 = e^{\rho^2 / \mathrm{sg}(c^2)} (1 - \mathrm{IoU}),\quad L_2 = \sqrt\beta\, L_1,\quad "
-    r"L_3 = \frac{\beta}{\delta \alpha^{\beta - \delta}} L_1,\quad "
-    r"\beta = \mathrm{sg}\frac{1 - \mathrm{IoU}}{\overline{1 - \mathrm{IoU}}}",
+    r"L_3 = \frac{\beta L_1}{\delta \alpha^{\beta - \delta}},\quad "
+    r"\beta = \mathrm{sg}\left(\frac{1 - \mathrm{IoU}}{\mathrm{mean}(1 - \mathrm{IoU})}\right)",
     source=Source(
         "Wise-IoU: Bounding Box Regression Loss with Dynamic Focusing Mechanism",
         2023,

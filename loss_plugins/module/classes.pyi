@@ -12,36 +12,36 @@ class AlphaCIoULoss(Loss, name="alpha_ciou"):
     """Alpha-CIoU loss: CIoU loss with every term raised to the power alpha."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *, alpha: float = 3.0,
-        eps: float | None = None, dialect: str | None = None, box_format: str = 'xyxy',
-        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None
+        eps: float | None = None, box_format: str = 'xyxy', inner_ratio: float | None = None,
+        focaler: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
+        dialect: str | None = None
     ) -> None: ...
 
 class AlphaDIoULoss(Loss, name="alpha_diou"):
     """Alpha-DIoU loss: DIoU loss with every term raised to the power alpha."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *, alpha: float = 3.0,
-        eps: float | None = None, dialect: str | None = None, box_format: str = 'xyxy',
-        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None
+        eps: float | None = None, box_format: str = 'xyxy', inner_ratio: float | None = None,
+        focaler: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
+        dialect: str | None = None
     ) -> None: ...
 
 class AlphaGIoULoss(Loss, name="alpha_giou"):
     """Alpha-GIoU loss: GIoU loss with every term raised to the power alpha."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *, alpha: float = 3.0,
-        eps: float | None = None, dialect: str | None = None, box_format: str = 'xyxy',
-        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None
+        eps: float | None = None, box_format: str = 'xyxy', inner_ratio: float | None = None,
+        focaler: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
+        dialect: str | None = None
     ) -> None: ...
 
 class AlphaIoULoss(Loss, name="alpha_iou"):
     """Alpha-IoU loss: IoU loss with every term raised to the power alpha."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *, alpha: float = 3.0,
-        eps: float | None = None, dialect: str | None = None, box_format: str = 'xyxy',
-        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None
+        eps: float | None = None, box_format: str = 'xyxy', inner_ratio: float | None = None,
+        focaler: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
+        dialect: str | None = None
     ) -> None: ...
 
 class AsymmetricLoss(Loss, name="asymmetric"):
@@ -52,14 +52,14 @@ class AsymmetricLoss(Loss, name="asymmetric"):
     ) -> None: ...
 
 class AsymmetricSoftmaxLoss(Loss, name="asymmetric_softmax"):
-    """Asymmetric loss of the softmax of logits, smoothed after weighing."""
+    """Asymmetric loss of the softmax of logits, with a target that is smoothed after weighing."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *, gamma_neg: float = 4.0,
         gamma_pos: float = 0.0, label_smoothing: float = 0.1
     ) -> None: ...
 
 class BCELoss(Loss, name="bce"):
-    """Binary cross-entropy of probabilities."""
+    """Binary cross-entropy of probabilities, at most 100 per score."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *,
         dialect: str | None = None
@@ -73,7 +73,7 @@ class BCEWithLogitsLoss(Loss, name="bce_with_logits"):
     ) -> None: ...
 
 class BalancedL1Loss(Loss, name="balanced_l1"):
-    """L1 whose gradient rises faster near 0: accurate boxes count more."""
+    """L1 whose gradient rises faster near 0, so that accurate boxes count more."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *, alpha: float = 0.5,
         gamma: float = 1.5, beta: float = 1.0, dialect: str | None = None
@@ -87,21 +87,21 @@ class BoundedIoULoss(Loss, name="bounded_iou"):
     ) -> None: ...
 
 class CDIoULoss(Loss, name="cdiou"):
-    """Control-distance IoU loss: 1 - IoU plus the mean corner distance over the enclosing diagonal."""
+    """Control-distance IoU loss: 1 - IoU plus the mean distance of the corners over the enclosing diagonal."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *, lam: float = 1.0,
-        eps: float | None = None, dialect: str | None = None, box_format: str = 'xyxy', power: float | None = None,
+        eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
         inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None
+        wise: int | None = None, dialect: str | None = None
     ) -> None: ...
 
 class CIoULoss(Loss, name="ciou"):
     """Complete IoU loss: DIoU plus a weighted difference in aspect ratio."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *,
-        eps: float | None = None, dialect: str | None = None, box_format: str = 'xyxy', power: float | None = None,
+        eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
         inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None
+        wise: int | None = None, dialect: str | None = None
     ) -> None: ...
 
 class CrossEntropyLoss(Loss, name="cross_entropy"):
@@ -113,12 +113,12 @@ class CrossEntropyLoss(Loss, name="cross_entropy"):
     ) -> None: ...
 
 class DIoULoss(Loss, name="diou"):
-    """Distance IoU loss: 1 - IoU plus the squared centre distance over the enclosing diagonal squared."""
+    """Distance IoU loss: 1 - IoU plus the squared centre distance over the squared diagonal of the enclosing box."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *,
-        eps: float | None = None, dialect: str | None = None, box_format: str = 'xyxy', power: float | None = None,
+        eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
         inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None
+        wise: int | None = None, dialect: str | None = None
     ) -> None: ...
 
 class DiceLoss(Loss, name="dice"):
@@ -137,16 +137,16 @@ class DistributionFocalLoss(Loss, name="distribution_focal"):
     ) -> None: ...
 
 class EIoULoss(Loss, name="eiou"):
-    """Efficient IoU loss: DIoU plus the differences in width and height over the enclosing sides."""
+    """Efficient IoU loss: DIoU plus the squared differences in width and height over the enclosing sides."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *,
-        eps: float | None = None, dialect: str | None = None, box_format: str = 'xyxy', power: float | None = None,
+        eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
         inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None
+        wise: int | None = None, dialect: str | None = None
     ) -> None: ...
 
 class ExtendedIoULoss(Loss, name="extended_iou"):
-    """Extended IoU loss: 1 - IoU with an intersection that turns negative for boxes apart, smooth near 0."""
+    """Extended IoU loss: 1 - IoU with an intersection that turns negative for disjoint boxes, smooth near 0."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *,
         smooth_point: float = 0.1, eps: float = 1e-07, box_format: str = 'xyxy', dialect: str | None = None
@@ -156,9 +156,9 @@ class FocalEIoULoss(Loss, name="focal_eiou"):
     """Focal EIoU loss: EIoU weighted by IoU^gamma, so that good boxes count more."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *, gamma: float = 0.5,
-        normalize: bool = False, eps: float | None = None, dialect: str | None = None, box_format: str = 'xyxy',
-        power: float | None = None, inner_ratio: float | None = None, focaler: Sequence[float] | None = None,
-        wise: int | None = None
+        normalize: bool = False, eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
+        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, wise: int | None = None,
+        dialect: str | None = None
     ) -> None: ...
 
 class FocalL1Loss(Loss, name="focal_l1"):
@@ -195,9 +195,9 @@ class GIoULoss(Loss, name="giou"):
     """Generalized IoU loss: 1 - IoU plus the empty share of the enclosing box."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *,
-        eps: float | None = None, dialect: str | None = None, box_format: str = 'xyxy', power: float | None = None,
+        eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
         inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None
+        wise: int | None = None, dialect: str | None = None
     ) -> None: ...
 
 class GWDLoss(Loss, name="gwd"):
@@ -215,7 +215,7 @@ class GaussianFocalLoss(Loss, name="gaussian_focal"):
     ) -> None: ...
 
 class HingeEmbeddingLoss(Loss, name="hinge_embedding"):
-    """Distances of like pairs, and what distances of unlike pairs lack to the margin."""
+    """Distance of pairs that are alike, and what pairs that are not lack to the margin."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *, margin: float = 1.0,
         dialect: str | None = None
@@ -229,12 +229,12 @@ class HuberLoss(Loss, name="huber"):
     ) -> None: ...
 
 class IoULoss(Loss, name="iou"):
-    """IoU loss, in one of three shapes."""
+    """IoU loss: 1 - IoU, -ln IoU or 1 - IoU^2."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *, mode: str = 'linear',
-        eps: float | None = None, dialect: str | None = None, box_format: str = 'xyxy', power: float | None = None,
+        eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
         inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None
+        wise: int | None = None, dialect: str | None = None
     ) -> None: ...
 
 class JDLoss(Loss, name="jd"):
@@ -260,26 +260,26 @@ class KLDLoss(Loss, name="kld"):
     ) -> None: ...
 
 class KLDivLoss(Loss, name="kl_div"):
-    """Terms of the Kullback-Leibler divergence of pred from target; "mean" is torch's "batchmean"."""
+    """Terms of the Kullback-Leibler divergence of pred from target. "mean" is torch's "batchmean"."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *,
         log_target: bool = False, dialect: str | None = None
     ) -> None: ...
 
 class L1Loss(Loss, name="l1"):
-    """Absolute difference of each coordinate."""
+    """Absolute difference of each coordinate, in its unit."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *,
         dialect: str | None = None
     ) -> None: ...
 
 class MPDIoULoss(Loss, name="mpdiou"):
-    """Minimum-point-distance IoU loss: 1 - IoU plus the corner distances over the image's diagonal."""
+    """Minimum-point-distance IoU loss: 1 - IoU plus the squared corner distances over the image's squared diagonal."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *,
-        image_size: Sequence[float], eps: float | None = None, dialect: str | None = None, box_format: str = 'xyxy',
-        power: float | None = None, inner_ratio: float | None = None, focaler: Sequence[float] | None = None,
-        focal_gamma: float = 0.0, wise: int | None = None
+        image_size: Sequence[float], eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
+        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
+        wise: int | None = None, dialect: str | None = None
     ) -> None: ...
 
 class MSELoss(Loss, name="mse"):
@@ -290,14 +290,14 @@ class MSELoss(Loss, name="mse"):
     ) -> None: ...
 
 class MarginRankingLoss(Loss, name="margin_ranking"):
-    """Cost of two scores in the wrong order."""
+    """Cost of two scores in the wrong order: by how much, plus the margin."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *, margin: float = 0.0,
         dialect: str | None = None
     ) -> None: ...
 
 class NLLLoss(Loss, name="nll"):
-    """Negative log-likelihood of log-probabilities. "mean" divides by the class weights of the labels met."""
+    """Negative log-likelihood of log-probabilities. "mean" divides by the class weights of the labels met, as torch's."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *,
         class_weight: Sequence[float] | Tensor | None = None, ignore_index: int = -100, dialect: str | None = None
@@ -311,12 +311,12 @@ class NWDLoss(Loss, name="nwd"):
     ) -> None: ...
 
 class PIoULoss(Loss, name="piou"):
-    """Powerful-IoU loss: 1 - IoU plus the edge distances over the target's sides."""
+    """Powerful-IoU loss: 1 - IoU plus a penalty on the distances of the edges over the sides of the target."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *, version: int = 1,
-        lam: float = 1.3, detach_weight: bool = False, eps: float | None = None, dialect: str | None = None,
-        box_format: str = 'xyxy', power: float | None = None, inner_ratio: float | None = None,
-        focaler: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None
+        lam: float = 1.3, detach_weight: bool = False, eps: float | None = None, box_format: str = 'xyxy',
+        power: float | None = None, inner_ratio: float | None = None, focaler: Sequence[float] | None = None,
+        focal_gamma: float = 0.0, wise: int | None = None, dialect: str | None = None
     ) -> None: ...
 
 class PolyCrossEntropyLoss(Loss, name="poly_cross_entropy"):
@@ -347,25 +347,25 @@ class QualityFocalLoss(Loss, name="quality_focal"):
     ) -> None: ...
 
 class SIoULoss(Loss, name="siou"):
-    """SCYLLA IoU loss: 1 - IoU plus distance, weighted by its angle, plus shape."""
+    """SCYLLA IoU loss: 1 - IoU plus half the distance cost, weighted by its angle, plus half the shape cost."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *, theta: float = 4.0,
-        eps: float | None = None, dialect: str | None = None, box_format: str = 'xyxy', power: float | None = None,
+        eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
         inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None
+        wise: int | None = None, dialect: str | None = None
     ) -> None: ...
 
 class ShapeIoULoss(Loss, name="shape_iou"):
-    """Shape-IoU loss: distance and shape costs, weighted by the target's shape."""
+    """Shape-IoU loss: 1 - IoU plus distance and shape costs, weighted by the shape of the target."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *, scale: float = 0.0,
-        eps: float | None = None, dialect: str | None = None, box_format: str = 'xyxy', power: float | None = None,
+        eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
         inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None
+        wise: int | None = None, dialect: str | None = None
     ) -> None: ...
 
 class SmoothL1Loss(Loss, name="smooth_l1"):
-    """L1 with a parabola below beta; slope 1 outside."""
+    """L1 with a parabola below beta, and slope 1 outside."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *, beta: float = 1.0,
         dialect: str | None = None
@@ -394,10 +394,10 @@ class VarifocalLoss(Loss, name="varifocal"):
     ) -> None: ...
 
 class WIoULoss(Loss, name="wiou"):
-    """Wise-IoU loss: 1 - IoU times a distance factor, and from version 2 times a weight by how unusual the box is."""
+    """Wise-IoU loss: 1 - IoU times a distance factor, and from version 2 on times a weight by how unusual the box is."""
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, *, version: int = 1,
-        alpha: float = 1.9, delta: float = 3.0, eps: float | None = None, dialect: str | None = None,
-        box_format: str = 'xyxy', power: float | None = None, inner_ratio: float | None = None,
-        focaler: Sequence[float] | None = None, focal_gamma: float = 0.0, momentum: float = 9.899484435171857e-05
+        alpha: float = 1.9, delta: float = 3.0, eps: float | None = None, box_format: str = 'xyxy',
+        power: float | None = None, inner_ratio: float | None = None, focaler: Sequence[float] | None = None,
+        focal_gamma: float = 0.0, momentum: float = 9.899484435171857e-05, dialect: str | None = None
     ) -> None: ...

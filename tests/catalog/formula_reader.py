@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 FUNCTIONS = {"ln", "log", "exp", "arctan", "max", "min"}
 SCRIPTS = {"⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵀ": ("^", "0123456789-T"), "₀₁₂₃₄₅₆₇₈₉₊₋": ("_", "0123456789+-")}
-TOKEN = re.compile(r"\s+|\d+|(?:[^\W\d_]\u0302?)+'?|∑|ℓ|.")
+TOKEN = re.compile(r"\s+|\d+|[^\W\d_](?:[^\W_]|\u0302)*'?|∑|ℓ|.")
 RELATION = re.compile(r"([=<>≤≥])")
 
 
@@ -25,9 +25,21 @@ def values(text: str) -> list[object]:
     """The value of each part of a formula: lines, cases and conditions, and both sides of each relation."""
     found: list[object] = []
     for line in text.split("\n"):
-        for side in RELATION.split(line):
+        for side in sides(line):
             if side.strip():
                 found.append(side if RELATION.fullmatch(side) else Reader(side.strip()).value())
+    return found
+
+
+def sides(line: str) -> list[str]:
+    """Both sides of each relation, and its sign; not of those in brackets."""
+    found, depth = [""], 0
+    for sign in line:
+        depth += {"(": 1, ")": -1}.get(sign, 0)
+        if depth == 0 and RELATION.fullmatch(sign):
+            found += [sign, ""]
+        else:
+            found[-1] += sign
     return found
 
 
@@ -56,6 +68,7 @@ def from_latex(latex: str) -> str:
         .replace(r"\lfloor", "⌊")
         .replace(r"\rfloor", "⌋")
     )
+    text = re.sub(r"(?<=[A-Za-z])(?=\\)", " ", text)
     text = re.sub(r"\\([A-Za-z]+)", lambda match: greek(match[1]), text)
     while True:  # innermost groups first
         changed = re.sub(r"\\frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}", r"((\1)/(\2))", text)
@@ -143,6 +156,8 @@ class Reader:
     def factor_of_term(self, result: complex, loose: object) -> tuple[complex, object]:
         if self.peek() in FUNCTIONS and self.after() != "(":
             name = self.take()
+            if not self.starts_factor():  # a word of that name
+                return result * number(name), loose
             return result * applied(name, [self.factor()]), "function"
         is_sum = self.peek() == "∑"
         return result * self.factor(), "sum" if is_sum or loose else loose
