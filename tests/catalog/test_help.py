@@ -68,7 +68,7 @@ def test_the_signature_lists_all_keywords_with_their_defaults(entry: Entry) -> N
 
 def test_the_signature_of_a_member_of_the_family_is_expanded() -> None:
     assert str(inspect.signature(lp.ciou_loss)).startswith(
-        "(pred: torch.Tensor, target: torch.Tensor, *, eps: float | None = None, dialect: str | None = None, "
+        "(pred: torch.Tensor, target: torch.Tensor, *, eps: float | None = None, "
         "box_format: str = 'xyxy', power: float | None = None, inner_ratio: float | None = None, "
     )
     assert str(inspect.signature(lp.FocalLoss)) == (
