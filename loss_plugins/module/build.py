@@ -1,4 +1,4 @@
-"""Build a loss module by name or spec."""
+"""Build a loss module from a name or a spec."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .loss import CLASSES, Loss
 
 
 def module_class(name: str) -> type[Loss]:
-    """The `nn.Module` class of a loss; made on the spot for a user's own."""
+    """The `nn.Module` class of a loss; one that has none, as a user's own, gets it here."""
     entry = get_entry(name)
     for cls in CLASSES.values():
         if cls.entry is entry:
@@ -45,7 +45,7 @@ def build_loss(spec: str | Mapping[str, Any], **parameters: Any) -> Loss:
 
 
 def _reduce_by_name(self: Loss, protocol: typing.SupportsIndex) -> tuple[Any, ...]:
-    # a class made on the spot cannot be imported by its own name; the catalogue finds it again
+    # the class was made by `module_class` and cannot be imported; the catalogue finds it again
     return _restore, (self.entry.name,), self.__getstate__()
 
 

@@ -17,7 +17,8 @@ from .loss import Loss
 from .reduction import Reduction
 
 Spec = str | Mapping[str, Any]
-UNITS = ("any", "pixels", "image")  # each asks more than the one before
+#: `Traits.units`, from the least demanding to the most
+UNITS = ("any", "pixels", "image")
 
 
 @register_loss(
@@ -32,12 +33,14 @@ def mix_loss(pred: Tensor, target: Tensor, *, losses: Annotated[Sequence[Spec], 
     """Weighted sum of catalogued losses of one kind.
 
     Args:
-        pred: what all of the losses take, for instance (..., 4) boxes, in the units that the most demanding one needs.
-        target: what to meet.
+        pred: predictions that all of the losses take, for instance (..., 4) boxes, in the units that the most demanding
+            loss needs.
+        target: targets, likewise.
         losses: names or dicts with `type`, parameters and `loss_weight` (1 if not given), but no `reduction`.
 
     Returns:
-        Loss in the shape that the losses share, float32 at least. Running statistics start anew: the module keeps them.
+        Loss in the shape that the losses share, float32 at least. Running statistics have their initial values; the
+        module keeps them.
 
     Raises:
         ValueError: losses of different kinds; a spec that names a reduction.
@@ -79,14 +82,14 @@ class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
 
 
 def build_member(spec: Spec) -> Loss:
-    """One loss of a mix; how it is reduced is the mix's business."""
+    """A member of a mix: a loss per element, as the mix itself reduces."""
     if not isinstance(spec, str) and "reduction" in spec:
         raise ValueError(f"mix: {dict(spec)!r} names a reduction; set it on the mix")
     return build_loss(spec, reduction="none")
 
 
 def member_spec(member: Loss) -> dict[str, Any]:
-    """All that builds the member again."""
+    """The parameters from which `build_member` builds the member again."""
     return {name: value for name, value in member.spec().items() if name != "reduction"}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Any
 
@@ -147,31 +146,6 @@ def test_two_backward_passes_after_two_calls() -> None:
     assert pred.grad is not None
 
 
-def test_the_state_travels_and_is_not_shared() -> None:
-    module = wiou()
-    train(module)
-    other, clone = wiou(), copy.deepcopy(module)
-    assert float(other.mean.value) == 1
-    other.load_state_dict(module.state_dict())
-    assert torch.equal(other.mean.value, module.mean.value)
-    train(clone)
-    assert not torch.equal(clone.mean.value, module.mean.value)
-    assert list(module.state_dict()) == ["mean.value"]
-
-
-@pytest.mark.parametrize("cast", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
-def test_no_cast_rounds_the_state(cast: torch.dtype) -> None:
-    module = wiou(momentum=1e-4)
-    for _ in range(3):
-        train(module)
-    before = module.mean.value.clone()
-    module.to(cast)
-    assert module.mean.value.dtype == torch.float64
-    assert torch.equal(module.mean.value, before)
-    train(module)
-    assert float(module.mean.value) < float(before)  # it still learns
-
-
 def test_the_wise_keyword_is_the_weight_of_wiou() -> None:
     plain = lp.ciou_loss(PRED, TARGET)
     r = wise_weight(1 - (1 - lp.iou_loss(PRED, TARGET)), 0.4, 3)
@@ -186,12 +160,6 @@ def test_the_wise_keyword_is_the_weight_of_wiou() -> None:
 def test_version_1_of_the_keyword_is_refused() -> None:
     with pytest.raises(ValueError, match="ciou: wise=1 is out of range; allowed: 2 or 3"):
         lp.build_loss("ciou", wise=1)
-
-
-def test_a_loss_without_wise_has_no_state() -> None:
-    module = lp.CIoULoss()
-    assert not module.entry.traits.stateful
-    assert not module.state_dict()
 
 
 def test_momentum_belongs_to_the_module_and_the_mean_to_the_function() -> None:

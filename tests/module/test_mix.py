@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
@@ -87,10 +86,8 @@ def test_the_spec_holds_all_and_is_plain() -> None:
     assert lp.build_loss(spec).spec() == module.spec()
 
 
-def test_members_keep_and_carry_their_state() -> None:
+def test_members_keep_their_state() -> None:
     module = lp.build_loss({"type": "mix", "losses": ["ciou", {"type": "wiou", "version": 2, "momentum": 0.5}]})
     module(PRED.clone().requires_grad_(), TARGET)
-    (name,) = module.state_dict()
-    assert name == "members.1.mean.value"
-    assert float(module.state_dict()[name]) < 1
-    assert torch.equal(copy.deepcopy(module).state_dict()[name], module.state_dict()[name])
+    (mean,) = module.state_dict().values()
+    assert float(mean) < 1
