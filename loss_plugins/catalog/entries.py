@@ -138,6 +138,7 @@ def register_loss(
     return register
 
 
+@functools.cache
 def _follows_conventions(options: Callable[..., Tensor] | None) -> bool:
     """Whether the loss is one of a family that can be written in another convention."""
     return options is not None and "convention" in inspect.signature(options).parameters
