@@ -52,7 +52,6 @@ def alpha_loss(
     Args:
         alpha: exponent; 1 is the {of} loss, and the larger it is, the more good boxes count. The paper uses 3.
 
-    >>> import torch
     {example}
     """
     return register_loss(

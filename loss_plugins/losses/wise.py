@@ -85,7 +85,6 @@ def wiou_loss(
         delta: the beta whose weight is 1 in version 3. The paper uses 3.
         mean: running mean of 1 - IoU.
 
-    >>> import torch
     >>> pred, target = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[0.0, 0, 2, 4]])
     >>> wiou_loss(pred, target)  # e^(1 / 20) / 2
     tensor([0.5256])
