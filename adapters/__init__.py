@@ -1,1 +1,1 @@
-"""Adapters: one room per framework; each imports the core and its own framework, never another adapter."""
+"""Adapters: one package per framework; each imports the core and its own framework, never another adapter."""

@@ -1,7 +1,7 @@
-"""What several adapters raise alike."""
+"""Errors that every adapter raises."""
 
 from __future__ import annotations
 
 
 class LossNotUsed(RuntimeError):
-    """Training went on without the loss that was asked for."""
+    """Training did not use the loss that was asked for."""

@@ -1,7 +1,7 @@
-"""MMEngine's door: `type='loss_plugins.X'` makes MMEngine import a module of exactly this name.
+"""The registries of scope `loss_plugins`: for `type='loss_plugins.X'` MMEngine imports a module of exactly this name.
 
-The only core module that names MMEngine; the catalogue of the core itself is `catalog.py`. Keep imports here to
-MMEngine alone: it swallows an ImportError raised in this file, and then says "not in the registry" instead.
+No other core module names MMEngine; the catalogue of losses is the package `catalog`. Import nothing but MMEngine here:
+MMEngine hides an ImportError raised in this file, and reports that the type is not in the registry.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ADAPTER = "loss_plugins.adapters.mmdet"
 
 
 class PackageRegistry(Registry):  # type: ignore[misc]
-    """Leaves full paths into this package, as dumped configs have them, to the caller."""
+    """Returns None for a full path into this package, as dumped configs have it, so that the caller imports it."""
 
     def get(self, key: str) -> Any:
         """The class called `key`."""
@@ -32,17 +32,17 @@ class PackageRegistry(Registry):  # type: ignore[misc]
 
 
 class LossRegistry(PackageRegistry):
-    """Asks the catalogue, so that losses registered later are found as well."""
+    """Looks names up in the catalogue, so that losses registered later are found as well."""
 
     def get(self, key: str) -> Any:
-        """The class called `key`; a KeyError with the closest names for one that nobody knows."""
+        """The class called `key`; a KeyError with the closest names if the catalogue has no such loss."""
         scope, name = self.split_scope_key(key)
-        ours = scope in (None, SCOPE)
-        if ours:
+        in_scope = scope in (None, SCOPE)
+        if in_scope:
             import_module(ADAPTER).register(name)
         found = super().get(key)
-        if found is None and ours:
-            # MMEngine would go on to any attribute `loss_plugins.<name>`, the plain core module for instance
+        if found is None and in_scope:
+            # with None, MMEngine would return an attribute `loss_plugins.<name>`: the core module of that name, say
             raise KeyError(import_module(ADAPTER).unknown(name))
         return found
 
@@ -54,7 +54,7 @@ class LossRegistry(PackageRegistry):
 
 
 def _child(root: Registry, kind: type[Registry], name: str, location: str) -> Registry:
-    # `is None`, as an empty registry is false; a second child of one scope is an error, also after a reload
+    # an empty registry is falsy, hence `is None`; a second child of one scope is an error, also after a reload
     found = root.children.get(SCOPE)
     return kind(name, parent=root, scope=SCOPE, locations=[location]) if found is None else found
 

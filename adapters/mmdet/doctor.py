@@ -1,4 +1,4 @@
-"""What this installation, or a config, allows, found out by trying it; imports the frameworks only inside a check."""
+"""What the installed MMDetection, or a config, allows, found out by trying it; a framework is imported in its check."""
 
 from __future__ import annotations
 

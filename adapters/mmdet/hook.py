@@ -1,4 +1,4 @@
-"""Proof that the losses of the config are the ones trained, and one state on all ranks."""
+"""The hook that proves which losses were trained, and syncs their running statistics over ranks."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from .modules import PluggedLoss, SenselessSlot
 from .slots import LossSlot, find_losses, problems
 
 YAML = "loss_plugins.yaml"
-LATE = {"loss_l1"}  # YOLOX calls it in its last epochs only
+LATE = {"loss_l1"}  # slots that may stay uncalled: YOLOX adds its L1 in the last epochs
 
 
 class LossPluginsHook(Hook):  # type: ignore[misc]
-    """Log where our losses sit, refuse places that make no sense, and assert that each is called.
+    """Log which slots hold losses of loss_plugins, refuse slots they do not fit, and assert that each loss is called.
 
     Args:
         allow: paths ("bbox_head.loss_bbox") whose problems are only warned of, and which need not be called.
 
     Raises:
         SenselessSlot: before training, naming each config key to set.
-        LossNotUsed: no loss of ours in the model; or, after the first epoch (or before the first validation, for
-            loops without epochs), one that no head has called.
+        LossNotUsed: no loss of loss_plugins in the model; or, after the first epoch (in loops without epochs, before
+            the first validation), one that no head has called.
 
-    Writes `loss_plugins.yaml` into the work directory: versions, places, full specifications, calls and boxes. The
+    Writes `loss_plugins.yaml` into the work directory: versions, slots, full specifications, calls and boxes. The
     checkpoint carries the specifications in `meta["loss_plugins"]`. Stateful losses are synced after each iteration.
     """
 
@@ -45,7 +45,7 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
         self.proven = False
 
     def before_train(self, runner: Runner) -> None:
-        """Find, refuse, log."""
+        """Find the losses, refuse misplaced ones, log the rest and write the record."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.slots = find_losses(model)
         if not self.slots:
@@ -59,7 +59,7 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
         self.write(runner)
 
     def refuse(self, runner: Runner) -> None:
-        """Raise for senseless places, all of them at once."""
+        """Raise one error that names every misplaced loss; only warn of those in `allow`."""
         found = [(slot, message) for slot in self.slots for message in problems(slot)]
         for slot, message in found:
             if slot.path in self.allow:
@@ -80,23 +80,23 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
         sync_losses(self.losses)
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Loops without epochs validate first."""
+        """In loops without epochs, assert before the first validation that each loss was called."""
         if runner.iter > 0:
             self.prove(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Every loss must have been called by now."""
+        """Assert that each loss was called."""
         self.prove(runner)
         self.write(runner)
 
     def after_train(self, runner: Runner) -> None:
-        """Say what was trained."""
+        """Log and write how often each loss was called."""
         self.write(runner)
         for slot, loss in zip(self.slots, self.losses, strict=True):
             runner.logger.info(f"loss_plugins: {slot.key}: {slot.name} called {loss.calls} times on {loss.rows} boxes")
 
     def prove(self, runner: Runner) -> None:
-        """Raise if a loss was never called; once."""
+        """Raise if a loss was never called; done once."""
         if self.proven or not self.slots:
             return
         called = {slot.path for slot, loss in zip(self.slots, self.losses, strict=True) if loss.calls}
@@ -116,7 +116,7 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
                 )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Say in the checkpoint which losses trained it, in plain types."""
+        """Write into the checkpoint which losses trained it, in plain types."""
         checkpoint.setdefault("meta", {})["loss_plugins"] = [slot.describe() for slot in self.slots]
 
     @property
@@ -125,7 +125,7 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
         return [slot.loss for slot in self.slots if isinstance(slot.loss, PluggedLoss)]
 
     def write(self, runner: Runner) -> None:
-        """The record in the work directory."""
+        """Write loss_plugins.yaml into the work directory."""
         if not is_main_process():
             return
         record = [

@@ -1,4 +1,4 @@
-"""Where our losses sit in a model, and which of these places make no sense."""
+"""The slots of a model that hold a loss of loss_plugins, and whether the loss fits what its head passes there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from loss_plugins.module.loss import Loss
 
 from .modules import PluggedLoss
 
-HOME = "https://mmdetection.readthedocs.io: "
 ROWS_TO_COLUMNS = {"FreeAnchorRetinaHead", "PISARetinaHead", "PISARoIHead", "PISASSDHead", "MultiInstanceBBoxHead"}
 ENCODED = {"FoveaHead", "SABLHead", "SABLRetinaHead"}
 GRID_UNITS = {"GFLHead", "TOODHead"}  # and what inherits them, LDHead for one
@@ -20,11 +19,11 @@ GRID_UNITS = {"GFLHead", "TOODHead"}  # and what inherits them, LDHead for one
 
 @dataclass(frozen=True)
 class LossSlot:
-    """One of our losses in a model.
+    """A slot of a head that holds a loss of loss_plugins.
 
     Attributes:
-        path: where, in dots: "bbox_head.loss_bbox".
-        slot: its name in the head: "loss_bbox".
+        path: path of the loss in the model: "bbox_head.loss_bbox".
+        slot: name of the slot in the head: "loss_bbox".
         head: the module that holds it.
         loss: the loss.
         lineage: class names of the head, of all it inherits, and of the modules that hold it.
@@ -38,36 +37,36 @@ class LossSlot:
 
     @property
     def key(self) -> str:
-        """The config key that put it there."""
+        """The config key of the loss."""
         return f"model.{self.path}"
 
     @property
     def head_key(self) -> str:
-        """The config key of its head."""
+        """The config key of the head."""
         return f"model.{self.path.removesuffix(self.slot).removesuffix('.')}"
 
     @property
     def name(self) -> str:
-        """As a config writes it."""
+        """The type of the loss, as a config writes it."""
         return f"loss_plugins.{type(self.loss).__name__}"
 
     @property
     def is_box_loss(self) -> bool:
-        """Takes whole boxes, as opposed to coordinates or classes."""
+        """Whether the loss takes whole boxes, as opposed to coordinates or classes."""
         return self.loss.entry.kind == "box"
 
     def describe(self) -> dict[str, Any]:
-        """In plain types, for the log and the yaml."""
+        """Slot, head and loss in plain types, for the log and the yaml."""
         return {"where": self.path, "head": type(self.head).__name__, "loss": self.loss.spec()}
 
 
 def find_losses(model: nn.Module) -> list[LossSlot]:
-    """All places that hold one of our losses, in the order of the model."""
+    """Every slot that holds a loss of loss_plugins, in the order of the model."""
     return [_slot(model, path, loss) for path, loss in model.named_modules() if _is_outermost(model, path, loss)]
 
 
 def problems(slot: LossSlot) -> list[str]:
-    """What is wrong with this place; empty if nothing is."""
+    """Why the loss does not fit this slot, one message per broken rule, with the config key to set."""
     found = [rule(slot) for rule in RULES]
     return [message for message in found if message is not None]
 
@@ -94,7 +93,7 @@ def _holders(model: nn.Module, path: str) -> list[nn.Module]:
     return [model.get_submodule(".".join(names[:depth])) for depth in range(len(names))]
 
 
-# --- rules: each says what is wrong and which key to set, or nothing -------------------------------------------
+# --- rules: each returns None, or what is wrong and which key to set -------------------------------------------
 
 
 def _is_wrapped(slot: LossSlot) -> str | None:
@@ -206,7 +205,7 @@ RULES: tuple[Callable[[LossSlot], str | None], ...] = (
 
 
 def _reads(head: nn.Module, slot: str, flag: str) -> bool:
-    """Whether the method of this head that calls the loss looks at `flag`: heads that decode anyway do not."""
+    """Whether a method of this head that uses the loss also reads `flag`: heads that always decode do not read it."""
     methods = [getattr(type(head), name) for name in dir(type(head)) if not name.startswith("__")]
     codes = [method.__code__ for method in methods if hasattr(method, "__code__")]
     return any(slot in code.co_names and flag in code.co_names for code in codes)

@@ -1,4 +1,4 @@
-"""Training parity: small MMDetection detectors on digits, with their stock losses and with ours in their dialect."""
+"""Training parity: small MMDetection detectors on digits, with the built-in losses and with `dialect="mmdet"`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import torch
 from loss_plugins.parity.training import Curve, TrainingCase
 
 IMAGES, BATCH, CHANNELS = 16, 2, 32
-#: theirs to ours; a CrossEntropyLoss with sigmoid is binary cross-entropy here
+#: built-ins that have the same name in loss_plugins
 SAME = ("L1Loss", "SmoothL1Loss", "IoULoss", "GIoULoss", "DIoULoss", "CIoULoss", "FocalLoss", "QualityFocalLoss")
 RESNET: dict[str, Any] = {"depth": 18, "init_cfg": None, "frozen_stages": -1, "norm_eval": False, "style": "pytorch"}
 RESNET["norm_cfg"] = {"type": "BN", "requires_grad": True}
 FPN = {"in_channels": [64, 128, 256, 512], "out_channels": CHANNELS}
 HEAD = {"num_classes": 10, "in_channels": CHANNELS, "feat_channels": CHANNELS, "stacked_convs": 1}
-#: model -> its config, what to change, learning rate
+#: model -> its shipped config, changes to it, learning rate
 MODELS: dict[str, tuple[str, dict[str, Any], float]] = {
     "RetinaNet": (
         "retinanet/retinanet_r50_fpn_1x_coco.py",
@@ -72,7 +72,7 @@ def cases() -> Iterator[TrainingCase]:
 
 
 def model_config(name: str) -> Any:
-    """The shipped config of a model, made small."""
+    """The shipped config of a model, with the changes that make it small."""
     import mmdet
     from mmdet.utils import register_all_modules
     from mmengine.config import Config
@@ -92,8 +92,8 @@ def _merge(config: Any, changes: dict[str, Any]) -> None:
             config[key] = value
 
 
-def ours_of(loss: dict[str, Any]) -> dict[str, Any] | None:
-    """Our spec for one of theirs; None: left as it is."""
+def equivalent(loss: dict[str, Any]) -> dict[str, Any] | None:
+    """The loss of loss_plugins that equals a built-in one; None where there is none, and the built-in stays."""
     name = loss.get("type")
     if name in SAME:
         return {**loss, "type": f"loss_plugins.{name}", "dialect": "mmdet"}
@@ -103,26 +103,26 @@ def ours_of(loss: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def swap(config: Any) -> list[str]:
-    """Put ours into every slot of a head that holds one of theirs; the names of those losses."""
+    """Replace every built-in loss of a head by its equivalent; slots and names of the losses replaced."""
     names = []
     for key, value in config.items():
-        ours = ours_of(value) if key.startswith("loss_") and isinstance(value, dict) else None
-        if ours is not None:
+        loss = equivalent(value) if key.startswith("loss_") and isinstance(value, dict) else None
+        if loss is not None:
             names.append(f"{key} {value['type']}")
-            config[key] = ours
+            config[key] = loss
     return names
 
 
 def swapped_names(name: str) -> list[str]:
-    """What is swapped in a model."""
+    """Slots and names of the built-in losses of a model that have an equivalent."""
     return swap(deepcopy(model_config(name).bbox_head))
 
 
-def curve(name: str, folder: Path, ours: bool, steps: int) -> Curve:
-    """The losses of every step.
+def curve(name: str, folder: Path, swapped: bool, steps: int) -> Curve:
+    """The logged losses of every step, with the built-in losses or their equivalents.
 
     Raises:
-        RuntimeError: one of our losses was never called.
+        RuntimeError: an equivalent was never called.
     """
     from mmdet.registry import MODELS as REGISTRY
     from mmengine.optim import OptimWrapper
@@ -131,15 +131,15 @@ def curve(name: str, folder: Path, ours: bool, steps: int) -> Curve:
     from .modules import PluggedLoss
 
     config = deepcopy(model_config(name))
-    if ours:
+    if swapped:
         swap(config.bbox_head)
     torch.manual_seed(0)
     model = REGISTRY.build(config).train()
-    model.init_weights()  # Deformable DETR leaves an embedding as memory happens to be, until this
-    if hasattr(model.bbox_head, "use_l1"):  # YOLOX adds it for the last epochs
+    model.init_weights()  # before it, an embedding of Deformable DETR is uninitialised memory
+    if hasattr(model.bbox_head, "use_l1"):  # otherwise on in the last epochs of YOLOX only
         model.bbox_head.use_l1 = True
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=MODELS[name][2], momentum=0.9))
-    told: Curve = []
+    logged_losses: Curve = []
     torch.manual_seed(1)  # dropout and samplers draw the same
     for batch in batches(folder.parent / "digits-mmdet", steps):
         data = model.data_preprocessor(batch, True)
@@ -148,15 +148,15 @@ def curve(name: str, folder: Path, ours: bool, steps: int) -> Curve:
         clip_grad_norm_(model.parameters(), 10)
         wrapper.step()
         wrapper.zero_grad()
-        told.append({key: float(value) for key, value in logged.items()})
+        logged_losses.append({key: float(value) for key, value in logged.items()})
     for key, module in model.named_modules():
         if isinstance(module, PluggedLoss) and module.calls == 0:
             raise RuntimeError(f"training parity: {name} never called {key}")
-    return told
+    return logged_losses
 
 
 def batches(root: Path, steps: int) -> Iterator[Any]:
-    """The same batches of digits every time."""
+    """Batches of digits, the same in every run."""
     from mmdet.registry import DATASETS
     from mmengine.dataset import pseudo_collate
 

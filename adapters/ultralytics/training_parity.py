@@ -46,17 +46,23 @@ def curve(model: str, task: str, losses: dict[str, Any], folder: Path, plugged: 
     """
     place_font()
     warm_up(folder.parent)
-    return trained(model, task, losses, folder, plugged, steps)
+    return trained(model, task, losses, folder, steps) if plugged else stock_curve(model, task, folder, steps)
+
+
+@functools.cache
+def stock_curve(model: str, task: str, folder: Path, steps: int) -> Curve:
+    """As `curve` with the built-in losses: trained once for all cases of a model in the same folder."""
+    return trained(model, task, {}, folder, steps)
 
 
 @functools.cache
 def warm_up(folder: Path) -> None:
     """Train once: before 8.4.190 or so, the first training in a process differs from the next, stock losses or not."""
-    trained("yolov8n", "detect", {}, folder / "warm-up", False, 1)
+    trained("yolov8n", "detect", {}, folder / "warm-up", 1)
 
 
-def trained(model: str, task: str, losses: dict[str, Any], folder: Path, plugged: bool, steps: int) -> Curve:
-    """As `curve`, in one short training run."""
+def trained(model: str, task: str, losses: dict[str, Any], folder: Path, steps: int) -> Curve:
+    """The logged losses of every step of one run; without `losses`, of the built-in ones."""
     from ultralytics import YOLO
 
     digits = make_digits(folder.parent / "digits", train=IMAGES, val=4, progress=False)
@@ -72,7 +78,7 @@ def trained(model: str, task: str, losses: dict[str, Any], folder: Path, plugged
     yolo = YOLO(f"{model}.yaml")
     yolo.add_callback("on_train_batch_end", note)
     yolo.train(
-        **({"trainer": trainer(task, **losses)} if plugged else {}),
+        **({"trainer": trainer(task, **losses)} if losses else {}),
         data=str(data),
         epochs=-(-steps * BATCH // IMAGES),
         imgsz=64,

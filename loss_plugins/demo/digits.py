@@ -36,8 +36,7 @@ FAINT = 64  # of 255: fainter ink is dropped, so that a box ends where the eye s
 class DigitsSet:
     """Where the parts of a composed set lie; all paths are absolute.
 
-    `yaml` is for Ultralytics; the
-    json files (COCO format, category id = digit) and image folders are for MMDetection.
+    `yaml` is for Ultralytics; the json files (COCO format, category id = digit) and image folders are for MMDetection.
     """
 
     root: Path
@@ -109,7 +108,7 @@ def split_digits(seed: int = 0, count: int = 1797) -> dict[str, np.ndarray]:
 
 
 def compose_scene(rng: np.random.Generator, cells: np.ndarray, labels: np.ndarray, size: int) -> Scene:
-    """Put one to eight of the digits `cells` (n, 8, 8) in [0, 1], with `labels` (n,), where room is."""
+    """A scene with one to eight of the digits `cells` (n, 8, 8) in [0, 1] with `labels` (n,), where there is room."""
     base = rng.uniform(20, 80)
     picture = _background(rng, base, size)
     ink = np.zeros((size, size), dtype=np.int64)
@@ -176,7 +175,7 @@ def _window(box: tuple[int, int, int, int]) -> tuple[slice, slice]:
 
 
 def _iou(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float:
-    # plain integers, not the tensors of boxes.py: this runs thousands of times on one pair
+    # plain integers instead of tensors: this runs thousands of times, each time on one pair
     width = max(0, min(a[2], b[2]) - max(a[0], b[0]))
     height = max(0, min(a[3], b[3]) - max(a[1], b[1]))
     area_a, area_b = (a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1])
@@ -192,7 +191,7 @@ def _resize(values: np.ndarray, *, width: int, height: int) -> np.ndarray:
 
 
 def _compose(digits: DigitsSet, order: dict[str, Any], progress: bool) -> None:
-    """Write all files. The manifest comes first, without a digest: a set cut short is known as ours."""
+    """Write all files. The manifest comes first, without a digest, so that `_clear` may remove an interrupted set."""
     digits.root.mkdir(parents=True, exist_ok=True)
     _write_json(_manifest(digits), {**order, "sha256": None})
     objects = {split: _write_split(digits, split, _scenes(split, order, progress)) for split in SPLITS}
@@ -276,7 +275,7 @@ def _add_to_coco(coco: dict[str, Any], file_name: str, scene: Scene) -> None:
 
 
 def _yaml(root: Path) -> str:
-    # a json string is a yaml string, whatever the path contains; quoted names stay text, not numbers
+    # json.dumps quotes any path so that YAML reads it back; quoted names stay text instead of becoming numbers
     names = "".join(f'  {digit}: "{name}"\n' for digit, name in enumerate(NAMES))
     path = json.dumps(str(root), ensure_ascii=False)
     return f"path: {path}\ntrain: images/train\nval: images/val\nnames:\n{names}"
@@ -324,7 +323,7 @@ def _digest(digits: DigitsSet, order: dict[str, Any]) -> str:
 
 
 def _is_whole(digits: DigitsSet, order: dict[str, Any]) -> bool:
-    """Whether a set for these arguments lies there with every byte as it was written."""
+    """Whether a set for these arguments is there, with every byte as it was written."""
     try:
         manifest = json.loads(_manifest(digits).read_text(encoding="utf-8"))
         return {**manifest, **order} == manifest and bool(manifest["sha256"] == _digest(digits, order))
@@ -355,7 +354,7 @@ def _check_integer(name: str, value: Any, low: int) -> None:
 
 
 def _check_installed(progress: bool) -> None:
-    """Name the extra at once, before anything is written."""
+    """Raise for a missing package, naming the extra that installs it, before anything is written."""
     try:
         import PIL.Image  # noqa: F401
         import sklearn.datasets  # noqa: F401

@@ -9,8 +9,6 @@ import pytest
 
 from loss_plugins.demo.digits import make_digits
 
-collect_ignore = ["heads.py", "ranks.py"]  # helpers: collected, they would be imported twice
-
 
 @pytest.fixture(autouse=True)
 def _quiet() -> None:

@@ -61,26 +61,23 @@ class Case:
         MessageHub.get_current_instance().update_info("epoch", 0)  # TOOD's assigner depends on it
         return heads.train()
 
-    def step(
-        self, heads: nn.Module, boxes: list[list[list[float]]], weight: float = 1.0
-    ) -> tuple[Losses, list[Tensor]]:
+    def step(self, heads: nn.Module, boxes: list[list[list[float]]]) -> tuple[Losses, list[Tensor]]:
         """The losses of one iteration and the gradient of their sum in parameters and features."""
+        losses, gradients = self.all_gradients(heads, boxes)
+        return losses, [gradient for gradient in gradients.values() if gradient is not None]
+
+    def all_gradients(
+        self, heads: nn.Module, boxes: list[list[list[float]]]
+    ) -> tuple[Losses, dict[str, Tensor | None]]:
+        """As `step`, by name; None for what the losses do not depend on."""
         torch.manual_seed(1)
         features = [
             torch.randn(BATCH, CHANNELS, SIDE // stride, SIDE // stride, requires_grad=True) for stride in self.strides
         ]
         losses = (self.run or dense)(heads, features, samples(boxes))
-        inputs = [*heads.parameters(), *features]
-        gradients = torch.autograd.grad(total(losses), inputs, allow_unused=True)
-        return losses, [gradient for gradient in gradients if gradient is not None]
-
-    def unused(self, heads: nn.Module, boxes: list[list[list[float]]]) -> list[str]:
-        """Parameters that get no gradient: with DDP each of them is an error."""
-        torch.manual_seed(1)
-        features = [torch.randn(BATCH, CHANNELS, SIDE // stride, SIDE // stride) for stride in self.strides]
-        heads.zero_grad()
-        total((self.run or dense)(heads, features, samples(boxes))).backward()
-        return [name for name, parameter in heads.named_parameters() if parameter.grad is None]
+        inputs = {**dict(heads.named_parameters()), **{f"feature {level}": map_ for level, map_ in enumerate(features)}}
+        gradients = torch.autograd.grad(total(losses), list(inputs.values()), allow_unused=True)
+        return losses, dict(zip(inputs, gradients, strict=True))
 
 
 class Heads(nn.Module):

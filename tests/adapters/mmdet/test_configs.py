@@ -13,6 +13,8 @@ from mmengine.runner import Runner
 
 from loss_plugins.adapters.mmdet.doctor import report
 
+from .shipped import CONFIGS, load
+
 LOSSES: dict[str, dict[str, str]] = {
     "atss_r50_fpn_diou_digits": {"bbox_head.loss_bbox": "DIoULoss"},
     "dino-4scale_r50_l1-giou_digits": {"bbox_head.loss_bbox": "L1Loss", "bbox_head.loss_iou": "GIoULoss"},
@@ -24,21 +26,11 @@ LOSSES: dict[str, dict[str, str]] = {
     "yolox_tiny_ciou_digits": {"bbox_head.loss_bbox": "CIoULoss"},
 }
 
-CONFIGS = Path(__file__).parents[3] / "configs" / "mmdet"
 
-
-def load(name: str, digits: Path, work_dir: Path) -> Any:
-    """The config, with a data set that is composed already, for one step."""
-    cfg = Config.fromfile(CONFIGS / f"{name}.py")
-    cfg.work_dir, cfg.log_level = str(work_dir), "WARNING"
-    cfg.experiment_name = f"{name}-{work_dir.parent.name}"
-    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        loader.dataset.update(root=str(digits), train=8, val=4)
-        loader.batch_size = 2
-    cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = f"{digits}/annotations/val.json"
+def one_step(name: str, digits: Path, work_dir: Path) -> Any:
+    cfg = load(name, digits, work_dir, batch_size=2)
     cfg.train_cfg = {"type": "IterBasedTrainLoop", "max_iters": 1, "val_interval": 10}
     cfg.default_hooks.checkpoint = None
-    cfg.param_scheduler = None
     return cfg
 
 
@@ -48,7 +40,7 @@ def test_every_config_is_listed() -> None:
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_one_training_step(name: str, digits: Path, tmp_path: Path) -> None:
-    runner = Runner.from_cfg(load(name, digits, tmp_path))
+    runner = Runner.from_cfg(one_step(name, digits, tmp_path))
     before = {key: value.detach().clone() for key, value in runner.model.named_parameters()}
     runner.train()
     after = dict(runner.model.named_parameters())
@@ -81,9 +73,9 @@ def test_doctor_passes_a_shipped_config() -> None:
 
 def test_digits_are_composed_on_first_use_and_validated(tmp_path: Path) -> None:
     """From an empty folder to a COCO score, as `train.py CONFIG` would."""
-    cfg = load("rtmdet_tiny_eiou_digits", tmp_path / "digits", tmp_path / "run")
+    cfg = load("rtmdet_tiny_eiou_digits", tmp_path / "digits", tmp_path / "run", batch_size=8)
     cfg.train_cfg = {"type": "EpochBasedTrainLoop", "max_epochs": 1, "val_interval": 1}
-    cfg.train_dataloader.batch_size = 8
+    cfg.default_hooks.checkpoint = None
     cfg.model.test_cfg.score_thr = 0.0  # MMDetection logs no score at all if nothing is found
     runner = Runner.from_cfg(cfg)
     runner.train()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +13,8 @@ from typer.testing import CliRunner
 
 from loss_plugins.adapters.mmdet import demo
 from tools.wheel import unpacked
+
+from ..interpreter import fresh_python
 
 
 @pytest.fixture
@@ -65,18 +64,10 @@ def test_its_base_is_in_the_wheel(tmp_path: Path) -> None:
         "print(demo.__file__, Config.fromfile(config).train_dataloader.batch_size, config.read_text())"
     )
     package = unpacked()
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(package)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    printed = fresh_python(code, tmp_path, cwd=tmp_path, PYTHONPATH=str(package))
     adapter = package / "loss_plugins/adapters/mmdet"
-    assert done.stdout.startswith(f"{adapter / 'demo.py'} 8 ")
-    assert (adapter / "_base_/digits.py").as_posix() in done.stdout
+    assert printed.startswith(f"{adapter / 'demo.py'} 8 ")
+    assert (adapter / "_base_/digits.py").as_posix() in printed
 
 
 def test_missing_packages_are_named_with_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

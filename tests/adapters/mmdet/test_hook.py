@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +20,7 @@ from loss_plugins import EIoULoss, Interval, Traits, register_loss, unregister_l
 from loss_plugins.adapters.mmdet import LossNotUsed, LossPluginsHook, SenselessSlot, find_losses
 from loss_plugins.adapters.mmdet.doctor import report
 
+from ..interpreter import fresh_python
 from .heads import BATCHES, CASES, Case
 
 EIOU = {"type": "loss_plugins.EIoULoss", "loss_weight": 2.0}
@@ -306,10 +305,7 @@ print(json.dumps(report()))
 
 @pytest.mark.parametrize("absent", ["mmengine,mmcv,mmdet", "mmcv", "mmdet"])
 def test_doctor_says_what_is_missing_and_how_to_install_it(absent: str) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", WITHOUT, absent]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout.splitlines()[-1])
+    result = json.loads(fresh_python(WITHOUT, absent).splitlines()[-1])
     for name in absent.split(","):
         check = checks(result)[f"{name} can be imported"]
         assert not check["ok"]

@@ -24,19 +24,13 @@ from loss_plugins.adapters import mmdet as adapter
 from loss_plugins.module.build import module_class
 from loss_plugins.registry import LOSSES
 
+from ..interpreter import fresh_python
+
 ROOT = Path(__file__).parents[3]
 PRED, TARGET = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[0.0, 0, 4, 2]])
 PAPER = 0.8  # Efficient IoU by hand: 1 - 1/2 + 1/20 + (2/4)^2 + 0
 
 register_all_modules(init_default_scope=True)
-
-
-def run(code: str, *arguments: str, cwd: Path | None = None) -> str:
-    """What a fresh interpreter prints."""
-    command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 # --- our names stay in our scope --------------------------------------------------------------------------------------
@@ -102,12 +96,12 @@ print(type(loss).__module__, type(loss).__qualname__)
     ids=str,
 )
 def test_with_and_without_custom_imports(imports: tuple[str, ...]) -> None:
-    assert run(BUILD, *imports) == "loss_plugins.adapters.mmdet EIoULoss"
+    assert fresh_python(BUILD, *imports) == "loss_plugins.adapters.mmdet EIoULoss"
 
 
 def test_hook_without_custom_imports() -> None:
     code = "from mmengine.registry import HOOKS; print(HOOKS.get('loss_plugins.LossPluginsHook').__name__)"
-    assert run(code) == "LossPluginsHook"
+    assert fresh_python(code) == "LossPluginsHook"
 
 
 # --- again is harmless ------------------------------------------------------------------------------------------------
@@ -127,7 +121,7 @@ importlib.import_module("adapters.mmdet")  # the same files under a second name
 from mmengine.registry import MODELS
 print(MODELS.get("loss_plugins.EIoULoss") is before)
 """
-    assert run(code, str(ROOT)) == "True"
+    assert fresh_python(code, ROOT) == "True"
 
 
 # --- a user's own loss ------------------------------------------------------------------------------------
@@ -176,7 +170,7 @@ from mmengine.registry import MODELS
 import torch
 print(MODELS.build(dict(type="loss_plugins.MineLoss"))(torch.rand(2, 4), torch.rand(2, 4)).item())
 """
-    assert run(code) == "5.0"
+    assert fresh_python(code) == "5.0"
 
 
 # --- configs ----------------------------------------------------------------------------------------------------------
@@ -225,7 +219,7 @@ from mmengine.registry import HOOKS, MODELS
 registry = HOOKS if "Hook" in sys.argv[1] else MODELS
 print(registry.get("loss_plugins.adapters.mmdet." + sys.argv[1]).__module__, "adapters" in sys.modules)
 """
-    module, imported = run(code, name, cwd=tmp_path).split()
+    module, imported = fresh_python(code, name, cwd=tmp_path).split()
     assert module.startswith("loss_plugins.adapters.mmdet")
     assert imported == "False"
 
@@ -233,7 +227,9 @@ print(registry.get("loss_plugins.adapters.mmdet." + sys.argv[1]).__module__, "ad
 def test_config_in_a_worker_process(tmp_path: Path) -> None:
     file = tmp_path / "config.py"
     file.write_text(TEXT)
-    code = """
+    script = tmp_path / "script.py"
+    script.write_text(
+        """
 import sys, multiprocessing
 from mmengine.config import Config
 def build(file):
@@ -242,8 +238,7 @@ def build(file):
 if __name__ == "__main__":
     print(multiprocessing.get_context("spawn").Pool(1).map(build, sys.argv[1:])[0])
 """
-    script = tmp_path / "script.py"
-    script.write_text(code)
+    )
     done = subprocess.run([sys.executable, str(script), str(file)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "EIoULoss"
 

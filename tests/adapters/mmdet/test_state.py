@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
@@ -16,12 +15,11 @@ from ...two_ranks import run_two_ranks
 from . import ranks
 from .heads import BATCHES, CASES
 from .ranks import STEPS, rows, train
+from .shipped import load
 
 WISE = {"type": "loss_plugins.WIoULoss", "version": 3, "momentum": 0.1}
 OTHER = {"type": "loss_plugins.EIoULoss", "wise": 3}
 SCORES = {"type": "loss_plugins.GHMCLoss", "momentum": 0.5}
-
-CONFIGS = Path(__file__).parents[3] / "configs" / "mmdet"
 
 
 def state(loss: Any) -> float:
@@ -136,15 +134,12 @@ def test_two_ranks_agree_with_each_other_and_with_one_process() -> None:
 
 
 def short_run(folder: Path, digits: Path, epochs: int, resume: bool = False) -> Runner:
-    cfg = Config.fromfile(CONFIGS / "rtmdet_tiny_eiou_digits.py")
+    cfg = load("rtmdet_tiny_eiou_digits", digits, folder, batch_size=4)
     cfg.merge_from_dict({"model.bbox_head.loss_bbox": {"_delete_": True, **WISE}})
-    cfg.train_dataloader.batch_size = 4
-    cfg.train_dataloader.dataset.update(root=str(digits), train=8, val=4)
     for key in ("val_dataloader", "val_evaluator", "val_cfg", "test_dataloader", "test_evaluator", "test_cfg"):
         cfg[key] = None
     cfg.train_cfg = {"type": "EpochBasedTrainLoop", "max_epochs": epochs}
-    cfg.param_scheduler = None
-    cfg.work_dir, cfg.resume, cfg.log_level = str(folder), resume, "WARNING"
+    cfg.resume = resume
     cfg.experiment_name = f"{folder.name}-{epochs}"
     runner = Runner.from_cfg(cfg)
     runner.train()
