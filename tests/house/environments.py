@@ -6,9 +6,11 @@ pip would.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib.metadata
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -53,6 +55,7 @@ def distribution(name: str) -> importlib.metadata.Distribution:
 def environment(*wanted: str) -> Path:
     """The folder of an environment with the wheel and what these requirements ask for; its programs are in `bin`."""
     folder = Path(tempfile.mkdtemp(prefix="environment-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     venv.create(folder, with_pip=False, symlinks=True)
     site = next(folder.glob("lib*/python*/site-packages"))
     for name in required(*wanted):
