@@ -108,9 +108,10 @@ class Fused:
             return None
         key = (form, pred.dtype, target.dtype, pred.device.type)
         if key not in self._kernels:
-            shared = (*self._key, self._compiled, *key)
+            like, wanted = upcast(pred, target)  # as the kernel gets them: half precision is served by that of float32
+            shared = (*self._key, self._compiled, form, like.dtype, wanted.dtype, like.device.type)
             if shared not in _KERNELS:
-                _KERNELS[shared] = self._made(form, upcast(pred, target)[0], tensors)
+                _KERNELS[shared] = self._made(form, like, tensors)
             self._kernels[key] = _KERNELS[shared]
         return self._kernels[key]
 
