@@ -60,9 +60,9 @@ def extreme(name: str) -> tuple[Tensor, Any]:
     if entry.kind not in ("classification", "region"):
         return degenerate(entry.kind)
     values = torch.tensor([-1e4, -100.0, -20.0, -1.0, 0.0, 1.0, 20.0, 100.0, 1e4])
-    if name in ("bce", "gaussian_focal"):
+    if entry.traits.scale == "probabilities":
         values = torch.tensor([0.0, 1e-30, 1e-7, 1e-3, 0.5, 0.999, 1 - 1e-7, 1.0])
-    if name in ("nll", "kl_div"):
+    if entry.traits.scale == "log_probabilities":
         values = -values.abs()
     pred = torch.cartesian_prod(values, values)
     form = entry.targets[0]

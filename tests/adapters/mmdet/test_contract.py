@@ -16,6 +16,7 @@ from loss_plugins import list_losses
 from loss_plugins.adapters.mmdet import SenselessSlot
 from loss_plugins.catalog.entries import get_entry
 from loss_plugins.module.build import module_class
+from loss_plugins.samples import SAMPLES
 
 ROWS = 30
 REDUCTIONS = ("none", "mean", "sum")
@@ -27,8 +28,9 @@ COORDINATE_LOSSES = [name for name in list_losses("coordinate") if not get_entry
 
 
 def boxes(rows: int = ROWS, seed: int = 0) -> Tensor:
-    corner, side = torch.rand(2, rows, 2, generator=torch.Generator().manual_seed(seed))
-    return torch.cat((corner * 60, corner * 60 + 5 + side * 30), -1)
+    _, target = SAMPLES["jittered boxes"](rows, seed)
+    assert isinstance(target, Tensor)
+    return target
 
 
 def build(name: str, **parameters: Any) -> Any:
