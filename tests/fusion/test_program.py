@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 from typing import Any
 
@@ -225,6 +226,22 @@ def test_other_ways_to_differentiate_take_autograd() -> None:
     torch.testing.assert_close(tangent, jacobian.sum((-2, -1)))
     compiled = torch.compile(module, fullgraph=True, dynamic=True, backend="eager")
     torch.testing.assert_close(differentiated(compiled, pred, target), differentiated(module, pred, target))
+
+
+def test_half_precision_shares_the_program_of_single(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def counted(*arguments: Any) -> Any:
+        made.append(arguments)
+        return program_kernel(*arguments)
+
+    monkeypatch.setattr(fused, "program_kernel", counted)
+    module = lp.CIoULoss(reduction="none", eps=3e-7)  # an eps that nothing else has recorded
+    pred, target = sample_pairs(30)
+    for ours, theirs in itertools.product((torch.float32, torch.float16, torch.bfloat16), repeat=2):
+        leaf = pred.to(ours).requires_grad_()
+        assert uses_a_program(module(leaf, target.to(theirs)))
+    assert len(made) == 1
 
 
 def test_subclasses_of_tensors_take_autograd() -> None:
