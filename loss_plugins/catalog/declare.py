@@ -136,6 +136,13 @@ class Parameter:
     hint: Any = Any
     state: State | None = None
 
+    @functools.cached_property
+    def described(self) -> str:
+        """Name, default, range and meaning; kept, as the losses of a family share their parameters."""
+        default = "required" if self.required else f"default {self.default!r}"
+        allowed = "" if self.allowed is None else f"; allowed: {self.allowed}"
+        return f"{self.name} ({default}{allowed}): {self.meaning}"
+
     def check(self, where: str, value: Any) -> None:
         """Raise a ValueError naming loss, parameter, value and range."""
         if self.allowed is None or (value is None and self.optional):
@@ -170,10 +177,14 @@ def _keyword(name: str, default: Any, hint: Any, meaning: str) -> Parameter:
 
 
 def _hints(function: Callable[..., Any], names: list[str]) -> dict[str, Any]:
-    # only those that are needed: to evaluate an annotation is what importing a loss takes longest for
-    annotations = {name: hint for name, hint in function.__annotations__.items() if name in names}
-    chosen = types.SimpleNamespace(__annotations__=annotations)
-    return typing.get_type_hints(chosen, globalns=function.__globals__, include_extras=True)
+    # only those that are needed, and names by a look: to evaluate annotations takes longest when losses are imported
+    known = function.__globals__
+    given = {name: hint for name, hint in function.__annotations__.items() if name in names}
+    hints = {name: known.get(hint, hint) if isinstance(hint, str) else hint for name, hint in given.items()}
+    strings = types.SimpleNamespace(
+        __annotations__={name: hint for name, hint in hints.items() if isinstance(hint, str)}
+    )
+    return {**hints, **typing.get_type_hints(strings, globalns=known, include_extras=True)}
 
 
 def _first(extras: list[Any], kinds: Any) -> Any:

@@ -22,6 +22,7 @@ from .text import function_signature, function_text
 
 ENTRY_POINTS = "loss_plugins.losses"
 LossFunction = TypeVar("LossFunction", bound=Callable[..., Tensor])
+
 _ENTRIES: dict[str, Entry] = {}
 #: names of module classes to names of losses
 _ALIASES: dict[str, str] = {}
@@ -50,13 +51,13 @@ def register_loss(
         kind: "box": (..., 4) xyxy boxes to (...); "coordinate": (..., 4) to (..., 4); "rotated_box": (..., 5) boxes
             (cx, cy, w, h, angle) to (...); "classification": logits (..., C); "region": masks (N, ...).
         traits: what the loss promises; the tests and adapters read it.
-        formula: LaTeX, without dollar signs.
+        formula: LaTeX, without dollar signs; `loss-plugins show` prints it in Unicode.
         source: paper, year, link.
         use_when: for whom it is good, one sentence.
         avoid_when: for whom it is not, one sentence.
         options: the function whose keywords `**options` of this one stands for.
         without: keywords of `options` that this loss sets itself.
-        targets: forms of the target of a class or region loss, see `checks.FORMS`; None: dense or labels.
+        targets: forms of the target of a class or region loss, see `tensors.FORMS`; None: dense or labels.
         denominator: (pred, target, **parameters) to what "mean" divides by; None: the number of elements.
         example: parameters that make a working instance, where some are required.
         pure: the function depends on its arguments alone and does nothing but return a result: it reads no global
@@ -64,7 +65,9 @@ def register_loss(
             faster. None: False, for losses of this package True.
 
     Returns:
-        The function, with its arguments checked and half precision raised to float32.
+        The function, with its arguments checked and half precision raised to float32. `help` of it, and of its module
+        class, shows all that is said here, and for each parameter its default, its range (of the annotation) and its
+        meaning (of `Args` in the docstring).
 
     Raises:
         ValueError: unknown kind, a name that is taken, or a function without `pred` and `target`.

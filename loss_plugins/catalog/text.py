@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -73,14 +73,15 @@ def class_signature(entry: Entry, own: Iterable[Parameter]) -> inspect.Signature
 
 def function_text(entry: Entry) -> str:
     """The docstring of the function."""
-    return _text(entry, {"Args": {**_tensors(entry), **_items_of(_function_keywords(entry))}}, _returns(entry))
+    keywords = [parameter.described for parameter in _function_keywords(entry)]
+    return _text(entry, {"Args": [*_tensors(entry), *keywords]}, _returns(entry))
 
 
 def class_text(entry: Entry, own: Iterable[Parameter]) -> str:
     """The docstring of the module class; `own` are the parameters that every module has."""
     sections = {
-        "Args": _items_of([*own, *_required_first(entry.parameters.values())]),
-        "Called with": {**_tensors(entry), **FORWARD},
+        "Args": [parameter.described for parameter in (*own, *_required_first(entry.parameters.values()))],
+        "Called with": [*_tensors(entry), *_named_texts(FORWARD)],
     }
     return _text(entry, sections, f'a 0-dim tensor; for reduction "none" {_returns(entry)}')
 
@@ -105,13 +106,13 @@ def _named(parameter: Parameter, kind: Any) -> inspect.Parameter:
     return inspect.Parameter(parameter.name, kind, default=default, annotation=parameter.hint)
 
 
-def _text(entry: Entry, sections: Mapping[str, Mapping[str, str]], returns: str) -> str:
+def _text(entry: Entry, sections: Mapping[str, list[str]], returns: str) -> str:
     said = entry.docstring
     parts = [said.summary, said.description, _section("Formula", readable(entry.formula))]
-    parts += [_section(heading, "\n".join(_lines(items))) for heading, items in sections.items()]
+    parts += [_section(heading, _lines(items)) for heading, items in sections.items()]
     parts += [
         _section("Returns", wrapped(returns)),
-        _section("Raises", "\n".join(_lines({**RAISES, **_specific(said.raises)}))),
+        _section("Raises", _lines(_named_texts({**RAISES, **_specific(said.raises)}))),
         _section("Use it when", wrapped(entry.use_when)),
         _section("Avoid it when", wrapped(entry.avoid_when)),
         _section("Dialects", ", ".join(dialects_of(entry.name))),
@@ -134,18 +135,12 @@ def _specific(raises: Mapping[str, str]) -> dict[str, str]:
     return {name: f"{RAISES.get(name, '')} {text}".strip() for name, text in raises.items()}
 
 
-def _lines(items: Mapping[str, str]) -> Iterator[str]:
-    for name, text in items.items():
-        yield wrapped(f"{name}: {text}").replace("\n", "\n    ")
+def _lines(items: list[str]) -> str:
+    return "\n".join(wrapped(item).replace("\n", "\n    ") for item in items)
 
 
-def _items_of(parameters: Iterable[Parameter]) -> dict[str, str]:
-    return {f"{parameter.name} ({_values(parameter)})": parameter.meaning for parameter in parameters}
-
-
-def _values(parameter: Parameter) -> str:
-    default = "required" if parameter.required else f"default {parameter.default!r}"
-    return default if parameter.allowed is None else f"{default}; allowed: {parameter.allowed}"
+def _named_texts(texts: Mapping[str, str]) -> list[str]:
+    return [f"{name}: {text}" for name, text in texts.items()]
 
 
 def _prediction(entry: Entry) -> str:
@@ -159,8 +154,8 @@ def _target(entry: Entry) -> str:
     return entry.docstring.arguments.get("target") or TARGETS.get(entry.kind, f"{forms}.")
 
 
-def _tensors(entry: Entry) -> dict[str, str]:
-    return {"pred": _prediction(entry), "target": _target(entry)}
+def _tensors(entry: Entry) -> list[str]:
+    return _named_texts({"pred": _prediction(entry), "target": _target(entry)})
 
 
 def _returns(entry: Entry) -> str:
