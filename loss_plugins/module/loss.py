@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..catalog.dialects import translated
 from ..catalog.entries import Entry, add_alias, check_tensors, evaluate, get_entry
-from ..catalog.ranges import Choice, Interval, check_value
+from ..catalog.ranges import Allowed, Choice, Interval, check_value
 from ..tensors import Target
 from .constants import split_constants
 from .fused import fused_loss
@@ -17,7 +17,12 @@ from .help import explain
 from .reduction import REDUCTIONS, Reduction, own_divisor, reduce_loss
 from .state import RunningStatistic, running_statistics, statistics_of, sync_losses
 
-FINITE = Interval(open_low=True, open_high=True)
+#: the keywords that every module takes beside its function's
+SETTINGS: dict[str, Allowed] = {
+    "reduction": REDUCTIONS,
+    "loss_weight": Interval(open_low=True, open_high=True),
+    "compile": Choice(False, True),
+}
 
 #: module classes by name
 CLASSES: dict[str, type[Loss]] = {}
@@ -48,23 +53,21 @@ class Loss(nn.Module):
         cls.entry = get_entry(name)
         add_alias(cls.__name__, name)
         CLASSES[cls.__name__] = cls
-        explain(cls, Loss, {"reduction": REDUCTIONS, "loss_weight": FINITE, "compile": Choice(False, True)})
+        explain(cls, Loss, SETTINGS)
 
     def __init__(
         self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, **parameters: Any
     ) -> None:
         super().__init__()
         entry = type(self).entry
-        check_value(entry.name, "reduction", reduction, REDUCTIONS)
-        check_value(entry.name, "loss_weight", loss_weight, FINITE)
-        check_value(entry.name, "compile", compile, Choice(False, True))
+        for name, value in {"reduction": reduction, "loss_weight": loss_weight, "compile": compile}.items():
+            check_value(entry.name, name, value, SETTINGS[name])
         parameters = translated(entry.name, parameters)
         entry.check_complete(parameters)
         self.entry = entry.with_parameters(parameters)
-        self.reduction, self.loss_weight = reduction, loss_weight
+        self.reduction, self.loss_weight, self.compile_wanted = reduction, loss_weight, compile
         self.parameters_given = {name: plain(value) for name, value in parameters.items()}
         self.dialect: str | None = parameters.get("dialect")
-        self.compile_wanted = compile
         self.fixed, self.constants = split_constants(self.entry, self.entry.arguments(self.parameters_given))
         for statistic in running_statistics(self.entry, self.resolved()):
             self.add_module(statistic.name, statistic)
