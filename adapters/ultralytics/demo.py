@@ -16,8 +16,9 @@ from rich.table import Table
 from loss_plugins import cxcywh_to_xyxy
 from loss_plugins.demo.digits import DigitsSet, make_digits
 from loss_plugins.demo.pictures import Labelled, Scene, draw_scenes
-from loss_plugins.parity.compare import compare, sample_pairs
+from loss_plugins.parity.compare import compare
 from loss_plugins.peers import compared
+from loss_plugins.samples import sample_pairs
 
 from .trainers import PROOF_FILE, trainer
 
@@ -33,7 +34,6 @@ RECIPE: dict[str, Any] = {
     "mosaic": 0.0,
     "fliplr": 0.0,
 }
-console = Console()
 
 
 def demo(
@@ -42,17 +42,18 @@ def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Epochs; fewer for a quick look.")] = RECIPE["epochs"],
 ) -> None:
     """Train YOLO11n from scratch on handwritten digits with a plugged loss, and prove it."""
+    console = Console()
     folder = folder.resolve()
     place_font()
     digits = make_digits(folder / "digits")
     console.print(f"data set: {digits.root} (400 training and 100 validation scenes)")
-    print_parity()
+    print_parity(console)
     run = folder / f"{box}-{epochs}"
     if (run / "finished.yaml").is_file():
         console.print(f"reusing the run in {run} (delete it to train again)")
     else:
         train(digits, run, box, epochs)
-    print_result(run)
+    print_result(run, console)
     picture = draw(run, digits, folder / f"{box}-{epochs}.png")
     console.print(f"picture: {picture}")
 
@@ -69,7 +70,7 @@ def place_font() -> None:
         shutil.copy(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", wanted)
 
 
-def print_parity() -> None:
+def print_parity(console: Console) -> None:
     """Compare losses in the dialects of Ultralytics and torchvision with the installed built-ins."""
     pred, target = sample_pairs()
     table = Table(title=f"our losses against the installed built-ins, {len(pred)} pairs of boxes, float32")
@@ -107,7 +108,7 @@ def train(digits: DigitsSet, run: Path, box: str, epochs: int) -> None:
     (run / "finished.yaml").write_text(yaml.safe_dump(finished, sort_keys=False))
 
 
-def print_result(run: Path) -> None:
+def print_result(run: Path, console: Console) -> None:
     """Print the proof of use and the validation metrics of a finished run."""
     proof = yaml.safe_load((run / PROOF_FILE).read_text())
     finished = yaml.safe_load((run / "finished.yaml").read_text())

@@ -10,13 +10,10 @@ import torch
 from torch import Tensor
 
 from ..peers import EXACT, Compared, LossCall, Tolerance, compared, installed
-from ..samples import SAMPLES, sample_pairs
+from ..samples import SAMPLES
 from ..tensors import Target, cast
 from .rules import RULES
 
-__all__ = ["BoxLoss", "Comparison", "Difference", "compare", "compare_builtin", "parity_of", "sample_pairs"]
-
-BoxLoss = Callable[[Tensor, Tensor], Tensor]
 #: how many times a built-in's own rounding two ways of writing one formula may lie apart in float32
 ROUNDINGS = 8
 #: gradients this much smaller than the sample's largest are compared with that, not with themselves
@@ -32,10 +29,10 @@ class Difference:
     worst: int
 
 
-def compare(ours: BoxLoss, theirs: BoxLoss, pred: Tensor, target: Tensor) -> Difference:
+def compare(ours: LossCall, theirs: LossCall, pred: Tensor, target: Tensor) -> Difference:
     """Largest difference of two losses per box on the same boxes; `worst` is the row of the largest in value.
 
-    >>> pred, target = sample_pairs(8)
+    >>> pred, target = SAMPLES["boxes"](8)
     >>> compare(lambda p, t: (p - t).sum(-1), lambda p, t: (p - t).sum(-1), pred, target)
     Difference(value=0.0, gradient=0.0, worst=0)
     """

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import loss_plugins as lp
 from loss_plugins.fusion import graphs_compiled, native
-from loss_plugins.parity.compare import sample_pairs
+from loss_plugins.samples import sample_pairs
 
 BOX = ["ciou", "eiou", "alpha_ciou", "siou", "nwd", "wiou"]
 DENSE = ["focal", "quality_focal", "varifocal", "asymmetric"]
