@@ -36,8 +36,10 @@ RESULTS = {
     "coordinate": "(..., 4) one loss per coordinate",
     "rotated_box": "(...) one loss per box",
     "region": "one loss per region",
-    "classification": "{rows} one loss per score",
+    "classification": "{rows}",
 }
+#: what the values of a target mean, beside its form
+MEANINGS = {"dense": ", in [0, 1]", "labels": ", C or negative for background"}
 UNITS = {"any": "in any unit", "pixels": "in pixels", "image": "in the unit of image_size"}
 #: what a module is called with beside pred and target
 FORWARD = {
@@ -150,7 +152,7 @@ def _prediction(entry: Entry) -> str:
 
 
 def _target(entry: Entry) -> str:
-    forms = "; or ".join(FORMS[form][1] for form in entry.targets)
+    forms = "; or ".join(FORMS[form][1] + MEANINGS.get(form, "") for form in entry.targets)
     return entry.docstring.arguments.get("target") or TARGETS.get(entry.kind, f"{forms}.")
 
 
@@ -175,8 +177,10 @@ def _scale(entry: Entry) -> str:
 def _rows(entry: Entry) -> tuple[str, str]:
     """Shapes of the prediction and of the loss: softmax losses have one per row, the others one per score."""
     if "class_map" in entry.targets:
-        return "(n, C) or (n, C, ...)", "(n) or (n, ...)"
-    return ("(..., n)", "(...)") if "score" in entry.targets else ("(..., C)", "(..., C)")
+        return "(n, C) or (n, C, ...)", "(n) or (n, ...) one loss per row"
+    if "score" in entry.targets:
+        return "(..., n)", "(...) one loss per row"
+    return "(..., C)", "(..., C) one loss per score"
 
 
 def example(code: str) -> str:
