@@ -1,4 +1,4 @@
-"""A small detection set, and one short training run in one call."""
+"""A small detection set, and short trainings: of a test's own, or shared by several."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from ultralytics import YOLO
 from ultralytics.utils import torch_utils
 from ultralytics.utils.loss import BboxLoss
 
+from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.demo.digits import DigitsSet, make_digits
 
 from . import marker_losses  # noqa: F401  (registers them)
-from .ultralytics_runs import Train
+from .ultralytics_runs import Run, Shared, Train, record_run, train_once
 
 torch_utils.NUM_THREADS = torch.get_num_threads()  # a training takes no more threads than its worker may
-# helpers: collected, they would be imported twice
-collect_ignore = ["marker_losses.py", "ranks.py", "ultralytics_runs.py"]
 
 
 @pytest.fixture(scope="session")
@@ -39,25 +37,24 @@ def nothing_left_behind() -> Any:
 def train(digits: DigitsSet, tmp_path: Path) -> Train:
     """train(model, trainer=..., **overrides) -> run folder; `on` adds callbacks."""
 
-    def run(model: str, *, name: str = "run", on: dict[str, Callable[..., None]] | None = None, **kwargs: Any) -> Path:
-        yolo = YOLO(model)
-        for event, callback in (on or {}).items():
-            yolo.add_callback(event, callback)
-        settings = {
-            "data": str(digits.yaml),
-            "epochs": 2,
-            "imgsz": 64,
-            "batch": 8,
-            "workers": 0,
-            "amp": False,
-            "plots": False,
-            "verbose": False,
-            "device": "cpu",
-            "project": str(tmp_path),
-            "name": name,
-            "exist_ok": True,
-        }
-        yolo.train(**{**settings, **kwargs})
-        return Path(yolo.trainer.save_dir)
+    def run(model: str, *, on: dict[str, Callable[..., None]] | None = None, **overrides: Any) -> Path:
+        return train_once(model, tmp_path, on, **{"data": str(digits.yaml), **overrides})
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def shared(digits: DigitsSet, tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """shared(model, box=..., cls=..., gain=..., **overrides) -> Run, trained once for all tests that ask for it."""
+    runs: dict[str, Run] = {}
+
+    def run(model: str, box: Any = None, cls: Any = None, gain: str | None = None, **overrides: Any) -> Run:
+        key = repr((model, box, cls, gain, sorted(overrides.items())))
+        if key not in runs:
+            stock = box is None and cls is None
+            losses = {} if stock else {"trainer": lpu.trainer("detect", box=box, cls=cls, gain=gain)}
+            folder = tmp_path_factory.mktemp("shared")
+            runs[key] = record_run(model, folder, {}, data=str(digits.yaml), **losses, **overrides)
+        return runs[key]
 
     return run

@@ -1,15 +1,107 @@
-"""Reading runs, and one batch for any model; imported by name, since every folder has a conftest."""
+"""One training, what it left behind, and one batch for any model."""
 
 from __future__ import annotations
 
 import csv
+import os
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
+import yaml
+from ultralytics import YOLO
+from ultralytics.engine.trainer import BaseTrainer
+
+from loss_plugins.adapters import ultralytics as lpu
+from loss_plugins.adapters.ultralytics import trainers
 
 Rows = list[dict[str, float]]
 Train = Callable[..., Path]
+BOTH = pytest.mark.parametrize("model", ["yolo11n.yaml", "yolo26n.yaml"])
+BOX_GAIN = 7.5
+STOCK_TWIN = {"type": "ciou", "dialect": "ultralytics"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training, as it was before any test resumed it.
+
+    Attributes:
+        folder: its folder; resuming writes into it.
+        rows: results.csv.
+        proof: loss_plugins.yaml; empty for the stock losses.
+        first_epoch: the checkpoint of the first epoch, which the end of training would strip.
+        environment: the spec in the environment while it trained.
+    """
+
+    folder: Path
+    rows: Rows
+    proof: dict[str, Any]
+    first_epoch: Path
+    environment: str | None
+
+    def column(self, name: str) -> list[float]:
+        return [row[name] for row in self.rows]
+
+
+Shared = Callable[..., Run]
+
+
+def train_once(model: str, project: Path, on: dict[str, Callable[..., None]] | None = None, **overrides: Any) -> Path:
+    """Two short epochs on the CPU, with callbacks `on` their events; the run folder. `data` is among the overrides."""
+    yolo = YOLO(model)
+    for event, callback in (on or {}).items():
+        yolo.add_callback(event, callback)
+    settings = {
+        "epochs": 2,
+        "imgsz": 64,
+        "batch": 8,
+        "workers": 0,
+        "amp": False,
+        "plots": False,
+        "verbose": False,
+        "device": "cpu",
+        "project": str(project),
+        "name": "run",
+        "exist_ok": True,
+    }
+    yolo.train(**{**settings, **overrides})
+    return Path(yolo.trainer.save_dir)
+
+
+def record_run(model: str, project: Path, on: dict[str, Callable[..., None]], **overrides: Any) -> Run:
+    """As `train_once`, with all that tests read of it."""
+    environment: list[str | None] = []
+    keep = Kept(project / "first-epoch.pt")
+    starting = {"on_train_epoch_start": lambda _: environment.append(os.environ.get(trainers.ENVIRONMENT))}
+    folder = train_once(model, project, {**starting, "on_model_save": keep, **on}, **overrides)
+    return Run(folder, results(folder), proof(folder), keep.file, environment[0])
+
+
+class Kept:
+    """A callback that keeps the checkpoint of the first epoch."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __call__(self, trainer: BaseTrainer) -> None:
+        if not self.file.exists():
+            shutil.copy(trainer.last, self.file)
+
+
+def constant(value: float) -> Any:
+    """A trainer with the same box loss for every box."""
+    return lpu.trainer("detect", box={"type": "constant", "value": value})
+
+
+def proof(run: Path) -> dict[str, Any]:
+    """loss_plugins.yaml, empty if there is none."""
+    file = run / "loss_plugins.yaml"
+    return yaml.safe_load(file.read_text()) if file.exists() else {}
 
 
 def results(run: Path) -> Rows:

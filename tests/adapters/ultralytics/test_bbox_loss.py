@@ -1,0 +1,149 @@
+"""One `BboxLoss` with a plugged loss, checked by hand; contexts, assigner and matched gain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from ultralytics.utils.loss import BboxLoss
+from ultralytics.utils.metrics import bbox_iou
+from ultralytics.utils.tal import TaskAlignedAssigner
+
+import loss_plugins as lp
+from loss_plugins.adapters import ultralytics as lpu
+from loss_plugins.adapters.ultralytics import canary
+
+from .ultralytics_runs import STOCK_TWIN
+
+
+def bbox_call(bins: int = 16) -> tuple[BboxLoss, dict[str, Tensor]]:
+    bbox_loss = BboxLoss(bins)
+    return bbox_loss, canary.fixed_arguments(bbox_loss)
+
+
+@pytest.mark.parametrize("bins", [16, 1])
+def test_value_equals_a_loop_over_boxes(bins: int) -> None:
+    bbox_loss, call = bbox_call(bins)
+    stock = bbox_loss(**call)
+    with lpu.patched(box={"type": "eiou", "loss_weight": 3.0}):
+        box, second = bbox_loss(**call)
+    total = 0.0
+    for anchor in range(3):
+        loss = lp.eiou_loss(call["pred_bboxes"][0, anchor], call["target_bboxes"][0, anchor])
+        total += 3.0 * float(loss) * float(call["target_scores"][0, anchor].sum())
+    assert float(box) == pytest.approx(total / float(call["target_scores_sum"]), rel=1e-6)
+    assert torch.equal(second, stock[1])
+
+
+def test_boxes_arrive_in_pixels_where_the_trait_asks() -> None:
+    bbox_loss, call = bbox_call()
+    with lpu.patched(box="side_in_pixels"):
+        box, _ = bbox_loss(**call)
+    total = 0.0
+    for anchor in range(3):
+        distance = (call["pred_bboxes"][0, anchor] - call["target_bboxes"][0, anchor]).abs().mean()
+        weight = call["target_scores"][0, anchor].sum()
+        total += float(distance * call["stride"][anchor] / 640 * weight)
+    assert float(box) == pytest.approx(total / float(call["target_scores_sum"]), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("loss", ["area_in_pixels", "ciou", "eiou"])
+def test_half_precision_predictions_of_large_boxes(loss: str, dtype: torch.dtype) -> None:
+    """A box of 600 px has an area far above the largest half: pixels must be reached in float32."""
+    bbox_loss, call = bbox_call()
+    call["stride"] = torch.full_like(call["stride"], 32.0)
+    call["target_bboxes"] = torch.tensor([0.5, 0.5, 19.5, 19.0]).expand(1, 4, 4).clone()
+    call["pred_bboxes"] = call["target_bboxes"] + torch.tensor([0.5, 0.25, -0.5, 0.5])
+    with lpu.patched(box=loss):
+        full = float(bbox_loss(**call)[0])
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            half = float(bbox_loss(**{**call, "pred_bboxes": call["pred_bboxes"].to(dtype)})[0])
+    assert abs(half - full) < 1e-2
+    assert full > 0.01
+
+
+def test_empty_foreground_costs_a_connected_zero() -> None:
+    bbox_loss, call = bbox_call()
+    call["fg_mask"] = torch.zeros_like(call["fg_mask"])
+    call["target_scores_sum"] = torch.tensor(1.0)
+    call["pred_bboxes"].requires_grad_()
+    with lpu.patched(box={"type": "focal_eiou", "normalize": True}):
+        box, _ = bbox_loss(**call)
+        box.backward()
+    assert box.item() == 0.0
+    assert torch.equal(call["pred_bboxes"].grad, torch.zeros(1, 4, 4))
+
+
+def test_a_loss_of_the_wrong_shape_is_named() -> None:
+    bbox_loss, call = bbox_call()
+    with pytest.raises(ValueError, match=r"column returned shape \(3, 1\) for 3 boxes"), lpu.patched(box="column"):
+        bbox_loss(**call)
+
+
+def test_contexts_nest_and_restore_the_same_objects() -> None:
+    bbox_loss, call = bbox_call()
+    stock = vars(BboxLoss)["forward"]
+    with lpu.patched(box="constant") as outer:
+        outer_forward = vars(BboxLoss)["forward"]
+        first = float(bbox_loss(**call)[0])
+        with lpu.patched(box={"type": "constant", "value": 3.0}) as inner:
+            second = float(bbox_loss(**call)[0])
+        assert vars(BboxLoss)["forward"] is outer_forward
+        third = float(bbox_loss(**call)[0])
+    assert vars(BboxLoss)["forward"] is stock
+    assert (first, second, third) == (7.0, 3.0, 7.0)
+    assert (outer.box.val_calls, inner.box.val_calls) == (2, 1)
+
+
+def test_an_exception_restores_the_same_objects() -> None:
+    stock, assign = vars(BboxLoss)["forward"], vars(TaskAlignedAssigner)["iou_calculation"]
+
+    def fail_inside() -> None:
+        with lpu.patched(box="eiou", assigner="match"):
+            assert vars(BboxLoss)["forward"] is not stock
+            assert vars(TaskAlignedAssigner)["iou_calculation"] is not assign
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        fail_inside()
+    assert vars(BboxLoss)["forward"] is stock
+    assert vars(TaskAlignedAssigner)["iou_calculation"] is assign
+
+
+def test_a_context_in_which_nothing_was_computed_raises() -> None:
+    with pytest.raises(lpu.LossNotUsed, match="no criterion had called the box loss eiou"), lpu.patched(box="eiou"):
+        pass
+
+
+def test_the_assigner_keeps_the_stock_overlap_unless_told() -> None:
+    assigner = TaskAlignedAssigner()
+    gt, pred = torch.tensor([[0.0, 0, 4, 2]]), torch.tensor([[1.0, 0, 4, 4]])
+    stock = bbox_iou(gt, pred, xywh=False, CIoU=True).squeeze(-1).clamp(0)
+    bbox_loss, call = bbox_call()
+    with lpu.patched(box="eiou"):
+        bbox_loss(**call)
+        assert torch.equal(assigner.iou_calculation(gt, pred), stock)
+    with lpu.patched(box="eiou", assigner="match"):
+        bbox_loss(**call)
+        assert torch.equal(assigner.iou_calculation(gt, pred), (1 - lp.eiou_loss(pred, gt)).clamp(min=0))
+
+
+def test_gain_match_equals_the_gradient_norms(capsys: pytest.CaptureFixture[str]) -> None:
+    bbox_loss, call = bbox_call()
+
+    def gradient_norm(**losses: Any) -> tuple[float, Any]:
+        leaf = call["pred_bboxes"].clone().requires_grad_()
+        with lpu.patched(**losses) as report:
+            bbox_loss(**{**call, "pred_bboxes": leaf})[0].backward()
+        return float(leaf.grad.norm(dim=-1).sum()), report
+
+    stock, _ = gradient_norm(box=STOCK_TWIN)
+    kept, _ = gradient_norm(box={"type": "alpha_iou", "loss_weight": 1.0})
+    matched, report = gradient_norm(box="alpha_iou", gain="match")
+    assert abs(kept / stock - 1) > 0.05
+    assert matched == pytest.approx(stock, rel=1e-4)
+    assert report.box.gain == pytest.approx(stock / kept, rel=1e-4)
+    assert report.box.norms[0] / report.box.norms[1] == pytest.approx(report.box.gain)

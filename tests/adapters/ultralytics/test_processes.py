@@ -1,0 +1,100 @@
+"""Training in other processes: workers get the loss, and what would train the stock loss there is refused."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ultralytics import YOLO
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils.dist import generate_ddp_file
+
+from loss_plugins.adapters import ultralytics as lpu
+from loss_plugins.adapters.ultralytics import trainers
+from loss_plugins.demo.digits import DigitsSet
+
+from .ultralytics_runs import BOX_GAIN, Shared, column, constant
+
+
+def launched(
+    model: str, digits: DigitsSet, folder: Path, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run the file that Ultralytics writes for its worker processes, in a fresh interpreter."""
+    overrides = {
+        "model": model, "data": str(digits.yaml), "epochs": 1, "imgsz": 64, "batch": 8, "workers": 0, "amp": False,
+        "plots": False, "device": "cpu", "project": str(folder), "name": "child", "exist_ok": True,
+    }  # fmt: skip
+    parent = constant(7.0)(overrides=overrides)
+    parent.model = YOLO(model).model
+    file = generate_ddp_file(parent)
+    run = subprocess.run(
+        [sys.executable, file], capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
+    Path(file).unlink()
+    return run
+
+
+def test_a_worker_process_trains_with_the_loss(digits: DigitsSet, tmp_path: Path) -> None:
+    spec = lpu.make_spec({"type": "constant", "value": 7.0})
+    done = launched("yolo26n.yaml", digits, tmp_path, {trainers.ENVIRONMENT: spec.to_json()})
+    assert done.returncode == 0, done.stderr
+    assert column(tmp_path / "child", "train/box_loss") == pytest.approx([7 * BOX_GAIN], rel=1e-5)
+
+
+def test_a_worker_process_without_the_spec_raises(digits: DigitsSet, tmp_path: Path) -> None:
+    done = launched("yolo26n.yaml", digits, tmp_path, {})
+    assert done.returncode != 0
+    assert "LossNotUsed" in done.stderr
+    assert not (tmp_path / "child" / "results.csv").exists()
+
+
+def test_the_spec_is_in_the_environment_only_while_training(shared: Shared) -> None:
+    run = shared("yolo11n.yaml", box={"type": "constant", "value": 7.0})
+    assert lpu.Spec.from_json(run.environment).box["type"] == "constant"
+    assert trainers.ENVIRONMENT not in os.environ
+
+
+def test_a_class_that_other_processes_cannot_import_is_refused() -> None:
+    class Hidden(trainers.LossPluginMixin, DetectionTrainer):
+        pass
+
+    with pytest.raises(lpu.UnsupportedUltralytics, match="cannot be imported by other processes"):
+        trainers.check_trainer(Hidden)
+
+
+def test_several_data_sets_train_with_the_loss(digits: DigitsSet, tmp_path: Path) -> None:
+    second = tmp_path / "second.yaml"
+    second.write_text(digits.yaml.read_text())
+    yolo = YOLO("yolo26n.yaml")
+    settings = {"epochs": 1, "imgsz": 64, "batch": 8, "workers": 0, "amp": False, "plots": False, "device": "cpu"}
+    yolo.train(data=[str(digits.yaml), str(second)], trainer=constant(7.0), project=str(tmp_path / "multi"), **settings)
+    runs = sorted((tmp_path / "multi").rglob("results.csv"))
+    assert len(runs) == 2
+    for run in runs:
+        assert column(run.parent, "train/box_loss") == pytest.approx([7 * BOX_GAIN], rel=1e-5)
+
+
+def test_ways_that_would_train_the_stock_loss_elsewhere_raise(digits: DigitsSet, tmp_path: Path) -> None:
+    yolo = YOLO("yolo11n.yaml")
+    with (
+        pytest.raises(lpu.UnsupportedUltralytics, match=r"tune\(\) trains in other processes"),
+        lpu.patched(box="eiou"),
+    ):
+        yolo.tune(data=str(digits.yaml), iterations=1, epochs=1, project=str(tmp_path))
+    with pytest.raises(lpu.UnsupportedUltralytics, match="one process per data set"), lpu.patched(box="eiou"):
+        yolo.train(data=[str(digits.yaml)] * 2, epochs=1, project=str(tmp_path))
+    # upstream itself refuses a trainer here, before anything runs
+    with pytest.raises(SyntaxError, match="trainer"):
+        yolo.tune(data=str(digits.yaml), iterations=1, trainer=constant(7.0), project=str(tmp_path))
+
+
+def test_several_gpus_without_our_trainer_raise(digits: DigitsSet, tmp_path: Path) -> None:
+    plain = DetectionTrainer(
+        overrides={"model": "yolo11n.yaml", "data": str(digits.yaml), "device": "cpu", "project": str(tmp_path)}
+    )
+    plain.ddp = True  # as with device=0,1
+    with pytest.raises(lpu.UnsupportedUltralytics, match="one process per GPU"), lpu.patched(box="eiou"):
+        plain.train()
