@@ -24,9 +24,9 @@ PLANTS: dict[str, tuple[str, dict[str, str]]] = {
         "adapters",
         {"adapters/further/__init__.py": "", "adapters/further/a.py": "from ..mmdet.slots import *\n"},
     ),
-    "from the adapters' base to an adapter": (
+    "from the shared adapter to another": (
         "adapters",
-        {"adapters/base/__init__.py": "from ..mmdet.slots import *\n"},
+        {"adapters/detr/__init__.py": "from ..mmdet.slots import *\n"},
     ),
     "from the core to an adapter": ("layers", {"tensors.py": CORE_TO_ADAPTER}),
     "from the command line to an adapter": ("layers", {"cli.py": f"def later():\n    {CORE_TO_ADAPTER}"}),
@@ -46,10 +46,10 @@ PLANTS: dict[str, tuple[str, dict[str, str]]] = {
     ),
 }
 ALLOWED = {
-    "adapters/base/__init__.py": "",
-    "adapters/base/slots.py": "import loss_plugins\n",
-    "adapters/mmdet/slots.py": "from ..base import slots\n",
-    "adapters/ultralytics/slots.py": "from ..base.slots import *\n",
+    "adapters/detr/__init__.py": "",
+    "adapters/detr/slots.py": "import loss_plugins\n",
+    "adapters/mmdet/slots.py": "from ..detr import slots\n",
+    "adapters/ultralytics/slots.py": "from ..detr.slots import *\n",
 }
 
 
@@ -87,7 +87,7 @@ def test_a_forbidden_import_breaks_its_rule(copy: Path, what: str) -> None:
     assert "0 kept, 1 broken" in done.stdout, done.stdout + done.stderr
 
 
-def test_adapters_may_share_a_base(copy: Path) -> None:
+def test_adapters_may_share_detr(copy: Path) -> None:
     plant(copy, ALLOWED)
     done = lint(copy, "--contract", "adapters", "--contract", "layers")
     assert done.returncode == 0, done.stdout + done.stderr
