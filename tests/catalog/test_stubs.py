@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tools.stubs import STUB, stub
+from tools.wheel import ROOT
 
-ROOT = Path(__file__).parents[2]
 #: a line of a user's code, and what mypy says of it ("": nothing)
 LINES = {
     "lp.FocalLoss(gama=2)": 'Unexpected keyword argument "gama" for "FocalLoss"',

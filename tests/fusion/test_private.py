@@ -7,7 +7,6 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +18,8 @@ from torch import Tensor
 import loss_plugins as lp
 from loss_plugins.fusion import fused, native, private
 from loss_plugins.samples import trial_pairs
+from tools.wheel import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 Break = Callable[[pytest.MonkeyPatch], None]
 
 

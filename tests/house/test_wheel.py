@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import loss_plugins as lp
-from loss_plugins.catalog.entries import shipped
-from loss_plugins.module.build import module_class
 from tools.wheel import ROOT, unpacked
 
 from .environments import environment, required, run
@@ -23,11 +20,6 @@ DATA = {"loss_plugins/adapters/ultralytics/LICENSE", "loss_plugins/parity/deviat
 @pytest.fixture(scope="module")
 def installed() -> Path:
     return unpacked()
-
-
-def test_every_loss_is_exported() -> None:
-    for entry in shipped():
-        assert hasattr(lp, module_class(entry.name).__name__)
 
 
 def test_every_file_of_the_package_is_in_the_wheel(installed: Path) -> None:

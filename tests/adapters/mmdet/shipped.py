@@ -7,7 +7,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-CONFIGS = Path(__file__).parents[3] / "configs" / "mmdet"
+from tools.wheel import ROOT
+
+CONFIGS = ROOT / "configs/mmdet"
 
 
 def load(name: str, digits: Path, work_dir: Path, batch_size: int) -> Any:

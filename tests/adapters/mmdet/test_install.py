@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 
 from loss_plugins.adapters.mmdet.install import COMMANDS, MMCV_FROM_SOURCE
-
-ROOT = Path(__file__).parents[3]
+from tools.wheel import ROOT
 
 
 def words(command: str) -> list[str]:

@@ -23,10 +23,10 @@ from loss_plugins import Interval, Traits, list_losses, register_loss, unregiste
 from loss_plugins.adapters import mmdet as adapter
 from loss_plugins.module.build import module_class
 from loss_plugins.registry import LOSSES
+from tools.wheel import ROOT
 
 from ..interpreter import fresh_python
 
-ROOT = Path(__file__).parents[3]
 PRED, TARGET = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[0.0, 0, 4, 2]])
 PAPER = 0.8  # Efficient IoU by hand: 1 - 1/2 + 1/20 + (2/4)^2 + 0
 

@@ -12,6 +12,7 @@ import yaml
 
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.demo.digits import DigitsSet
+from tools.wheel import ROOT
 
 from .ultralytics_runs import BOTH, BOX_GAIN, STOCK_TWIN, Shared, Train, proof, results
 
@@ -93,7 +94,7 @@ def test_many_empty_images_stay_finite(train: Train, digits: DigitsSet, tmp_path
     assert proof(run)["report"]["box"]["gain"] > 0
 
 
-CONFIGS = sorted((Path(__file__).parents[3] / "configs/ultralytics").glob("*.yaml"))
+CONFIGS = sorted((ROOT / "configs/ultralytics").glob("*.yaml"))
 CLASS_LOSSES = (None, "asymmetric", "focal", "ghm_c", "poly_focal")
 
 
