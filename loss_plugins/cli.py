@@ -117,7 +117,7 @@ def show(
 
 def _readable(formula: str, encoding: str) -> str:
     """The formula in Unicode; in LaTeX for a terminal that cannot show that."""
-    from .catalog.latex import rendered
+    from .catalog.latex import rendered  # parses LaTeX by pylatexenc, which no other command waits for
 
     text = rendered(formula)
     return text if text.encode(encoding, "replace").decode(encoding) == text else formula

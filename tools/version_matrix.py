@@ -104,12 +104,13 @@ import json, subprocess, sys
 import torch
 run = subprocess.run(
     [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--noconftest",
-     "tests/losses/test_golden.py", "tests/losses/test_box_losses.py", "tests/module/test_contract.py"],
+     "tests/losses/test_golden.py", "tests/losses/test_box_losses.py", "tests/module/test_contract.py",
+     "tests/fusion/test_fused.py", "tests/fusion/test_private.py"],
     capture_output=True, text=True)
 last = (run.stdout.strip().splitlines() or [run.stderr.strip()[-300:]])[-1]
 failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))][:3]
 print("RESULT" + json.dumps({"version": torch.__version__, "torch": torch.__version__,
-      "golden and contract tests": "ok: " + last if run.returncode == 0 else "; ".join([last, *failed])[:400]}))
+      "golden, contract and engine tests": "ok: " + last if run.returncode == 0 else "; ".join([last, *failed])[:400]}))
 """
 #: what runs where pip has installed the wheel with one extra into an empty environment
 EXTRA_CHECKS = """

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from loss_plugins.demo.pictures import Labelled, Scene, draw_scenes
+from loss_plugins.module.build import module_class
 
 from .install import COMMANDS, missing
 
@@ -81,8 +82,6 @@ def demo_mmdet(
 
 def write_config(folder: Path, box: str, epochs: int) -> Path:
     """Write the config of this demo, as a file that mmdet's scripts take; its path."""
-    from loss_plugins.module.build import module_class
-
     run = folder / f"{box}-{epochs}"
     run.mkdir(parents=True, exist_ok=True)
     file = run / "config.py"

@@ -31,9 +31,6 @@ def report(config: str | None = None) -> dict[str, Any]:
     return {"ok": unused or all(check["ok"] for check in checks), "versions": versions(), "checks": checks}
 
 
-doctor = report
-
-
 def _tried(name: str, action: Callable[[], str]) -> dict[str, Any]:
     try:
         return {"name": name, "ok": True, "detail": action()}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -60,8 +61,6 @@ def demo(
 
 def place_font() -> None:
     """Copy matplotlib's font to where Ultralytics would otherwise download one."""
-    import shutil
-
     import matplotlib
     from ultralytics.utils import USER_CONFIG_DIR
 

@@ -1,3 +1,0 @@
-"""Helpers are not collected."""
-
-collect_ignore = ["ranks.py"]
