@@ -51,18 +51,21 @@ def register_loss(
         kind: "box": (..., 4) xyxy boxes to (...); "coordinate": (..., 4) to (..., 4); "rotated_box": (..., 5) boxes
             (cx, cy, w, h, angle) to (...); "classification": logits (..., C); "region": masks (N, ...).
         traits: what the loss promises; the tests and adapters read it.
-        formula: LaTeX, without dollar signs; `loss-plugins show` prints it in Unicode.
+        formula: LaTeX, without dollar signs; `loss-plugins show` prints it in Unicode, `help` as it is written here, as
+            reading LaTeX takes a package beyond torch.
         source: paper, year, link.
         use_when: for whom it is good, one sentence.
         avoid_when: for whom it is not, one sentence.
         options: the function whose keywords `**options` of this one stands for.
         without: keywords of `options` that this loss sets itself.
-        targets: forms of the target of a class or region loss, see `tensors.FORMS`; None: dense or labels.
+        targets: forms of the target of a class or region loss, of "dense" (pred's shape), "labels" (integers without
+            pred's last axis), "class_map" (integers without axis 1), "score" (floats without the last axis),
+            "label_score" and "input_sign" (tuples of two tensors); None: dense or labels.
         denominator: (pred, target, **parameters) to what "mean" divides by; None: the number of elements.
         example: parameters that make a working instance, where some are required.
         pure: the function depends on its arguments alone and does nothing but return a result: it reads no global
-            schedule, counts nothing, prints nothing. Only then may it be recorded once, see `fused`, which makes it
-            faster. None: False, for losses of this package True.
+            schedule, counts nothing, prints nothing. Only then may its operations be recorded once and run without its
+            Python code, value and gradient in one go, which is faster. None: False, for losses of this package True.
 
     Returns:
         The function, with its arguments checked and half precision raised to float32. `help` of it, and of its module

@@ -85,7 +85,7 @@ def class_text(entry: Entry, own: Iterable[Parameter]) -> str:
         "Args": [parameter.described for parameter in (*own, *_required_first(entry.parameters.values()))],
         "Called with": [*_tensors(entry), *_named_texts(FORWARD)],
     }
-    return _text(entry, sections, f'a 0-dim tensor; for reduction "none" {_returns(entry)}')
+    return _text(entry, sections, f'a 0-dim tensor; for reduction "none": {_returns(entry)}')
 
 
 def _function_keywords(entry: Entry) -> list[Parameter]:
@@ -114,7 +114,7 @@ def _text(entry: Entry, sections: Mapping[str, list[str]], returns: str) -> str:
     parts += [_section(heading, _lines(items)) for heading, items in sections.items()]
     parts += [
         _section("Returns", wrapped(returns)),
-        _section("Raises", _lines(_named_texts({**RAISES, **_specific(said.raises)}))),
+        _section("Raises", _lines(_named_texts(_raises(said.raises)))),
         _section("Use it when", wrapped(entry.use_when)),
         _section("Avoid it when", wrapped(entry.avoid_when)),
         _section("Dialects", ", ".join(dialects_of(entry.name))),
@@ -133,8 +133,10 @@ def _section(heading: str, text: str) -> str:
     return f"{heading}:\n    " + text.replace("\n", "\n    ") if text else ""
 
 
-def _specific(raises: Mapping[str, str]) -> dict[str, str]:
-    return {name: f"{RAISES.get(name, '')} {text}".strip() for name, text in raises.items()}
+def _raises(own: Mapping[str, str]) -> dict[str, str]:
+    """What all losses raise, each after what this one raises beside it."""
+    both = {name: f"{text.rstrip('.')}; {RAISES[name]}" for name, text in own.items() if name in RAISES}
+    return {**RAISES, **own, **both}
 
 
 def _lines(items: list[str]) -> str:
@@ -167,7 +169,9 @@ def _returns(entry: Entry) -> str:
     bounds = (
         "of either sign" if math.isinf(low) else f"from {low:g} on" if math.isinf(high) else f"from {low:g} to {high:g}"
     )
-    return f"{RESULTS[entry.kind].format(rows=_rows(entry)[1])}, {bounds}, in float32 at least."
+    varies = any(each.effect and "range" in each.effect.changes for each in entry.parameters.values())
+    condition = " with the default parameters" if varies else ""
+    return f"{RESULTS[entry.kind].format(rows=_rows(entry)[1])}, {bounds}{condition}, in float32 at least."
 
 
 def _scale(entry: Entry) -> str:

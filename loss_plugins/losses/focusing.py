@@ -48,8 +48,8 @@ def updated_mean(
     Args:
         mean: running mean so far.
         summary: sum of 1 - IoU over the boxes of the batch, and their number.
-        momentum: k, the share of the batch; by default that of the paper's code, see `wise_momentum` for other lengths
-            of training.
+        momentum: k, the share of the batch; for k = 1 - 0.05^(1 / n) the mean comes 95 % of its way in n batches. The
+            paper's code uses n = 890 * 34.
     """
     total, count = summary.unbind()
     batch = total / count.clamp(min=1)

@@ -23,7 +23,8 @@ class OnDemand:
         self.cls, self.base, self.allowed, self.write = cls, base, allowed, write
 
     def __get__(self, instance: Any, owner: Any) -> Any:
-        return self.write(self.cls.entry, own_parameters(self.base, self.allowed))
+        own = own_parameters(self.base, self.allowed)
+        return self.write(self.cls.entry, [self.cls._other_settings.get(each.name, each) for each in own])
 
 
 class SignatureOnDemand(OnDemand):
@@ -36,7 +37,10 @@ class SignatureOnDemand(OnDemand):
 
 
 def explain(cls: Any, base: Any, allowed: Mapping[str, Allowed]) -> None:
-    """Give a class the docstring and the signature of its loss, unless it has its own docstring or `__init__`.
+    """Give a class the docstring and the signature of its loss.
+
+    A class keeps its own docstring. With an `__init__` of its own it keeps that one's signature, unless it has
+    `_other_settings` of its own too, which say what that `__init__` takes otherwise.
 
     Args:
         cls: a subclass of `base` with an `entry`.
@@ -45,7 +49,7 @@ def explain(cls: Any, base: Any, allowed: Mapping[str, Allowed]) -> None:
     """
     if cls.__doc__ is None:
         cls.__doc__ = OnDemand(cls, base, allowed, class_text)
-    if cls.__init__ is base.__init__:
+    if cls.__init__ is base.__init__ or "_other_settings" in vars(cls):
         cls.__signature__ = SignatureOnDemand(cls, base, allowed, class_signature)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from ..catalog.declare import Parameter
 from ..catalog.dialects import translated
 from ..catalog.entries import Entry, add_alias, check_tensors, evaluate, get_entry
 from ..catalog.ranges import Allowed, Choice, Interval, check_value
@@ -34,7 +36,7 @@ class Loss(nn.Module):
     Args:
         reduction: "none", "mean" or "sum".
         loss_weight: factor on the result, applied last.
-        compile: compute value and gradient by machine code, see `fused`; the first call compiles.
+        compile: turn value and gradient into machine code, by torch's compiler; the first call takes the time for it.
         **parameters: the function's keywords, checked here once.
 
     Attributes:
@@ -47,6 +49,7 @@ class Loss(nn.Module):
     """
 
     entry: Entry
+    _other_settings: ClassVar[Mapping[str, Parameter]] = {}  # those of `SETTINGS` that a subclass takes otherwise
 
     def __init_subclass__(cls, name: str, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, ClassVar, cast
 
 from torch import Tensor, nn
 
-from ..catalog.declare import Traits
+from ..catalog.declare import Parameter, Traits
 from ..catalog.entries import Entry, register_loss
-from ..catalog.ranges import Specs
+from ..catalog.ranges import Choice, Specs
 from ..tensors import Target
 from .build import build_loss
 from .loss import Loss
@@ -19,6 +19,14 @@ from .reduction import Reduction
 Spec = str | Mapping[str, Any]
 #: `Traits.units`, from the least demanding to the most
 UNITS = ("any", "pixels", "image")
+#: what help says of a keyword that every other loss takes
+COMPILE = Parameter(
+    "compile",
+    False,
+    Choice(False),
+    meaning="belongs to the losses of the mix, each by itself: {'type': 'ciou', 'compile': True}.",
+    hint=bool,
+)
 
 
 @register_loss(
@@ -32,6 +40,8 @@ UNITS = ("any", "pixels", "image")
 def mix_loss(pred: Tensor, target: Tensor, *, losses: Annotated[Sequence[Spec], Specs()]) -> Tensor:
     """Weighted sum of catalogued losses of one kind.
 
+    The module keeps the running statistics of its losses; the function takes their initial values.
+
     Args:
         pred: predictions that all of the losses take, for instance (..., 4) boxes, in the units that the most demanding
             loss needs.
@@ -39,12 +49,10 @@ def mix_loss(pred: Tensor, target: Tensor, *, losses: Annotated[Sequence[Spec], 
         losses: names or dicts with `type`, parameters and `loss_weight` (1 if not given), but no `reduction`.
 
     Returns:
-        Loss in the shape that the losses share, float32 at least. Running statistics have their initial values; the
-        module keeps them.
+        the weighted sum in the shape that the losses share, in float32 at least.
 
     Raises:
         ValueError: losses of different kinds; a spec that names a reduction.
-        TypeError: an unknown parameter.
 
     >>> import torch
     >>> pred, target = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[0.0, 0, 2, 4]])
@@ -55,6 +63,8 @@ def mix_loss(pred: Tensor, target: Tensor, *, losses: Annotated[Sequence[Spec], 
 
 
 class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
+    _other_settings: ClassVar = {"compile": COMPILE}
+
     def __init__(
         self,
         reduction: Reduction = "mean",

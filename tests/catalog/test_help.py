@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pydoc
+import re
 from typing import Annotated
 
 import pytest
@@ -29,6 +30,14 @@ def told(parameter: lp.Parameter, text: str) -> bool:
     default = "required" if parameter.required else f"default {parameter.default!r}"
     allowed = "" if parameter.allowed is None else f"; allowed: {parameter.allowed}"
     return f"{parameter.name} ({default}{allowed}): {parameter.meaning}" in flat
+
+
+def test_what_help_tells_to_see_is_public() -> None:
+    things = [getattr(lp, name) for name in lp.__all__]
+    pages = [inspect.getdoc(thing) or "" for thing in things] + [inspect.getdoc(lp.Loss.begin_step) or ""]
+    named = {name.split(".")[0] for page in pages for name in re.findall(r"see\s+`([\w.]+)`", page)}
+    assert named
+    assert named <= set(lp.__all__)
 
 
 @LOSSES
@@ -75,6 +84,21 @@ def test_the_signature_of_a_member_of_the_family_is_expanded() -> None:
         "(reduction: Literal['none', 'mean', 'sum'] = 'mean', loss_weight: float = 1.0, compile: bool = False, *, "
         "alpha: float | None = 0.25, gamma: float = 2.0, activated: bool = False, dialect: str | None = None)"
     )
+
+
+def test_help_of_a_mix_speaks_of_a_mix() -> None:
+    page = " ".join((lp.MixLoss.__doc__ or "").split())
+    assert "compile (default False; allowed: False): belongs to the losses of the mix" in page
+    assert "Running statistics have" not in page
+    assert "ValueError: losses of different kinds; a spec that names a reduction; shapes that" in page
+    assert str(inspect.signature(lp.MixLoss)).endswith(
+        "compile: bool = False, *, losses: collections.abc.Sequence[str | collections.abc.Mapping[str, typing.Any]])"
+    )
+
+
+def test_a_range_that_a_parameter_changes_is_that_of_the_defaults() -> None:
+    assert "from 0 to 1 with the default parameters, in float32" in (lp.nwd_loss.__doc__ or "")
+    assert "from 0 on, in float32" in (lp.focal_loss.__doc__ or "")
 
 
 def test_instances_are_called_as_modules_are() -> None:
