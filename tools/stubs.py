@@ -1,12 +1,13 @@
 """What is made from the catalogue: `python -m tools.stubs`.
 
-The signatures of the module classes for editors and type checkers, which run nothing, and the formulas in Unicode for
-`help`, which needs no more than torch.
+The module classes for editors and type checkers, which run nothing: signatures, and of what `help` shows the formula,
+the parameters, when to use the loss, and its source. The formulas in Unicode for `help`, which needs torch alone.
 """
 
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from loss_plugins.catalog.latex import rendered
 from loss_plugins.module import classes
 from loss_plugins.module.build import module_class
 from loss_plugins.module.loss import Loss
+from loss_plugins.module.reduction import Reduction
 
 FORMULAS = Path(formulas_module.__file__)
 FORMULAS_HEAD = '''"""The shipped formulas in Unicode, by their LaTeX. Made by `python -m tools.stubs`; do not edit."""
@@ -23,35 +25,42 @@ FORMULAS_HEAD = '''"""The shipped formulas in Unicode, by their LaTeX. Made by `
 from __future__ import annotations
 '''
 STUB = Path(classes.__file__).with_suffix(".pyi")
-MODULE = ["self", 'reduction: Reduction = "mean"', "loss_weight: float = 1.0", "compile: bool = False"]
-HEAD = '''"""Signatures of the module classes. Made by `python -m tools.stubs`; do not edit."""
+#: sections of a docstring that an editor does without
+LEFT_OUT = ("Called with", "Returns", "Raises", "Dialects", "Example")
+HEAD = '''"""The module classes as editors read them. Made by `python -m tools.stubs`; do not edit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from torch import Tensor
 
 from .loss import Loss
-from .mix import MixLoss as MixLoss
 from .reduction import Reduction
 '''
 
 
 def stub() -> str:
     """The text of `classes.pyi`."""
-    losses = [module_class(entry.name) for entry in shipped()]
-    found = [cls for cls in losses if cls.__module__ == classes.__name__]
+    found = {module_class(entry.name) for entry in shipped()}
     return "\n".join([HEAD, *map(_declared, sorted(found, key=lambda cls: cls.__name__))])
 
 
 def _declared(cls: type[Loss]) -> str:
     parameters = inspect.signature(cls).parameters.values()
-    keywords = [_written(parameter) for parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
-    taken = [*MODULE, *(["*"] if keywords else []), *keywords]
+    settings = [_written(parameter) for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
+    keywords = [_written(parameter) for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    taken = ["self", *settings, *(["*"] if keywords else []), *keywords]
+    text = textwrap.indent(f'"""{_told(cls)}\n"""', " " * 4)
     return (
-        f'class {cls.__name__}(Loss, name="{cls.entry.name}"):\n'
-        f'    """{cls.entry.summary}"""\n'
+        f'class {cls.__name__}(Loss, name="{cls.entry.name}"):\n{text}\n'
         f"    def __init__(\n{_lines(taken)}\n    ) -> None: ...\n"
     )
+
+
+def _told(cls: type[Loss]) -> str:
+    """The docstring of a class, in short."""
+    sections = re.split(r"\n\n(?=[A-Z][a-z ]+:\n)", inspect.getdoc(cls) or "")
+    return "\n\n".join(section for section in sections if section.partition(":\n")[0] not in LEFT_OUT)
 
 
 def _lines(parameters: list[str]) -> str:
@@ -66,7 +75,9 @@ def _written(parameter: inspect.Parameter) -> str:
 
 
 def _type(annotation: object) -> str:
-    text = inspect.formatannotation(annotation).replace("torch.", "").replace("collections.abc.", "")
+    if annotation == Reduction:
+        return "Reduction"
+    text = re.sub(r"\b(typing|torch|collections\.abc)\.", "", inspect.formatannotation(annotation))
     # lists are taken where tuples are, as configuration files have no tuples
     return text.replace("tuple[float, float]", "Sequence[float]")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from torch import Tensor, nn
 
@@ -25,7 +25,7 @@ COMPILE = Parameter(
     False,
     Choice(False),
     meaning="belongs to the losses of the mix, each by itself: {'type': 'ciou', 'compile': True}.",
-    hint=bool,
+    hint=Literal[False],
 )
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from loss_plugins.catalog.entries import shipped
+from loss_plugins.catalog.text import readable
+from loss_plugins.module.build import module_class
 from tools.stubs import STUB, stub
 from tools.wheel import ROOT
 
@@ -19,6 +24,9 @@ LINES = {
     "lp.MPDIoULoss()": 'Missing named argument "image_size" for "MPDIoULoss"',
     "lp.MPDIoULoss(image_size=[640, 640], wise=3)": "",
     "lp.MixLoss(losses=['ciou', {'type': 'nwd'}])": "",
+    "lp.MixLoss(losses=['ciou'], gama=2)": 'Unexpected keyword argument "gama" for "MixLoss"',
+    "lp.MixLoss(losses=['ciou'], compile=True)": 'Argument "compile" to "MixLoss" has incompatible type',
+    "lp.MixLoss()": 'Missing named argument "losses" for "MixLoss"',
     "lp.ciou_loss(p, t, gama=1)": 'Unexpected keyword argument "gama" for "ciou_loss"',
     "lp.ciou_loss(p, t, inner_ratio=0.8)": "",
     "lp.focal_loss(p, t, gama=1)": 'Unexpected keyword argument "gama" for "focal_loss"',
@@ -27,6 +35,17 @@ LINES = {
 
 def test_the_stub_is_made_from_the_catalogue_of_today() -> None:
     assert STUB.read_text(encoding="utf-8") == stub(), "run: python -m tools.stubs"
+
+
+def test_editors_show_formula_parameters_and_source_of_every_loss() -> None:
+    found = ast.parse(STUB.read_text(encoding="utf-8")).body
+    pages = {node.name: " ".join((ast.get_docstring(node) or "").split()) for node in found if hasattr(node, "name")}
+    assert len(pages) == len(shipped())
+    for entry in shipped():
+        page = pages[module_class(entry.name).__name__]
+        parameters = [parameter.described for parameter in entry.parameters.values()]
+        for words in (entry.summary, readable(entry.formula), *parameters, entry.use_when, entry.source.url):
+            assert " ".join(words.split()) in page
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +59,10 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[int, str]:
     found: dict[int, str] = {}
     for line in done.stdout.splitlines():
         place, _, message = line.partition(": ")
-        number = int(place.rsplit(":", 1)[1]) - 3
-        found[number] = found.get(number, "") + message
+        path, _, number = place.rpartition(":")
+        if Path(path).name == file.name:
+            row = int(number) - head.count("\n")
+            found[row] = found.get(row, "") + message
     return found
 
 
