@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import itertools
 import pickle
 from typing import Any
@@ -182,6 +183,23 @@ def test_vmap_over_single_rows_gives_value_and_gradient(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_row_of_nan_shows_and_spoils_no_other(name: str) -> None:
+    pred, target = sample(name)
+    pred[3] = torch.nan
+    loss = build(name).eval()(pred, target)
+    assert not loss[3].isfinite().all()
+    if name != "ghm_c":  # weighs each score by how many of the batch are as difficult
+        assert torch.cat((loss[:3], loss[4:])).isfinite().all()
+
+
+def saved_and_loaded(module: lp.Loss) -> lp.Loss:
+    buffer = io.BytesIO()
+    torch.save(module, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=False)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_what_was_learnt_survives_copies_and_the_modules_own_spec(name: str) -> None:
     module = build(name, loss_weight=0.25).train()
     pred, target = sample(name)
@@ -190,7 +208,7 @@ def test_what_was_learnt_survives_copies_and_the_modules_own_spec(name: str) -> 
     expected = module(pred, target)
     rebuilt = lp.build_loss(module.spec()).eval()
     rebuilt.load_state_dict(module.state_dict())
-    for other in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module), rebuilt):
+    for other in (pickle.loads(pickle.dumps(module)), saved_and_loaded(module), copy.deepcopy(module), rebuilt):
         assert torch.equal(other(pred, target), expected)
         assert other.spec() == module.spec()
         assert other.entry == module.entry
