@@ -210,6 +210,7 @@ def test_what_was_learnt_survives_copies_and_the_modules_own_spec(name: str) -> 
     rebuilt.load_state_dict(module.state_dict())
     for other in (pickle.loads(pickle.dumps(module)), saved_and_loaded(module), copy.deepcopy(module), rebuilt):
         assert torch.equal(other(pred, target), expected)
+        torch.testing.assert_close(other.state_dict(), module.state_dict(), rtol=0, atol=0)
         assert other.spec() == module.spec()
         assert other.entry == module.entry
 
