@@ -27,7 +27,7 @@ def inherited(entry: lp.Entry) -> dict[str, Any]:
     if "options" not in signature:
         return {}
     family = {name for name, p in inspect.signature(iou_family).parameters.items() if p.kind is p.KEYWORD_ONLY}
-    return {"options": iou_family, "without": tuple(family - entry.keywords)}
+    return {"options": iou_family, "without": tuple(family.difference(entry.keywords))}
 
 
 def register_copy(entry: lp.Entry, **changes: Any) -> str:
