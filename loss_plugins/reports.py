@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from .peers import versions
+from .peers import framework_versions
 from .version import __version__
 
 
@@ -42,7 +42,7 @@ class Environment:
 
 
 def environment(device: str = "cpu") -> Environment:
-    """Of this process, now."""
+    """The environment of a measurement in this process: today's date, and the device, threads and versions in use."""
     gpu = torch.device(device).type == "cuda"
     return Environment(
         date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
@@ -50,7 +50,7 @@ def environment(device: str = "cpu") -> Environment:
         torch=str(torch.__version__),
         device=torch.cuda.get_device_name(device) if gpu else f"{os.cpu_count()} CPU cores",
         threads=torch.get_num_threads(),
-        versions={"loss_plugins": __version__, **versions()},
+        versions={"loss_plugins": __version__, **framework_versions()},
     )
 
 
@@ -65,8 +65,8 @@ def markdown_list(lines: Iterable[str], none: str = "none") -> str:
     return "\n".join(f"- {line}" for line in lines) or f"- {none}"
 
 
-def writable(option: str, file: Path | None) -> None:
-    """Raise before the work is done if its result cannot be written to this file; its folder is made."""
+def require_writable(option: str, file: Path | None) -> None:
+    """Make the folder of a result's file; raise, before the work is done, if the file cannot be written."""
     if file is None:
         return
     if file.is_dir():

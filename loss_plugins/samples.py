@@ -1,8 +1,9 @@
 """Ordinary seeded inputs of every kind of loss: the one sampler of runtime, audit, parity, bench and tests.
 
 `SAMPLES` has inputs by name: the table on which losses are compared and timed. `ordinary` finds the input for any loss
-from what its entry declares: kind, form of the target, scale of the scores. All numbers are drawn in float64 from a
-generator of the call's own, so every dtype gets the same, and the global generator is left alone.
+from what its entry declares: kind, form of the target, scale of the scores. Numbers are drawn in float64 from a
+generator of the call's own, so every dtype gets the same, and the global generator is left alone; `labelled_images` and
+`trial_pairs`, which have one dtype, draw float32 (from generators of their own as well).
 """
 
 from __future__ import annotations

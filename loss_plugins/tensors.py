@@ -1,4 +1,4 @@
-"""What an argument may be: ranges of hyper-parameters and shapes of tensors, with errors that say how to fix them."""
+"""What tensors a loss takes: shapes, forms of targets, precision; errors say how to fix them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Comparisons with others: who is audited, and the page that says how they fare."""
+"""What maintainers run: the pages and tables of the documentation, the stub, the layer rules, the version matrix."""

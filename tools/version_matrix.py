@@ -272,7 +272,7 @@ def run(environment: Environment) -> Outcome:
     return Outcome(**{**asdict(told), "error": last[:300]})
 
 
-def page(outcomes: Iterable[Outcome]) -> str:
+def compatibility_page(outcomes: Iterable[Outcome]) -> str:
     """docs/compatibility.md."""
     lines = []
     for outcome in outcomes:
@@ -317,7 +317,7 @@ def main(names: list[str]) -> None:
         print(f"  {'works' if kept[name].ok else 'refused'}: {kept[name].error or kept[name].found}", flush=True)
         rows = [kept[key] for key in known if key in kept]
         RESULTS.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
-        PAGE.write_text(page(rows), encoding="utf-8")
+        PAGE.write_text(compatibility_page(rows), encoding="utf-8")
 
 
 if __name__ == "__main__":

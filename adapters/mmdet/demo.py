@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from loss_plugins.demo.pictures import Labelled, Scene, draw_scenes
+from loss_plugins.demo.pictures import DetectedScene, Labelled, draw_scenes
 from loss_plugins.module.build import module_class
 
 from .install import COMMANDS, missing
@@ -134,7 +134,7 @@ def draw(config: Path, run: Path, folder: Path, file: Path, count: int = 6) -> P
             x, y, w, h = label["bbox"]
             truth[label["image_id"]].append(([x, y, x + w, y + h], str(label["category_id"])))
     scenes = [
-        Scene(path, truth[image["id"]], [(box, f"{number}  {score:.0%}") for box, score, number in found])
+        DetectedScene(path, truth[image["id"]], [(box, f"{number}  {score:.0%}") for box, score, number in found])
         for image, path, found in zip(images, paths, predict(config, run, paths), strict=True)
     ]
     return draw_scenes(scenes, f"predicted, box loss {run.name.rpartition('-')[0]}", file)

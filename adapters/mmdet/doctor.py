@@ -7,7 +7,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from .install import COMMANDS, PACKAGES, missing, versions
+from .install import COMMANDS, PACKAGES, missing, mmdet_versions
 
 
 def report(config: str | None = None) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def report(config: str | None = None) -> dict[str, Any]:
         if config is not None:
             checks += _config_checks(config)
     unused = len(absent) == len(PACKAGES) and config is None
-    return {"ok": unused or all(check["ok"] for check in checks), "versions": versions(), "checks": checks}
+    return {"ok": unused or all(check["ok"] for check in checks), "versions": mmdet_versions(), "checks": checks}
 
 
 def _tried(name: str, action: Callable[[], str]) -> dict[str, Any]:

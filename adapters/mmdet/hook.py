@@ -16,7 +16,7 @@ from loss_plugins.errors import LossNotUsed
 from loss_plugins.module.state import sync_losses
 from loss_plugins.registry import HOOKS
 
-from .install import versions
+from .install import mmdet_versions
 from .modules import PluggedLoss, SenselessSlot
 from .slots import LossSlot, find_losses, problems
 
@@ -132,7 +132,7 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
             {**slot.describe(), "calls": loss.calls, "boxes": loss.rows}
             for slot, loss in zip(self.slots, self.losses, strict=True)
         ]
-        mmengine.dump({"versions": versions(), "losses": record}, Path(runner.work_dir) / YAML, sort_keys=False)
+        mmengine.dump({"versions": mmdet_versions(), "losses": record}, Path(runner.work_dir) / YAML, sort_keys=False)
 
 
 if "LossPluginsHook" not in HOOKS.module_dict:  # imported again, or under a second name

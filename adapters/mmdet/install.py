@@ -26,7 +26,7 @@ PACKAGES = {  # import name: distributions that provide it, the fork's last
 }
 
 
-def versions() -> dict[str, str | None]:
+def mmdet_versions() -> dict[str, str | None]:
     """Installed versions, from the packages' metadata: nothing is imported, None is not installed."""
     found = {name: _version(*distributions) for name, distributions in PACKAGES.items()}
     return {"loss_plugins": __version__, "torch": _version("torch"), **found}

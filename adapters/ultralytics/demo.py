@@ -16,7 +16,7 @@ from rich.table import Table
 
 from loss_plugins import cxcywh_to_xyxy
 from loss_plugins.demo.digits import DigitsSet, make_digits
-from loss_plugins.demo.pictures import Labelled, Scene, draw_scenes
+from loss_plugins.demo.pictures import DetectedScene, Labelled, draw_scenes
 from loss_plugins.parity.compare import compare
 from loss_plugins.peers import compared
 from loss_plugins.samples import sample_pairs
@@ -138,10 +138,15 @@ def draw(run: Path, digits: DigitsSet, file: Path, count: int = 6) -> Path:
         device="cpu",
     )
     scenes = [
-        Scene(image, truth_of(digits, image), [(box, f"{number:.0f}  {score:.0%}") for *box, score, number in rows])
+        DetectedScene(image, truth_of(digits, image), predicted(rows))
         for image, rows in zip(images, (found.boxes.data.tolist() for found in predictions), strict=True)
     ]
     return draw_scenes(scenes, f"predicted, box loss {run.name.rpartition('-')[0]}", file)
+
+
+def predicted(rows: list[list[float]]) -> list[Labelled]:
+    """Boxes in pixels with digit and score, from Ultralytics' rows (x1, y1, x2, y2, score, digit)."""
+    return [(box, f"{number:.0f}  {score:.0%}") for *box, score, number in rows]
 
 
 def truth_of(digits: DigitsSet, image: Path) -> list[Labelled]:

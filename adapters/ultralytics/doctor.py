@@ -14,7 +14,7 @@ from ultralytics.utils.loss import BboxLoss
 from . import canary, probe
 from .plug import plugged
 from .spec import make_spec
-from .trainers import REFUSED, TRAINERS, check_trainer, versions
+from .trainers import REFUSED, TRAINERS, check_trainer, ultralytics_versions
 
 
 def doctor() -> dict[str, Any]:
@@ -35,7 +35,7 @@ def doctor() -> dict[str, Any]:
     checks = [_tried(name, action) for name, action in actions.items()]
     return {
         "ok": all(item["ok"] for item in checks),
-        "versions": versions(),
+        "versions": ultralytics_versions(),
         "checks": checks,
         "tasks": list(TRAINERS),
         "refused": dict(REFUSED),

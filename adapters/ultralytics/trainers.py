@@ -151,7 +151,7 @@ class LossPluginMixin:
             "losses": self.loss_spec.as_dict(),
             "report": self._plug.report.as_dict(),
             "state": self._plug.state(),
-            "versions": versions(),
+            "versions": ultralytics_versions(),
         }
 
     def _write_proof(self) -> None:
@@ -265,7 +265,7 @@ def check_trainer(cls: type) -> None:
         raise UnsupportedUltralytics(f"the trainer lacks the methods {missing}", probe.REMEDY)
 
 
-def versions() -> dict[str, str]:
+def ultralytics_versions() -> dict[str, str]:
     """Versions that a run depends on."""
     return {
         "loss_plugins": loss_plugins.__version__,

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..catalog.declare import COLUMNS
 from ..tensors import Target, on_target
 from .report import Result, Status
 from .subject import Subject, show_call
 
-BOXES = ("box", "coordinate", "rotated_box")
+BOXES = tuple(COLUMNS)
 SCORES = ("classification", "region")
 EVERY = BOXES + SCORES
 

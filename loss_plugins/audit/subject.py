@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..catalog.declare import Kind, Scale, Traits
+from ..catalog.declare import COLUMNS, Kind, Scale, Traits
 from ..samples import ordinary
 from ..tensors import Target, cast, on_target
 
@@ -84,7 +84,7 @@ class Subject:
     @property
     def rows_are_boxes(self) -> bool:
         """Whether the loss takes boxes, as opposed to scores or masks."""
-        return self.kind in ("box", "coordinate", "rotated_box")
+        return self.kind in COLUMNS
 
     def sample(self, n: int = 12, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Target]:
         """Ordinary input of the loss's kind."""

@@ -16,11 +16,11 @@ from rich.markup import escape
 from rich.progress import track
 
 from ..catalog.ranges import closest
-from ..reports import environment, writable
+from ..reports import environment, require_writable
 from .cases import CASES, Case
 from .chart import draw
-from .markdown import page
-from .measure import Result, compile_cost, measure, record_cost
+from .markdown import timing_page
+from .measure import Result, compile_cost, measure_case, record_cost
 from .report import Report
 from .terminal import print_report
 
@@ -42,8 +42,8 @@ def bench(
     check_device(device)
     if repeats < LEAST:
         raise ValueError(f"--repeats={repeats}; allowed: {LEAST} or more")
-    writable("--out", out / "bench.json")
-    writable("--report", report)
+    require_writable("--out", out / "bench.json")
+    require_writable("--report", report)
     console = Console()
     left_out = {name: why for case in cases for name, why in case.missing().items()}
     for name, why in left_out.items():
@@ -96,7 +96,7 @@ def extension_costs() -> tuple[dict[str, Any], dict[str, str]]:
 
 def _measured(cases: list[Case], repeats: int, device: str, console: Console) -> list[Result]:
     jobs = [(case, size) for case in cases for size in case.sizes]
-    return [measure(case, size, repeats, device) for case, size in track(jobs, "timing", console=console)]
+    return [measure_case(case, size, repeats, device) for case, size in track(jobs, "timing", console=console)]
 
 
 def write(found: Report, out: Path, report: Path | None) -> dict[str, Path | str]:
@@ -111,6 +111,6 @@ def write(found: Report, out: Path, report: Path | None) -> dict[str, Path | str
         picture = report.with_suffix(".png")
         if chart:
             shutil.copy(out / "bench.png", picture)
-        report.write_text(page(found, picture.name if chart else ""), encoding="utf-8")
+        report.write_text(timing_page(found, picture.name if chart else ""), encoding="utf-8")
         written["report"] = report
     return written

@@ -56,7 +56,7 @@ def _goals() -> str:
     )
 
 
-def page(report: Report, chart: str = "") -> str:
+def timing_page(report: Report, chart: str = "") -> str:
     """The page of `--report`; `chart` is the name of a picture beside it."""
     part = sections(report)
     picture = [f"![time over size]({chart})"] if chart else []

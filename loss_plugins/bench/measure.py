@@ -64,7 +64,7 @@ class Result:
         return self.median[contender] / self.median[BCE]
 
 
-def measure(case: Case, size: int, repeats: int, device: str) -> Result:
+def measure_case(case: Case, size: int, repeats: int, device: str) -> Result:
     """Run all contenders in turn, `repeats` times."""
     result = Result(case.loss, size)
     pred, target = case.inputs(size, device)
@@ -76,17 +76,17 @@ def measure(case: Case, size: int, repeats: int, device: str) -> Result:
         result.peak[name] = peak_bytes(loss, pred, target) / unit
         if pred.is_cuda:
             result.kernels[name] = kernels(loss, pred, target)
-        first = timed(lambda loss=loss: step(loss, pred, target), 1, device)  # type: ignore[misc]
+        first = milliseconds(lambda loss=loss: step(loss, pred, target), 1, device)  # type: ignore[misc]
         bursts[name] = max(1, min(MOST_IN_A_BURST, round(BURST_MS / first)))
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, loss in runs.items():
-            times[name].append(timed(lambda loss=loss: step(loss, pred, target), bursts[name], device))  # type: ignore[misc]
+            times[name].append(milliseconds(lambda loss=loss: step(loss, pred, target), bursts[name], device))  # type: ignore[misc]
     for name, values in times.items():
         lower, result.median[name], upper = statistics.quantiles(values, n=4)
         result.spread[name] = (upper - lower) / 2
     move = _mover(pred.detach(), target, runs[OURS](pred.detach(), target))
-    result.limit = statistics.median(timed(move, 1, device) for _ in range(repeats))
+    result.limit = statistics.median(milliseconds(move, 1, device) for _ in range(repeats))
     return result
 
 
@@ -96,7 +96,7 @@ def step(loss: LossCall, pred: Tensor, target: Any) -> None:
     pred.grad = None
 
 
-def timed(work: Callable[[], None], times: int, device: str) -> float:
+def milliseconds(work: Callable[[], None], times: int, device: str) -> float:
     """Milliseconds of doing it once, the mean of so many times; on a GPU by its own events."""
     if device.startswith("cuda"):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
@@ -171,14 +171,18 @@ def _mover(pred: Tensor, target: Any, loss: Tensor) -> Callable[[], None]:
 def compile_cost(device: str) -> dict[str, Any]:
     """Seconds to compile CIoU for few and for many boxes, and compilations while their number changes 50 times."""
     loss = build_loss("ciou", reduction="none", compile=True, eps=2e-7)  # an eps that nothing else has compiled
-    seconds = [timed(lambda n=n: step(loss, *CASES["ciou"].inputs(n, device)), 1, device) / 1e3 for n in (100, 20_000)]  # type: ignore[misc]
+    seconds = [_seconds(loss, size, device) for size in (100, 20_000)]
     before = graphs_compiled()
     for size in range(150, 60_000, 1_200):
         step(loss, *CASES["ciou"].inputs(size, device))
     return {"seconds": [round(value, 2) for value in seconds], "recompilations": graphs_compiled() - before}
 
 
+def _seconds(loss: LossCall, size: int, device: str) -> float:
+    return milliseconds(lambda: step(loss, *CASES["ciou"].inputs(size, device)), 1, device) / 1e3
+
+
 def record_cost() -> dict[str, Any]:
     """Seconds of a first eager step of CIoU, in which its program is recorded; the recorder is loaded already."""
     loss, inputs = build_loss("ciou", reduction="none", eps=2e-7), CASES["ciou"].inputs(100, "cpu")
-    return {"seconds": round(timed(lambda: step(loss, *inputs), 1, "cpu") / 1e3, 2)}
+    return {"seconds": round(milliseconds(lambda: step(loss, *inputs), 1, "cpu") / 1e3, 2)}

@@ -350,25 +350,25 @@ def translated(loss: str, parameters: Mapping[str, Any]) -> Parameters:
     return {**rule.values, **given}
 
 
-def meant(loss: str, parameters: Mapping[str, Any]) -> Parameters:
+def function_keywords(loss: str, parameters: Mapping[str, Any]) -> Parameters:
     """Translated parameters as the function takes them, where a number means something else in the dialect.
 
-    >>> meant("focal_tversky", {"dialect": "smp", "gamma": 2.0})["gamma"]
+    >>> function_keywords("focal_tversky", {"dialect": "smp", "gamma": 2.0})["gamma"]
     0.5
     """
     rule = defaults_of(loss, parameters.get("dialect"))
     return dict(parameters) if rule.meaning is None else rule.meaning({**rule.values, **parameters})
 
 
-def handed(loss: str, dialect: str | None, box_format: str = "xyxy") -> dict[str, Any]:
+def convention_keywords(loss: str, dialect: str | None, box_format: str = "xyxy") -> dict[str, Any]:
     """What the catalogue hands to the function beside the user's parameters, so that it rounds as that dialect does.
 
     The function takes it by parameters that stand before the `*` of its signature, so they are none of the user's. Our
     own form needs nothing: it is what the functions do by default. The catalogue has checked the names.
 
-    >>> handed("gwd", "mmrotate")
+    >>> convention_keywords("gwd", "mmrotate")
     {'side_floor': 1e-07, 'root_floor': 1e-07}
-    >>> handed("gwd", None)
+    >>> convention_keywords("gwd", None)
     {}
     """
     if dialect is None:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from .declare import Kind, Parameter, Source, State, Traits
-from .dialects import handed, meant
+from .dialects import convention_keywords, function_keywords
 from .docstring import Docstring, parsed
 from .ranges import closest
 
@@ -83,9 +83,9 @@ class Entry:
 
     def arguments(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters that the function itself takes, as it takes them, and what it needs to know of the dialect."""
-        said = meant(self.name, parameters)
+        said = function_keywords(self.name, parameters)
         taken = {name: value for name, value in said.items() if name in self.keywords}
-        return {**taken, **handed(self.name, said.get("dialect"), said.get("box_format", "xyxy"))}
+        return {**taken, **convention_keywords(self.name, said.get("dialect"), said.get("box_format", "xyxy"))}
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Entry:
         """This entry, with the traits that the parameters give it."""

@@ -12,7 +12,7 @@ Labelled = tuple[Sequence[float], str]
 
 
 @dataclass(frozen=True)
-class Scene:
+class DetectedScene:
     """One image with its true and its predicted boxes."""
 
     image: Path
@@ -20,7 +20,7 @@ class Scene:
     predicted: list[Labelled]
 
 
-def draw_scenes(scenes: Sequence[Scene], title: str, file: Path) -> Path:
+def draw_scenes(scenes: Sequence[DetectedScene], title: str, file: Path) -> Path:
     """Save a picture with one column per scene: the truth above, predictions below.
 
     Args:

@@ -178,10 +178,10 @@ class _Call(NamedTuple):
 class _ValueAndGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pred: Tensor, target: Tensor, call: _Call) -> Tensor:
-        ours, theirs = upcast(pred, target)
+        wide_pred, wide_target = upcast(pred, target)
         if call.per_row and pred.ndim != 2:
-            ours, theirs = (part.reshape(-1, part.shape[-1]) for part in (ours, theirs))
-        loss, gradient = call.kernel(ours, theirs, call.tensors)
+            wide_pred, wide_target = (part.reshape(-1, part.shape[-1]) for part in (wide_pred, wide_target))
+        loss, gradient = call.kernel(wide_pred, wide_target, call.tensors)
         ctx.save_for_backward(gradient, pred, target)
         ctx.call = call
         shape = pred.shape[:-1] if call.per_row else pred.shape

@@ -55,10 +55,12 @@ def program_kernel(
         return None
     rows = form == "rows"
     pred, target = (part.to(like) for part in samples(SAMPLE_ROWS, CLASSES))
-    ours, theirs = (list(part.unbind(-1)) if rows else [part[:, 0].contiguous()] for part in (pred, target))
+    pred_columns, target_columns = (
+        list(part.unbind(-1)) if rows else [part[:, 0].contiguous()] for part in (pred, target)
+    )
     try:
-        graph = trace(joint(function, by_columns if rows else only), ours, theirs, arguments)
-        program = Program(simplify(graph, [*ours, *theirs, *arguments.values()]))
+        graph = trace(joint(function, by_columns if rows else only), pred_columns, target_columns, arguments)
+        program = Program(simplify(graph, [*pred_columns, *target_columns, *arguments.values()]))
     except NotTraceable:
         return None
 

@@ -1,6 +1,7 @@
 """Everything that this package uses of PyTorch beyond its public interface, and whether this PyTorch has it.
 
-No other file names a private module or attribute of torch. `works` tries what is used here once per process, on a tiny
+No other file imports a private module of torch, or reads a private attribute of it or of another object by name, but for
+`Tensor._version`, which torch documents (the audit reads it). `works` tries what is used here once per process, on a tiny
 function; where it fails, `fusion` keeps to the public interface: autograd instead of a program, `torch.compile` instead
 of calling the compiler below it.
 """

@@ -1,4 +1,4 @@
-"""Box algebra, written once: sides, centres, overlap, enclosing box, aspect. Nothing else does it."""
+"""Box algebra, written once: sides, centres, overlap, enclosing box, aspect."""
 
 from __future__ import annotations
 

@@ -76,7 +76,8 @@ def wiou_loss(
 
     The module keeps the running `mean` of 1 - IoU, which starts at 1, and updates it before use: once per call (or per
     `begin_step`), in training with gradients on, by m := (1 - momentum) m + momentum * mean(1 - IoU). Batches that are
-    empty or not finite leave it alone, and processes each keep their own without `Loss.sync`. Version 1 is below e.
+    empty or not finite leave it alone, and processes each keep their own without `Loss.sync`. The loss of
+    version 1 lies in [0, e); that of versions 2 and 3 has no upper bound.
 
     Args:
         version: 1 without weight, 2 with sqrt(beta), 3 with beta / (delta alpha^(beta - delta)), where beta is

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from ..peers import FRAMEWORKS, compared, installed
-from ..reports import writable
+from ..reports import require_writable
 from .markdown import comparison_page, deviation_page, training_page
 from .reasons import reasons_of
 from .report import check_framework, make_report
@@ -37,10 +37,10 @@ def parity(
     """Compare value and gradient of our dialects with the installed built-ins. Exit code 1 if one is not equal."""
     check_framework(against)
     for option, file in (("--report", report), ("--deviations", deviations_to)):
-        writable(option, file)
+        require_writable(option, file)
     measure_deviations = deviations_to is not None
     # what frameworks print when they are imported is not part of the report
-    with told(against, train, measure_deviations) as progress, contextlib.redirect_stdout(sys.stderr):
+    with progress_bar(against, train, measure_deviations) as progress, contextlib.redirect_stdout(sys.stderr):
         found = make_report(
             against,
             pairs,
@@ -65,7 +65,7 @@ def parity(
 
 
 @contextlib.contextmanager
-def told(against: str, train: bool, deviations: bool) -> Iterator[Callable[[str], None]]:
+def progress_bar(against: str, train: bool, deviations: bool) -> Iterator[Callable[[str], None]]:
     """A progress bar on standard error; trainings, which take minutes each, are told in lines."""
     console = Console(stderr=True)
     if train:

@@ -170,7 +170,7 @@ REASONS: tuple[Reason, ...] = (
 )
 
 
-def measure(reason: Reason, n: int = 20_000, seed: int = 0) -> Deviation:
+def measure_deviation(reason: Reason, n: int = 20_000, seed: int = 0) -> Deviation:
     """Our default beside their default, in float32."""
     row = reason.stock
     pred, target = SAMPLES[row.sample](n, seed, torch.float32)
@@ -211,4 +211,4 @@ def measure_all(
     """Every reason of a framework, or of all that are installed."""
     for reason in reasons_of(against):
         progress(f"{reason.stock.framework} {reason.loss}")
-        yield measure(reason, n, seed)
+        yield measure_deviation(reason, n, seed)

@@ -21,8 +21,8 @@ from .training import GROUP, TrainingResult, compare_training, training_cases
 Progress = Callable[[str], None]
 
 
-def silent(step: str) -> None:
-    """Tells nothing of a step."""
+def no_progress(step: str) -> None:
+    """The progress of a run that shows none."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def make_report(
     *,
     train_steps: int = 0,
     deviations: bool = False,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Report:
     """Compare with every installed built-in, or train so many steps; with `deviations`, measure our defaults too."""
     return Report(

@@ -6,8 +6,8 @@ from .lookups import compared as compared
 from .lookups import find as find
 from .lookups import timed as timed
 from .packages import FRAMEWORKS as FRAMEWORKS
+from .packages import framework_versions as framework_versions
 from .packages import installed as installed
-from .packages import versions as versions
 from .uses import EXACT as EXACT
 from .uses import Audited as Audited
 from .uses import Compared as Compared

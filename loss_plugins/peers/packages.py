@@ -27,7 +27,7 @@ def installed(framework: str) -> str | None:
         return None
 
 
-def versions() -> dict[str, str]:
+def framework_versions() -> dict[str, str]:
     """The installed version of every framework that is installed."""
     found = {name: installed(name) for name in FRAMEWORKS}
     return {name: version for name, version in found.items() if version}

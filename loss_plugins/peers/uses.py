@@ -56,8 +56,8 @@ class Compared(Use):
         sample: what both are fed, a name in `samples.SAMPLES`.
         parameters: of theirs; ours gets the same in its dialect, and so must understand their names.
         form: how theirs is called.
-        ours: parameters of ours, where theirs are those of a function that is not its dialect's loss; None: the same.
-        reduction: of ours.
+        ours: parameters of our loss, where the dialect has no names for those of the built-in; None: `parameters`.
+        reduction: of our loss.
         after: brings our result into the shape of theirs.
         promised: the tolerance in float32; EXACT: bit for bit.
         double: the tolerance in float64; None: theirs computes in float32 whatever comes in.

@@ -13,7 +13,7 @@ from loss_plugins.bench import cases as bench_cases
 from loss_plugins.bench import command
 from loss_plugins.bench.cases import COMPILED, OURS
 from loss_plugins.bench.command import bench
-from loss_plugins.bench.markdown import page
+from loss_plugins.bench.markdown import timing_page
 from loss_plugins.bench.measure import Result
 from loss_plugins.bench.report import Report
 from loss_plugins.peers import packages, timed
@@ -121,7 +121,7 @@ def test_what_an_adapter_cannot_measure_is_left_out_with_the_reason(monkeypatch:
 def test_unusable_arguments_are_refused_before_anything_is_timed(
     wrong: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "measure", lambda *_: pytest.fail("timed"))
+    monkeypatch.setattr(command, "measure_case", lambda *_: pytest.fail("timed"))
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         bench(**wrong)  # type: ignore[arg-type]
 
@@ -129,9 +129,9 @@ def test_unusable_arguments_are_refused_before_anything_is_timed(
 def test_kernels_of_a_gpu_are_a_column_of_their_own() -> None:
     times = {OURS: 2.0, COMPILED: 1.0, "mmdet": 1.5}
     result = Result("ciou", 512, times, times, saved=times, peak=times, limit=1.0)
-    assert "kernels" not in page(Report(environment(), [result]))
+    assert "kernels" not in timing_page(Report(environment(), [result]))
     result.kernels = {OURS: 140, COMPILED: 3, "mmdet": 90}
-    written = page(Report(environment(), [result]))
+    written = timing_page(Report(environment(), [result]))
     assert "| ours 140, ours compiled 3, mmdet 90 |" in written
     assert "*kernels in a step* are those that it launches" in written
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import loss_plugins as lp
-from loss_plugins.catalog.dialects import Convention, dialects_of, handed
+from loss_plugins.catalog.dialects import Convention, convention_keywords, dialects_of
 from loss_plugins.catalog.entries import shipped
 from loss_plugins.losses import boxes
 from loss_plugins.losses.family import iou_family
@@ -22,7 +22,10 @@ FRAMEWORKS = {dialect for entry in shipped() for dialect in dialects_of(entry.na
 FAMILY = [entry.name for entry in shipped() if "inner_ratio" in entry.parameters]
 #: what the catalogue hands to each function that can follow a framework otherwise than by its parameters
 HANDED = [
-    (entry.name, dialect) for entry in shipped() for dialect in dialects_of(entry.name) if handed(entry.name, dialect)
+    (entry.name, dialect)
+    for entry in shipped()
+    for dialect in dialects_of(entry.name)
+    if convention_keywords(entry.name, dialect)
 ]
 
 
@@ -50,7 +53,7 @@ def test_formulas_take_the_data_classes_alone_from_the_dialects(file: Path) -> N
 def test_what_the_catalogue_hands_over_is_taken_and_is_no_parameter_of_the_user(name: str, dialect: str) -> None:
     entry = lp.get_entry(name)
     arguments = entry.arguments({**entry.example, "dialect": dialect})
-    given = handed(name, dialect)
+    given = convention_keywords(name, dialect)
     assert {key: arguments[key] for key in given} == given
     assert "dialect" not in arguments
     taken = inspect.signature(iou_family if name in FAMILY else entry.function).parameters

@@ -11,7 +11,7 @@ import torch
 
 import loss_plugins as lp
 from loss_plugins.catalog import dialects
-from loss_plugins.catalog.dialects import DEFAULTS, dialects_of, meant, translated
+from loss_plugins.catalog.dialects import DEFAULTS, dialects_of, function_keywords, translated
 from loss_plugins.parity import compare as parity
 from loss_plugins.parity.rules import RULES
 from loss_plugins.parity.training import TrainingCase, compare_training, furthest
@@ -132,7 +132,7 @@ def test_a_loss_in_a_dialect_can_be_built_again(loss: str) -> None:
 def test_translation_changes_nothing_the_second_time() -> None:
     once = translated("dice", {"dialect": "mmdet", "naive_dice": False, "eps": 0.1})
     assert translated("dice", once) == once
-    assert meant("dice", once)["eps"] == 0.2
+    assert function_keywords("dice", once)["eps"] == 0.2
 
 
 @pytest.mark.parametrize(

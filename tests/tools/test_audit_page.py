@@ -10,7 +10,7 @@ import loss_plugins as lp
 from loss_plugins.audit import audit_subject, catalogued, checks_for
 from loss_plugins.catalog.entries import shipped
 from loss_plugins.peers import Audited, audited
-from tools.audit_page import OURS, SHORT, Row, page, peer_subject, short_table
+from tools.audit_page import OURS, SHORT, Row, audit_page, peer_subject, short_table
 
 CHEAP = ("equal", "zero size", "order", "traits", "saturated", "targets", "minimum")
 
@@ -52,7 +52,7 @@ def rows() -> list[Row]:
 
 def test_the_page_is_honest_about_all() -> None:
     found = rows()
-    text = page(found)
+    text = audit_page(found)
     assert re.search(r"mmdet \d+\.\d+", text)
     assert re.search(r"Generated on \d{4}-\d\d-\d\d", text)
     assert "### mmdet `CIoULoss`" in text

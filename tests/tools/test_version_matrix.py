@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.house.environments import distribution, environment, run
-from tools.version_matrix import ENVIRONMENTS, EXTRAS, RESULTS, TEXT, Outcome, extra_checks, page
+from tools.version_matrix import ENVIRONMENTS, EXTRAS, RESULTS, TEXT, Outcome, compatibility_page, extra_checks
 from tools.wheel import ROOT
 
 
@@ -43,5 +43,5 @@ def test_an_extra_does_what_it_is_for(extra: str, tmp_path: Path) -> None:
 
 def test_the_page_is_made_from_the_results() -> None:
     rows = [Outcome(**row) for row in json.loads(RESULTS.read_text(encoding="utf-8"))]
-    assert (ROOT / "docs/compatibility.md").read_text(encoding="utf-8") == page(rows)
+    assert (ROOT / "docs/compatibility.md").read_text(encoding="utf-8") == compatibility_page(rows)
     assert "{rows}" in TEXT

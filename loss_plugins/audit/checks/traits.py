@@ -55,7 +55,7 @@ def agreeing(subject: Subject) -> tuple[Tensor, Tensor] | None:
     return (target.clone(), target) if target.shape == pred.shape else None
 
 
-def compared(subject: Subject, change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> tuple[float, str]:
+def change_of_loss(subject: Subject, change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> tuple[float, str]:
     """The largest relative change of the loss under a change of its inputs, and the line that shows it."""
     pred, target = subject.sample(200)
     assert isinstance(target, Tensor)
@@ -89,7 +89,7 @@ def translation_invariant(subject: Subject) -> Finding:
 
 
 def _trait(subject: Subject, trait: str, change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Finding:
-    difference, code = compared(subject, change)
+    difference, code = change_of_loss(subject, change)
     promise = None if subject.traits is None else bool(getattr(subject.traits, trait))
     return promised(promise, difference < tolerance(subject), f"largest change {difference:.2g}", difference, code)
 
@@ -118,7 +118,7 @@ def mirrored(subject: Subject, boxes: Tensor, axis: int) -> Tensor:
 
 def mirror(subject: Subject, axis: int) -> Finding:
     """The loss is the same in the mirrored image, unless the traits declare otherwise: then it must differ."""
-    difference, code = compared(
+    difference, code = change_of_loss(
         subject, lambda pred, target: (mirrored(subject, pred, axis), mirrored(subject, target, axis))
     )
     detail = f"largest change {difference:.2g}"
