@@ -7,12 +7,11 @@ import os
 from typing import Any
 
 import torch
-from torch import Tensor
 
 import loss_plugins as lp
 from loss_plugins.module.state import sync_losses
+from tests.two_ranks import STEPS, rows
 
-STEPS = [(7, 3), (4, 0), (0, 9), (0, 0)]  # boxes of each rank
 SPECS: list[dict[str, Any]] = [
     {"type": "wiou", "version": 3, "momentum": 0.1},
     {"type": "ciou", "wise": 2},
@@ -20,14 +19,6 @@ SPECS: list[dict[str, Any]] = [
     {"type": "mix", "losses": [{"type": "wiou", "version": 2, "momentum": 0.3}, "giou"]},
 ]
 Share = tuple[int, int, int]
-
-
-def rows(kind: str, step: int, rank: int, count: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(10 * step + rank)
-    corner = torch.rand(2, 9, 2, generator=generator, dtype=torch.float64) * 20
-    size = 5 + 20 * torch.rand(2, 9, 2, generator=generator, dtype=torch.float64)
-    pred, target = torch.cat((corner, corner + size), -1)[:, :count]
-    return (pred / 10, (target > 20).double()) if kind == "classification" else (pred, target)
 
 
 def train(shares: list[list[Share]]) -> list[list[float]]:

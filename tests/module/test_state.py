@@ -14,9 +14,9 @@ import loss_plugins as lp
 from loss_plugins.catalog.entries import shipped
 from loss_plugins.module.state import statistics_of
 
-from ..two_ranks import run_two_ranks
+from ..two_ranks import STEPS, rows, run_two_ranks
 from . import ranks
-from .ranks import STEPS, rows, train
+from .ranks import train
 
 #: keys and shapes in the state dict of every loss that has a state by itself; none may ever change
 CHECKPOINT: list[tuple[dict[str, Any], dict[str, tuple[int, ...]]]] = [

@@ -13,15 +13,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from loss_plugins.adapters.mmdet import LossPluginsHook, find_losses
-
-STEPS = [(7, 3), (4, 0), (0, 9), (0, 0)]  # boxes of each rank
-
-
-def rows(step: int, rank: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(10 * step + rank)
-    corner = torch.rand(2, 9, 2, generator=generator) * 20
-    boxes = torch.cat((corner, corner + 5 + 20 * torch.rand(2, 9, 2, generator=generator)), -1)
-    return boxes[0, :count], boxes[1, :count]
+from tests.two_ranks import STEPS, rows
 
 
 def train(spec: dict[str, Any], shares: list[list[tuple[int, int, int]]]) -> list[list[float]]:
@@ -35,9 +27,7 @@ def train(spec: dict[str, Any], shares: list[list[tuple[int, int, int]]]) -> lis
     for calls in shares:
         hook.before_train_iter(runner, 0)
         for call in calls:
-            pred, target = rows(*call)
-            if model.loss.entry.kind == "classification":
-                pred, target = pred / 10, (target > 20).float()
+            pred, target = rows(model.loss.entry.kind, *call, torch.float32)
             model.loss(pred.requires_grad_(), target, avg_factor=1.0)
         hook.after_train_iter(runner, 0)
         states.append(next(model.loss.buffers()).tolist())

@@ -11,10 +11,10 @@ import torch
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
-from ...two_ranks import run_two_ranks
+from ...two_ranks import STEPS, rows, run_two_ranks
 from . import ranks
 from .heads import BATCHES, CASES
-from .ranks import STEPS, rows, train
+from .ranks import train
 from .shipped import load
 
 WISE = {"type": "loss_plugins.WIoULoss", "version": 3, "momentum": 0.1}
@@ -34,7 +34,7 @@ def build(**parameters: Any) -> Any:
 
 
 def call(loss: Any, count: int = 9, **arguments: Any) -> Any:
-    pred, target = rows(0, 0, count)
+    pred, target = rows("box", 0, 0, count, torch.float32)
     return loss(pred.requires_grad_(), target, **arguments)
 
 
@@ -80,7 +80,7 @@ def test_no_boxes_teach_nothing(weight: float | None) -> None:
 
 def test_rows_of_weight_zero_teach_nothing() -> None:
     loss, other = build(), build()
-    pred, target = rows(0, 0, 9)
+    pred, target = rows("box", 0, 0, 9, torch.float32)
     idle = torch.arange(9) > 3
     loss(pred.requires_grad_(), target, (~idle).float())
     other(pred[~idle], target[~idle])
@@ -107,11 +107,11 @@ def test_scoring_pass_of_paa_teaches_nothing() -> None:
 @pytest.mark.parametrize("parts", [(9,), (4, 5), (1, 0, 3, 5), (2, 2, 2, 2, 1)])
 def test_one_step_is_one_update_however_many_calls(parts: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """RetinaNet calls once per level, FCOS once: the same boxes must give the same state."""
-    pred, target = rows(0, 0, 9)
+    pred, target = rows("box", 0, 0, 9, torch.float32)
     ends = [sum(parts[: index + 1]) for index in range(len(parts))]
     cuts = [slice(end - size, end) for size, end in zip(parts, ends, strict=True)]
     pieces = {index: (pred[cut], target[cut]) for index, cut in enumerate(cuts)}
-    monkeypatch.setattr(ranks, "rows", lambda step, rank, count: pieces[rank] if step else (pred, target))
+    monkeypatch.setattr(ranks, "rows", lambda kind, step, rank, *_: pieces[rank] if step else (pred, target))
     split = train(WISE, [[(1, index, 0) for index in range(len(parts))]])
     assert split[0] == pytest.approx(train(WISE, [[(0, 0, 9)]])[0], rel=1e-7)
 
