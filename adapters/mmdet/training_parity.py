@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import partial
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from loss_plugins.module.build import module_class
 from loss_plugins.parity.training import Curve, TrainingCase
+from loss_plugins.peers import compared
+from loss_plugins.peers.packages import located
 
 IMAGES, BATCH, CHANNELS = 16, 2, 32
-#: built-ins that have the same name in loss_plugins
-SAME = ("L1Loss", "SmoothL1Loss", "IoULoss", "GIoULoss", "DIoULoss", "CIoULoss", "FocalLoss", "QualityFocalLoss")
 RESNET: dict[str, Any] = {"depth": 18, "init_cfg": None, "frozen_stages": -1, "norm_eval": False, "style": "pytorch"}
 RESNET["norm_cfg"] = {"type": "BN", "requires_grad": True}
 FPN = {"in_channels": [64, 128, 256, 512], "out_channels": CHANNELS}
@@ -93,13 +95,22 @@ def _merge(config: Any, changes: dict[str, Any]) -> None:
 
 
 def equivalent(loss: dict[str, Any]) -> dict[str, Any] | None:
-    """The loss of loss_plugins that equals a built-in one; None where there is none, and the built-in stays."""
-    name = loss.get("type")
-    if name in SAME:
-        return {**loss, "type": f"loss_plugins.{name}", "dialect": "mmdet"}
-    if name == "CrossEntropyLoss" and loss.get("use_sigmoid"):
-        return {**loss, "type": "loss_plugins.BCEWithLogitsLoss", "dialect": "mmdet"}
+    """The loss of loss_plugins that parity holds equal to a built-in one; None: the built-in stays.
+
+    It stays where no row of the table of peers has its flags, and where its head reads a key of the loss itself.
+    """
+    given = {key: value for key, value in loss.items() if key != "type"}
+    for row in compared("mmdet"):
+        if row.builtin == loss.get("type"):
+            known = signature(located(row.place)).parameters
+            if given.keys() <= known.keys() and _flags(given, known) == _flags(row.parameters, known):
+                return {**loss, "type": f"loss_plugins.{module_class(row.loss).__name__}", "dialect": "mmdet"}
     return None
+
+
+def _flags(given: Mapping[str, Any], known: Mapping[str, Parameter]) -> dict[str, bool]:
+    """The switches of a built-in that are set to something else than their default."""
+    return {key: value for key, value in given.items() if isinstance(value, bool) and value != known[key].default}
 
 
 def swap(config: Any) -> list[str]:
