@@ -65,6 +65,7 @@ print("as described")
 """
 #: the recipe enters a loss that there is: the room's names are at hand, and the name is free
 RECIPE = """
+import pydoc
 import torch
 import loss_plugins as lp
 from loss_plugins.losses import iou, penalties
@@ -78,6 +79,11 @@ pred, target = torch.rand(8, 4).cumsum(-1), torch.rand(8, 4).cumsum(-1)
 assert eiou_loss is not shipped
 assert torch.equal(eiou_loss(pred, target), shipped(pred, target))
 assert torch.equal(EIoULoss(reduction="sum")(pred, target), shipped(pred, target).sum())
+page = " ".join(pydoc.plain(pydoc.render_doc(EIoULoss)).replace("\\n |  ", " ").split())
+for words in ("EIoULoss(reduction", "Efficient IoU loss", "Formula: 1 - IoU + ", "inner_ratio (default None; allowed: (0, 3])"):
+    assert words in page, words
+for words in (lp.get_entry("eiou").use_when, "https://arxiv.org/abs/2101.08158"):
+    assert words in page, words
 print("as described")
 """
 PLAIN_END = """
