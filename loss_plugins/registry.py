@@ -6,7 +6,7 @@ MMEngine hides an ImportError raised in this file, and reports that the type is 
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
@@ -16,7 +16,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import Registry
 
 SCOPE = "loss_plugins"
-ADAPTER = "loss_plugins.adapters.mmdet"
+ADAPTER = "loss_plugins.adapters.mmdet"  # MMEngine imports it at the first look-up; nothing here does
 
 
 class PackageRegistry(Registry):  # type: ignore[misc]
@@ -32,18 +32,28 @@ class PackageRegistry(Registry):  # type: ignore[misc]
 
 
 class LossRegistry(PackageRegistry):
-    """Looks names up in the catalogue, so that losses registered later are found as well."""
+    """Looks names up in the catalogue, so that losses registered later are found as well.
+
+    Attributes:
+        register: name to the class registered under it, made if need be; None: the catalogue has no such loss. The
+            adapter sets it when it is imported.
+        unknown: name to the message for one that is not in the catalogue; set by the adapter as well.
+    """
+
+    register: Callable[[str], type | None]
+    unknown: Callable[[str], str]
 
     def get(self, key: str) -> Any:
         """The class called `key`; a KeyError with the closest names if the catalogue has no such loss."""
         scope, name = self.split_scope_key(key)
         in_scope = scope in (None, SCOPE)
         if in_scope:
-            import_module(ADAPTER).register(name)
+            self.import_from_location()
+            self.register(name)
         found = super().get(key)
         if found is None and in_scope:
             # with None, MMEngine would return an attribute `loss_plugins.<name>`: the core module of that name, say
-            raise KeyError(import_module(ADAPTER).unknown(name))
+            raise KeyError(self.unknown(name))
         return found
 
     def __contains__(self, key: str) -> bool:

@@ -8,7 +8,7 @@ from loss_plugins import list_losses
 from loss_plugins.catalog.entries import Entry, get_entry
 from loss_plugins.catalog.ranges import closest
 from loss_plugins.module.build import module_class
-from loss_plugins.registry import LOSSES
+from loss_plugins.registry import ADAPTER, LOSSES
 
 from .modules import BoxLoss, ClassLoss, CoordinateLoss, PluggedLoss, RotatedBoxLoss
 
@@ -63,3 +63,7 @@ def _bases(name: str, entry: Entry) -> tuple[type[nn.Module], ...]:
     except (ImportError, AssertionError):  # mmdet is not installed or refuses its mmcv: no head exists that would ask
         return (base,)
     return base, QualityFocalLoss
+
+
+if PACKAGE == ADAPTER:  # not these files imported a second time, under another name
+    LOSSES.register, LOSSES.unknown = register, unknown
