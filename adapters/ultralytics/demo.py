@@ -17,9 +17,8 @@ from rich.table import Table
 from loss_plugins import cxcywh_to_xyxy
 from loss_plugins.demo.digits import DigitsSet, make_digits
 from loss_plugins.demo.pictures import DetectedScene, Labelled, draw_scenes
-from loss_plugins.parity.compare import compare
+from loss_plugins.parity.compare import compare_builtin
 from loss_plugins.peers import compared
-from loss_plugins.samples import sample_pairs
 
 from .trainers import PROOF_FILE, trainer
 
@@ -71,14 +70,13 @@ def place_font() -> None:
 
 def print_parity(console: Console) -> None:
     """Compare losses in the dialects of Ultralytics and torchvision with the installed built-ins."""
-    pred, target = sample_pairs()
-    table = Table(title=f"our losses against the installed built-ins, {len(pred)} pairs of boxes, float32")
+    rows = [row for row in (*compared("ultralytics"), *compared("torchvision")) if row.sample == "boxes"]
+    found = [compare_builtin(row) for row in rows]
+    table = Table(title=f"our losses against the installed built-ins, {found[0].rows} pairs of boxes, float32")
     for heading in ("loss", "built-in", "largest difference", "of the gradient (relative)"):
         table.add_column(heading)
-    for row in (*compared("ultralytics"), *compared("torchvision")):
-        if row.sample == "boxes":
-            difference = compare(row.dialect(), row.theirs(), pred, target)
-            table.add_row(row.loss, row.framework, f"{difference.value:.1e}", f"{difference.gradient:.1e}")
+    for result in found:
+        table.add_row(result.loss, result.framework, f"{result.value_max:.1e}", f"{result.gradient_max:.1e}")
     console.print(table)
 
 

@@ -20,29 +20,6 @@ ROUNDINGS = 8
 NEGLIGIBLE = 1e-6
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Largest absolute difference over all pairs: of the value, and of the gradient relative to its own size."""
-
-    value: float
-    gradient: float
-    worst: int
-
-
-def compare(ours: LossCall, theirs: LossCall, pred: Tensor, target: Tensor) -> Difference:
-    """Largest difference of two losses per box on the same boxes; `worst` is the row of the largest in value.
-
-    >>> pred, target = SAMPLES["boxes"](8)
-    >>> compare(lambda p, t: (p - t).sum(-1), lambda p, t: (p - t).sum(-1), pred, target)
-    Difference(value=0.0, gradient=0.0, worst=0)
-    """
-    (our_loss, our_gradient), (their_loss, their_gradient) = (evaluated(f, pred, target) for f in (ours, theirs))
-    value = (our_loss.reshape(len(pred)) - their_loss.reshape(len(pred))).abs()
-    size = their_gradient.abs().amax(-1).clamp(min=1e-12)
-    gradient = (our_gradient - their_gradient).abs().amax(-1) / size
-    return Difference(float(value.max()), float(gradient.max()), int(value.argmax()))
-
-
 def evaluated(loss: LossCall, pred: Tensor, target: Target) -> tuple[Tensor, Tensor]:
     """Values, and the gradient of their sum."""
     leaf = pred.detach().clone().requires_grad_()
