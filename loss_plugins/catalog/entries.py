@@ -60,7 +60,7 @@ def register_loss(
         without: keywords of `options` that this loss sets itself.
         targets: forms of the target of a class or region loss, of "dense" (pred's shape), "labels" (integers without
             pred's last axis), "class_map" (integers without axis 1), "score" (floats without the last axis),
-            "label_score" and "input_sign" (tuples of two tensors); None: dense or labels.
+            "label_score" and "input_sign" (tuples of two tensors); None: dense or labels; of regions dense, class_map.
         denominator: (pred, target, **parameters) to what "mean" divides by; None: the number of elements.
         example: parameters that make a working instance, where some are required.
         pure: the function depends on its arguments alone and does nothing but return a result: it reads no global
