@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, OverflowMethod
 from rich.markup import escape
 from rich.table import Table
 
@@ -23,8 +23,8 @@ from .version import __version__
 
 COMMANDS = "loss_plugins.commands"
 DOCTORS = "loss_plugins.doctors"
-#: columns of a terminal from which `list` prints whole sentences, and from which sources as well
-WIDER_THAN_USUAL, WIDE = 100, 140
+#: columns of a terminal from which `list` prints kind and year, whole sentences, and sources as well
+NARROW, WIDER_THAN_USUAL, WIDE = 60, 100, 140
 #: what a command is for, known before it is imported
 HELP = {
     "bench": "Time our losses beside every installed peer's.",
@@ -60,11 +60,12 @@ def list_command(
         print_json([describe(entry) for entry in entries])
         return
     console = Console()
-    console.print(_loss_table(entries, console.width))
+    cut: OverflowMethod = "ellipsis" if _can_show("…", console.encoding) else "crop"
+    console.print(_loss_table(entries, console.width, cut))
 
 
-def _loss_table(entries: list[Entry], width: int) -> Table:
-    """One line a loss; more is said where the terminal is wider."""
+def _loss_table(entries: list[Entry], width: int, cut: OverflowMethod) -> Table:
+    """One line a loss; more is said where the terminal is wider, and less where it is narrow."""
     rows = [
         (entry.name, entry.kind, str(entry.source.year or ""), _words(entry, width), entry.source.title)
         for entry in sorted(entries, key=lambda entry: (KINDS.index(entry.kind), entry.name))
@@ -72,12 +73,16 @@ def _loss_table(entries: list[Entry], width: int) -> Table:
     table = Table(
         title=f"{len(entries)} losses (loss_plugins {__version__})", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), expand=True
     )
-    for heading, cells in zip(("name", "kind", "year"), zip(*rows, strict=True), strict=False):
-        table.add_column(heading, no_wrap=True, min_width=max(map(len, cells)))
-    for heading in ("what it is", "source")[: 2 if width >= WIDE else 1]:
-        table.add_column(heading, no_wrap=True, overflow="ellipsis", ratio=1)
-    for row in rows:
-        table.add_row(*map(escape, row[: len(table.columns)]))
+    columns = dict(zip(("name", "kind", "year", "what it is", "source"), zip(*rows, strict=True), strict=True))
+    left_out = {"kind", "year", "source"} if width < NARROW else {"source"} if width < WIDE else set()
+    shown = {heading: cells for heading, cells in columns.items() if heading not in left_out}
+    for heading, cells in shown.items():
+        if heading in ("what it is", "source"):
+            table.add_column(heading, no_wrap=True, overflow=cut, ratio=1)
+        else:
+            table.add_column(heading, no_wrap=True, overflow=cut, min_width=max(map(len, cells), default=0))
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*map(escape, row))
     return table
 
 
@@ -99,7 +104,9 @@ def show(
         return
     console = Console(highlight=False)
     console.print(f"[bold]{entry.name}[/bold] ({entry.kind}) - {escape(entry.summary)}")
-    facts = Table.grid("", "", padding=(0, 2))
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column()
+    facts.add_column(overflow="fold")  # a link that is cut cannot be copied
     for label, text in (
         ("formula", entry.formula if latex else _readable(entry.formula, console.encoding)),
         ("source", str(entry.source)),
@@ -116,11 +123,18 @@ def show(
 
 
 def _readable(formula: str, encoding: str) -> str:
-    """The formula in Unicode; in LaTeX for a terminal that cannot show that."""
-    from .catalog.latex import rendered  # parses LaTeX by pylatexenc, which no other command waits for
+    """The formula in Unicode; in LaTeX where that is not known, or for a terminal that cannot show it."""
+    from .catalog.latex import Unreadable, rendered  # parses LaTeX by pylatexenc, which no other command waits for
 
-    text = rendered(formula)
-    return text if text.encode(encoding, "replace").decode(encoding) == text else formula
+    try:
+        text = rendered(formula)
+    except Unreadable:
+        return formula
+    return text if _can_show(text, encoding) else formula
+
+
+def _can_show(text: str, encoding: str) -> bool:
+    return text.encode(encoding, "replace").decode(encoding) == text
 
 
 def describe(entry: Entry) -> dict[str, Any]:
@@ -152,7 +166,9 @@ def _allowed(allowed: Any) -> str | None:
 
 
 def _parameter_table(entry: Entry) -> Table:
-    table = Table("parameter", "default", "meaning", title="parameters", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title="parameters", title_justify="left", box=SIMPLE_HEAD)
+    for heading in ("parameter", "default", "meaning"):
+        table.add_column(heading, overflow="fold")
     for parameter in entry.parameters.values():
         allowed = f"[cyan]{escape(str(parameter.allowed))}[/cyan]\n" if parameter.allowed else ""
         default = "required" if parameter.required else repr(parameter.default)
@@ -161,7 +177,9 @@ def _parameter_table(entry: Entry) -> Table:
 
 
 def _trait_table(entry: Entry) -> Table:
-    table = Table("trait", "value", title="traits", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title="traits", title_justify="left", box=SIMPLE_HEAD)
+    for heading in ("trait", "value"):
+        table.add_column(heading, overflow="fold")
     for name, value in vars(entry.traits).items():
         if value not in ("", None, {}) and (name != "scale" or entry.kind not in COLUMNS):
             table.add_row(name.replace("_", " "), escape(_trait(value)))

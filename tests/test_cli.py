@@ -64,6 +64,34 @@ def test_show_prints_latex_when_asked_or_where_the_terminal_has_no_unicode() -> 
     assert latex in done.stdout
 
 
+def test_a_formula_that_is_not_known_is_shown_as_it_was_written(tmp_path: Path) -> None:
+    code = (
+        "import sys, loss_plugins as lp\n"
+        "from loss_plugins.cli import main\n"
+        "lp.register_loss('odd', formula=r'\\dfrac{a + b}{c}')(lambda pred, target: (pred - target).sum(-1))\n"
+        "sys.argv = ['loss-plugins', 'show', 'odd']\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert r"\dfrac{a + b}{c}" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["show", "balanced_l1"]])
+def test_a_terminal_without_unicode_is_served(arguments: list[str]) -> None:
+    environment = {**os.environ, "COLUMNS": "40", "PYTHONIOENCODING": "ascii", "TERM": "dumb", "PYTHONUTF8": "0"}
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_narrow_terminal_folds_links_and_leaves_columns_out_whole() -> None:
+    link = lp.get_entry("cross_entropy").source.url
+    assert link in run("show", "cross_entropy", columns=50).stdout.replace("\n", "").replace(" ", "")
+    lines = run("list", columns=50).stdout.splitlines()
+    head = next(line for line in lines if "what it is" in line)
+    assert head.split() == ["name", "what", "it", "is"]
+
+
 def test_list_of_one_kind_as_json() -> None:
     done = run("list", "--kind", "coordinate", "--json")
     entries = json.loads(done.stdout)

@@ -97,6 +97,11 @@ def register_loss(
         )
 
     def register(function: LossFunction) -> LossFunction:
+        if not inspect.isfunction(inspect.unwrap(function)):
+            raise TypeError(
+                f"register_loss: {name!r} must be a function (pred, target, *, ...), got {type(function).__name__}; "
+                "write a def that calls it"
+            )
         if list(inspect.signature(function).parameters)[:2] != ["pred", "target"]:
             raise ValueError(f"register_loss: {function.__qualname__} must take (pred, target, *, ...)")
         taken = {**keywords(function), **_options(options, without)}

@@ -30,8 +30,8 @@ READABLE: dict[str, str] = {
     '(1 - y) x + (1 + (w_+ - 1) y) \\ln(1 + e^{-x})': (
         '(1 - y) x + (1 + (w₊ - 1) y) ln(1 + e^(-x))'
     ),
-    '\\mathrm{SmoothL1}_\\beta(1 - b),\\quad b_x = \\frac{w_g - 2|d_x|}{w_g + 2|d_x|},\\quad b_w = \\min\\left(\\frac{w}{w_g}, \\frac{w_g}{w}\\right)': (
-        'SmoothL1_β(1 - b)\nb_x = (w_g - 2 |d_x|)/(w_g + 2 |d_x|)\nb_w = min(w/w_g, w_g/w)'
+    '\\mathrm{SmoothL1}_\\beta(1 - b),\\quad b_x = \\max\\left(0, \\frac{w_g - 2|d_x|}{w_g + 2|d_x|}\\right),\\quad b_w = \\min\\left(\\frac{w}{w_g}, \\frac{w_g}{w}\\right)': (
+        'SmoothL1_β(1 - b)\nb_x = max(0, (w_g - 2 |d_x|)/(w_g + 2 |d_x|))\nb_w = min(w/w_g, w_g/w)'
     ),
     '1 - \\mathrm{IoU} + \\lambda\\,\\frac{|AE| + |BF| + |CG| + |DH|}{4c}': (
         '1 - IoU + λ (|AE| + |BF| + |CG| + |DH|)/(4 c)'
@@ -78,8 +78,8 @@ READABLE: dict[str, str] = {
     '1 - \\mathrm{IoU} + \\frac{C - U}{C}': (
         '1 - IoU + (C - U)/C'
     ),
-    '1 - \\frac{1}{\\tau + f(d)},\\quad d^2 = |\\Delta|^2 + \\alpha^2 \\mathrm{tr}\\left(\\Sigma_p + \\Sigma_t - 2 (\\Sigma_p^{1/2} \\Sigma_t \\Sigma_p^{1/2})^{1/2}\\right)': (
-        '1 - 1/(τ + f(d))\nd² = |Δ|² + α² tr(Σ_p + Σ_t - 2 (Σ_p^(1/2) Σ_t Σ_p^(1/2))^(1/2))'
+    '1 - \\frac{1}{\\tau + f(d / s)},\\quad d^2 = |\\Delta|^2 + \\alpha^2 \\mathrm{tr}\\left(\\Sigma_p + \\Sigma_t - 2 (\\Sigma_p^{1/2} \\Sigma_t \\Sigma_p^{1/2})^{1/2}\\right),\\quad s = (w h w_g h_g)^{1/4}': (
+        '1 - 1/(τ + f(d/s))\nd² = |Δ|² + α² tr(Σ_p + Σ_t - 2 (Σ_p^(1/2) Σ_t Σ_p^(1/2))^(1/2))\ns = (w h w_g h_g)^(1/4)'
     ),
     '\\begin{cases} x & y = 1 \\\\ \\max(0, m - x) & y = -1 \\end{cases}': (
         '⎧ x               if y = 1\n⎩ max(0, m - x)   if y = -1'

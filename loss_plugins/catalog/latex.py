@@ -19,6 +19,7 @@ from pylatexenc.latexwalker import (
     LatexMacroNode,
     LatexSpecialsNode,
     LatexWalker,
+    LatexWalkerParseError,
 )
 
 WORDS = {"mathrm", "text", "operatorname", "mathit", "mathbf"}
@@ -42,6 +43,10 @@ LOWERED = str.maketrans("0123456789+-", "₀₁₂₃₄₅₆₇₈₉₊₋")
 CHARACTERS = {"(": "open", "[": "open", ")": "close", "]": "close", ",": "comma", "/": "slash", "|": "bar"}
 
 
+class Unreadable(ValueError):
+    """The formula holds something that this file does not know how to write on a line."""
+
+
 @dataclass(frozen=True)
 class Item:
     """One sign of a formula, or a bracketed part of it.
@@ -51,12 +56,14 @@ class Item:
             or break.
         spaced: there is white space before it.
         raised: it carries an exponent.
+        product: it is several letters, each a factor.
     """
 
     kind: str
     text: str
     spaced: bool = False
     raised: bool = False
+    product: bool = False
 
     @property
     def is_factor(self) -> bool:
@@ -79,6 +86,9 @@ class Text:
 def rendered(latex: str) -> str:
     """The formula in Unicode; what follows a comma and `\\quad`, and each case, on a line of its own.
 
+    Raises:
+        Unreadable: broken LaTeX, or a macro or environment that is not known here: print the LaTeX itself.
+
     >>> print(rendered(r"1 - \\mathrm{IoU} + \\frac{C - U}{C},\\quad C = \\sqrt{a^2 + b^{-2 \\alpha}}"))
     1 - IoU + (C - U)/C
     C = √(a² + b^(-2 α))
@@ -91,11 +101,16 @@ def rendered(latex: str) -> str:
         elif line:
             lines.append(_joined(line).text)
             line = []
+    if latex.strip() and not "".join(lines).strip():
+        raise Unreadable(f"nothing to read in {latex!r}")
     return "\n".join(lines)
 
 
 def _nodes(latex: str) -> list[Any]:
-    nodes: list[Any] = LatexWalker(latex).get_latex_nodes()[0]
+    try:
+        nodes: list[Any] = LatexWalker(latex, tolerant_parsing=False).get_latex_nodes()[0]
+    except LatexWalkerParseError as error:
+        raise Unreadable(f"{latex!r} is not LaTeX: {error}") from error
     return nodes
 
 
@@ -143,6 +158,8 @@ def _next(pieces: list[Any]) -> list[Any]:
 
 def _script(place: str, nodes: list[Any]) -> str:
     content = _joined(_items(nodes)).text
+    if not content:
+        raise Unreadable(f"nothing follows {place!r}")
     if place == "^":
         if re.fullmatch(r"-?\d+|T", content):
             return content.translate(RAISED)
@@ -164,11 +181,11 @@ def _sign(piece: Any, before: list[Item]) -> list[Item]:
         return [_character(piece)]
     if isinstance(piece, LatexGroupNode):
         return _items(piece.nodelist)
-    if isinstance(piece, LatexEnvironmentNode):
+    if isinstance(piece, LatexEnvironmentNode) and piece.environmentname == "cases":
         return _cases(piece.nodelist)
     if isinstance(piece, LatexMacroNode):
         return _macro(piece, before)
-    return [Item("operand", piece.specials_chars)]
+    raise Unreadable(f"{piece.latex_verbatim()!r} is not known here")
 
 
 def _character(sign: str) -> Item:
@@ -176,7 +193,7 @@ def _character(sign: str) -> Item:
         return Item("plus", sign)
     if sign in RELATIONS:
         return Item("relation", sign)
-    return Item(CHARACTERS.get(sign, "operand"), sign)
+    return Item(CHARACTERS.get(sign, "operand"), sign, product=len(sign) > 1 and sign.isalpha())
 
 
 def _macro(node: LatexMacroNode, before: list[Item]) -> list[Item]:
@@ -190,19 +207,26 @@ def _macro(node: LatexMacroNode, before: list[Item]) -> list[Item]:
         return [Item("operand", LatexNodes2Text().nodelist_to_text(arguments[-1]))]
     if arguments:
         return [_built(name, [_joined(_items(part)) for part in arguments])]
-    return [_character(LatexNodes2Text().nodelist_to_text([node]).strip())]
+    symbol = LatexNodes2Text().nodelist_to_text([node]).strip()
+    if len(symbol) != 1:
+        raise Unreadable(f"\\{name} is not known here")
+    return [_character(symbol)]
 
 
 def _built(name: str, parts: list[Text]) -> Item:
-    """A macro of its arguments; one that is not known becomes a function of them."""
-    if name in {"frac", "dfrac", "tfrac"} and len(parts) == 2:
+    """A macro of its arguments."""
+    if not all(part.text for part in parts):
+        raise Unreadable(f"\\{name} without its argument")
+    if name == "frac" and len(parts) == 2:
         above, below = parts
         return Item("fraction", f"{above.within('atom', 'power', 'product')}/{below.within('atom', 'power')}")
-    if name == "sqrt":
-        return Item("operand", "√" + parts[-1].within("atom"))
-    if name == "hat":
+    if name == "sqrt" and len(parts) == 1:
+        return Item("operand", "√" + parts[0].within("atom"))
+    if name == "hat" and len(parts) == 1:
         return Item("operand", parts[0].within("atom") + "\u0302")
-    return Item("operand", f"{name}({', '.join(part.text for part in parts)})")
+    if name == "overline" and len(parts) == 1:
+        return Item("operand", f"overline({parts[0].text})")
+    raise Unreadable(f"\\{name} is not known here")
 
 
 def _arguments(node: LatexMacroNode) -> list[list[Any]]:
@@ -295,6 +319,6 @@ def _binding(items: list[Item]) -> str:
         return "quotient"
     if kinds & {"function", "big"}:
         return "application"
-    if len(factors) == 1:
+    if len(factors) == 1 and not factors[0].product:
         return "power" if factors[0].raised else "atom"
     return "product"

@@ -178,7 +178,7 @@ def balanced_l1_loss(
 @register_loss(
     "bounded_iou",
     kind="coordinate",
-    formula=r"\mathrm{SmoothL1}_\beta(1 - b),\quad b_x = \frac{w_g - 2|d_x|}{w_g + 2|d_x|},\quad "
+    formula=r"\mathrm{SmoothL1}_\beta(1 - b),\quad b_x = \max\left(0, \frac{w_g - 2|d_x|}{w_g + 2|d_x|}\right),\quad "
     r"b_w = \min\left(\frac{w}{w_g}, \frac{w_g}{w}\right)",
     source=Source(
         "Improving Object Localization with Fitness NMS and Bounded IoU Loss", 2017, "https://arxiv.org/abs/1711.00164"

@@ -93,8 +93,9 @@ def shaped(distance: Tensor, fun: str, tau: float, floor: float = 1e-7) -> Tenso
 @register_loss(
     "gwd",
     kind="rotated_box",
-    formula=r"1 - \frac{1}{\tau + f(d)},\quad d^2 = |\Delta|^2 + \alpha^2 "
-    r"\mathrm{tr}\left(\Sigma_p + \Sigma_t - 2 (\Sigma_p^{1/2} \Sigma_t \Sigma_p^{1/2})^{1/2}\right)",
+    formula=r"1 - \frac{1}{\tau + f(d / s)},\quad d^2 = |\Delta|^2 + \alpha^2 "
+    r"\mathrm{tr}\left(\Sigma_p + \Sigma_t - 2 (\Sigma_p^{1/2} \Sigma_t \Sigma_p^{1/2})^{1/2}\right),\quad "
+    r"s = (w h w_g h_g)^{1/4}",
     source=Source(
         "Rethinking Rotated Object Detection with Gaussian Wasserstein Distance Loss",
         2021,
@@ -124,7 +125,7 @@ def gwd_loss(
         fun: f, applied to the distance d: "log1p" for ln(1 + d), "sqrt" for its root or "none" for d itself.
         tau: from 1 on, the loss is 1 - 1 / (tau + f(d)); below, f(d) itself.
         alpha: weight of shape against position.
-        normalize: divide the distance by the geometric mean of all sides.
+        normalize: divide the distance by s, the geometric mean of all sides; off, s is 1.
 
     >>> pred, target = torch.tensor([[0.0, 0, 2, 2, 0]]), torch.tensor([[3.0, 0, 2, 2, 0]])
     >>> gwd_loss(pred, target, fun="none", tau=0.0, normalize=False)  # equal shapes, centres 3 apart

@@ -363,7 +363,7 @@ class BoundedIoULoss(Loss, name="bounded_iou"):
 
     Formula:
         SmoothL1_β(1 - b)
-        b_x = (w_g - 2 |d_x|)/(w_g + 2 |d_x|)
+        b_x = max(0, (w_g - 2 |d_x|)/(w_g + 2 |d_x|))
         b_w = min(w/w_g, w_g/w)
 
     Args:
@@ -967,8 +967,9 @@ class GWDLoss(Loss, name="gwd"):
     Boxes that are equal as Gaussians (a square in any rotation) cost about 3e-4 / side.
 
     Formula:
-        1 - 1/(τ + f(d))
+        1 - 1/(τ + f(d/s))
         d² = |Δ|² + α² tr(Σ_p + Σ_t - 2 (Σ_p^(1/2) Σ_t Σ_p^(1/2))^(1/2))
+        s = (w h w_g h_g)^(1/4)
 
     Args:
         reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
@@ -980,8 +981,8 @@ class GWDLoss(Loss, name="gwd"):
         tau (default 1.0; allowed: [0, inf)): from 1 on, the loss is 1 - 1 / (tau + f(d)); below, f(d)
             itself.
         alpha (default 1.0; allowed: (0, inf)): weight of shape against position.
-        normalize (default True; allowed: False or True): divide the distance by the geometric mean of
-            all sides.
+        normalize (default True; allowed: False or True): divide the distance by s, the geometric mean
+            of all sides; off, s is 1.
         dialect (default None; allowed: 'mmrotate'): None: the published formula; or the framework whose
             built-in to equal.
 
@@ -1934,7 +1935,8 @@ class WIoULoss(Loss, name="wiou"):
 
     The module keeps the running `mean` of 1 - IoU, which starts at 1, and updates it before use: once per call (or per
     `begin_step`), in training with gradients on, by m := (1 - momentum) m + momentum * mean(1 - IoU). Batches that are
-    empty or not finite leave it alone, and processes each keep their own without `Loss.sync`. Version 1 is below e.
+    empty or not finite leave it alone, and processes each keep their own without `Loss.sync`. The loss of
+    version 1 lies in [0, e); that of versions 2 and 3 has no upper bound.
 
     Formula:
         L₁ = e^(ρ²/sg(c²)) (1 - IoU)

@@ -10,7 +10,7 @@ from pylatexenc.latex2text import LatexNodes2Text
 from loss_plugins.catalog.entries import shipped
 from loss_plugins.catalog.entry import Entry
 from loss_plugins.catalog.formulas import READABLE
-from loss_plugins.catalog.latex import rendered
+from loss_plugins.catalog.latex import Unreadable, rendered
 from tools.stubs import FORMULAS, formulas
 
 from .formula_reader import Ambiguous, from_latex, from_terminal, values
@@ -63,11 +63,30 @@ def test_what_is_bracketed(latex: str, text: str) -> None:
     assert rendered(latex) == text
 
 
-@pytest.mark.parametrize("latex", ["", "^2", "x^", r"\frac{a}", r"\begin{matrix} a & b & c \\ d \end{matrix}", "(a"])
-def test_a_formula_with_mistakes_is_shown_all_the_same(latex: str) -> None:
-    assert isinstance(rendered(latex), str)
+@pytest.mark.parametrize(("latex", "text"), [("", ""), ("^2", "²")])
+def test_an_unusual_formula_is_shown_as_it_is(latex: str, text: str) -> None:
+    assert rendered(latex) == text
 
 
 def test_help_has_the_formulas_of_today() -> None:
     assert FORMULAS.read_text(encoding="utf-8") == formulas(), "run: python -m tools.stubs"
     assert {entry.formula for entry in shipped()} == set(READABLE)
+
+
+@pytest.mark.parametrize(
+    "latex",
+    [
+        "$x$", "%", "x^", "{", "}", r"\sqrt", r"\sqrt[3]{x}", r"\frac{}{}", r"\frac{a}", r"\dfrac{a + b}{c}",
+        r"a \over b", r"\binom{n}{k}", r"\begin{pmatrix} 1 & 2 \end{pmatrix}",
+        r"\begin{matrix} a & b & c \\ d \end{matrix}",
+        r"\begin{foo}", r"\mathbb{1}[x > 0]", r"\underbrace{x}_{y}", r"\unknown", r"\newcommand{\x}{y}",
+    ],
+)  # fmt: skip
+def test_what_is_not_known_is_no_text(latex: str) -> None:
+    with pytest.raises(Unreadable):
+        rendered(latex)
+
+
+def test_letters_beside_each_other_are_factors() -> None:
+    assert rendered(r"\frac{1}{cd}") == "1/(cd)"
+    assert rendered(r"\frac{1}{\mathrm{IoU}}") == "1/IoU"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import pydoc
 import re
@@ -149,3 +150,8 @@ def test_a_loss_of_a_user_says_whatever_its_author_said() -> None:
     finally:
         for name in ("halves", "halves_again"):
             lp.unregister_loss(name)
+
+
+def test_only_functions_are_registered() -> None:
+    with pytest.raises(TypeError, match="got partial; write a def that calls it"):
+        lp.register_loss("partly")(functools.partial(lp.iou_loss, eps=1e-6))
