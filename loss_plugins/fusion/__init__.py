@@ -1,18 +1,18 @@
 """Value and gradient of a loss in one go: recorded, simplified, and run as a program or as machine code.
 
-`fuse` is the door. What is behind it knows tensors and functions, and neither the catalogue nor the modules.
+`fuse` is the door. What is behind it knows tensors and functions, and neither the catalogue nor the modules. It is
+loaded when the first loss is built, as it takes as long as a fifth of the package.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .fused import Fused as Fused
-from .kernels import Samples
-from .native import Native
-from .program import forget_scratch as forget_scratch
-from .tracing import LossFunction
+if TYPE_CHECKING:
+    from .fused import Fused as Fused
+    from .kernels import Samples
+    from .tracing import LossFunction
 
 
 def fuse(
@@ -48,9 +48,20 @@ def fuse(
     >>> loss.tolist(), pred.grad[0].tolist()
     ([4.0, 4.0, 4.0], [2.0, 2.0, 2.0, 2.0])
     """
+    from .fused import Fused
+
     return Fused(function, samples, per_row, fixed=fixed or {}, name=name, pure=pure, labels=labels, compiled=compiled)
 
 
 def graphs_compiled() -> int:
     """How many functions this process has compiled to machine code so far."""
+    from .native import Native
+
     return Native.graphs
+
+
+def forget_scratch() -> None:
+    """Give back the memory that this thread keeps for intermediate results."""
+    from . import program
+
+    program.forget_scratch()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..catalog.entries import Entry
-from ..fusion import Fused, fuse
-from ..samples import trial_pairs
+from ..fusion import fuse
+
+if TYPE_CHECKING:
+    from ..fusion import Fused
 
 
 def fused_loss(entry: Entry, fixed: Mapping[str, Any], dialect: str | None, compiled: bool) -> Fused | None:
@@ -20,6 +22,8 @@ def fused_loss(entry: Entry, fixed: Mapping[str, Any], dialect: str | None, comp
         dialect: the framework whose convention the loss follows.
         compiled: by machine code.
     """
+    from ..samples import trial_pairs  # the samples too are loaded when the first loss is built
+
     if dialect is not None and not compiled:
         return None
     return fuse(

@@ -24,7 +24,7 @@ class OnDemand:
 
     def __get__(self, instance: Any, owner: Any) -> Any:
         own = own_parameters(self.base, self.allowed)
-        return self.write(self.cls.entry, [self.cls._other_settings.get(each.name, each) for each in own])
+        return self.write(self.cls.entry, [self.cls.other_settings.get(each.name, each) for each in own])
 
 
 class SignatureOnDemand(OnDemand):
@@ -40,7 +40,7 @@ def explain(cls: Any, base: Any, allowed: Mapping[str, Allowed]) -> None:
     """Give a class the docstring and the signature of its loss.
 
     A class keeps its own docstring. With an `__init__` of its own it keeps that one's signature, unless it has
-    `_other_settings` of its own too, which say what that `__init__` takes otherwise.
+    `other_settings` of its own too, which say what that `__init__` takes otherwise.
 
     Args:
         cls: a subclass of `base` with an `entry`.
@@ -49,7 +49,7 @@ def explain(cls: Any, base: Any, allowed: Mapping[str, Allowed]) -> None:
     """
     if cls.__doc__ is None:
         cls.__doc__ = OnDemand(cls, base, allowed, class_text)
-    if cls.__init__ is base.__init__ or "_other_settings" in vars(cls):
+    if cls.__init__ is base.__init__ or "other_settings" in vars(cls):
         cls.__signature__ = SignatureOnDemand(cls, base, allowed, class_signature)
 
 

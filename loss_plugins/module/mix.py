@@ -63,7 +63,7 @@ def mix_loss(pred: Tensor, target: Tensor, *, losses: Annotated[Sequence[Spec], 
 
 
 class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
-    _other_settings: ClassVar = {"compile": COMPILE}
+    other_settings: ClassVar = {"compile": COMPILE}
 
     def __init__(
         self,

@@ -93,7 +93,8 @@ def test_help_of_a_mix_speaks_of_a_mix() -> None:
     assert "Running statistics have" not in page
     assert "ValueError: losses of different kinds; a spec that names a reduction; shapes that" in page
     assert str(inspect.signature(lp.MixLoss)).endswith(
-        "compile: Literal[False] = False, *, losses: collections.abc.Sequence[str | collections.abc.Mapping[str, typing.Any]])"
+        "compile: Literal[False] = False, *, "
+        "losses: collections.abc.Sequence[str | collections.abc.Mapping[str, typing.Any]])"
     )
 
 

@@ -272,9 +272,9 @@ from torch.autograd import forward_ad
 kept = torch._C._are_functorch_transforms_active, torch._C._len_torch_dispatch_stack, torch._C._autograd
 del torch._C._are_functorch_transforms_active, torch._C._len_torch_dispatch_stack, torch._C._autograd
 import loss_plugins as lp
+from loss_plugins.fusion import private
 # PyTorch itself needs them
 torch._C._are_functorch_transforms_active, torch._C._len_torch_dispatch_stack, torch._C._autograd = kept
-from loss_plugins.fusion import private
 assert private.transformed is private.look_around_publicly and private.may_run_again()
 pred, target = torch.tensor([[0.0, 0, 2, 2], [1, 1, 3, 3]]), torch.tensor([[0.0, 0, 2, 4]] * 2)
 loss = lp.GIoULoss()(pred.requires_grad_(), target)
