@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 import loss_plugins as lp
+from loss_plugins.catalog.entries import shipped
 from loss_plugins.fusion import fused, program
 from loss_plugins.fusion.algebra import simplify
 from loss_plugins.fusion.kernels import program_kernel
@@ -19,7 +20,7 @@ from loss_plugins.fusion.program import Program
 from loss_plugins.fusion.tracing import SAMPLE_ROWS, NotTraceable, by_columns, joint, only, trace
 from loss_plugins.samples import sample_pairs, trial_pairs
 
-BOX = [name for name in lp.list_losses(kind="box") if name not in ("mix", "iou")]
+BOX = [entry.name for entry in shipped() if entry.kind == "box" and entry.name not in ("mix", "iou")]
 DENSE = ["focal", "quality_focal", "varifocal", "asymmetric", "poly_focal", "gaussian_focal", "balanced_l1", "focal_l1"]
 
 

@@ -80,7 +80,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in NAMES),
     *(
         (name, extra)
-        for name in lp.list_losses(kind="box")
+        for name in [entry.name for entry in shipped() if entry.kind == "box"]
         for extra in (
             {"inner_ratio": 0.7},
             {"inner_ratio": 1.4},

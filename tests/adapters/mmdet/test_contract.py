@@ -12,9 +12,7 @@ from mmdet.models.losses.utils import weight_reduce_loss
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from loss_plugins import list_losses
 from loss_plugins.adapters.mmdet import SenselessSlot
-from loss_plugins.catalog.entries import get_entry
 from loss_plugins.module.build import module_class
 from loss_plugins.samples import SAMPLES
 
@@ -23,8 +21,8 @@ REDUCTIONS = ("none", "mean", "sum")
 OVERRIDES = (None, *REDUCTIONS)
 FACTORS = {"none": None, "int": 7, "float": 7.5, "tensor": torch.tensor(7.0), "zero": 0}
 WEIGHTS = ("none", "(n,)", "(n, 1)", "(n, 4)", "zeros")
-BOX_LOSSES = [name for name in list_losses("box") if not get_entry(name).example]
-COORDINATE_LOSSES = [name for name in list_losses("coordinate") if not get_entry(name).example]
+BOX_LOSSES = [entry.name for entry in shipped() if entry.kind == "box" and not entry.example]
+COORDINATE_LOSSES = [entry.name for entry in shipped() if entry.kind == "coordinate" and not entry.example]
 
 
 def boxes(rows: int = ROWS, seed: int = 0) -> Tensor:
