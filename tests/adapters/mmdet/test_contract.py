@@ -13,6 +13,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from loss_plugins.adapters.mmdet import SenselessSlot
+from loss_plugins.catalog.entries import shipped
 from loss_plugins.module.build import module_class
 from loss_plugins.samples import SAMPLES
 
