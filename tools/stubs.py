@@ -24,7 +24,8 @@ FORMULAS_HEAD = '''"""The shipped formulas in Unicode, by their LaTeX. Made by `
 
 from __future__ import annotations
 '''
-STUB = Path(classes.__file__).with_suffix(".pyi")
+#: a stub beside each file of classes
+STUBS = Path(classes.__file__).parent
 #: sections of a docstring that an editor does without
 LEFT_OUT = ("Called with", "Returns", "Raises", "Dialects", "Example")
 HEAD = '''"""The module classes as editors read them. Made by `python -m tools.stubs`; do not edit."""
@@ -34,15 +35,19 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from .loss import Loss
-from .reduction import Reduction
+from ..loss import Loss
+from ..reduction import Reduction
 '''
 
 
-def stub() -> str:
-    """The text of `classes.pyi`."""
-    found = {module_class(entry.name) for entry in shipped()}
-    return "\n".join([HEAD, *map(_declared, sorted(found, key=lambda cls: cls.__name__))])
+def stubs() -> dict[Path, str]:
+    """The text of each `.pyi`, by its path."""
+    found: dict[Path, list[type[Loss]]] = {}
+    for entry in shipped():
+        cls = module_class(entry.name)
+        file = cls.__module__.rpartition(".")[2]
+        found.setdefault(STUBS / f"{file}.pyi", []).append(cls)
+    return {path: "\n".join([HEAD, *map(_declared, members)]) for path, members in found.items()}
 
 
 def _declared(cls: type[Loss]) -> str:
@@ -89,5 +94,6 @@ def formulas() -> str:
 
 
 if __name__ == "__main__":
-    STUB.write_text(stub(), encoding="utf-8")
+    for path, text in stubs().items():
+        path.write_text(text, encoding="utf-8")
     FORMULAS.write_text(formulas(), encoding="utf-8")

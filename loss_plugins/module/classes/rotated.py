@@ -1,0 +1,20 @@
+"""Rotated boxes: the module classes."""
+
+from __future__ import annotations
+
+from ..loss import Loss
+
+
+class GWDLoss(Loss, name="gwd"): ...
+
+
+class KLDLoss(Loss, name="kld"): ...
+
+
+class JDLoss(Loss, name="jd"): ...
+
+
+class KFIoULoss(Loss, name="kfiou"): ...
+
+
+class ProbIoULoss(Loss, name="prob_iou"): ...
