@@ -11,8 +11,9 @@ from typing import Any
 from torch import nn
 
 from ..catalog.declare import Kind, Traits
-from ..catalog.entries import Entry, get_entry
+from ..catalog.entries import Entry, get_entry, list_losses
 from ..module.build import build_loss, module_class
+from ..module.loss import Loss
 from .subject import NO_CODE, LossCallable, Scores, Subject, frozen
 
 
@@ -116,9 +117,10 @@ def catalogued(name: str, **parameters: Any) -> Subject:
         setup=f"import loss_plugins as lp; f = lp.build_loss({_arguments(entry, given)}).eval()",
         scores=Scores(entry.targets[0] if entry.targets else "dense"),
         forms=entry.targets,
-        parameters=frozenset(entry.parameters),
+        parameters=entry.parameters,
         rebuild=_rebuild(entry, given),
         denominator=_denominator(entry, given),
+        pure=entry.pure,
     )
 
 
@@ -140,7 +142,7 @@ def _denominator(entry: Entry, given: dict[str, Any]) -> Callable[[Any, Any], An
 
 
 def find_subject(target: str, kind: Kind = "box", scores: Scores | None = None) -> Subject:
-    """A subject for a catalogue name or an import string.
+    """A subject for a catalogue name or an import string; what is registered is held to its entry.
 
     Raises:
         ValueError: neither.
@@ -148,4 +150,15 @@ def find_subject(target: str, kind: Kind = "box", scores: Scores | None = None) 
     if ":" not in target:
         return catalogued(target)
     function = resolve(target)
+    name = _registered_as(function)
+    if name is not None:
+        return catalogued(name)
     return subject_of(function, name=target, kind=kind, scores=scores, setup=import_line(target))
+
+
+def _registered_as(found: LossCallable) -> str | None:
+    """The catalogue name of a registered function, or of a module of one; None where it is in no catalogue."""
+    if isinstance(found, Loss):
+        return found.entry.name
+    function = inspect.unwrap(found)
+    return next((name for name in list_losses() if get_entry(name).function is function), None)

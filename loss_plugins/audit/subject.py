@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..catalog.declare import COLUMNS, Kind, Scale, Traits
+from ..catalog.declare import COLUMNS, Kind, Parameter, Scale, Traits
 from ..samples import ordinary
 from ..tensors import Target, cast, on_target
 
@@ -45,9 +45,10 @@ class Subject:
         setup: one line of Python that defines `f`, for reproductions.
         scores: what inputs a class or region loss takes.
         forms: all forms of the target that the loss takes.
-        parameters: names of hyper-parameters that `rebuild` takes.
+        parameters: hyper-parameters that `rebuild` takes, by name.
         rebuild: the same loss with other parameters, where that can be done.
         denominator: (pred, target) to what "mean" divides by; None: the number of elements.
+        pure: the loss is declared to depend on its arguments alone, so its value and gradient may be computed together.
     """
 
     name: str
@@ -57,9 +58,10 @@ class Subject:
     setup: str = NO_CODE
     scores: Scores = field(default_factory=Scores)
     forms: tuple[str, ...] = ()
-    parameters: frozenset[str] = frozenset()
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
     rebuild: Callable[..., LossCallable] | None = None
     denominator: Callable[[Tensor, Any], Tensor] | None = None
+    pure: bool = False
 
     @property
     def module(self) -> nn.Module | None:
@@ -112,6 +114,14 @@ class Subject:
                 return loss.reshape(n, -1).sum(-1) if n else loss.reshape(0)
             single = (self.value(*row_of(pred, target, index)).sum() for index in range(n))
             return torch.stack(list(single))
+
+    def fed(self, scores: Scores) -> Subject:
+        """The same loss, fed with targets of another form."""
+        return replace(self, scores=scores)
+
+    def running(self, function: LossCallable) -> Subject:
+        """The same loss with other parameters."""
+        return replace(self, function=function)
 
     @property
     def couples_rows(self) -> str:

@@ -11,6 +11,7 @@ from .checks import boxes as box_checks
 from .checks import form as form_checks
 from .checks import graph as graph_checks
 from .checks import module as module_checks
+from .checks import paths as path_checks
 from .checks import precision as precision_checks
 from .checks import scores as score_checks
 from .checks import traits as trait_checks
@@ -25,6 +26,7 @@ CHECKS: tuple[Check, ...] = (
     *precision_checks.CHECKS,
     *form_checks.CHECKS,
     *graph_checks.CHECKS,
+    *path_checks.CHECKS,
     *module_checks.CHECKS,
 )
 Progress = Callable[[Result], None]

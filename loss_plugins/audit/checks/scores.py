@@ -290,8 +290,10 @@ def positive_weight(subject: Subject) -> Finding:
     """pos_weight multiplies the loss of positives, and not of negatives."""
     if subject.rebuild is None or "pos_weight" not in subject.parameters:
         return not_applicable("no parameter pos_weight")
+    allowed = subject.parameters["pos_weight"].allowed
+    three = 3.0 if allowed is None or 3.0 in allowed else CLASSES * [3.0]
     pred, target = subject.sample(12)
-    ratio = subject.rebuild(pos_weight=3.0)(pred, target) / subject.value(pred, target)
+    ratio = subject.rebuild(pos_weight=three)(pred, target) / subject.value(pred, target)
     difference = float((ratio - torch.where(dense_truth(subject, pred, target) > 0, 3.0, 1.0)).abs().max())
     return judged(difference < 1e-9, f"difference {difference:.2g}", difference)
 
