@@ -19,6 +19,8 @@ from loss_plugins.module.build import module_class
 NAMES = [entry.name for entry in shipped()]
 #: the number of this check is a time
 TIMED = "20 000 classes"
+#: takes a compiler some seconds, and is the same machine code as that of the loss which is copied
+COMPILED = "compiled path"
 
 
 def inherited(entry: lp.Entry) -> dict[str, Any]:
@@ -74,7 +76,9 @@ def outcome(report: AuditReport) -> dict[str, tuple[str, float | None]]:
 def test_a_copy_under_another_name_passes_the_same_audit(
     name: str, copied: Callable[..., str], audited: Callable[[str], AuditReport]
 ) -> None:
-    copy, twin = outcome(audit_subject(catalogued(copied(name)))), outcome(audited(name))
+    subject = catalogued(copied(name))
+    checks = [check for check in checks_for(subject.kind) if check.name != COMPILED]
+    copy, twin = outcome(audit_subject(subject, checks)), outcome(audited(name))
     assert copy.keys() == twin.keys()
     assert {check: copy[check] for check in copy if copy[check] != twin[check]} == {}
 
