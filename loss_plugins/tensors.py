@@ -3,32 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from .errors import refusal, shown
+
 Target = Tensor | tuple[Tensor, ...]
+#: subclasses may mean something else by an operation
+ORDINARY = (Tensor, torch.nn.Parameter)
+#: types of a target of no floating point that stay as they are: labels, and masks
+LABELS = (torch.int64, torch.bool)
+
+
+#: types of tensors that losses compute with
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def check_tensor(where: str, name: str, value: Any, wanted: str) -> None:
+    """Raise a TypeError unless this is an ordinary (dense) torch.Tensor."""
+    if not isinstance(value, Tensor):
+        came, remedy = f"{name} must be a torch.Tensor, got {_named(value)}", f"pass torch.as_tensor({name})"
+        raise refusal(where, came, f"a tensor of {wanted}", remedy, TypeError)
+    if value.layout is not torch.strided or value.is_nested:
+        came, remedy = f"{name} has layout {value.layout}", f"pass a dense tensor ({name}.to_dense())"
+        raise refusal(where, came, "torch.strided", remedy, TypeError)
+
+
+def check_float(where: str, name: str, value: Tensor, what: str) -> None:
+    """Raise a TypeError unless the tensor is of floating point."""
+    if value.dtype not in FLOATS:
+        part = ".real" if value.is_complex() else ""
+        came, remedy = f"{name} has dtype {value.dtype}", f"pass floating-point {what} ({name}{part}.float())"
+        raise refusal(where, came, "float16, bfloat16, float32 or float64", remedy, TypeError)
+
+
+def check_device(where: str, name: str, value: Tensor, pred: Tensor) -> None:
+    """Raise a ValueError unless the tensor is where pred is."""
+    if value.device != pred.device:
+        came = f"{name} is on {value.device}, pred on {pred.device}"
+        raise refusal(where, came, "one device for all tensors", f"pass {name}.to(pred.device)")
 
 
 def check_boxes(where: str, pred: Tensor, target: Target, columns: int = 4) -> None:
-    """Raise unless both are floating-point tensors of one shape (..., columns)."""
+    """Raise unless both are floating-point tensors of one shape (..., columns), on one device."""
     for name, boxes in (("pred", pred), ("target", target)):
-        if not isinstance(boxes, Tensor):
-            raise TypeError(
-                f"{where}: {name} must be a torch.Tensor of shape (..., {columns}), got {type(boxes).__name__}"
-            )
-        if boxes.ndim == 0 or boxes.shape[-1] != columns:
-            raise ValueError(
-                f"{where}: {name} has shape {tuple(boxes.shape)}; "
-                f"the last dimension must be {columns} (one box per row)"
-            )
-        if not boxes.is_floating_point():
-            raise TypeError(f"{where}: {name} has dtype {boxes.dtype}; pass floating-point boxes ({name}.float())")
-    if isinstance(target, Tensor) and pred.shape != target.shape:
-        raise ValueError(
-            f"{where}: pred {tuple(pred.shape)} and target {tuple(target.shape)} differ; "
-            "boxes are compared row by row, so index or expand them to one shape first"
-        )
+        check_tensor(where, name, boxes, f"shape (..., {columns})")
+        check_float(where, name, boxes, "boxes")  # type: ignore[arg-type]
+        if boxes.ndim == 0 or boxes.shape[-1] != columns:  # type: ignore[union-attr]
+            came = f"{name} has shape {tuple(boxes.shape)}"  # type: ignore[union-attr]
+            allowed = f"(..., {columns}), so the last dimension must be {columns} (one box per row)"
+            raise refusal(where, came, allowed, f"pass {columns} columns, for instance {name}[..., :{columns}]")
+    check_device(where, "target", target, pred)  # type: ignore[arg-type]
+    if pred.shape != target.shape:  # type: ignore[union-attr]
+        came = f"target of shape {tuple(target.shape)} and pred of shape {tuple(pred.shape)} differ"  # type: ignore[union-attr]
+        remedy = "boxes are compared row by row, so index or expand them to one shape first"
+        raise refusal(where, came, "one shape for both", remedy)
 
 
 def without_class_axis(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
@@ -89,21 +120,42 @@ FORMS: dict[str, tuple[Callable[[Tensor, Target], bool], str]] = {
 
 
 def check_forms(where: str, pred: Tensor, target: Target, forms: tuple[str, ...]) -> None:
-    """Raise unless pred is a floating-point tensor and target has one of the forms."""
-    if not isinstance(pred, Tensor):
-        raise TypeError(f"{where}: pred must be a torch.Tensor, got {type(pred).__name__}")
-    if not pred.is_floating_point():
-        raise TypeError(f"{where}: pred has dtype {pred.dtype}; pass floating-point values (pred.float())")
+    """Raise unless pred is a floating-point tensor and target has one of the forms, on the same device."""
+    check_tensor(where, "pred", pred, "class scores or masks")
+    check_float(where, "pred", pred, "values")
+    if pred.ndim == 0:
+        remedy = "pass one row at least (pred[None])"
+        raise refusal(where, "pred has no dimension, its shape is ()", "one axis at least", remedy)
+    wanted = "; or ".join(FORMS[form][1] for form in forms)
     parts = target if isinstance(target, tuple) else (target,)
     for part in parts:
         if not isinstance(part, Tensor):
-            raise TypeError(f"{where}: target must be made of torch.Tensors, got {type(part).__name__}")
-    if pred.ndim == 0:
-        raise ValueError(f"{where}: pred has no dimension; pass one row at least (pred[None])")
+            came = f"target {shown(target)} must be made of torch.Tensors, got {_named(part)}"
+            raise refusal(where, came, wanted, "pass that", TypeError)
+        check_tensor(where, "target", part, wanted)
+        check_device(where, "target", part, pred)
+        if part.is_floating_point() or part.is_complex():
+            check_float(where, "target", part, "values")
     if not any(FORMS[form][0](pred, target) for form in forms):
         given = ", ".join(f"{tuple(part.shape)} {str(part.dtype).removeprefix('torch.')}" for part in parts)
-        wanted = "; or ".join(FORMS[form][1] for form in forms)
-        raise ValueError(f"{where}: target {given} does not go with pred {tuple(pred.shape)}; pass {wanted}")
+        given = f"({given})" if isinstance(target, tuple) else given
+        raise refusal(where, f"target {given} does not go with pred {tuple(pred.shape)}", wanted, "pass that")
+
+
+def _named(value: object) -> str:
+    return type(value).__name__
+
+
+def readable(*tensors: Tensor) -> bool:
+    """Whether values may be looked at: in eager mode on the CPU, where it neither waits nor breaks a graph."""
+    ordinary = all(type(tensor) in ORDINARY and tensor.device.type == "cpu" for tensor in tensors)
+    tracing = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return ordinary and not tracing
+
+
+def whole_labels(target: Target) -> Target:
+    """Labels of any integer type as int64, the only one that all of torch's functions take."""
+    return on_target(lambda part: part if part.is_floating_point() or part.dtype in LABELS else part.long(), target)
 
 
 def upcast(*tensors: Tensor) -> tuple[Tensor, ...]:

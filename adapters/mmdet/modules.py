@@ -55,7 +55,7 @@ class PluggedLoss(nn.Module):
     @property
     def reduction(self) -> str:
         """The reduction without override; heads read it."""
-        return self.loss.reduction
+        return str(self.loss.reduction)
 
     @property
     def loss_weight(self) -> float:
@@ -161,7 +161,7 @@ class BoxLoss(PluggedLoss):
         if weight is None:
             self.check_targets(target)
             return self.call_core(pred, target, None, avg_factor, override)
-        weight = fit_weight(self.entry.name, weight, pred[..., 0])
+        weight = fit_weight(self.entry.name, weight, pred.shape[:-1])
         counts = weight != 0
         self.check_targets(target[counts])
         kept = pred[counts], target[counts], weight[counts]

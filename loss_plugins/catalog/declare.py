@@ -8,7 +8,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from torch import Tensor
@@ -144,10 +144,16 @@ class Parameter:
         return f"{self.name} ({default}{allowed}): {self.meaning}"
 
     def check(self, where: str, value: Any) -> None:
-        """Raise a ValueError naming loss, parameter, value and range."""
+        """Raise a ValueError naming loss, parameter, value, range and remedy."""
         if self.allowed is None or (value is None and self.optional):
             return
-        check_value(where, self.name, value, self.allowed)
+        if value not in self.allowed:
+            check_value(where, self.name, value, self.allowed, self.remedy)
+
+    @property
+    def remedy(self) -> str:
+        """What always helps against a wrong value."""
+        return "it has no default" if self.required else f"leave it out for its default {self.default!r}"
 
 
 @functools.cache
@@ -163,10 +169,11 @@ def keywords(function: Callable[..., Any]) -> dict[str, Parameter]:
 def _keyword(name: str, default: Any, hint: Any, meaning: str) -> Parameter:
     kind, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     required = default is inspect.Parameter.empty
+    allowed = _first(extras, (Interval, Choice, Series, PerClass, Specs))
     return Parameter(
         name,
         default=None if required else default,
-        allowed=_first(extras, (Interval, Choice, Series, PerClass, Specs)),
+        allowed=_by_type(kind) if allowed is None and _first(extras, State) is None else _whole(kind, allowed),
         optional=not required and (default is None or type(None) in get_args(kind)),
         required=required,
         effect=_first(extras, Effect),
@@ -174,6 +181,22 @@ def _keyword(name: str, default: Any, hint: Any, meaning: str) -> Parameter:
         hint=kind,
         state=_first(extras, State),
     )
+
+
+def _by_type(hint: Any) -> Allowed | None:
+    """What a parameter may be whose annotation gives only a type; None: anything, as the type says nothing of it."""
+    choices = [choice for part in get_args(hint) if get_origin(part) is Literal for choice in get_args(part)]
+    types = [part for part in get_args(hint) or (hint,) if part is not type(None)]
+    if get_origin(hint) is Literal or choices:
+        return Choice(*(choices or get_args(hint)))
+    known: dict[Any, Allowed] = {bool: Choice(False, True), int: Interval(whole=True), float: Interval()}
+    return known.get(types[0]) if len(types) == 1 else None
+
+
+def _whole(hint: Any, allowed: Allowed | None) -> Allowed | None:
+    """The range of whole numbers where the type is int."""
+    wanted = [part for part in get_args(hint) or (hint,) if part is not type(None)]
+    return replace(allowed, whole=True) if isinstance(allowed, Interval) and wanted == [int] else allowed
 
 
 def _hints(function: Callable[..., Any], names: list[str]) -> dict[str, Any]:

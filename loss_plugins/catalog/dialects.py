@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypedDict
 
+from ..errors import refusal, shown
+
 
 class Dialect(TypedDict, total=False):
     """The keyword `dialect` for type checkers: the catalogue reads it, and hands the function what it stands for."""
@@ -159,14 +161,19 @@ def renamed(name: str) -> Keyword:
     return Keyword(name)
 
 
-def none_below_zero(alpha: float | None) -> float | None:
+def _is_number(value: Any) -> bool:
+    """Whether to convert a value before its range is checked, which names whatever else came."""
+    return isinstance(value, (int, float))
+
+
+def none_below_zero(alpha: Any) -> Any:
     """Torchvision's alpha, where a negative number means no weight."""
-    return None if alpha is None or alpha < 0 else alpha
+    return None if _is_number(alpha) and alpha < 0 else alpha
 
 
-def none_from_zero(alpha: float | None) -> float | None:
+def none_from_zero(alpha: Any) -> Any:
     """Ultralytics' alpha, where 0 or a negative number means no weight."""
-    return None if alpha is None or alpha <= 0 else alpha
+    return None if _is_number(alpha) and alpha <= 0 else alpha
 
 
 def _dice_mmdet(parameters: Parameters) -> Parameters:
@@ -335,17 +342,21 @@ def translated(loss: str, parameters: Mapping[str, Any]) -> Parameters:
         if keyword is None:
             given[name] = value
             continue
-        if keyword.values is not None and name != keyword.to and value not in keyword.values:
-            known = " or ".join(repr(choice) for choice in keyword.values)
-            raise ValueError(
-                f"{loss}: {name}={value!r} of {parameters['dialect']} has no counterpart; allowed: {known}"
-            )
-        ours = value if keyword.values is None else keyword.values[value]
+        known = [] if keyword.values is None else list(keyword.values)
+        matches = isinstance(value, (bool, int, float, str)) and value in known
+        if known and name != keyword.to and not matches:
+            came = f"{name}={shown(value)} of {parameters['dialect']} has no counterpart"
+            allowed = " or ".join(repr(choice) for choice in known)
+            raise refusal(loss, came, allowed, f"leave {name} out, or dialect={parameters['dialect']!r}")
+        ours = keyword.values[value] if keyword.values is not None and matches else value
         ours = ours if keyword.convert is None else keyword.convert(ours)
         if not keyword.to or (keyword.values is not None and ours is None):
             continue
         if keyword.to != name and keyword.to in parameters:
-            raise ValueError(f"{loss}: {name!r} is {parameters['dialect']}'s name of {keyword.to!r}; pass one of them")
+            came = f"{name}={shown(value)} and {keyword.to}={shown(parameters[keyword.to])}, two names of one parameter"
+            raise refusal(
+                loss, came, f"one of {name!r} ({parameters['dialect']}'s) and {keyword.to!r}", "pass one of them"
+            )
         given[keyword.to] = ours
     return {**rule.values, **given}
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import copyreg
 import functools
 import inspect
+import pkgutil
+import re
+import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,14 +16,17 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from ..tensors import Target, check_boxes, check_forms, raised
+from ..errors import refusal, shown
+from ..tensors import FORMS, Target, check_boxes, check_forms, raised, whole_labels
 from .declare import COLUMNS, KINDS, TARGETS, Kind, Parameter, Source, Traits, keywords
 from .dialects import dialects_of, translated
 from .entry import Entry as Entry
-from .ranges import Choice, closest
+from .ranges import Choice, check_value, closest, plain
 from .text import function_signature, function_text
 
 ENTRY_POINTS = "loss_plugins.losses"
+PACKAGE = __name__.partition(".")[0]
+SNAKE_CASE = re.compile("[a-z][a-z0-9]*(_[a-z0-9]+)*")
 LossFunction = TypeVar("LossFunction", bound=Callable[..., Tensor])
 
 _ENTRIES: dict[str, Entry] = {}
@@ -73,7 +79,9 @@ def register_loss(
         meaning (of `Args` in the docstring).
 
     Raises:
-        ValueError: unknown kind, a name that is taken, or a function without `pred` and `target`.
+        ValueError: unknown kind; a name that is not snake case, is taken, or stands for something else here; a function
+            without `pred` and `target`, or with hyper-parameters that may come by position.
+        TypeError: an argument of another type.
 
     >>> import torch
     >>> from typing import Annotated
@@ -88,22 +96,20 @@ def register_loss(
     ValueError: doctest_corner: power=9.0 is out of range; allowed: [1, 4]
     >>> unregister_loss("doctest_corner")
     """
-    if kind not in KINDS:
-        raise ValueError(f"register_loss: kind={kind!r}; allowed: {Choice(*KINDS)}")
-    if name in _ENTRIES:
-        taken = _ENTRIES[name].function
-        raise ValueError(
-            f"register_loss: the name {name!r} is taken by {taken.__module__}.{taken.__qualname__}; choose another"
-        )
+    check_name(name)
+    check_value("register_loss", "kind", kind, Choice(*KINDS), f"{name!r} is of one kind")
+    said = {
+        "traits": (traits, Traits), "formula": (formula, str), "source": (source, Source), "use_when": (use_when, str),
+        "avoid_when": (avoid_when, str), "options": (options, Callable), "without": (without, (list, tuple)),
+        "targets": (targets, (list, tuple)), "denominator": (denominator, Callable), "example": (example, Mapping),
+        "pure": (pure, bool),
+    }  # fmt: skip
+    for argument, (value, wanted) in said.items():
+        check_type(f"register_loss({name!r})", argument, value, wanted)
+    check_targets(name, targets)
 
     def register(function: LossFunction) -> LossFunction:
-        if not inspect.isfunction(inspect.unwrap(function)):
-            raise TypeError(
-                f"register_loss: {name!r} must be a function (pred, target, *, ...), got {type(function).__name__}; "
-                "write a def that calls it"
-            )
-        if list(inspect.signature(function).parameters)[:2] != ["pred", "target"]:
-            raise ValueError(f"register_loss: {function.__qualname__} must take (pred, target, *, ...)")
+        check_function(name, function)
         taken = {**keywords(function), **_options(options, without)}
         states = {key: keyword.state for key, keyword in taken.items() if keyword.state is not None}
         parameters = {key: keyword for key, keyword in taken.items() if keyword.state is None and key != "weight"}
@@ -129,17 +135,25 @@ def register_loss(
             example=example or {},
             pure=is_shipped(function) if pure is None else pure,
         )
+        if example:
+            entry.check_complete(translated(name, plain(example)))
         _ENTRIES[name] = entry
 
         @functools.wraps(function)
-        def checked(pred: Tensor, target: Target, **parameters: Any) -> Tensor:
-            parameters = translated(name, parameters)
+        def checked(pred: Any = None, target: Any = None, *positional: Any, **parameters: Any) -> Tensor:
+            if positional:
+                raise entry.by_position(positional[0], len(positional))
+            parameters = translated(name, {key: plain(value) for key, value in parameters.items()})
             handed = {key: value for key, value in parameters.items() if key in entry.states or key == "weight"}
             hyper = {key: value for key, value in parameters.items() if key not in handed}
             entry.check(hyper)
             for key in (*handed, *hyper):
                 if key not in entry.keywords and key != "dialect":
-                    raise TypeError(f"{name}: parameter {key!r} belongs to the module; the function does not take it")
+                    came = f"parameter {key}={shown(hyper[key])} belongs to the module"
+                    remedy = f"leave it out, or build the module: build_loss({name!r}, {key}=...)"
+                    raise refusal(
+                        name, came, f"what the function takes ({', '.join(entry.keywords)})", remedy, TypeError
+                    )
             return evaluate(entry, pred, target, entry.arguments(parameters))
 
         checked.__doc__ = function_text(entry)
@@ -147,6 +161,78 @@ def register_loss(
         return typing.cast(LossFunction, checked)
 
     return register
+
+
+def check_type(where: str, argument: str, value: Any, wanted: Any) -> None:
+    """Raise a TypeError unless the value is None or of the type."""
+    if value is not None and not isinstance(value, wanted):
+        types = wanted if isinstance(wanted, tuple) else (wanted,)
+        names = " or ".join(each.__name__.replace("Callable", "a function") for each in types)
+        raise refusal(
+            where, f"{argument}={shown(value)} is of type {type(value).__name__}", names, "leave it out", TypeError
+        )
+
+
+def check_name(name: Any) -> None:
+    """Raise unless a loss may be called that: snake case, not taken, and no other thing of this package."""
+    allowed = "snake case, as 'my_iou'"
+    if not isinstance(name, str):
+        remedy = "pass the name: @register_loss('my_iou')"
+        raise refusal("register_loss", f"name={shown(name)} is no text", allowed, remedy, TypeError)
+    if not SNAKE_CASE.fullmatch(name):
+        raise refusal(
+            "register_loss", f"name={name!r} is no snake case", allowed, f"call it {_snake_case(name)!r}, say"
+        )
+    if name in _ENTRIES:
+        taken = _ENTRIES[name].function
+        came = f"the name {name!r} is taken by {taken.__module__}.{taken.__qualname__}"
+        raise refusal("register_loss", came, "a new name", f"choose another, or call unregister_loss({name!r}) first")
+    if name in _ALIASES or name in _modules():
+        other = f"a class of {_ALIASES[name]!r}" if name in _ALIASES else f"the module {PACKAGE}.{name}"
+        raise refusal("register_loss", f"name={name!r} stands for {other}", "a new name", f"call it 'my_{name}', say")
+    cls = class_name(name)
+    if cls in _ALIASES:
+        came = f"name={name!r} would make the class {cls}, which is that of {_ALIASES[cls]!r}"
+        raise refusal("register_loss", came, "a new name", f"call it 'my_{name}', say")
+
+
+@functools.cache
+def _modules() -> frozenset[str]:
+    """The modules of this package, which MMEngine would find under `type='loss_plugins.<name>'`."""
+    found = pkgutil.iter_modules(sys.modules[PACKAGE].__path__)
+    return frozenset({*(module.name for module in found), "adapters"})  # which may lie beside the package
+
+
+def _snake_case(name: str) -> str:
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).removesuffix("Loss").strip("_")
+    return re.sub(r"\W+", "_", words).strip("_").lower() or "my_iou"
+
+
+def class_name(name: str) -> str:
+    """What the module class of a loss is called where nobody names it: "my_iou" to "MyIouLoss"."""
+    return "".join(part.capitalize() for part in name.split("_")) + "Loss"
+
+
+def check_targets(name: str, targets: Any) -> None:
+    """Raise unless all are forms of a target."""
+    for form in targets or ():
+        check_value(f"register_loss({name!r})", "targets", form, Choice(*FORMS), "leave it out for those of its kind")
+
+
+def check_function(name: str, function: Any) -> None:
+    """Raise unless this is a function (pred, target, *, ...)."""
+    where, allowed = f"register_loss({name!r})", "a function (pred, target, *, ...)"
+    if not inspect.isfunction(inspect.unwrap(function)):
+        came = f"function={shown(function)}: got {type(function).__name__}"
+        raise refusal(where, came, allowed, "write a def that calls it", TypeError)
+    parameters = inspect.signature(function).parameters.values()
+    if [parameter.name for parameter in parameters][:2] != ["pred", "target"]:
+        came = f"{function.__qualname__}{inspect.signature(function)} must take (pred, target, *, ...)"
+        raise refusal(where, came, allowed, "name the first two arguments pred and target")
+    loose = [each.name for each in list(parameters)[2:] if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    if loose and not is_shipped(inspect.unwrap(function)):
+        came = f"{function.__qualname__} takes {', '.join(loose)} by position too"
+        raise refusal(where, came, allowed, f"put a * before {loose[0]}, so that it becomes a hyper-parameter")
 
 
 @functools.cache
@@ -211,10 +297,15 @@ def check_tensors(entry: Entry, pred: Tensor, target: Target) -> None:
         check_forms(entry.name, pred, target, entry.targets)
 
 
+def accepted(entry: Entry, pred: Tensor, target: Target) -> tuple[Tensor, Target]:
+    """Check the tensors; labels of any integer type become int64."""
+    check_tensors(entry, pred, target)
+    return pred, whole_labels(target)
+
+
 def prepare(entry: Entry, pred: Tensor, target: Target) -> tuple[Tensor, Target]:
     """Check the tensors, and raise half precision."""
-    check_tensors(entry, pred, target)
-    return raised(pred, target)
+    return raised(*accepted(entry, pred, target))
 
 
 def get_entry(name: str) -> Entry:
@@ -222,13 +313,17 @@ def get_entry(name: str) -> Entry:
 
     Raises:
         ValueError: no such loss; the error lists the closest names.
+        TypeError: the name is no text.
     """
+    if not isinstance(name, str):
+        came, remedy = f"name={shown(name)} is of type {type(name).__name__}", "pass a name of list_losses()"
+        raise refusal("get_entry", came, "the name of a loss, 'ciou' or 'CIoULoss'", remedy, TypeError)
     found = _found(name)
     if found is None:  # it may be a loss of another package; they are looked for only now, as that takes a while
         _load_entry_points()
         found = _found(name)
     if found is None:
-        raise ValueError(f"unknown loss {name!r}; {closest(name, [*_ENTRIES, *_ALIASES])}")
+        raise ValueError(f"unknown loss {shown(name)}; {closest(name, [*_ENTRIES, *_ALIASES])}")
     return found
 
 
@@ -237,7 +332,15 @@ def _found(name: str) -> Entry | None:
 
 
 def add_alias(alias: str, name: str) -> None:
-    """Let `get_entry` find the loss under another name too: that of its module class."""
+    """Let `get_entry` find the loss under another name too: that of its module class.
+
+    Raises:
+        ValueError: the name stands for another loss already.
+    """
+    known = alias if alias in _ENTRIES else _ALIASES.get(alias, name)
+    if known != name:
+        came = f"class {alias} of {name!r} has the name of a class (or a loss) that stands for {known!r}"
+        raise refusal(name, came, "a class name of its own", f"call the class My{alias}, say")
     _ALIASES[alias] = name
 
 
@@ -248,8 +351,8 @@ def list_losses(kind: str | None = None) -> list[str]:
     ['balanced_l1', 'bounded_iou', 'focal_l1', 'huber', 'l1', 'mse', 'smooth_l1']
     """
     _load_entry_points()
-    if kind is not None and kind not in KINDS:
-        raise ValueError(f"list_losses: kind={kind!r}; allowed: {Choice(*KINDS)}")
+    if kind is not None:
+        check_value("list_losses", "kind", kind, Choice(*KINDS), "leave it out for all")
     return sorted(name for name, entry in _ENTRIES.items() if kind in (None, entry.kind))
 
 

@@ -9,10 +9,14 @@ from typing import Any
 
 from torch import Tensor
 
+from ..errors import refusal, shown
 from .declare import Kind, Parameter, Source, State, Traits
 from .dialects import convention_keywords, function_keywords
 from .docstring import Docstring, parsed
-from .ranges import closest
+from .ranges import Choice, closest
+
+#: how a module may reduce
+REDUCTIONS = Choice("none", "mean", "sum")
 
 #: torch's old flags, which say in two booleans what `reduction` says in one word
 DEPRECATED = {
@@ -65,7 +69,7 @@ class Entry:
         """Raise a TypeError for an unknown keyword, a ValueError for one out of range."""
         for name, value in parameters.items():
             if name not in self.parameters:
-                raise TypeError(self._unknown(name, value))
+                raise self.unknown(name, value)
             self.parameters[name].check(self.name, value)
 
     def check_complete(self, parameters: Mapping[str, Any]) -> None:
@@ -73,13 +77,33 @@ class Entry:
         self.check(parameters)
         for name, parameter in self.parameters.items():
             if parameter.required and name not in parameters:
-                raise TypeError(f"{self.name}: parameter {name!r} is required; pass {parameter.allowed}")
+                allowed = "any value" if parameter.allowed is None else parameter.allowed
+                given = f"for example {name}={self.example[name]!r}" if name in self.example else f"{name}=..."
+                raise refusal(self.name, f"parameter {name!r} is required", allowed, f"pass {given}", TypeError)
 
-    def _unknown(self, name: str, value: Any) -> str:
+    def unknown(self, name: str, value: Any) -> TypeError:
+        """The error for a keyword that the loss does not know."""
         if name in DEPRECATED:
-            instead = DEPRECATED[name].get(value, "reduction='none', 'mean' or 'sum'")
-            return f"{self.name}: {name}={value!r} is a deprecated flag of torch; pass {instead} to the module instead"
-        return f"{self.name}: unknown parameter {name!r} (= {value!r}); {closest(name, self.parameters)}"
+            is_flag = isinstance(value, bool)
+            instead = DEPRECATED[name][value] if is_flag else "reduction='none', 'mean' or 'sum'"
+            came = f"{name}={shown(value)} is a deprecated flag of torch"
+            return refusal(self.name, came, REDUCTIONS, f"pass {instead} to the module instead", TypeError)
+        known = ", ".join(self.parameters) or "no parameter"
+        remedy = closest(name, self.parameters) if self.parameters else "leave it out"
+        return refusal(self.name, f"unknown parameter {name!r} (= {shown(value)})", known, remedy, TypeError)
+
+    def by_position(self, value: Any, number: int) -> TypeError:
+        """The error for a hyper-parameter that came by position.
+
+        Args:
+            value: what came.
+            number: how many came that way.
+        """
+        known = list(self.parameters)
+        example = f"{known[0]}=..." if known else "nothing, as it has none"
+        came = f"{number} hyper-parameter(s) by position, the first {shown(value)}"
+        names = f"keywords ({', '.join(known)})" if known else "no hyper-parameter"
+        return refusal(self.name, came, names, f"name what you pass: {example}", TypeError)
 
     def arguments(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters that the function itself takes, as it takes them, and what it needs to know of the dialect."""

@@ -1,8 +1,9 @@
-"""What a hyper-parameter may be: ranges, and errors that name argument, value and range."""
+"""What a hyper-parameter may be: ranges, plain values, and errors that name argument, value, range and remedy."""
 
 from __future__ import annotations
 
 import difflib
+import enum
 import itertools
 import math
 import numbers
@@ -10,34 +11,45 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
+
+from ..errors import refusal, shown
+
+#: types of values that need no conversion to plain ones
+PLAIN = frozenset((bool, int, float, str, type(None), Tensor))
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Allowed values of a number, from `low` to `high`; an `open_` end is excluded.
+    """Allowed values of a finite number, from `low` to `high`; an `open_` end is excluded; `whole`: integers only.
 
     >>> print(Interval(0, 1, open_low=True))
     (0, 1]
+    >>> print(Interval(1, 1000, whole=True))
+    a whole number in [1, 1000]
     """
 
     low: float = -math.inf
     high: float = math.inf
     open_low: bool = False
     open_high: bool = False
+    whole: bool = False
 
-    def __contains__(self, value: object) -> bool:
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    def __contains__(self, value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral if self.whole else numbers.Real):
             return False
-        number = float(value)  # NaN fails both comparisons
+        number: Any = value
         above = number > self.low if self.open_low else number >= self.low
         below = number < self.high if self.open_high else number <= self.high
-        return above and below
+        return bool(above and below and abs(number) < math.inf)  # NaN fails all comparisons
 
     def __str__(self) -> str:
         left = "(" if self.open_low or math.isinf(self.low) else "["
         right = ")" if self.open_high or math.isinf(self.high) else "]"
-        return f"{left}{self.low:g}, {self.high:g}{right}"
+        ends = f"{left}{self.low:g}, {self.high:g}{right}"
+        bounded = math.isfinite(self.low) or math.isfinite(self.high)
+        return ends if not self.whole else f"a whole number in {ends}" if bounded else "a whole number"
 
 
 @dataclass(frozen=True)
@@ -95,7 +107,8 @@ class PerClass:
 
     def __contains__(self, value: object) -> bool:
         if isinstance(value, Tensor):  # reading it would wait for the device
-            return value.is_floating_point() and value.ndim in ((0, 1) if self.single else (1,))
+            taken = not value.is_complex() and value.dtype != torch.bool
+            return taken and value.ndim in ((0, 1) if self.single else (1,)) and value.numel() > 0
         if isinstance(value, (list, tuple)):
             return len(value) > 0 and all(number in self.each for number in value)
         return self.single and value in self.each
@@ -126,10 +139,73 @@ class Specs:
 Allowed = Interval | Choice | Series | PerClass | Specs
 
 
-def check_value(where: str, name: str, value: Any, allowed: Allowed) -> None:
-    """Raise a ValueError that names argument, value and range unless `value` is allowed."""
+def check_value(where: str, name: str, value: Any, allowed: Allowed, remedy: str = "") -> None:
+    """Raise a ValueError that names argument, value, range and remedy unless `value` is allowed.
+
+    Args:
+        where: the loss, or the public function that was called.
+        name: the argument.
+        value: what came.
+        allowed: what it may be.
+        remedy: what to do; "": what can be told from the value.
+    """
     if value not in allowed:
-        raise ValueError(f"{where}: {name}={value!r} is out of range; allowed: {allowed}")
+        told = "; ".join(text for text in (_hint(value, allowed), remedy) if text)
+        raise refusal(where, f"{name}={shown(value)} is out of range", allowed, told or "pass one of those")
+
+
+def _hint(value: Any, allowed: Allowed) -> str:
+    """What the value was probably meant to be; "" if nothing can be told."""
+    if isinstance(value, Tensor) and value.ndim == 0:
+        return "pass a Python number (.item())"
+    if not isinstance(value, str):
+        return ""
+    if isinstance(allowed, Choice):
+        near = difflib.get_close_matches(value, [choice for choice in allowed.values if isinstance(choice, str)], n=1)
+        return f"did you mean {near[0]!r}?" if near else ""
+    number = as_number(value)
+    return "" if number is None else f"this is text, pass the number {number!r} (YAML wants a dot in 1.0e-7)"
+
+
+def as_number(text: str) -> float | None:
+    """The number that a text is, or None.
+
+    >>> as_number("1e-7"), as_number("exp")
+    (1e-07, None)
+    """
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def plain(value: Any) -> Any:
+    """Numbers, text and collections of numpy and the like as Python's own; tensors, and what has no plain form, as is.
+
+    >>> from fractions import Fraction
+    >>> plain({"type": "ciou", "focaler": (0, Fraction(3, 4))})
+    {'type': 'ciou', 'focaler': (0, 0.75)}
+    """
+    if type(value) in PLAIN or isinstance(value, Tensor):
+        return value
+    if isinstance(value, enum.Enum):
+        return plain(value.value)
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {plain(key): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return (tuple if isinstance(value, tuple) else list)(plain(each) for each in value)
+    return _plain_scalar(value)
+
+
+def _plain_scalar(value: Any) -> Any:
+    """Subclasses of Python's own types as those themselves."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else value
 
 
 def closest(word: str, words: Iterable[str]) -> str:

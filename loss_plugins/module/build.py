@@ -6,8 +6,12 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from ..catalog.entries import get_entry
+from ..catalog.entries import class_name, get_entry
+from ..catalog.ranges import plain
+from ..errors import refusal, shown
 from .loss import CLASSES, Loss
+
+SPECS = "the name of a loss, or a dict with 'type' and its parameters"
 
 
 def module_class(name: str) -> type[Loss]:
@@ -16,15 +20,15 @@ def module_class(name: str) -> type[Loss]:
     for cls in CLASSES.values():
         if cls.entry is entry:
             return cls
-    camel = "".join(part.capitalize() for part in entry.name.split("_")) + "Loss"
-    return type(camel, (Loss,), {"__reduce_ex__": _reduce_by_name}, name=entry.name)
+    return type(class_name(entry.name), (Loss,), {"__reduce_ex__": _reduce_by_name}, name=entry.name)
 
 
-def build_loss(spec: str | Mapping[str, Any], **parameters: Any) -> Loss:
+def build_loss(spec: str | Mapping[str, Any] | None = None, *positional: Any, **parameters: Any) -> Loss:
     """Build a loss module.
 
     Args:
         spec: a name (`"ciou"`, `"CIoULoss"`) or a dict with `type` and parameters.
+        *positional: nothing; an error says how parameters are passed.
         **parameters: parameters; they win over the dict's.
 
     Raises:
@@ -34,14 +38,25 @@ def build_loss(spec: str | Mapping[str, Any], **parameters: Any) -> Loss:
     >>> build_loss({"type": "EIoULoss", "loss_weight": 2.0})
     EIoULoss(reduction='mean', loss_weight=2.0)
     """
+    if positional:
+        came, remedy = f"{shown(positional[0])} came by position", "name the parameters: build_loss('ciou', eps=1e-7)"
+        raise refusal("build_loss", came, "one spec, then keywords", remedy, TypeError)
     if isinstance(spec, str):
-        return module_class(spec)(**parameters)
+        return module_class(plain(spec))(**parameters)
     if not isinstance(spec, Mapping):
-        raise TypeError(f"build_loss: spec must be a name or a dict with 'type', got {type(spec).__name__}")
-    if "type" not in spec:
-        raise TypeError(f"build_loss: spec {dict(spec)!r} has no 'type'; add the name of a loss")
-    merged = {**{key: value for key, value in spec.items() if key != "type"}, **parameters}
-    return module_class(str(spec["type"]))(**merged)
+        came = f"spec={shown(spec)}: spec must be a name or a dict with 'type', got {type(spec).__name__}"
+        remedy = "pass loss.spec() for a loss in hand, or an entry of list_losses()"
+        raise refusal("build_loss", came, SPECS, remedy, TypeError)
+    given = plain(spec)
+    if not isinstance(given.get("type"), str):
+        what = "has no 'type'" if "type" not in given else f"has type={shown(given['type'])}, which is no text"
+        raise refusal("build_loss", f"spec {shown(given)} {what}", SPECS, "add the name of a loss", TypeError)
+    odd = [key for key in given if not isinstance(key, str)]
+    if odd:
+        came = f"spec {shown(given)} has the key {shown(odd[0])}, which is no text"
+        raise refusal("build_loss", came, "names of parameters as keys", "take it out", TypeError)
+    merged = {**{key: value for key, value in given.items() if key != "type"}, **parameters}
+    return module_class(given["type"])(**merged)
 
 
 def _reduce_by_name(self: Loss, protocol: typing.SupportsIndex) -> tuple[Any, ...]:

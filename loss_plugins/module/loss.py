@@ -8,15 +8,24 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..catalog.declare import Parameter
+from ..catalog.declare import COLUMNS, Parameter
 from ..catalog.dialects import translated
-from ..catalog.entries import Entry, add_alias, check_tensors, evaluate, get_entry
-from ..catalog.ranges import Allowed, Choice, Interval, check_value
-from ..tensors import Target
+from ..catalog.entries import Entry, accepted, add_alias, check_tensors, get_entry
+from ..catalog.ranges import Allowed, Choice, Interval, check_value, plain
+from ..errors import refusal, shown
+from ..tensors import Target, raised
 from .constants import split_constants
 from .fused import fused_loss
 from .help import explain
-from .reduction import REDUCTIONS, Reduction, own_divisor, reduce_loss
+from .reduction import (
+    REDUCTIONS,
+    Reduction,
+    check_avg_factor,
+    check_weight,
+    fit_weight,
+    own_divisor,
+    reduce_loss,
+)
 from .state import RunningStatistic, running_statistics, statistics_of, sync_losses
 
 #: the keywords that every module takes beside its function's
@@ -44,38 +53,62 @@ class Loss(nn.Module):
 
     Raises:
         ValueError: a reduction or parameter that is not allowed.
-        TypeError: a keyword that the loss does not know; the error lists those it does.
+        TypeError: a keyword that the loss does not know, or a hyper-parameter by position; the error lists those known.
         RuntimeError: compile=True where no compiler is found.
+
+    A subclass of a named class may leave `name` out: it is the same loss, under the same name.
     """
 
     entry: Entry
     other_settings: ClassVar[Mapping[str, Parameter]] = {}  # those of `SETTINGS` that a subclass takes otherwise
 
-    def __init_subclass__(cls, name: str, **kwargs: Any) -> None:
+    def __init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if name is None:
+            if not hasattr(cls, "entry"):
+                came, remedy = f"class {cls.__name__}(Loss) names no loss", "write class MyIoULoss(Loss, name='my_iou')"
+                raise refusal("Loss", came, "the name of a registered loss", remedy, TypeError)
+            return
         cls.entry = get_entry(name)
-        add_alias(cls.__name__, name)
+        known = CLASSES.get(cls.__name__)
+        if known is not None and known.entry is cls.entry and known.__module__ != cls.__module__:
+            came = f"class {cls.__name__} has the name of {known.__module__}.{known.__qualname__}"
+            raise refusal(name, came, "a class name of its own", f"call the class My{cls.__name__}, say")
+        add_alias(cls.__name__, cls.entry.name)
         CLASSES[cls.__name__] = cls
         explain(cls, Loss, SETTINGS)
 
     def __init__(
-        self, reduction: Reduction = "mean", loss_weight: float = 1.0, compile: bool = False, **parameters: Any
+        self,
+        reduction: Reduction = "mean",
+        loss_weight: float = 1.0,
+        compile: bool = False,
+        *positional: Any,
+        **parameters: Any,
     ) -> None:
         super().__init__()
         entry = type(self).entry
-        for name, value in {"reduction": reduction, "loss_weight": loss_weight, "compile": compile}.items():
-            check_value(entry.name, name, value, SETTINGS[name])
+        settings = {"reduction": plain(reduction), "loss_weight": plain(loss_weight), "compile": plain(compile)}
+        if positional:
+            raise entry.by_position(positional[0], len(positional))
+        for name, value in settings.items():
+            if value not in SETTINGS[name]:
+                by_name = f"hyper-parameters go by name ({', '.join(entry.parameters)})" if entry.parameters else ""
+                check_value(entry.name, name, value, SETTINGS[name], by_name or "leave it out for the default")
+        parameters = {name: as_lists(value) for name, value in parameters.items()}
         parameters = translated(entry.name, parameters)
         entry.check_complete(parameters)
         self.entry = entry.with_parameters(parameters)
-        self.reduction, self.loss_weight, self.compile_wanted = reduction, loss_weight, compile
-        self.parameters_given = {name: plain(value) for name, value in parameters.items()}
+        self.reduction: Any = settings["reduction"]
+        self.loss_weight: float = settings["loss_weight"]
+        self.compile_wanted: bool = settings["compile"]
+        self.parameters_given = {name: as_lists(value) for name, value in parameters.items()}
         self.dialect: str | None = parameters.get("dialect")
         self.fixed, self.constants = split_constants(self.entry, self.entry.arguments(self.parameters_given))
         for statistic in running_statistics(self.entry, self.resolved()):
             self.add_module(statistic.name, statistic)
-        self.fused = fused_loss(self.entry, self.fixed, self.dialect, compile)
-        if self.fused is not None and compile:
+        self.fused = fused_loss(self.entry, self.fixed, self.dialect, self.compile_wanted)
+        if self.fused is not None and self.compile_wanted:
             self.fused.require({**self._hyper(), **{name: each.current for name, each in self.statistics.items()}})
 
     def __getstate__(self) -> dict[str, Any]:
@@ -103,10 +136,14 @@ class Loss(nn.Module):
             target: targets.
             weight: says which elements count for running statistics (those above 0); nothing is multiplied by it.
         """
+        pred, target = accepted(self.entry, pred, target)
+        if weight is not None:
+            check_weight(self.entry.name, weight, pred)
+            if self.statistics:  # which would learn from it before the loss is there to compare its shape with
+                fit_weight(self.entry.name, weight, pred.shape[:-1] if self.entry.kind in COLUMNS else pred.shape)
         arguments = self._arguments(pred, target, weight)
         if self.fused is None:
-            return evaluate(self.entry, pred, target, arguments)
-        check_tensors(self.entry, pred, target)
+            return self.entry.function(*raised(pred, target), **arguments)
         return self.fused(pred, target, arguments)
 
     def _hyper(self) -> dict[str, Any]:
@@ -140,11 +177,13 @@ class Loss(nn.Module):
 
     def forward(
         self,
-        pred: Tensor,
-        target: Target,
+        pred: Tensor = None,  # type: ignore[assignment]
+        target: Target = None,  # type: ignore[assignment]
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: Reduction | None = None,
+        *positional: Any,
+        **unknown: Any,
     ) -> Tensor:
         """The reduced loss.
 
@@ -152,23 +191,41 @@ class Loss(nn.Module):
             pred: (n, 4) boxes, (n, 5) rotated boxes, (n, C) logits or (n, ...) masks, as the loss's kind demands.
             target: what to meet, in a form that the loss takes.
             weight: one number per row, (n,) or (n, 1), or one per element, of which a loss per row takes the mean.
-            avg_factor: "mean" divides the sum by it; "none" ignores it.
+            avg_factor: "mean" divides the sum by this number above 0 (0 only if nothing costs); "none" ignores it.
             reduction_override: used instead of `reduction`.
+            *positional: nothing, or an error says what is taken.
+            **unknown: nothing, likewise.
 
         Returns:
             0-dim tensor, or the weighted loss per element for "none". An empty batch costs 0, in the graph.
 
         Raises:
-            ValueError: an unknown reduction, avg_factor with "sum", or a weight that fits no row.
+            ValueError: an unknown reduction, avg_factor with "sum", or a weight that fits no row. Values of tensors (a
+                negative weight, say) are looked at in eager mode on the CPU only: elsewhere that would wait for the
+                device or break the graph.
+            TypeError: something else than tensors.
         """
+        if positional or unknown:
+            raise self._unknown_argument(positional, unknown)
         if reduction_override is not None:
-            check_value(self.entry.name, "reduction_override", reduction_override, REDUCTIONS)
+            reduction_override = plain(reduction_override)
+            remedy = f"leave it out for this module's {self.reduction!r}"
+            check_value(self.entry.name, "reduction_override", reduction_override, REDUCTIONS, remedy)
         reduction = reduction_override or self.reduction
+        if avg_factor is not None:
+            check_tensors(self.entry, pred, target)  # first: their errors are the more telling ones
+            avg_factor = check_avg_factor(self.entry.name, avg_factor, reduction, pred)
         loss = self.elementwise(pred, target, weight)
         own = reduction == "mean" and avg_factor is None
         divisor = own_divisor(self.entry, self.dialect, pred, target, self._hyper()) if own else None
         reduced = reduce_loss(self.entry.name, loss, weight, reduction, avg_factor, divisor)
         return reduced if self.loss_weight == 1 else self.loss_weight * reduced
+
+    def _unknown_argument(self, positional: tuple[Any, ...], unknown: Mapping[str, Any]) -> TypeError:
+        name, value = next(iter(unknown.items()), ("a sixth argument", positional[0] if positional else None))
+        allowed = "pred, target, weight, avg_factor, reduction_override"
+        remedy = "leave it out; hyper-parameters are given when the loss is built"
+        return refusal(self.entry.name, f"{name}={shown(value)} is unknown to forward", allowed, remedy, TypeError)
 
     def spec(self) -> dict[str, Any]:
         """Everything needed to build this loss again, all defaults resolved, in plain types."""
@@ -181,8 +238,7 @@ class Loss(nn.Module):
         return ", ".join(f"{name}={value!r}" for name, value in shown.items())
 
 
-def plain(value: Any) -> Any:
-    """Tuples and tensors as lists: what YAML and JSON give back."""
-    if isinstance(value, Tensor):
-        value = value.tolist()
-    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+def as_lists(value: Any) -> Any:
+    """Plain values, with tuples and tensors as lists: what YAML and JSON give back."""
+    value = plain(value.tolist() if isinstance(value, Tensor) else value)
+    return [as_lists(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -9,12 +9,13 @@ from typing import Annotated, Any, ClassVar, Literal, cast
 from torch import Tensor, nn
 
 from ..catalog.declare import Parameter, Traits
-from ..catalog.entries import Entry, register_loss
-from ..catalog.ranges import Choice, Specs
+from ..catalog.entries import Entry, accepted, register_loss
+from ..catalog.ranges import Choice, Specs, plain
+from ..errors import refusal, shown
 from ..tensors import Target
 from .build import build_loss
 from .loss import Loss
-from .reduction import Reduction
+from .reduction import Reduction, check_weight
 
 Spec = str | Mapping[str, Any]
 #: `Traits.units`, from the least demanding to the most
@@ -70,13 +71,15 @@ class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
         reduction: Reduction = "mean",
         loss_weight: float = 1.0,
         compile: bool = False,
+        *positional: Any,
         losses: Sequence[Spec] | None = None,
         **unknown: Any,
     ) -> None:
-        if compile:
-            raise ValueError("mix: compile=True belongs to its members: {'type': 'ciou', 'compile': True}")
+        if plain(compile) is True:
+            remedy = "pass it to them: {'type': 'ciou', 'compile': True}"
+            raise refusal("mix", "compile=True belongs to its members", Choice(False), remedy)
         given = unknown if losses is None else {"losses": losses, **unknown}
-        super().__init__(reduction, loss_weight, **given)
+        super().__init__(reduction, loss_weight, compile, *positional, **given)
         members = [build_member(spec) for spec in cast(Sequence[Spec], losses)]
         self.entry = joint_entry(self.entry, [member.entry for member in members], [m.loss_weight for m in members])
         self.members = nn.ModuleList(members)
@@ -84,6 +87,9 @@ class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
 
     def elementwise(self, pred: Tensor, target: Target, weight: Tensor | None = None) -> Tensor:
         """The weighted sum of the members' losses per element."""
+        pred, target = accepted(self.entry, pred, target)
+        if weight is not None:
+            check_weight(self.entry.name, weight, pred)
         first, *rest = (
             member.loss_weight * member.elementwise(pred, target, weight)
             for member in cast(Iterable[Loss], self.members)
@@ -94,7 +100,8 @@ class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
 def build_member(spec: Spec) -> Loss:
     """A member of a mix: a loss per element, as the mix itself reduces."""
     if not isinstance(spec, str) and "reduction" in spec:
-        raise ValueError(f"mix: {dict(spec)!r} names a reduction; set it on the mix")
+        remedy = "set it on the mix"
+        raise refusal("mix", f"losses: {shown(dict(spec))} names a reduction", "one reduction, of the sum", remedy)
     return build_loss(spec, reduction="none")
 
 
@@ -107,7 +114,8 @@ def joint_entry(entry: Entry, members: Sequence[Entry], weights: Sequence[float]
     """The mix's entry with kind, target forms and traits of its members."""
     kinds = {member.kind for member in members}
     if len(kinds) > 1:
-        raise ValueError(f"mix: losses of different kinds: {', '.join(f'{m.name} ({m.kind})' for m in members)}")
+        came = f"losses of different kinds: {', '.join(f'{m.name} ({m.kind})' for m in members)}"
+        raise refusal("mix", came, "losses of one kind", "mix each kind by itself")
     forms = [set(member.targets) for member in members]
     return replace(
         entry,

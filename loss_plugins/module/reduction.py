@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -10,11 +11,14 @@ from torch import Tensor
 
 from ..catalog.dialects import defaults_of
 from ..catalog.entries import Entry, prepare
-from ..catalog.ranges import Choice
-from ..tensors import Target
+from ..catalog.entry import REDUCTIONS as REDUCTIONS
+from ..catalog.ranges import plain
+from ..errors import refusal, shown
+from ..tensors import FLOATS, Target, check_device, check_tensor, readable
 
 Reduction = Literal["none", "mean", "sum"]
-REDUCTIONS = Choice("none", "mean", "sum")
+#: of avg_factor: what is allowed, and the remedy
+AVG_FACTOR = ("one number above 0", "pass the number of positives, max(n, 1), or leave it out")
 AVG_FACTOR_EPS = torch.finfo(torch.float32).eps
 
 
@@ -35,34 +39,94 @@ def reduce_loss(
     tensor(0.5000)
     """
     if weight is not None:
-        loss = loss * fit_weight(where, weight, loss)
+        loss = loss * fit_weight(where, weight, loss.shape)
     if reduction == "none":
         return loss
     if reduction == "sum":
-        if avg_factor is not None:
-            raise ValueError(
-                f"{where}: avg_factor={avg_factor!r} goes with reduction 'mean' or 'none', not 'sum'; leave it out"
-            )
         return loss.sum()
-    if avg_factor is not None:
-        return loss.sum() / (avg_factor + AVG_FACTOR_EPS)
-    return loss.sum() / (max(loss.numel(), 1) if divisor is None else divisor)
+    total = loss.sum()
+    if avg_factor is None:
+        return total / (max(loss.numel(), 1) if divisor is None else divisor)
+    _refuse_nothing(where, avg_factor, total)
+    return total / (avg_factor + AVG_FACTOR_EPS)
 
 
-def fit_weight(where: str, weight: Tensor, loss: Tensor) -> Tensor:
-    """The weight in the loss's shape: one per row is repeated, several per element become their mean."""
-    if weight.shape == loss.shape:
+def fit_weight(where: str, weight: Tensor, shape: torch.Size) -> Tensor:
+    """The weight for a loss of that shape: one per row is repeated, several per element become their mean."""
+    given = weight
+    if weight.shape == shape:
         return weight
-    if loss.ndim > 0 and weight.shape[:-1] == loss.shape:  # (n, 4) or (n, 1) for one loss per box
-        return weight.mean(-1)
-    if weight.ndim > 0 and weight.shape[-1] == 1 and weight.ndim == loss.ndim:
+    if shape and weight.shape[:-1] == shape:  # (n, 4) or (n, 1) for one loss per box
+        return weight.float().mean(-1) if weight.dtype not in FLOATS else weight.mean(-1)
+    if weight.ndim > 1 and weight.shape[-1] == 1 and weight.ndim == len(shape):
         weight = weight.squeeze(-1)
-    if weight.ndim > 0 and weight.shape == loss.shape[: weight.ndim]:
-        return weight.reshape(*weight.shape, *(1 for _ in range(loss.ndim - weight.ndim)))
-    raise ValueError(
-        f"{where}: weight has shape {tuple(weight.shape)}, the loss {tuple(loss.shape)}; "
-        "pass one weight per row, (n,) or (n, 1), or one per element"
-    )
+    if weight.ndim > 0 and weight.shape == shape[: weight.ndim]:
+        return weight.reshape(*weight.shape, *(1 for _ in range(len(shape) - weight.ndim)))
+    came = f"weight has shape {tuple(given.shape)}, the loss {tuple(shape)}"
+    remedy = "pass one weight per row, or set loss_weight, one factor for all"
+    raise refusal(where, came, "one per row, (n,) or (n, 1), or one per element", remedy)
+
+
+def check_weight(where: str, weight: Any, pred: Tensor) -> None:
+    """Raise unless the weight is a tensor of real numbers on the device of pred.
+
+    Its values are looked at only where that neither waits for a device nor breaks a graph: in eager mode on the CPU.
+    """
+    check_tensor(where, "weight", weight, "one weight per row, (n,) or (n, 1), or one per element")
+    check_device(where, "weight", weight, pred)
+    if weight.is_complex():
+        remedy = "pass real numbers (weight.real, or weight.abs())"
+        raise refusal(where, f"weight has dtype {weight.dtype}", "numbers from 0 on", remedy, TypeError)
+    lowest = number_in(weight.min()) if weight.numel() and readable(weight) else None
+    if lowest is not None and not lowest >= 0:
+        remedy = "pass weights that say how much a row counts, 0 for not at all"
+        raise refusal(where, f"weight holds {lowest}", "numbers from 0 on", remedy)
+
+
+def check_avg_factor(where: str, avg_factor: Any, reduction: str, pred: Tensor) -> float | Tensor | None:
+    """What "mean" divides by as a plain number, or as a tensor without axes; raise for anything else.
+
+    A tensor is looked at only where that neither waits for a device nor breaks a graph.
+    """
+    if avg_factor is None:
+        return None
+    if reduction == "sum":
+        came = f"avg_factor={shown(avg_factor)} with reduction 'sum'"
+        raise refusal(where, came, "it goes with 'mean' or 'none'", "leave it out, or set reduction='mean'")
+    if isinstance(avg_factor, Tensor):
+        if avg_factor.numel() != 1 or avg_factor.is_complex():
+            raise refusal(where, f"avg_factor is {shown(avg_factor)}", *AVG_FACTOR)
+        if avg_factor.ndim == 0 and avg_factor.device.type == "cpu":
+            pass  # torch divides by such a number on any device
+        else:
+            check_device(where, "avg_factor", avg_factor, pred)
+        known = number_in(avg_factor) if readable(avg_factor) else None
+        divisor: Any = avg_factor.reshape(())
+    else:
+        known = divisor = plain(avg_factor)
+        if isinstance(known, bool) or not isinstance(known, (int, float, torch.SymInt, torch.SymFloat)):
+            raise refusal(where, f"avg_factor={shown(avg_factor)}", *AVG_FACTOR, TypeError)
+    if known is not None and not 0 <= known < math.inf:
+        raise refusal(where, f"avg_factor={known} is out of range", *AVG_FACTOR)
+    return divisor  # type: ignore[no-any-return]
+
+
+def _refuse_nothing(where: str, avg_factor: float | Tensor, total: Tensor) -> None:
+    """Raise if a sum other than 0 would be divided by 0; what costs nothing may be, as a batch without objects is."""
+    tensors = (total, avg_factor) if isinstance(avg_factor, Tensor) else (total,)
+    if not readable(*tensors):
+        return
+    divisor = number_in(avg_factor) if isinstance(avg_factor, Tensor) else avg_factor
+    if divisor == 0 and number_in(total) not in (0, None):
+        raise refusal(where, f"avg_factor={divisor} would divide a sum of {number_in(total):.4g} by 0", *AVG_FACTOR)
+
+
+def number_in(tensor: Tensor) -> float | None:
+    """The number in a tensor of one element; None where a transform (vmap) holds it, which cannot be looked into."""
+    try:
+        return tensor.item()
+    except RuntimeError:
+        return None
 
 
 def own_divisor(

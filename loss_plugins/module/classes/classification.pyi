@@ -83,7 +83,8 @@ class CrossEntropyLoss(Loss, name="cross_entropy"):
         class_weight (default None; allowed: one number in [0, inf) per class): one weight per class.
         label_smoothing (default 0.0; allowed: [0, 1]): share of the target that is spread over all
             classes.
-        ignore_index (default -100): rows with this label cost 0 and do not count.
+        ignore_index (default -100; allowed: a whole number): rows with this label cost 0 and do not
+            count.
         dialect (default None; allowed: 'torch' or 'mmdet'): None: the published formula; or the
             framework whose built-in to equal.
 
@@ -207,7 +208,8 @@ class NLLLoss(Loss, name="nll"):
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
         class_weight (default None; allowed: one number in [0, inf) per class): one weight per class.
-        ignore_index (default -100): rows with this label cost 0 and do not count.
+        ignore_index (default -100; allowed: a whole number): rows with this label cost 0 and do not
+            count.
         dialect (default None; allowed: 'torch'): None: the published formula; or the framework whose
             built-in to equal.
 

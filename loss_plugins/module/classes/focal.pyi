@@ -190,7 +190,8 @@ class GHMCLoss(Loss, name="ghm_c"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        bins (default 10; allowed: [1, 1000]): number of bins of |p - y|. The paper uses 10 to 30.
+        bins (default 10; allowed: a whole number in [1, 1000]): number of bins of |p - y|. The paper
+            uses 10 to 30.
         momentum (default 0.0; allowed: [0, 1)): share of the running count that stays; 0 for the counts
             of the batch alone.
         dialect (default None; allowed: 'mmdet'): None: the published formula; or the framework whose
