@@ -154,5 +154,5 @@ def test_a_loss_of_a_user_says_whatever_its_author_said() -> None:
 
 
 def test_only_functions_are_registered() -> None:
-    with pytest.raises(TypeError, match="got partial; .*; write a def that calls it"):
+    with pytest.raises(TypeError, match=r"got partial; .*; write a def that calls it"):
         lp.register_loss("partly")(functools.partial(lp.iou_loss, eps=1e-6))
