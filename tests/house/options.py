@@ -1,0 +1,142 @@
+"""What each option of the command line changes: shown by a call here, or by a test that passes the option."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from loss_plugins import cli
+from loss_plugins.audit import AuditReport, Subject
+from loss_plugins.audit import command as audit_command
+from loss_plugins.bench import command as bench_command
+from loss_plugins.parity import command as parity_command
+
+#: (patch, an empty folder): asserts that the option changes something
+Effect = Callable[[pytest.MonkeyPatch, Path], None]
+
+
+def told(command: Callable[..., Any], *arguments: str) -> str:
+    """What a command prints."""
+    app = typer.Typer()
+    app.command()(command)
+    done = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def audited_subjects(patch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> list[Subject]:
+    """The subjects that `check` hands to the audit, for a loss of a module in the folder."""
+    subjects: list[Subject] = []
+
+    def note(subject: Subject, progress: Any) -> AuditReport:
+        subjects.append(subject)
+        return AuditReport(subject.name, subject.kind, ())
+
+    (folder / "options_loss.py").write_text("def f(pred, target):\n    return (pred - target).sum(-1)\n")
+    patch.chdir(folder)
+    patch.syspath_prepend(folder)
+    patch.setattr(audit_command, "audit_subject", note)
+    told(audit_command.check, "options_loss:f", *arguments)
+    return subjects
+
+
+def check_kind(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    (subject,) = audited_subjects(patch, folder, "--kind", "rotated_box")
+    assert subject.kind == "rotated_box"
+
+
+def check_form(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    (subject,) = audited_subjects(patch, folder, "--kind", "classification", "--form", "class_map")
+    assert subject.sample(3)[1].shape == (3,)  # type: ignore[union-attr]
+
+
+def parity_seed(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    few = ("--against", "torch", "--pairs", "400", "--json")
+    patch.setattr(parity_command, "make_report", asked := Asked(parity_command.make_report))
+    told(parity_command.parity, *few, "--seed", "7")
+    assert asked.arguments[0][:3] == ("torch", 400, 7)
+
+
+class Asked:
+    """A function that notes its arguments."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.arguments: list[tuple[Any, ...]] = []
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        self.arguments.append(arguments)
+        return self.function(*arguments, **named)
+
+
+def bench_extensions(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    asked = Asked(lambda: ({}, {}))
+    patch.setattr(bench_command, "extension_costs", asked)
+    patch.setattr(bench_command, "_measured", lambda *_: [])
+    patch.setattr(bench_command, "record_cost", lambda: {"seconds": 0.1})
+    patch.setattr(bench_command, "compile_cost", lambda device: {"seconds": [1.0, 2.0], "recompilations": 0})
+    patch.setattr(bench_command, "write", lambda *_: {})
+    for option, calls in (("--extensions", 1), ("--no-extensions", 1)):
+        told(bench_command.bench, "--out", str(folder), "--losses", "l1", option)
+        assert len(asked.arguments) == calls
+
+
+def doctor_config(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    asked = Asked(lambda config: {"ok": True, "versions": {}, "checks": []})
+    point = type("Point", (), {"name": "some", "load": lambda self: asked})()
+    patch.setattr(cli, "_points", lambda group: iter([point]))
+    told(cli.doctor, "config.py")
+    assert asked.arguments == [("config.py",)]
+
+
+def show_json(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    assert told(cli.show, "ciou", "--json").startswith("{")
+    assert not told(cli.show, "ciou").startswith("{")
+
+
+CLI, AUDIT, BENCH = "tests/test_cli.py::test_", "tests/audit/test_audit.py::test_", "tests/bench/test_command.py::test_"
+PARITY, ULTRALYTICS = "tests/parity/test_command.py::test_", "tests/adapters/ultralytics/test_demo.py::test_"
+MMDET = "tests/adapters/mmdet/test_demo.py::test_one_epoch_through_mmdets_script"
+DEMO = ULTRALYTICS + "the_demo_trains_proves_draws_and_reuses"
+BENCHED = BENCH + "the_bench_measures_draws_and_reports"
+#: (command, option) to its proof, and what the test passes
+EFFECTS: dict[tuple[str, str], Effect | tuple[str, str]] = {
+    ("list", "kind"): (CLI + "list_of_one_kind_as_json", '"--kind"'),
+    ("list", "as_json"): (CLI + "list_of_one_kind_as_json", '"--json"'),
+    ("show", "name"): (CLI + "show_tells_formula_parameters_and_traits", '"show", "focal_eiou"'),
+    ("show", "latex"): (CLI + "show_prints_latex_when_asked_or_where_the_terminal_has_no_unicode", '"--latex"'),
+    ("show", "as_json"): show_json,
+    ("doctor", "config"): doctor_config,
+    ("doctor", "as_json"): (CLI + "doctor_finds_a_working_installation", '"--json"'),
+    ("check", "target"): (AUDIT + "command_passes_and_prints_a_table", '["giou"]'),
+    ("check", "everything"): (AUDIT + "command_all", '"--all"'),
+    ("check", "kind"): check_kind,
+    ("check", "form"): check_form,
+    ("check", "as_json"): (AUDIT + "command_fails_with_a_reproduction", '"--json"'),
+    ("parity", "against"): (PARITY + "json_is_all_that_is_printed_and_exit_0", "FEW"),
+    ("parity", "pairs"): parity_seed,
+    ("parity", "seed"): parity_seed,
+    ("parity", "as_json"): (PARITY + "json_is_all_that_is_printed_and_exit_0", '"--json"'),
+    ("parity", "report"): (PARITY + "the_three_faces_tell_the_same", '"--report"'),
+    ("parity", "deviations_to"): (PARITY + "only_the_files_that_are_named_are_written", '"--deviations"'),
+    ("parity", "train"): (PARITY + "trainings_are_told_as_comparisons_are", '"--train"'),
+    ("parity", "steps"): (PARITY + "trainings_are_told_as_comparisons_are", '"--steps", "3"'),
+    ("bench", "out"): (BENCHED, "out=tmp_path"),
+    ("bench", "losses"): (BENCHED, "losses="),
+    ("bench", "repeats"): (BENCH + "unusable_arguments_are_refused_before_anything_is_timed", "bench(**wrong)"),
+    ("bench", "device"): (BENCH + "unusable_arguments_are_refused_before_anything_is_timed", "bench(**wrong)"),
+    ("bench", "extensions"): bench_extensions,
+    ("bench", "report"): (BENCHED, "report=file"),
+    ("demo", "folder"): (DEMO, "folder=tmp_path"),
+    ("demo", "box"): (DEMO, 'box="diou"'),
+    ("demo", "epochs"): (DEMO, "epochs=1"),
+    ("demo-mmdet", "folder"): (MMDET, '"--folder"'),
+    ("demo-mmdet", "box"): (MMDET, '"--box"'),
+    ("demo-mmdet", "epochs"): (MMDET, '"--epochs"'),
+    ("yolo", "arguments"): (CLI + "yolo_trains_with_the_loss", '"box_loss=alpha_iou"'),
+}

@@ -1,0 +1,208 @@
+"""What each "Raises" of the adapters says, and a call for each condition; some are proved where a training is."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from torch import nn
+from ultralytics.utils.loss import BboxLoss
+
+from loss_plugins.adapters import ultralytics as lpu
+from loss_plugins.adapters.mmdet.hook import LossPluginsHook
+from loss_plugins.adapters.mmdet.modules import PluggedLoss
+from loss_plugins.adapters.mmdet.training_parity import curve
+from loss_plugins.adapters.ultralytics import canary, plug, probe, spec, trainers
+from loss_plugins.adapters.ultralytics.cli import chosen_task
+from tests.house.raises_core import Table
+
+
+class EIoU(PluggedLoss):
+    """A plugged loss as the registry makes them."""
+
+    from loss_plugins import get_entry
+
+    entry = get_entry("eiou")
+
+
+def runner(model: nn.Module, folder: Path) -> Any:
+    """As much of a runner as the hook looks at."""
+    return SimpleNamespace(model=model, work_dir=str(folder), logger=SimpleNamespace(info=print), rank=0)
+
+
+def without_our_losses(folder: Path) -> None:
+    LossPluginsHook().before_train(runner(nn.Linear(1, 1), folder))
+
+
+def other_forward(self: Any, pred_bboxes: Any) -> None:
+    """A `BboxLoss.forward` as no version has it."""
+
+
+def unknown_installation(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(BboxLoss, "forward", other_forward)
+
+
+def heavier_stock(patch: pytest.MonkeyPatch) -> None:
+    stock = BboxLoss.forward
+    twice = lambda *arguments, **named: [2 * part for part in stock(*arguments, **named)]  # noqa: E731
+    patch.setattr(probe, "stock_forward", lambda: _like(stock, twice))
+    canary.check_stock_contract(BboxLoss(16))
+
+
+def _like(stock: Any, function: Any) -> Any:
+    function.__signature__ = inspect.signature(stock)
+    return function
+
+
+def unplugged() -> plug.Plug:
+    """Built, and never put in."""
+    return plug.Plug(lpu.make_spec("eiou", "bce_with_logits"))
+
+
+def stock_branch() -> Any:
+    return SimpleNamespace(bbox_loss=BboxLoss(16), bce=lambda logits, target: 0 * logits)
+
+
+def idle_context() -> None:
+    with lpu.patched(box="eiou"):
+        pass
+
+
+def entered(**losses: Any) -> None:
+    with lpu.patched(**losses):
+        pass
+
+
+def plugged_in() -> None:
+    with plug.plugged(lpu.make_spec("eiou")):
+        pass
+
+
+def written(folder: Path, text: str) -> Path:
+    (folder / "losses.yaml").write_text(text, encoding="utf-8")
+    return folder / "losses.yaml"
+
+
+def untrained_class() -> type:
+    return type("Local", (nn.Module,), {})
+
+
+ULTRALYTICS = "adapters/ultralytics"
+#: where tests of the adapters lie that take a training
+HOOKS, PROBES, REFUSALS = (
+    f"tests/adapters/{file}.py::test_"
+    for file in ("mmdet/test_hook", "ultralytics/test_probe", "ultralytics/test_refusals")
+)
+WRONG = {
+    "unknown loss": {"box": "eoiu"},
+    "parameter": {"box": {"type": "eiou", "eps": -1.0}},
+    "value": {"box": "eiou", "gain": "much"},
+}
+
+
+def wrong(function: Any, *first: Any) -> dict[str, Any]:
+    return {name: lambda *_, given=given: function(*first, **given) for name, given in WRONG.items()}
+
+
+AFTER_AN_EPOCH = (
+    "after the first epoch (in loops without epochs, before the first validation), one that no head has called"
+)
+ADAPTERS: Table = {
+    ("adapters/mmdet/hook.py::LossPluginsHook", "SenselessSlot"): {
+        "before training, naming each config key to set": HOOKS + "senseless_places_are_refused",
+    },
+    ("adapters/mmdet/hook.py::LossPluginsHook", "LossNotUsed"): {
+        "no loss of loss_plugins in the model": lambda _, folder: LossPluginsHook().before_train(
+            runner(nn.Linear(1, 1), folder)
+        ),
+        AFTER_AN_EPOCH: HOOKS + "a_loss_that_nobody_calls_is_an_error",
+    },
+    ("adapters/mmdet/modules.py::PluggedLoss", "TypeError"): {
+        "unknown parameters; the error names each": lambda *_: EIoU(gama=1, alfa=2),
+    },
+    ("adapters/mmdet/modules.py::PluggedLoss", "ValueError"): {"a parameter out of range": lambda *_: EIoU(eps=-1.0)},
+    ("adapters/mmdet/training_parity.py::curve", "RuntimeError"): {
+        "an equivalent was never called": lambda _, folder: curve("RetinaNet", folder / "run", True, 0),
+    },
+    (f"{ULTRALYTICS}/__init__.py::patched", "ValueError, TypeError"): wrong(entered),
+    (f"{ULTRALYTICS}/__init__.py::patched", "UnsupportedUltralytics"): {
+        "an installation that cannot be served": lambda patch, _: (unknown_installation(patch), entered(box="eiou")),
+    },
+    (f"{ULTRALYTICS}/__init__.py::patched", "LossNotUsed"): {
+        "the context ended and no criterion had called the loss": lambda *_: idle_context(),
+    },
+    (f"{ULTRALYTICS}/canary.py::check_stock_contract", "UnsupportedUltralytics"): {
+        "loss, weights or normaliser of the stock loss are not those known": lambda patch, _: (
+            heavier_stock(patch),
+            canary.check_stock_contract(BboxLoss(16)),
+        ),
+    },
+    (f"{ULTRALYTICS}/canary.py::check_box", "UnsupportedUltralytics"): {
+        "the live branch does not return the plugged loss": lambda *_: canary.check_box(
+            stock_branch(), unplugged().box
+        ),
+    },
+    (f"{ULTRALYTICS}/canary.py::check_cls", "UnsupportedUltralytics"): {
+        "the live branch does not return the plugged loss": lambda *_: canary.check_cls(
+            SimpleNamespace(bce=lambda logits, target: 0 * logits), unplugged().cls
+        ),
+    },
+    (f"{ULTRALYTICS}/cli.py::chosen_task", "ValueError"): {
+        "not of that form": lambda *_: chosen_task(["train", "detect"])
+    },
+    (f"{ULTRALYTICS}/cli.py::chosen_task", "UnsupportedUltralytics"): {
+        "`tune`": lambda *_: chosen_task(["detect", "tune"]),
+        "a task that cannot be served": lambda *_: lpu.trainer(chosen_task(["obb", "train"]), box="eiou"),
+    },
+    (f"{ULTRALYTICS}/plug.py::Plug.check", "UnsupportedUltralytics"): {
+        "a branch does not compute the plugged loss": lambda *_: unplugged().check(stock_criterion()),
+    },
+    (f"{ULTRALYTICS}/plug.py::plugged", "UnsupportedUltralytics"): {
+        "this installation cannot be served for certain": lambda patch, _: (unknown_installation(patch), plugged_in()),
+    },
+    (f"{ULTRALYTICS}/probe.py::stock_forward", "UnsupportedUltralytics"): {
+        "the class": lambda patch, _: (patch.delattr("ultralytics.utils.loss.BboxLoss"), probe.stock_forward()),
+        "its parameters": lambda patch, _: (unknown_installation(patch), probe.stock_forward()),
+        "its use of `bbox_iou` are not those known": PROBES + "an_unknown_forward_is_refused",
+    },
+    (f"{ULTRALYTICS}/probe.py::require_branches", "UnsupportedUltralytics"): {
+        "the criterion has no `BboxLoss`": lambda *_: probe.require_branches(nn.Linear(1, 1)),
+        "one that is rotated": PROBES + "models_without_a_box_loss_of_ours_are_refused",
+        "not trained": PROBES + "visual_prompts_are_refused",
+    },
+    (f"{ULTRALYTICS}/spec.py::make_spec", "ValueError, TypeError"): {
+        "naming argument, value and remedy": lambda *_: spec.make_spec(box="eoiu"),
+    },
+    (f"{ULTRALYTICS}/spec.py::read_config", "ValueError"): {
+        "no such file": lambda _, folder: spec.read_config(folder / "nowhere.yaml"),
+        "no such section": lambda _, folder: spec.read_config(written(folder, "box: eiou")),
+        "a key in it that is not known": lambda _, folder: spec.read_config(written(folder, "losses: {bax: eiou}")),
+    },
+    (f"{ULTRALYTICS}/trainers.py::trainer", "ValueError, TypeError"): wrong(lpu.trainer, "detect"),
+    (f"{ULTRALYTICS}/trainers.py::trainer", "UnsupportedUltralytics"): {
+        "a task": lambda *_: lpu.trainer("obb", box="eiou"),
+        "an installation that cannot be served": lambda patch, _: (
+            unknown_installation(patch),
+            lpu.trainer("detect", box="eiou"),
+        ),
+    },
+    (f"{ULTRALYTICS}/trainers.py::check_trainer", "UnsupportedUltralytics"): {
+        "one of them fails": lambda *_: trainers.check_trainer(untrained_class()),
+    },
+    (f"{ULTRALYTICS}/training_parity.py::curve", "LossNotUsed"): {
+        "a plugged loss was not the one trained": REFUSALS + "training_that_never_calls_the_loss_raises",
+    },
+}
+
+
+def stock_criterion() -> Any:
+    """A detection criterion without any plug."""
+    from ultralytics.cfg import get_cfg
+    from ultralytics.nn.tasks import DetectionModel
+
+    model = DetectionModel("yolov8n.yaml", nc=2, verbose=False)
+    model.args = get_cfg()
+    return model.init_criterion()

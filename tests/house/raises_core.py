@@ -1,0 +1,201 @@
+"""What each "Raises" of the core says, and a call for each condition: (place, error) to {condition: call}."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import loss_plugins as lp
+from loss_plugins.audit import audit, catalogued, find_subject, resolve
+from loss_plugins.catalog.dialects import translated
+from loss_plugins.catalog.latex import rendered
+from loss_plugins.demo.digits import make_digits
+from loss_plugins.fusion import fuse
+from loss_plugins.fusion.algebra import simplify
+from loss_plugins.fusion.native import require_compiler
+from loss_plugins.fusion.tracing import by_columns, joint, trace
+from loss_plugins.module.mix import mix_loss
+from loss_plugins.module.state import sync_losses
+from loss_plugins.peers import timed
+from loss_plugins.peers.packages import located
+from tools.pages import compose
+
+#: (patch, an empty folder): does what the docstring describes
+Call = Callable[[pytest.MonkeyPatch, Path], Any]
+Table = dict[tuple[str, str], dict[str, Call | str]]
+PAIR = torch.rand(2, 3, 4).unbind()
+
+
+def plain(pred: Tensor, target: Tensor) -> Tensor:
+    return (pred - target).abs().sum(-1)
+
+
+def coupled(pred: Tensor, target: Tensor) -> Tensor:
+    return plain(pred, target) * plain(pred, target).mean()
+
+
+def branching(pred: Tensor, target: Tensor) -> Tensor:
+    return plain(pred, target) if float(pred.detach().sum()) > 0 else plain(pred, target) * 2
+
+
+def counting(pred: Tensor, target: Tensor) -> Tensor:
+    return plain(pred, target).view(pred.shape[0], 1).exp().view(pred.shape[0])
+
+
+def samples(rows: int, classes: int) -> tuple[Tensor, Tensor]:
+    pred, target = torch.rand(2, rows, 4).unbind()
+    return pred, target
+
+
+def recorded(function: Callable[..., Tensor]) -> Any:
+    pred, target = samples(23, 3)
+    return trace(joint(function, by_columns), list(pred.unbind(-1)), list(target.unbind(-1)), {})
+
+
+def changing_its_argument() -> Any:
+    """A graph with an operation in place."""
+    graph = torch.fx.Graph()
+    graph.output([graph.call_function(torch.ops.aten.add_.Tensor, (graph.placeholder("x"), 1))])
+    return graph
+
+
+def no_compiler(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(shutil, "which", lambda name: None)
+
+
+def foreign_images(folder: Path) -> Path:
+    (folder / "images").mkdir()
+    (folder / "images/mine.png").write_bytes(b"")
+    return folder
+
+
+def without(module: str, patch: pytest.MonkeyPatch, folder: Path, progress: bool = False) -> Any:
+    """Compose the digits where a package is missing."""
+    patch.setattr("importlib.util.find_spec", lambda name, *more: None if name.startswith(module) else object())
+    patch.setitem(sys.modules, module, None)
+    return make_digits(folder, train=1, val=1, progress=progress)
+
+
+def in_step(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    sync_losses([lp.WIoULoss()])
+
+
+ENTRIES = "loss_plugins/catalog/entries.py"
+LOSS = "loss_plugins/module/loss.py"
+CORE: Table = {
+    (f"{ENTRIES}::register_loss", "ValueError"): {
+        "unknown kind": lambda *_: lp.register_loss("promised", kind="boxes"),  # type: ignore[arg-type]
+        "a name that is taken": lambda *_: lp.register_loss("ciou"),
+        "a function without `pred` and `target`": lambda *_: lp.register_loss("promised")(lambda a, b: a),
+    },
+    (f"{ENTRIES}::get_entry", "ValueError"): {
+        "no such loss; the error lists the closest names": lambda *_: lp.get_entry("coiu"),
+    },
+    ("loss_plugins/catalog/dialects.py::translated", "ValueError"): {
+        "a value of theirs that we do not have": lambda *_: translated(
+            "dice", {"dialect": "mmdet", "activate": False, "use_sigmoid": False}
+        ),
+        "one parameter under both names": lambda *_: translated(
+            "dice", {"dialect": "mmdet", "naive_dice": True, "form": "vnet"}
+        ),
+    },
+    ("loss_plugins/catalog/latex.py::rendered", "Unreadable"): {
+        "broken LaTeX": lambda *_: rendered(r"\frac{a"),
+        "a macro": lambda *_: rendered(r"\dfrac{a}{b}"),
+        "environment that is not known here: print the LaTeX itself": lambda *_: rendered(
+            r"\begin{matrix} a \end{matrix}"
+        ),
+    },
+    ("loss_plugins/audit/find.py::resolve", "ValueError"): {
+        "not of that form": lambda *_: resolve("ciou"),
+        "no such module": lambda *_: resolve("no_such_module:f"),
+        "no such name": lambda *_: resolve("math:no_such"),
+        "nothing callable": lambda *_: resolve("math:pi"),
+    },
+    ("loss_plugins/audit/find.py::catalogued", "ValueError"): {
+        "no such loss": lambda *_: catalogued("coiu"),
+        "a parameter out of range": lambda *_: catalogued("ciou", eps=-1.0),
+    },
+    ("loss_plugins/audit/find.py::find_subject", "ValueError"): {"neither": lambda *_: find_subject("no such loss")},
+    ("loss_plugins/audit/suite.py::audit", "ValueError"): {
+        "an unknown kind": lambda *_: audit(plain, kind="boxes"),  # type: ignore[arg-type]
+    },
+    ("loss_plugins/demo/digits.py::make_digits", "ValueError"): {
+        "an argument is out of range": lambda _, folder: make_digits(folder, train=0),
+    },
+    ("loss_plugins/demo/digits.py::make_digits", "ImportError"): {
+        "scikit-learn": lambda patch, folder: without("sklearn", patch, folder),
+        "pillow": lambda patch, folder: without("PIL", patch, folder),
+        "(for the bar) rich is missing": lambda patch, folder: without("rich", patch, folder, progress=True),
+    },
+    ("loss_plugins/demo/digits.py::make_digits", "FileExistsError"): {
+        "`root` holds images/, labels/ or annotations/ that this function did not write": lambda _, folder: make_digits(
+            foreign_images(folder), train=1, val=1, progress=False
+        ),
+    },
+    ("loss_plugins/fusion/algebra.py::simplify", "NotTraceable"): {
+        "an operation changes its argument": lambda *_: simplify(changing_its_argument(), [torch.rand(23)]),
+        "depends on the number of rows": lambda *_: simplify(recorded(counting), [*torch.rand(8, 23)]),
+    },
+    ("loss_plugins/fusion/tracing.py::trace", "NotTraceable"): {
+        "the operations depend on the data": lambda *_: recorded(branching)
+    },
+    ("loss_plugins/fusion/fused.py::Fused.require", "ValueError"): {
+        "the loss is not separable": lambda *_: fuse(coupled, samples, True, compiled=True).require({}),
+        "not known to depend on its arguments alone": lambda *_: fuse(plain, samples, True, pure=False).require({}),
+    },
+    ("loss_plugins/fusion/fused.py::Fused.require", "RuntimeError"): {
+        "no compiler is found": lambda patch, _: (no_compiler(patch), fuse(plain, samples, True).require({})),
+    },
+    ("loss_plugins/fusion/native.py::require_compiler", "RuntimeError"): {
+        "no C++ compiler is found": lambda patch, _: (no_compiler(patch), require_compiler()),
+    },
+    ("loss_plugins/module/build.py::build_loss", "ValueError"): {
+        "unknown loss": lambda *_: lp.build_loss("coiu"),
+        "a parameter out of range": lambda *_: lp.build_loss("ciou", eps=-1.0),
+    },
+    ("loss_plugins/module/build.py::build_loss", "TypeError"): {
+        "unknown parameter": lambda *_: lp.build_loss("ciou", gama=2.0),
+        "a spec that is neither name nor dict": lambda *_: lp.build_loss(3),  # type: ignore[arg-type]
+    },
+    (f"{LOSS}::Loss", "ValueError"): {
+        "a reduction": lambda *_: lp.CIoULoss(reduction="avg"),  # type: ignore[arg-type]
+        "parameter that is not allowed": lambda *_: lp.CIoULoss(eps=-1.0),
+    },
+    (f"{LOSS}::Loss", "TypeError"): {
+        "a keyword that the loss does not know; the error lists those it does": lambda *_: lp.CIoULoss(gama=2.0),
+    },
+    (f"{LOSS}::Loss", "RuntimeError"): {
+        "compile=True where no compiler is found": lambda patch, _: (no_compiler(patch), lp.CIoULoss(compile=True)),
+    },
+    (f"{LOSS}::Loss.forward", "ValueError"): {
+        "an unknown reduction": lambda *_: lp.CIoULoss()(*PAIR, reduction_override="avg"),
+        'avg_factor with "sum"': lambda *_: lp.CIoULoss(reduction="sum")(*PAIR, avg_factor=2.0),
+        "a weight that fits no row": lambda *_: lp.CIoULoss()(*PAIR, weight=torch.ones(5)),
+    },
+    ("loss_plugins/module/mix.py::mix_loss", "ValueError"): {
+        "losses of different kinds": lambda *_: mix_loss(*PAIR, losses=["ciou", "l1"]),
+        "a spec that names a reduction": lambda *_: mix_loss(*PAIR, losses=[{"type": "ciou", "reduction": "sum"}]),
+    },
+    ("loss_plugins/module/state.py::sync_losses", "RuntimeError"): {"no `begin_step` has been called": in_step},
+    ("loss_plugins/peers/packages.py::located", "ImportError"): {
+        "the module cannot be imported": lambda *_: located("no_such_module:f"),
+    },
+    ("loss_plugins/peers/packages.py::located", "AttributeError"): {
+        "the installed version has no such attribute": lambda *_: located("math:no_such"),
+    },
+    ("loss_plugins/peers/uses.py::Timed.theirs", "ImportError"): {
+        "its package is not installed": lambda *_: replace(timed("giou")[0], place="no_such_module:f").theirs(),
+    },
+    ("tools/pages/__init__.py::compose", "KeyError"): {
+        "the template names a part that there is not": lambda *_: compose("performance", {}),
+    },
+}
