@@ -108,6 +108,11 @@ DIALECTS: dict[str, dict[str, Convention]] = {
 #: loss -> dialect -> keywords of the function, for losses outside the IoU family that a framework guards otherwise
 GUARDS: dict[str, dict[str, dict[str, Any]]] = {
     "bce": {"torch": {"bounded_slope": False}},
+    "focal": {"kornia": {"soft": "terms"}, "monai": {"soft": "logit"}, "smp": {"soft": "entropy"}},
+    "softmax_focal": {"smp": {"one_vs_rest": True}},
+    "dice": {"kornia": {"present": True}, "smp": {"halved": True}},
+    "tversky": {"kornia": {"present": True}},
+    "focal_tversky": {"smp": {"of_mean": True}},
     "gwd": {"mmrotate": {"side_floor": 1e-7, "root_floor": 1e-7}},
     **{name: {"mmrotate": {"side_floor": 1e-7}} for name in ("kld", "jd", "kfiou")},
 }
@@ -137,18 +142,22 @@ class Defaults:
         names: its parameters that have another name here, other values, or no counterpart because none is needed.
         meaning: our parameters from values that mean something else there; applied at the call only, so that a loss
             and its `spec()` keep the numbers that the user gave.
-        mean: what its "mean" divides by: "" as ours; "columns": the mean over axis 1, summed; "rows"; "elements".
+        mean: what its "mean" divides by: "" as ours; "columns": the mean over axis 1, summed; "elements" of the loss;
+            "scores": the elements of the prediction.
+        sum: what its "sum" divides by: "" nothing; "columns" the length of axis 1; "pixels" what follows axis 1.
+        counts_itself: its "mean" divides by what it has counted, whatever `avg_factor` says, and a weight tells only
+            which elements count.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     names: Mapping[str, Keyword] = field(default_factory=dict)
     meaning: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    mean: Literal["", "columns", "rows", "elements"] = ""
+    mean: Literal["", "columns", "elements", "scores"] = ""
+    sum: Literal["", "columns", "pixels"] = ""
+    counts_itself: bool = False
 
 
 Parameters = dict[str, Any]
-#: less than any sum, more than 0: an epsilon for a framework that has none
-NO_EPS = 1e-30
 
 
 def fixed_at(value: Any) -> Keyword:
@@ -180,12 +189,7 @@ def _dice_mmdet(parameters: Parameters) -> Parameters:
     # V-Net's form has epsilon in both sums of its denominator, the naive one above and below
     if parameters["form"] == "vnet":
         return {**parameters, "eps": 2 * parameters["eps"]}
-    return {**parameters, "smooth": parameters["eps"], "eps": NO_EPS}
-
-
-def _dice_smp(parameters: Parameters) -> Parameters:
-    # written as (O + s) / ((P + T) / 2 + s)
-    return {**parameters, "smooth": 2 * parameters["smooth"], "eps": 2 * parameters["eps"]}
+    return {**parameters, "smooth": parameters["eps"], "eps": 0.0}
 
 
 def _exponent_smp(parameters: Parameters) -> Parameters:
@@ -194,7 +198,7 @@ def _exponent_smp(parameters: Parameters) -> Parameters:
 
 def _smooth_monai(parameters: Parameters) -> Parameters:
     # its smooth_dr is all that the denominator gets; ours has smooth + eps there
-    return {**parameters, "eps": max(parameters["eps"] - parameters["smooth"], NO_EPS)}
+    return {**parameters, "eps": parameters["eps"] - parameters["smooth"]}
 
 
 _SIGMOID = {"use_sigmoid": fixed_at(True)}
@@ -203,6 +207,7 @@ _SMP = {
     "mode": Keyword("over", {"binary": "batch", "multilabel": "batch_channel"}),
 }
 _SMP_VALUES = {"over": "batch", "overlap": "min", "empty": "zero"}
+_SMP_FOCAL = {"normalized": fixed_at(False), "reduced_threshold": fixed_at(None)}
 _MONAI = {
     "sigmoid": Keyword("activation", {True: "sigmoid", False: "none"}),
     "softmax": Keyword("activation", {True: "softmax"}),
@@ -241,7 +246,7 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
                 "avg_non_ignore": fixed_at(False),
                 "ignore_index": Keyword("ignore_index", convert=lambda index: -100 if index is None else index),
             },
-            mean="rows",
+            mean="elements",
         ),
     },
     "nll": {"torch": Defaults(names={"weight": renamed("class_weight")})},
@@ -253,17 +258,20 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
         "mmdet": Defaults(names=_SIGMOID),
         "ultralytics": Defaults({"gamma": 1.5}, {"alpha": Keyword("alpha", convert=none_from_zero)}, mean="columns"),
         "kornia": Defaults(),
-        "monai": Defaults({"alpha": None}, {"use_softmax": fixed_at(False)}),
-        "smp": Defaults({"alpha": None}),
+        "monai": Defaults({"alpha": None}, {"use_softmax": fixed_at(False)}, sum="pixels"),
+        "smp": Defaults({"alpha": None}, {**_SMP_FOCAL, "mode": fixed_at("multilabel")}, sum="columns"),
     },
-    "softmax_focal": {"kornia": Defaults(), "smp": Defaults()},
+    "softmax_focal": {
+        "kornia": Defaults(mean="scores"),
+        "smp": Defaults(names={**_SMP_FOCAL, "mode": fixed_at("multiclass")}, mean="scores", sum="columns"),
+    },
     "quality_focal": {"mmdet": Defaults(names=_SIGMOID)},
     "varifocal": {"mmdet": Defaults(names=_SIGMOID, mean="elements"), "ultralytics": Defaults(mean="columns")},
     "distribution_focal": {
         "mmdet": Defaults(),
         "ultralytics": Defaults({"margin": 0.01}, {"reg_max": Keyword()}),
     },
-    "ghm_c": {"mmdet": Defaults(names=_SIGMOID)},
+    "ghm_c": {"mmdet": Defaults(names=_SIGMOID, counts_itself=True)},
     "gaussian_focal": {"mmdet": Defaults(names={"pos_weight": fixed_at(1.0), "neg_weight": fixed_at(1.0)})},
     "dice": {
         "mmdet": Defaults(
@@ -275,7 +283,7 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
             },
             _dice_mmdet,
         ),
-        "ultralytics": Defaults({"form": "naive", "over": "channel", "smooth": 1e-6, "eps": NO_EPS}),
+        "ultralytics": Defaults({"form": "naive", "over": "channel", "smooth": 1e-6, "eps": 0.0}, sum="columns"),
         "kornia": Defaults(
             {"form": "naive", "activation": "softmax", "eps": 1e-8},
             {"average": Keyword("over", {"micro": "image", "macro": "channel"})},
@@ -288,11 +296,10 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
         "smp": Defaults(
             {**_SMP_VALUES, "form": "naive", "smooth": 0.0, "eps": 1e-7},
             {**_SMP, "log_loss": renamed("log")},
-            _dice_smp,
         ),
     },
     "tversky": {
-        "kornia": Defaults({"activation": "softmax", "over": "channel", "empty": "skip", "eps": 1e-8}),
+        "kornia": Defaults({"activation": "softmax", "over": "channel", "eps": 1e-8}),
         "monai": Defaults({**_MONAI_VALUES, "alpha": 0.5, "beta": 0.5}, _MONAI, _smooth_monai),
     },
     "focal_tversky": {
@@ -312,7 +319,7 @@ def dialects_of(loss: str) -> tuple[str, ...]:
     >>> dialects_of("focal")
     ('torchvision', 'mmdet', 'ultralytics', 'kornia', 'monai', 'smp')
     """
-    names = (*DIALECTS.get(loss, ()), *GUARDS.get(loss, ()), *DEFAULTS.get(loss, ()))
+    names = (*DIALECTS.get(loss, ()), *DEFAULTS.get(loss, ()), *GUARDS.get(loss, ()))
     return tuple(dict.fromkeys(names))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ ASYMMETRIC = Source("Asymmetric Loss For Multi-Label Classification", 2020, "htt
 
 Exponent = Annotated[float, Interval(0, 10)]
 Share = Annotated[float | None, Interval(0, 1)]
+Soft = Literal["mean", "entropy", "logit", "terms"]
 Activated = Annotated[bool, Choice(False, True), Effect(scale="probabilities")]
 #: qualities, or labels, or labels with their qualities
 LabelScore = Tensor | tuple[Tensor, Tensor]
@@ -59,11 +60,33 @@ def label_and_score(pred: Tensor, target: LabelScore) -> tuple[Tensor, Tensor]:
     return label, label * score if target[1].shape != pred.shape else score.to(pred.dtype)
 
 
-def focal_terms(pred: Tensor, target: Tensor, alpha: float | None, gamma: float, activated: bool) -> Tensor:
-    """alpha_t (1 - p_t)^gamma BCE (1708.02002, eq. 5)."""
+def missed_share(p: Tensor, target: Tensor) -> Tensor:
+    """1 - p_t: what of the probability went to the other side; for soft targets the mean of both sides."""
+    return p * (1 - target) + (1 - p) * target
+
+
+def focal_terms(
+    pred: Tensor, target: Tensor, alpha: float | None, gamma: float, activated: bool, soft: Soft = "mean"
+) -> Tensor:
+    """alpha_t (1 - p_t)^gamma BCE (1708.02002, eq. 5).
+
+    What 1 - p_t is for a soft target differs: "mean" of both sides; "entropy": 1 - e^-BCE; "logit": the sigmoid of
+    x (1 - 2 y); "terms": each side of BCE has its own.
+    """
     p = pred if activated else pred.sigmoid()
-    missed = p * (1 - target) + (1 - p) * target
-    return share(target, alpha) * safe_power(missed, gamma) * binary_cross_entropy(pred, target, activated)
+    entropy = binary_cross_entropy(pred, target, activated)
+    if soft == "terms":
+        none, full = torch.zeros_like(target), torch.ones_like(target)
+        sides = [
+            weight * safe_power(missed_share(p, side), gamma) * binary_cross_entropy(pred, side, activated)
+            for weight, side in ((target * share(full, alpha), full), ((1 - target) * share(none, alpha), none))
+        ]
+        return sides[0] + sides[1]
+    if soft == "entropy":
+        missed = -torch.expm1(-entropy)
+    else:
+        missed = (pred * (1 - 2 * target)).sigmoid() if soft == "logit" else missed_share(p, target)
+    return share(target, alpha) * safe_power(missed, gamma) * entropy
 
 
 @register_loss(
@@ -77,7 +100,13 @@ def focal_terms(pred: Tensor, target: Tensor, alpha: float | None, gamma: float,
     "calibration; take quality_focal or varifocal.",
 )
 def focal_loss(
-    pred: Tensor, target: Tensor, *, alpha: Share = 0.25, gamma: Exponent = 2.0, activated: Activated = False
+    pred: Tensor,
+    target: Tensor,
+    soft: Soft = "mean",
+    *,
+    alpha: Share = 0.25,
+    gamma: Exponent = 2.0,
+    activated: Activated = False,
 ) -> Tensor:
     """Sigmoid focal loss: binary cross-entropy with easy scores weighed down.
 
@@ -89,7 +118,7 @@ def focal_loss(
     >>> focal_loss(torch.tensor([[0.0]]), torch.tensor([[1.0]]))  # 0.25 (1/2)^2 ln 2
     tensor([[0.0433]])
     """
-    return focal_terms(pred, dense(pred, target), alpha, gamma, activated)
+    return focal_terms(pred, dense(pred, target), alpha, gamma, activated, soft)
 
 
 @register_loss(
@@ -102,7 +131,9 @@ def focal_loss(
     use_when="Exactly one class is true per row and most rows are easy.",
     avoid_when="Background is told by low scores everywhere: softmax needs a class for it.",
 )
-def softmax_focal_loss(pred: Tensor, target: Tensor, *, alpha: Share = None, gamma: Exponent = 2.0) -> Tensor:
+def softmax_focal_loss(
+    pred: Tensor, target: Tensor, one_vs_rest: bool = False, *, alpha: Share = None, gamma: Exponent = 2.0
+) -> Tensor:
     """Focal loss of the softmax of logits.
 
     Args:
@@ -112,6 +143,10 @@ def softmax_focal_loss(pred: Tensor, target: Tensor, *, alpha: Share = None, gam
     >>> softmax_focal_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))  # (1/2)^2 ln 2
     tensor([0.1733])
     """
+    if one_vs_rest:  # of the sigmoid: each class against all others
+        axis = softmax_axis(pred)
+        truth = one_hot(target, pred.shape[axis], axis).to(pred.dtype)
+        return focal_terms(pred, truth, alpha, gamma, activated=False).sum(axis)
     log_p = picked(functional.log_softmax(pred, softmax_axis(pred)), target)
     loss = safe_power(-torch.expm1(log_p), gamma) * -log_p
     return loss if alpha is None else loss * torch.where(target == 0, 1 - alpha, alpha)

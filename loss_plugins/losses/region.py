@@ -18,8 +18,11 @@ Over = Annotated[str, Choice("image", "batch", "channel", "batch_channel")]
 Overlap = Annotated[str, Choice("product", "min")]
 Empty = Annotated[str, Choice("cost", "zero", "skip")]
 Smooth = Annotated[float, Interval(0)]
-Eps = Annotated[float, Interval(0, 1, open_low=True)]
+Eps = Annotated[float, Interval(0)]
 Weight = Annotated[float, Interval(0, 10)]
+
+#: the least that a denominator is: less than any sum, more than 0
+LEAST = 1e-30
 
 TVERSKY = Source(
     "Tversky loss function for image segmentation using 3D fully convolutional deep networks",
@@ -74,16 +77,39 @@ def masses_of(pred: Tensor, target: Tensor, activation: str, over: str, overlap:
     )
 
 
-def settled(loss: Tensor, m: Masses, empty: str) -> Tensor:
-    """What regions with an empty target cost: as the formula has it, or 0; a batch without images costs 0."""
+def settled(loss: Tensor, m: Masses, empty: str, present: bool = False) -> Tensor:
+    """What regions with an empty target cost: as the formula has it, or 0; a batch without images costs 0.
+
+    With `present`, channels that are empty in an image cost 0, but 1 each where the whole image is empty.
+    """
     if m.rows == 0:
         return loss * 0
+    if present and loss.ndim == 2:
+        return loss.masked_fill(m.hollow, 0.0).masked_fill(m.hollow.all(1, keepdim=True), 1.0)
     return loss if empty == "cost" else loss.masked_fill(m.hollow, 0.0)
 
 
-def regions(pred: Tensor, target: Tensor, *, over: str = "image", empty: str = "cost", **_: Any) -> Tensor:
-    """How many regions the mean counts: all, or with empty="skip" those with a target."""
+def regions(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    over: str = "image",
+    empty: str = "cost",
+    present: bool = False,
+    of_mean: bool = False,
+    **_: Any,
+) -> Tensor:
+    """How many regions the mean counts: all, or with empty="skip" those with a target.
+
+    With `present`, a mean over the channels that are there in each image comes before that over the images: one
+    divisor per image. With `of_mean` the loss is one number.
+    """
+    if of_mean:
+        return pred.new_ones(())
     hollow = total(masks(pred, target), over) == 0
+    if present and over == "channel":
+        there = (~hollow).sum(1, keepdim=True)
+        return len(pred) * torch.where(there > 0, there, hollow.shape[1]).to(pred.dtype)
     return torch.where(hollow, float(empty != "skip"), 1.0).to(pred.dtype).sum()
 
 
@@ -101,6 +127,8 @@ def regions(pred: Tensor, target: Tensor, *, over: str = "image", empty: str = "
 def dice_loss(
     pred: Tensor,
     target: Tensor,
+    present: bool = False,
+    halved: bool = False,
     *,
     form: Annotated[str, Choice("vnet", "naive")] = "vnet",
     activation: Activation = "sigmoid",
@@ -133,14 +161,20 @@ def dice_loss(
     """
     m = masses_of(pred, target, activation, over, overlap, squared=form == "vnet")
     both = 2 * (m.pred + m.target - m.overlap) if jaccard else m.pred + m.target
-    coefficient = (2 * m.overlap + smooth) / (both + smooth + eps)
-    return settled(-bounded_log(coefficient) if log else 1 - coefficient, m, empty)
+    if halved:  # smooth and eps are those of half the masses, and eps is a bound
+        coefficient = (m.overlap + smooth) / (both / 2 + smooth).clamp(min=max(eps, LEAST))
+        at_least = coefficient.clamp(min=eps)
+    else:
+        at_least = coefficient = (2 * m.overlap + smooth) / (both + max(smooth + eps, LEAST))
+    return settled(-bounded_log(at_least) if log else 1 - coefficient, m, empty, present)
 
 
-def tversky_index(m: Masses, alpha: float, beta: float, smooth: float, eps: float) -> Tensor:
-    """TP / (TP + alpha FP + beta FN) (1706.05721, eq. 4)."""
+def tversky_index(m: Masses, alpha: float, beta: float, smooth: float, eps: float, bound: bool = False) -> Tensor:
+    """TP / (TP + alpha FP + beta FN) (1706.05721, eq. 4); with `bound`, the denominator is at least eps."""
     false_positives, false_negatives = m.pred - m.overlap, m.target - m.overlap
-    return (m.overlap + smooth) / (m.overlap + alpha * false_positives + beta * false_negatives + smooth + eps)
+    whole = m.overlap + alpha * false_positives + beta * false_negatives
+    least = max(eps if bound else smooth + eps, LEAST)
+    return (m.overlap + smooth) / ((whole + smooth).clamp(min=least) if bound else whole + least)
 
 
 @register_loss(
@@ -156,6 +190,7 @@ def tversky_index(m: Masses, alpha: float, beta: float, smooth: float, eps: floa
 def tversky_loss(
     pred: Tensor,
     target: Tensor,
+    present: bool = False,
     *,
     alpha: Weight = 0.3,
     beta: Weight = 0.7,
@@ -183,7 +218,7 @@ def tversky_loss(
     tensor([0.6667])
     """
     m = masses_of(pred, target, activation, over, overlap)
-    return settled(1 - tversky_index(m, alpha, beta, smooth, eps), m, empty)
+    return settled(1 - tversky_index(m, alpha, beta, smooth, eps), m, empty, present)
 
 
 @register_loss(
@@ -201,6 +236,7 @@ def tversky_loss(
 def focal_tversky_loss(
     pred: Tensor,
     target: Tensor,
+    of_mean: bool = False,
     *,
     gamma: Annotated[float, Interval(0.1, 10)] = 4 / 3,
     alpha: Weight = 0.3,
@@ -230,7 +266,9 @@ def focal_tversky_loss(
     tensor([0.2500])
     """
     m = masses_of(pred, target, activation, over, overlap)
-    missed = 1 - tversky_index(m, alpha, beta, smooth, eps)
+    missed = 1 - tversky_index(m, alpha, beta, smooth, eps, bound=of_mean)
+    if of_mean:  # one number for the whole batch
+        return gentle_power(settled(missed, m, empty).mean(), 1 / gamma)
     return settled(gentle_power(missed, 1 / gamma), m, empty)
 
 

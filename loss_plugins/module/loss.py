@@ -1,4 +1,7 @@
-"""The module around an element-wise loss: parameters, running statistics, weight, reduction, loss_weight."""
+"""The module around an element-wise loss: parameters, running statistics, weight, reduction, loss_weight.
+
+`torch.jit.script` takes neither modules nor functions: use `torch.compile` or `torch.export`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..catalog.declare import COLUMNS, Parameter
-from ..catalog.dialects import translated
+from ..catalog.dialects import defaults_of, translated
 from ..catalog.entries import Entry, accepted, add_alias, check_tensors, get_entry
 from ..catalog.ranges import Allowed, Choice, Interval, check_value, plain
 from ..errors import refusal, shown
@@ -216,8 +219,10 @@ class Loss(nn.Module):
             check_tensors(self.entry, pred, target)  # first: their errors are the more telling ones
             avg_factor = check_avg_factor(self.entry.name, avg_factor, reduction, pred)
         loss = self.elementwise(pred, target, weight)
-        own = reduction == "mean" and avg_factor is None
-        divisor = own_divisor(self.entry, self.dialect, pred, target, self._hyper()) if own else None
+        if defaults_of(self.entry.name, self.dialect).counts_itself:
+            avg_factor, weight = None, None if weight is None else (weight > 0).to(weight.dtype)
+        own = reduction != "none" and avg_factor is None
+        divisor = own_divisor(self.entry, self.dialect, reduction, pred, target, self._hyper()) if own else None
         reduced = reduce_loss(self.entry.name, loss, weight, reduction, avg_factor, divisor)
         return reduced if self.loss_weight == 1 else self.loss_weight * reduced
 

@@ -33,7 +33,7 @@ def reduce_loss(
     """Weight, then reduce, as MMDetection defines it.
 
     mean: the sum over `avg_factor` (+ float32's epsilon) if given, else over `divisor`, else over the number of
-    elements.
+    elements. sum: likewise over `divisor`, where a dialect has one.
 
     >>> reduce_loss("demo", torch.tensor([1.0, 3.0]), torch.tensor([1.0, 0.0]))
     tensor(0.5000)
@@ -43,7 +43,9 @@ def reduce_loss(
     if reduction == "none":
         return loss
     if reduction == "sum":
-        return loss.sum()
+        return loss.sum() if divisor is None else loss.sum() / divisor
+    if avg_factor is None and divisor is not None and divisor.ndim:  # one per row
+        return (loss / divisor).sum()
     total = loss.sum()
     if avg_factor is None:
         return total / (max(loss.numel(), 1) if divisor is None else divisor)
@@ -130,26 +132,42 @@ def number_in(tensor: Tensor) -> float | None:
 
 
 def own_divisor(
-    entry: Entry, dialect: str | None, pred: Tensor, target: Target, arguments: Mapping[str, Any]
+    entry: Entry, dialect: str | None, reduction: Reduction, pred: Tensor, target: Target, arguments: Mapping[str, Any]
 ) -> Tensor | None:
-    """What "mean" divides by, as the dialect has it or the loss, but never 0; None: the number of elements."""
-    of_dialect = defaults_of(entry.name, dialect).mean
-    denominator = MEANS[of_dialect] if of_dialect else entry.denominator
-    if denominator is None:
+    """What a reduction divides by, as the dialect has it or the loss, but never 0; None: as `reduce_loss` does.
+
+    A divisor of several elements is one per row of the loss.
+    """
+    rule = defaults_of(entry.name, dialect)
+    if reduction == "sum":
+        denominator = DIVISORS[rule.sum] if rule.sum else None
+    else:
+        denominator = DIVISORS[rule.mean] if rule.mean else entry.denominator
+    if reduction == "none" or denominator is None:
         return None
     divisor = denominator(*prepare(entry, pred, target), **arguments)
     return divisor.masked_fill(divisor == 0, 1.0)
 
 
-def _rows(pred: Tensor, target: Any, **_: Any) -> Tensor:
-    """The number of rows, ignored ones included."""
-    return pred.new_tensor(float(max(len(pred), 1)))
-
-
 def _columns(pred: Tensor, target: Any, **_: Any) -> Tensor:
-    """The length of axis 1: the mean over that axis, summed over the others."""
+    """The length of axis 1: of a mean, the mean over that axis, summed over the others."""
     return pred.new_tensor(float(max(pred.shape[1], 1)))
 
 
-#: the denominators that `Defaults.mean` of a dialect names; None: the number of elements
-MEANS: dict[str, Callable[..., Tensor] | None] = {"rows": _rows, "columns": _columns, "elements": None}
+def _scores(pred: Tensor, target: Any, **_: Any) -> Tensor:
+    """All elements of the prediction, those of ignored rows included."""
+    return pred.new_tensor(float(max(pred.numel(), 1)))
+
+
+def _pixels(pred: Tensor, target: Any, **_: Any) -> Tensor:
+    """The elements behind axis 1; of rows, for which there are none, MONAI's mean over no axes is that over all."""
+    return pred.new_tensor(float(max(pred.numel() if pred.ndim <= 2 else pred.shape[2:].numel(), 1)))
+
+
+#: the denominators that `Defaults.mean` and `Defaults.sum` of a dialect name; None: the number of elements of the loss
+DIVISORS: dict[str, Callable[..., Tensor] | None] = {
+    "columns": _columns,
+    "scores": _scores,
+    "pixels": _pixels,
+    "elements": None,
+}

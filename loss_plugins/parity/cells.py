@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from .compare import Comparison
+from .contract import ContractResult
 from .deviations import Deviation
 from .training import TrainingResult
 
 COMPARISON_HEADINGS = (
     "framework", "built-in", "ours", "dtype", "value max", "mean", "gradient max", "mean", "excluded", "verdict",
+)  # fmt: skip
+CONTRACT_HEADINGS = (
+    "framework", "built-in", "ours", "calls", "equal", "value max", "gradient max", "differ on purpose",
+    "refused by the built-in", "verdict", "what varies",
 )  # fmt: skip
 #: for terminals that are too narrow for the full row
 SHORT_HEADINGS = ("framework", "ours", "bits", "value", "gradient", "verdict")
@@ -22,6 +27,16 @@ def comparison_cells(row: Comparison) -> list[str]:
     excluded = ", ".join(f"{count} {name}" for name, count in row.excluded.items() if count)
     numbers = (row.value_max, row.value_mean, row.gradient_max, row.gradient_mean)
     return [row.framework, row.builtin, row.loss, row.dtype, *map(small, numbers), excluded, row.verdict]
+
+
+def contract_cells(row: ContractResult) -> list[str]:
+    """All calls of one built-in."""
+    counts = dict(row.counts)
+    equal, theirs = counts.pop("equal", 0), counts.pop("refused by theirs", 0)
+    largest = small(row.largest(lambda case: case.value)), small(row.largest(lambda case: case.gradient))
+    known = ", ".join(f"{count} {name}" for name, count in counts.items() if name not in ("DIFFERS", "refused by ours"))
+    told = [str(len(row.cases)), str(equal), *largest, known, str(theirs or ""), row.verdict]
+    return [row.framework, row.builtin, row.loss, *told, row.varied + (f". {row.remark}" if row.remark else "")]
 
 
 def short_cells(row: Comparison) -> list[str]:

@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from ..peers import FRAMEWORKS, compared, installed
 from ..reports import require_writable
+from .contract import contracts_to_compare
 from .markdown import comparison_page, deviation_page, training_page
 from .reasons import reasons_of
 from .report import check_framework, make_report
@@ -73,6 +74,7 @@ def progress_bar(against: str, train: bool, deviations: bool) -> Iterator[Callab
         return
     rows = len([row for row in compared(against) if installed(row.framework)])
     reasons = len(reasons_of(against)) if deviations else 0
+    contracts = len(contracts_to_compare(against))
     with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("comparing", total=rows + reasons)
+        task = progress.add_task("comparing", total=rows + contracts + reasons)
         yield lambda step: progress.update(task, description=step, advance=1)

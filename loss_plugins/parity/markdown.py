@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from ..reports import markdown_list, markdown_table
 from .cells import (
     COMPARISON_HEADINGS,
+    CONTRACT_HEADINGS,
     DEVIATION_HEADINGS,
     TRAINING_HEADINGS,
     comparison_cells,
+    contract_cells,
     deviation_cells,
     training_cells,
 )
 from .compare import NEGLIGIBLE, ROUNDINGS
+from .contract import DOUBLE, SINGLE
 from .deviations import Deviation
 from .report import Report
 from .rules import RULES
@@ -30,6 +33,12 @@ with the loss that is installed: {{rows}} rows of input, seed {{seed}}.
 - *excluded*: rows that a rule below leaves out, with their number.
 - Where a built-in casts to float32 whatever comes in, there is no row for float64.
 """
+CONTRACT_LEGEND = f"""\
+Each built-in and our dialect of it are also called in every way that the built-in knows, on a few rows: every reduction
+with every form of a weight and of `avg_factor`, as rows, as maps, as nothing at all, with labels for background and
+labels to ignore where it takes them; then each parameter that both have, over its range here; then all at once. Value
+and gradient differ by at most {DOUBLE:g} (relative above 1), where the built-in casts to float32 by {SINGLE:g}. The
+column *differ on purpose* names the rule of each call that does not. `loss-plugins parity --json` lists every call."""
 DEVIATION_LEGEND = """\
 Our default beside theirs, float32, on the samples of the parity report. *gradient max* is relative to the row's own
 gradient; *theirs not finite* counts rows in which their gradient is NaN or infinite."""
@@ -46,10 +55,23 @@ def comparison_sections(report: Report) -> dict[str, str]:
         "legend": COMPARISON_LEGEND.format(rows=report.rows, seed=report.seed).strip(),
         "table": markdown_table(COMPARISON_HEADINGS, map(comparison_cells, report.comparisons)),
         "rules": markdown_list(f"**{rule.name}**: {rule.why}." for rule in report.rules_used),
+        "calls": report.contract_summary,
+        "calls_legend": CONTRACT_LEGEND,
+        "contracts": markdown_table(CONTRACT_HEADINGS, map(contract_cells, report.contracts)),
+        "call_rules": markdown_list(f"**{rule.name}**: {rule.why}." for rule in report.case_rules_used),
+        "lacking": markdown_list(_lacking(report)),
         "absent": markdown_list(report.absent, "nothing"),
         "tolerances": markdown_list(_tolerances(report)),
         "samples": markdown_list(f"**{name}**: {text}." for name, text in report.samples.items()),
     }
+
+
+def _lacking(report: Report) -> list[str]:
+    return [
+        f"{row.framework} {row.builtin} ({row.loss}): {', '.join(f'`{name}`' for name in row.lacking)}."
+        for row in report.contracts
+        if row.lacking
+    ]
 
 
 def _tolerances(report: Report) -> list[str]:
@@ -71,6 +93,14 @@ def comparison_page(report: Report) -> str:
         part["table"],
         "## Excluded rows",
         part["rules"],
+        "## Every way of calling them",
+        f"**{part['calls']}.**",
+        part["calls_legend"],
+        part["contracts"],
+        "## Calls that differ on purpose",
+        part["call_rules"],
+        "## Parameters of theirs that our dialect refuses",
+        part["lacking"],
         "## Not compared, as the installed version does not have it",
         part["absent"],
         "## Other tolerances",

@@ -13,9 +13,10 @@ from ..peers import FRAMEWORKS, installed
 from ..reports import Environment, environment
 from ..samples import SAMPLES
 from .compare import Comparison, absent, parity_of
+from .contract import ContractResult, contracts_of, rules_met
 from .deviations import Deviation
 from .reasons import measure_all
-from .rules import RULES, Rule
+from .rules import CASE_RULES, RULES, CaseRule, Rule
 from .training import GROUP, TrainingResult, compare_training, training_cases
 
 Progress = Callable[[str], None]
@@ -33,7 +34,8 @@ class Report:
         rows: sampled for each comparison.
         seed: of the sampler.
         environment: when, where, and with which versions.
-        comparisons: our dialects beside the installed built-ins.
+        comparisons: our dialects beside the installed built-ins, on many rows.
+        contracts: the same in every way of calling them, on few rows.
         absent: built-ins that the installed versions do not have, with the reason.
         trained: models trained with the stock losses and with ours.
         deviations: our defaults beside the built-ins' defaults.
@@ -43,6 +45,7 @@ class Report:
     seed: int
     environment: Environment
     comparisons: tuple[Comparison, ...] = ()
+    contracts: tuple[ContractResult, ...] = ()
     absent: tuple[str, ...] = ()
     trained: tuple[TrainingResult, ...] = ()
     deviations: tuple[Deviation, ...] = ()
@@ -50,7 +53,8 @@ class Report:
     @property
     def ok(self) -> bool:
         """Something was compared, and all of it is equal."""
-        found: tuple[Comparison | TrainingResult, ...] = (*self.comparisons, *self.trained)
+        found: tuple[Comparison | ContractResult | TrainingResult, ...]
+        found = (*self.comparisons, *self.contracts, *self.trained)
         return bool(found) and all(row.ok for row in found)
 
     @property
@@ -73,6 +77,27 @@ class Report:
         each = ", ".join(f"{name} {number}" for name, number in count.items())
         return f"{len(functions) - len(broken)} of {len(functions)} pairs of functions are equal ({each})"
 
+    @property
+    def case_rules_used(self) -> list[CaseRule]:
+        """The rules by which calls are known to differ."""
+        return rules_met(self.contracts)
+
+    @property
+    def contract_summary(self) -> str:
+        """How many calls are equal, in one line."""
+        count: Counter[str] = Counter()
+        for contract in self.contracts:
+            count.update(contract.counts)
+        theirs, equal = count.pop("refused by theirs", 0), count.pop("equal", 0)
+        wrong = sum(len(contract.wrong) for contract in self.contracts)
+        total = equal + count.total()
+        known = total - equal - wrong
+        return (
+            f"{equal} of {total} calls are equal, {known} differ on purpose"
+            + (f", {wrong} are BROKEN" if wrong else "")
+            + f" ({theirs} more are refused by the built-in)"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Everything in plain types, for JSON."""
         return {
@@ -85,7 +110,9 @@ class Report:
             "samples": self.samples,
             "rules": {rule.name: rule.why for rule in RULES},
             "not_compared": list(self.absent),
+            "call_rules": {rule.name: rule.why for rule in CASE_RULES},
             "comparisons": [row.to_dict() for row in self.comparisons],
+            "contracts": [row.to_dict() for row in self.contracts],
             "training": [row.to_dict() for row in self.trained],
             "deviations": [vars(row) for row in self.deviations],
         }
@@ -116,6 +143,7 @@ def make_report(
         seed=seed,
         environment=environment(),
         comparisons=() if train_steps else tuple(parity_of(against, pairs, seed, progress)),
+        contracts=() if train_steps else tuple(contracts_of(against, progress)),
         absent=() if train_steps else tuple(sorted(absent(against))),
         trained=_trained(against, train_steps, progress) if train_steps else (),
         deviations=tuple(measure_all(against, pairs, seed, progress)) if deviations else (),

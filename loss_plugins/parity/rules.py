@@ -9,7 +9,9 @@ from torch import Tensor
 
 from ..losses.scores import SLOPE_FLOOR
 from ..peers import Compared
+from ..peers.contracts import Contract
 from ..tensors import Target
+from .cases import Case
 
 
 @dataclass(frozen=True)
@@ -70,5 +72,92 @@ RULES: tuple[Rule, ...] = (
         f"{1 / SLOPE_FLOOR:g}; the values are equal",
         _steep,
         gradient_only=True,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class CaseRule:
+    """Calls in which ours differs from a built-in on purpose, and is finite: a comparison of contracts counts them.
+
+    Attributes:
+        losses: our names; (): all.
+        frameworks: names of dialects; (): all.
+        calls: which calls.
+        refused: ours raises there.
+    """
+
+    name: str
+    why: str
+    calls: Callable[[Case], bool]
+    frameworks: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
+    refused: bool = False
+
+    def applies(self, contract: Contract, case: Case) -> bool:
+        """Whether it speaks of this call."""
+        named = not self.frameworks or contract.framework in self.frameworks
+        return named and (not self.losses or contract.loss in self.losses) and self.calls(case)
+
+
+def _nothing_left(case: Case) -> bool:
+    return case.reduction == "mean" and (case.inputs.startswith("no ") or "all ignored" in case.inputs)
+
+
+CASE_RULES: tuple[CaseRule, ...] = (
+    CaseRule(
+        "float32-out",
+        "half precision gives half precision there; ours computes in float32 and returns it",
+        lambda case: "half precision" in case.inputs,
+        ("torch",),
+    ),
+    CaseRule(
+        "one-row-at-least",
+        "a prediction without dimension is refused: pred[None] is one row",
+        lambda case: "without dimension" in case.inputs,
+        ("torch",),
+        refused=True,
+    ),
+    CaseRule(
+        "batchmean",
+        "reduction='batchmean' is refused: the 'mean' of kl_div without dialect is it",
+        lambda case: case.reduction == "batchmean",
+        ("torch",),
+        ("kl_div",),
+        refused=True,
+    ),
+    CaseRule(
+        "nothing-left",
+        "the mean of no elements, or of ignored ones only, is 0 / 0 = NaN there; ours is 0, in the graph",
+        _nothing_left,
+    ),
+    CaseRule(
+        "shape-of-nothing",
+        "no rows give one number, 0, with reduction 'none' too; ours gives no numbers",
+        lambda case: case.reduction == "none" and case.inputs.startswith("no "),
+        ("mmdet",),
+    ),
+    CaseRule(
+        "positives-as-negatives",
+        "with gamma=0 its discount (1 - y)^0 is 1 at centres as well: each counts as a negative beside; ours does not",
+        lambda case: case.parameters.get("gamma") == 0,
+        ("mmdet",),
+        ("gaussian_focal",),
+    ),
+    CaseRule(
+        "counted-scores",
+        "with 'none' and a weight its losses are relative to the number of scores with weight, ours to that of all "
+        "scores; the means are equal",
+        lambda case: case.reduction == "none" and bool(case.weight),
+        ("mmdet",),
+        ("ghm_c",),
+    ),
+    CaseRule(
+        "flat-below-eps",
+        "where a box's side is smaller than the root of eps (tried are 0.001 and 0.01, where 1e-6 is usual), 1 / side "
+        "has no bound, and ours has no gradient through it; the values are equal",
+        lambda case: case.parameters.get("eps", 0) >= 1e-3,
+        ("mmdet",),
+        ("siou", "extended_iou"),
     ),
 )

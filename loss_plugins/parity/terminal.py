@@ -36,6 +36,13 @@ def _print_comparisons(report: Report, console: Console) -> None:
         console.print(f"[cyan]{name}[/cyan]: {escape(text)}", style="dim", highlight=False)
     for rule in report.rules_used:
         console.print(f"excluded by [cyan]{rule.name}[/cyan]: {escape(rule.why)}", highlight=False)
+    console.print(f"every way of calling them: {report.contract_summary}", highlight=False)
+    for case_rule in report.case_rules_used:
+        console.print(f"on purpose, [cyan]{case_rule.name}[/cyan]: {escape(case_rule.why)}", highlight=False)
+    for contract in report.contracts:
+        for wrong in contract.wrong:
+            name = f"[red]{contract.framework} {escape(contract.loss)}[/red]"
+            console.print(f"{name}, {escape(wrong.case)}: {escape(wrong.verdict)}", highlight=False)
     for line in report.absent:
         console.print(f"not compared: {escape(line)}", highlight=False)
     for broken in (row for row in report.comparisons if not row.ok):

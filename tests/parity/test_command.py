@@ -10,6 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 import loss_plugins
+from loss_plugins.parity import contract
 from loss_plugins.parity import report as parity_report
 from loss_plugins.parity.command import parity
 from loss_plugins.parity.training import TrainingCase
@@ -33,6 +34,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table in which torch's L1 loss stands for our MSE."""
     peer = Peer("torch", "torch.nn:L1Loss", uses=(Compared("mse", "offsets"),))
     monkeypatch.setattr(lookups, "PEERS", (peer,))
+    monkeypatch.setattr(contract, "CONTRACTS", ())
 
 
 def test_json_is_all_that_is_printed_and_exit_0() -> None:
@@ -43,6 +45,8 @@ def test_json_is_all_that_is_printed_and_exit_0() -> None:
     assert told["versions"]["torch"]
     assert told["environment"]["device"].endswith("CPU cores")
     assert {row["framework"] for row in told["comparisons"]} == {"torch"}
+    assert {row["framework"] for row in told["contracts"]} == {"torch"}
+    assert all(case["ok"] for row in told["contracts"] for case in row["cases"])
     assert set(told["samples"]) == {row["sample"] for row in told["comparisons"]}
 
 
@@ -87,6 +91,9 @@ def test_the_three_faces_tell_the_same(tmp_path: Path) -> None:
     assert page.startswith("# Parity with the built-ins\n\n**11 of 11 pairs of functions are equal (torch 11).**")
     for row in told["comparisons"]:
         assert f"| {row['framework']} | {row['builtin']} | {row['loss']} | {row['dtype']} |" in page
+    for row in told["contracts"]:
+        assert f"| {row['framework']} | {row['builtin']} | {row['loss']} | {len(row['cases'])} |" in page
+        assert set(row["counts"]) - {"equal", "refused by theirs"} <= set(told["call_rules"])
     for text in (SAMPLES["offsets"].text, "*by their rounding*", f"torch {told['environment']['torch']}"):
         assert text in page
     assert "{" not in page

@@ -1,0 +1,374 @@
+"""How other packages' losses are called: the inputs, reductions, weights and parameters that they take."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .calls import (
+    four_sides,
+    over_channels,
+    over_classes,
+    over_sides,
+    score_before_label,
+    similarity,
+    unchanged,
+    with_pixel_axes,
+)
+from .lookups import find
+from .packages import installed, located
+
+#: their loss as a function of pred, target and what else is said at the call (weight, avg_factor, reduction_override)
+Call = Callable[..., Tensor]
+REDUCTIONS = ("none", "mean", "sum")
+ROWS, ELEMENTS = "one per row", "one per element"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One built-in with everything that it can be asked for, to be compared with our loss in its dialect.
+
+    Attributes:
+        framework: the name of our dialect.
+        name: of their class or function in the table.
+        loss: our name.
+        inputs: names of what both are fed, see `parity.inputs`.
+        given: parameters of theirs that are always said; ours gets them too.
+        fixed: parameters of theirs that ours has no name for, as they choose which of our losses it is.
+        reductions: those that theirs knows; a single one: it has no such parameter.
+        weights: the forms of a weight at the call.
+        avg_factor: whether the call takes one.
+        bind: (their object, parameters) to their loss as a function; None: as `framework` does it.
+        shape: brings our loss per element into the shape of theirs.
+        extra: values of parameters that frameworks document and our ranges do not suggest.
+        apart: parameters of theirs that are left as they are, with the reason.
+        single: theirs computes in float32 whatever comes in.
+        variant: what tells contracts of one loss apart.
+        remark: what is compared of a result that ours does not return in that form.
+    """
+
+    framework: str
+    name: str
+    loss: str
+    inputs: tuple[str, ...]
+    given: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    reductions: tuple[str, ...] = REDUCTIONS
+    weights: tuple[str, ...] = ()
+    avg_factor: bool = False
+    bind: Callable[[Any, Mapping[str, Any]], Call] | None = None
+    shape: Callable[[Tensor], Tensor] = unchanged
+    extra: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    apart: Mapping[str, str] = field(default_factory=dict)
+    single: bool = False
+    variant: str = ""
+    remark: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where theirs is: the class, or the function where there is no class."""
+        peer = find(self.framework, self.name)
+        return peer.module or peer.function
+
+    @property
+    def title(self) -> str:
+        """Our name and the variant."""
+        return f"{self.loss} ({self.variant})" if self.variant else self.loss
+
+    def missing(self) -> str:
+        """Why it cannot be compared; "": it can."""
+        if installed(self.framework) is None:
+            return f"{self.framework} is not installed"
+        try:
+            located(self.place)
+        except AttributeError:
+            return f"{self.name} is not there"
+        return ""
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of theirs with their defaults (`inspect.Parameter.empty` where there is none)."""
+        place = located(self.place)
+        known = inspect.signature(place).parameters
+        skipped = {"reduction", "size_average", "reduce", "dialect", *_TENSORS, *self.given, *self.fixed, *self.apart}
+        return {
+            name: parameter.default
+            for name, parameter in known.items()
+            if name not in skipped and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        }
+
+    def theirs(self, parameters: Mapping[str, Any], reduction: str, pred: Tensor) -> Call:
+        """The installed loss with those parameters and that reduction, for predictions like `pred`."""
+        said = {name: _as_theirs(self, name, value, pred) for name, value in parameters.items()}
+        if len(self.reductions) > 1:
+            said["reduction"] = reduction
+        bind = self.bind or _bound
+        return bind(located(self.place), {**self.fixed, **said})
+
+
+#: names of the tensors in signatures of functions
+_TENSORS = ("input", "inputs", "target", "targets", "pred", "boxes1", "boxes2", "box1", "box2", "obb1", "obb2")
+
+
+def _as_theirs(contract: Contract, name: str, value: Any, pred: Tensor) -> Any:
+    """Numbers per class as a tensor where theirs wants one; torch's `pos_weight` is broadcast from the last axis on."""
+    if not isinstance(value, list) or contract.framework in ("mmdet", "monai", "smp"):
+        return value
+    numbers = torch.tensor(value, dtype=pred.dtype)
+    return numbers.view(-1, *(1,) * (pred.ndim - 2)) if name == "pos_weight" else numbers
+
+
+# --- how theirs are called --------------------------------------------------------------------------------------------
+
+
+def _bound(place: Any, parameters: Mapping[str, Any]) -> Call:
+    if isinstance(place, type):
+        built: Call = place(**parameters)
+        return built
+    return lambda pred, target, **said: place(pred, target, **parameters, **said)
+
+
+def weights_third(place: Any, parameters: Mapping[str, Any]) -> Call:
+    """GHMC: the third argument says which scores count, and must be there."""
+    loss = place(**parameters)
+
+    def call(pred: Tensor, target: Tensor, weight: Tensor | None = None, **said: Any) -> Tensor:
+        # integers, as its heads pass them; floats would do
+        counted = torch.ones_like(target, dtype=pred.dtype) if weight is None else weight
+        return loss(pred, target, counted, **said)  # type: ignore[no-any-return]
+
+    return call
+
+
+def signed(place: Any, parameters: Mapping[str, Any]) -> Call:
+    """A module of two inputs and a target; our target is (second input, target)."""
+    loss = place(**parameters)
+    return lambda pred, target: loss(pred, *target)
+
+
+def over_labels(place: Any, parameters: Mapping[str, Any]) -> Call:
+    """A module that returns a map (n, C, ...) for "none", which is 0 but for the label's channel: the sum over it."""
+    loss = place(**parameters)
+
+    def call(pred: Tensor, target: Tensor) -> Tensor:
+        value: Tensor = loss(pred, target)
+        return value.sum(1) if value.ndim else value
+
+    return call
+
+
+def over_classes_of_map(loss: Tensor) -> Tensor:
+    """The mean over rows and classes of a loss that is summed over the classes, of which the inputs have 4."""
+    return loss.mean() / 4
+
+
+# --- the contracts ----------------------------------------------------------------------------------------------------
+
+BOXES = ("boxes", "boxes in batches", "no boxes")
+OFFSETS = ("offsets", "offsets in batches", "no offsets")
+NUMBERS = (*OFFSETS, "offsets in half precision", "a number without dimension")
+DENSE = ("hard targets", "soft targets", "soft targets, maps", "no rows")
+ROWS_ONLY = (*DENSE[:2], DENSE[3])
+LABELLED = ("labels and background", "no labels")
+CLASSES = ("class map", "class map, maps", "no classes")
+IGNORED = ("class map, some ignored", "class map, maps, some ignored", "class map, all ignored")
+SHARES = ("class shares", "class shares, maps")
+MASKS = ("masks", "soft masks")
+CLASS_MASKS = ("class masks", "class masks, all present")
+BOTH = (ROWS, ELEMENTS)
+
+
+def _mmdet(name: str, loss: str, inputs: tuple[str, ...], weights: tuple[str, ...] = (), **more: Any) -> Contract:
+    return Contract("mmdet", name, loss, inputs, weights=weights, avg_factor=True, **more)
+
+
+def _torch(name: str, loss: str, *inputs: str, **more: Any) -> Contract:
+    return Contract("torch", name, loss, inputs, **more)
+
+
+_SIGMOID = {"use_sigmoid": True}
+_NO_COLUMNS = {"activated": "the scale of the input"}
+
+MMDET = (
+    _mmdet("IoULoss", "iou", BOXES, BOTH),
+    _mmdet("GIoULoss", "giou", BOXES, BOTH),
+    _mmdet("DIoULoss", "diou", BOXES[::2], BOTH),
+    _mmdet("CIoULoss", "ciou", BOXES[::2], BOTH),
+    _mmdet("SIoULoss", "siou", BOXES[::2], BOTH, given={"neg_gamma": True}),
+    _mmdet("EIoULoss", "extended_iou", BOXES[::2], BOTH),
+    _mmdet("BoundedIoULoss", "bounded_iou", BOXES[::2], (ELEMENTS,)),
+    *(
+        _mmdet(name, loss, OFFSETS, (ELEMENTS,))
+        for name, loss in {"L1Loss": "l1", "MSELoss": "mse", "SmoothL1Loss": "smooth_l1"}.items()
+    ),
+    _mmdet("BalancedL1Loss", "balanced_l1", OFFSETS, (ELEMENTS,)),
+    _mmdet("CrossEntropyLoss", "cross_entropy", (*CLASSES, *IGNORED, *SHARES), (ELEMENTS,)),
+    _mmdet(
+        "CrossEntropyLoss",
+        "bce_with_logits",
+        LABELLED,
+        (ROWS,),
+        given=_SIGMOID,
+        single=True,
+        variant="labels",
+    ),
+    _mmdet("CrossEntropyLoss", "bce_with_logits", DENSE, (ELEMENTS,), given=_SIGMOID, single=True),
+    _mmdet("FocalLoss", "focal", DENSE, (ELEMENTS,), apart=_NO_COLUMNS),
+    _mmdet("FocalLoss", "focal", LABELLED, BOTH, apart=_NO_COLUMNS, variant="labels"),
+    _mmdet("FocalLoss", "focal", ("probabilities, labels",), BOTH, given={"activated": True}, variant="probabilities"),
+    _mmdet(
+        "QualityFocalLoss",
+        "quality_focal",
+        ("qualities", "labels and scores", "no rows"),
+        (ROWS,),
+        shape=over_classes,
+        apart=_NO_COLUMNS,
+    ),
+    _mmdet("VarifocalLoss", "varifocal", ("qualities", "qualities, maps", "no rows"), (ELEMENTS,)),
+    _mmdet("DistributionFocalLoss", "distribution_focal", ("bins", "no bins"), (ROWS,)),
+    _mmdet("GHMC", "ghm_c", ("hard targets",), (ELEMENTS,), bind=weights_third, single=True),
+    _mmdet("GHMC", "ghm_c", LABELLED[:1], (ROWS,), bind=weights_third, single=True, variant="labels"),
+    _mmdet("GaussianFocalLoss", "gaussian_focal", ("heat maps", "heat maps, maps", "no rows"), (ELEMENTS,)),
+    _mmdet("DiceLoss", "dice", ("masks of one channel", "masks", "soft masks", "no masks"), (ROWS,), single=True),
+)
+
+TORCH = (
+    _torch("L1Loss", "l1", *NUMBERS),
+    _torch("MSELoss", "mse", *NUMBERS),
+    _torch("SmoothL1Loss", "smooth_l1", *NUMBERS),
+    _torch("HuberLoss", "huber", *NUMBERS),
+    _torch("BCELoss", "bce", "probabilities", "probabilities, maps"),
+    _torch(
+        "BCEWithLogitsLoss", "bce_with_logits", *ROWS_ONLY, "a number without dimension", "offsets in half precision"
+    ),
+    _torch("CrossEntropyLoss", "cross_entropy", *CLASSES, *IGNORED, *SHARES),
+    _torch("NLLLoss", "nll", "log-probabilities", "log-probabilities, maps"),
+    _torch("KLDivLoss", "kl_div", "distributions", "distributions, maps", reductions=(*REDUCTIONS, "batchmean")),
+    _torch("MarginRankingLoss", "margin_ranking", "two scores and a sign", bind=signed),
+    _torch("HingeEmbeddingLoss", "hinge_embedding", "distances"),
+)
+
+TORCHVISION = (
+    Contract("torchvision", "generalized_box_iou_loss", "giou", BOXES),
+    Contract("torchvision", "distance_box_iou_loss", "diou", BOXES),
+    Contract("torchvision", "complete_box_iou_loss", "ciou", BOXES),
+    Contract("torchvision", "sigmoid_focal_loss", "focal", DENSE, extra={"alpha": (-1.0,)}),
+)
+
+FLAGS = ("GIoU", "DIoU", "CIoU")
+ULTRALYTICS = (
+    *(
+        Contract(
+            "ultralytics",
+            "bbox_iou",
+            loss,
+            BOXES[:1],
+            fixed={**flags, "xywh": False},
+            reductions=("none",),
+            bind=similarity,
+            apart=dict.fromkeys(FLAGS, "which of our losses it is"),
+        )
+        for loss, flags in {"iou": {}, **{name.lower(): {name: True} for name in FLAGS}}.items()
+    ),
+    Contract(
+        "ultralytics",
+        "probiou",
+        "prob_iou",
+        ("rotated boxes",),
+        {"floor": 0.01},
+        reductions=("none",),
+        bind=similarity,
+        remark="its training passes floor=0.01, which is the default of our dialect; its function's default is 0",
+    ),
+    Contract(
+        "ultralytics",
+        "DFLoss",
+        "distribution_focal",
+        ("bins of four sides",),
+        {"reg_max": 8},
+        reductions=("none",),
+        bind=four_sides,
+        shape=over_sides,
+    ),
+    Contract(
+        "ultralytics",
+        "VarifocalLoss",
+        "varifocal",
+        ("labels and qualities", "labels and qualities, maps"),
+        reductions=("mean",),
+        bind=score_before_label,
+        single=True,
+    ),
+    Contract("ultralytics", "BCEWithLogitsLoss", "bce_with_logits", ROWS_ONLY),
+    Contract("ultralytics", "FocalLoss", "focal", DENSE, reductions=("mean",), extra={"alpha": (0.0,)}, single=True),
+    Contract("ultralytics", "MultiChannelDiceLoss", "dice", MASKS, shape=over_channels),
+)
+
+KORNIA = (
+    Contract("kornia", "BinaryFocalLossWithLogits", "focal", DENSE[:3], given={"alpha": 0.25}),
+    Contract("kornia", "BinaryFocalLossWithLogits", "focal", DENSE[:3], given={"alpha": None}, variant="no alpha"),
+    *(
+        Contract(
+            "kornia",
+            "FocalLoss",
+            "softmax_focal",
+            CLASSES[:2],
+            {"alpha": alpha},
+            bind=over_labels,
+            variant="" if alpha else "no alpha",
+            remark="its 'none' is (n, C, ...), 0 but for the label's channel, ours (n, ...): the sum over channels",
+        )
+        for alpha in (0.25, None)
+    ),
+    Contract("kornia", "DiceLoss", "dice", CLASS_MASKS, reductions=("mean",)),
+    Contract("kornia", "TverskyLoss", "tversky", CLASS_MASKS, {"alpha": 0.3, "beta": 0.7}, reductions=("mean",)),
+    Contract(
+        "kornia", "TverskyLoss", "tversky", CLASS_MASKS, {"alpha": 1.5, "beta": 0.2}, reductions=("mean",),
+        variant="alpha above 1",
+    ),
+)  # fmt: skip
+
+MONAI = (
+    Contract("monai", "FocalLoss", "focal", DENSE[:3], single=True),
+    *(
+        Contract(
+            "monai",
+            name,
+            loss,
+            MASKS,
+            {activation: True},
+            apart=dict.fromkeys(("sigmoid", "softmax"), "one of them at a time"),
+            shape=unchanged if loss == "tversky" else with_pixel_axes,
+            variant=activation,
+        )
+        for name, loss in {"DiceLoss": "dice", "TverskyLoss": "tversky"}.items()
+        for activation in ("sigmoid", "softmax")
+    ),
+)
+
+_ONE_NUMBER = "its 'none' is the mean of all, ours one loss per element: the mean of ours"
+SMP = (
+    Contract(
+        "smp", "FocalLoss", "focal", DENSE[:3], {"mode": "multilabel"}, shape=torch.Tensor.mean, remark=_ONE_NUMBER
+    ),
+    Contract(
+        "smp",
+        "FocalLoss",
+        "softmax_focal",
+        CLASSES[:2],
+        {"mode": "multiclass"},
+        shape=over_classes_of_map,
+        remark=_ONE_NUMBER,
+    ),
+    *(
+        Contract("smp", name, loss, ("soft masks", "masks"), given={"mode": mode}, reductions=("mean",), variant=mode)
+        for name, loss in {"DiceLoss": "dice", "TverskyLoss": "focal_tversky"}.items()
+        for mode in ("multilabel", "binary")
+    ),
+)
+
+CONTRACTS: tuple[Contract, ...] = (*MMDET, *ULTRALYTICS, *TORCHVISION, *TORCH, *KORNIA, *MONAI, *SMP)
