@@ -31,7 +31,7 @@ class DiceLoss(Loss, name="dice"):
             t), by which a perfect soft prediction costs 0.
         smooth (default 0.0; allowed: [0, inf)): added to numerator and denominator; above 0, an empty
             prediction of an empty target costs 0.
-        eps (default 0.001; allowed: (0, 1]): added to the denominator.
+        eps (default 0.001; allowed: [0, inf)): added to the denominator.
         empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs: "cost"
             by the formula; "zero" nothing; "skip" nothing, and "mean" leaves it out.
         jaccard (default False; allowed: False or True): whether the shared mass counts once in the
@@ -77,7 +77,7 @@ class FocalTverskyLoss(Loss, name="focal_tversky"):
             that one loss is for, see `dice_loss`.
         overlap (default 'product'; allowed: 'product' or 'min'): "product" or "min", see `dice_loss`.
         smooth (default 0.0; allowed: [0, inf)): added to numerator and denominator.
-        eps (default 1e-07; allowed: (0, 1]): added to the denominator.
+        eps (default 1e-07; allowed: [0, inf)): added to the denominator.
         empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs, see
             `dice_loss`.
         dialect (default None; allowed: 'smp'): None: the published formula; or the framework whose
@@ -120,7 +120,7 @@ class TverskyLoss(Loss, name="tversky"):
             that one loss is for, see `dice_loss`.
         overlap (default 'product'; allowed: 'product' or 'min'): "product" or "min", see `dice_loss`.
         smooth (default 0.0; allowed: [0, inf)): added to numerator and denominator.
-        eps (default 1e-07; allowed: (0, 1]): added to the denominator.
+        eps (default 1e-07; allowed: [0, inf)): added to the denominator.
         empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs, see
             `dice_loss`.
         dialect (default None; allowed: 'kornia' or 'monai'): None: the published formula; or the
