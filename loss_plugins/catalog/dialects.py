@@ -350,7 +350,7 @@ def translated(loss: str, parameters: Mapping[str, Any]) -> Parameters:
             given[name] = value
             continue
         known = [] if keyword.values is None else list(keyword.values)
-        matches = isinstance(value, (bool, int, float, str)) and value in known
+        matches = (value is None or isinstance(value, (bool, int, float, str))) and value in known
         if known and name != keyword.to and not matches:
             came = f"{name}={shown(value)} of {parameters['dialect']} has no counterpart"
             allowed = " or ".join(repr(choice) for choice in known)
