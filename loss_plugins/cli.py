@@ -15,7 +15,7 @@ from rich.console import Console, OverflowMethod
 from rich.markup import escape
 from rich.table import Table
 
-from .catalog.declare import COLUMNS, KINDS
+from .catalog.declare import KINDS, traits_of
 from .catalog.dialects import dialects_of
 from .catalog.entries import Entry, get_entry, list_losses
 from .parity.deviations import deviations
@@ -153,7 +153,7 @@ def describe(entry: Entry) -> dict[str, Any]:
             }
             for parameter in entry.parameters.values()
         },
-        "traits": dict(vars(entry.traits)),
+        "traits": {name: getattr(entry.traits, name) for name in traits_of(entry.kind)},
         "dialects": list(dialects_of(entry.name)),
         "deviations": [str(row) for row in deviations(entry.name)],
         "use_when": entry.use_when,
@@ -180,8 +180,9 @@ def _trait_table(entry: Entry) -> Table:
     table = Table(title="traits", title_justify="left", box=SIMPLE_HEAD)
     for heading in ("trait", "value"):
         table.add_column(heading, overflow="fold")
-    for name, value in vars(entry.traits).items():
-        if value not in ("", None, {}) and (name != "scale" or entry.kind not in COLUMNS):
+    for name in traits_of(entry.kind):
+        value = getattr(entry.traits, name)
+        if value not in ("", None, {}):
             table.add_row(name.replace("_", " "), escape(_trait(value)))
     return table
 

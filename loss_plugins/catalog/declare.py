@@ -8,7 +8,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from torch import Tensor
@@ -58,6 +58,24 @@ class Traits:
     not_monotone: Mapping[str, str] = field(default_factory=dict)
     not_mirrored: str = ""
     proper: bool | None = None
+
+
+#: the traits that say something of boxes alone, and of scores and masks alone
+OF_BOXES = (
+    "symmetric", "scale_invariant", "translation_invariant", "units", "gradient_when_disjoint", "not_monotone",
+    "not_mirrored",
+)  # fmt: skip
+OF_SCORES = ("scale", "proper")
+
+
+def traits_of(kind: str) -> tuple[str, ...]:
+    """Names of the traits that a loss of that kind can have.
+
+    >>> traits_of("classification")
+    ('range', 'zero_at_equality', 'stateful', 'scale', 'detached', 'proper')
+    """
+    others = OF_SCORES if kind in COLUMNS else OF_BOXES
+    return tuple(each.name for each in fields(Traits) if each.name not in others)
 
 
 @dataclass(frozen=True)
