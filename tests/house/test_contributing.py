@@ -79,7 +79,7 @@ CLAUSES: dict[str, tuple[str, ...]] = {
     "`torch.compile(fullgraph=True, dynamic=True)`, `vmap` and `grad`": ("compiles to one graph", "vmap", "jacrev"),
     "pickle, deepcopy and `spec()`": ("pickle", "deepcopy", "tests/losses/test_every_loss.py"),
     "an empty batch costs 0 in the graph": ("no rows", "mean of no rows", "sum of no rows"),
-    "the traits": ("range", "zero at equality", "tests/audit/test_traits.py"),
+    "the traits": ("range", "zero at equality", "symmetric"),
 }
 
 
