@@ -24,10 +24,11 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 def check_tensor(where: str, name: str, value: Any, wanted: str) -> None:
     """Raise a TypeError unless this is an ordinary (dense) torch.Tensor."""
     if not isinstance(value, Tensor):
-        came, remedy = f"{name} must be a torch.Tensor, got {_named(value)}", f"pass torch.as_tensor({name})"
+        came, remedy = f"{name} must be a torch.Tensor, got {_kind(value)}", f"pass torch.as_tensor({name})"
         raise refusal(where, came, f"a tensor of {wanted}", remedy, TypeError)
     if value.layout is not torch.strided or value.is_nested:
-        came, remedy = f"{name} has layout {value.layout}", f"pass a dense tensor ({name}.to_dense())"
+        layout = "nested" if value.is_nested else value.layout
+        came, remedy = f"{name} has layout {layout}", f"pass a dense tensor ({name}.to_dense())"
         raise refusal(where, came, "torch.strided", remedy, TypeError)
 
 
@@ -130,7 +131,7 @@ def check_forms(where: str, pred: Tensor, target: Target, forms: tuple[str, ...]
     parts = target if isinstance(target, tuple) else (target,)
     for part in parts:
         if not isinstance(part, Tensor):
-            came = f"target {shown(target)} must be made of torch.Tensors, got {_named(part)}"
+            came = f"target {shown(target)} must be made of torch.Tensors, got {_kind(part)}"
             raise refusal(where, came, wanted, "pass that", TypeError)
         check_tensor(where, "target", part, wanted)
         check_device(where, "target", part, pred)
@@ -142,8 +143,8 @@ def check_forms(where: str, pred: Tensor, target: Target, forms: tuple[str, ...]
         raise refusal(where, f"target {given} does not go with pred {tuple(pred.shape)}", wanted, "pass that")
 
 
-def _named(value: object) -> str:
-    return type(value).__name__
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__
 
 
 def readable(*tensors: Tensor) -> bool:
@@ -151,6 +152,46 @@ def readable(*tensors: Tensor) -> bool:
     ordinary = all(type(tensor) in ORDINARY and tensor.device.type == "cpu" for tensor in tensors)
     tracing = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     return ordinary and not tracing
+
+
+def number_in(tensor: Tensor) -> float | None:
+    """The number in a tensor of one element; None where a transform (vmap) holds it, which cannot be looked into."""
+    try:
+        return tensor.item()
+    except RuntimeError:
+        return None
+
+
+def fit_weight(where: str, weight: Tensor, shape: torch.Size) -> Tensor:
+    """The weight for a loss of that shape: one per row is repeated, several per element become their mean."""
+    given = weight
+    if weight.shape == shape:
+        return weight
+    if shape and weight.shape[:-1] == shape:  # (n, 4) or (n, 1) for one loss per box
+        return weight.float().mean(-1) if weight.dtype not in FLOATS else weight.mean(-1)
+    if weight.ndim > 1 and weight.shape[-1] == 1 and weight.ndim == len(shape):
+        weight = weight.squeeze(-1)
+    if weight.ndim > 0 and weight.shape == shape[: weight.ndim]:
+        return weight.reshape(*weight.shape, *(1 for _ in range(len(shape) - weight.ndim)))
+    came = f"weight has shape {tuple(given.shape)}, the loss {tuple(shape)}"
+    remedy = "pass one weight per row, or set loss_weight, one factor for all"
+    raise refusal(where, came, "one per row, (n,) or (n, 1), or one per element", remedy)
+
+
+def check_weight(where: str, weight: Any, pred: Tensor) -> None:
+    """Raise unless the weight is a tensor of real numbers on the device of pred.
+
+    Its values are looked at only where that neither waits for a device nor breaks a graph: in eager mode on the CPU.
+    """
+    check_tensor(where, "weight", weight, "one weight per row, (n,) or (n, 1), or one per element")
+    check_device(where, "weight", weight, pred)
+    if weight.is_complex():
+        remedy = "pass real numbers (weight.real, or weight.abs())"
+        raise refusal(where, f"weight has dtype {weight.dtype}", "numbers from 0 on", remedy, TypeError)
+    lowest = number_in(weight.min()) if weight.numel() and readable(weight) else None
+    if lowest is not None and not lowest >= 0:
+        remedy = "pass weights that say how much a row counts, 0 for not at all"
+        raise refusal(where, f"weight holds {lowest}", "numbers from 0 on", remedy)
 
 
 def whole_labels(target: Target) -> Target:

@@ -12,9 +12,8 @@ from loss_plugins.catalog.dialects import translated
 from loss_plugins.catalog.entries import Entry
 from loss_plugins.catalog.ranges import closest
 from loss_plugins.module.loss import Loss
-from loss_plugins.module.reduction import fit_weight
 from loss_plugins.module.state import statistics_of
-from loss_plugins.tensors import Target
+from loss_plugins.tensors import Target, fit_weight
 
 ENOUGH_ROWS = 20  # fewest targets by which encoded offsets are told from boxes
 SENSELESS_SHARE = 0.05  # of targets without width or height: measured 43 % and 91 % for offsets, 0 % for boxes

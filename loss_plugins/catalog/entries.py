@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from ..errors import refusal, shown
-from ..tensors import FORMS, Target, check_boxes, check_forms, raised, whole_labels
+from ..tensors import FORMS, Target, check_boxes, check_forms, check_weight, fit_weight, raised, whole_labels
 from .declare import COLUMNS, KINDS, TARGETS, Kind, Parameter, Source, Traits, keywords
 from .dialects import dialects_of, translated
 from .entry import Entry as Entry
@@ -154,7 +154,10 @@ def register_loss(
                     raise refusal(
                         name, came, f"what the function takes ({', '.join(entry.keywords)})", remedy, TypeError
                     )
-            return evaluate(entry, pred, target, entry.arguments(parameters))
+            pred, target = accepted(entry, pred, target)
+            for key, value in handed.items():
+                check_handed(entry, key, value, pred, {**entry.defaults, **hyper})
+            return entry.function(*raised(pred, target), **entry.arguments(parameters))
 
         checked.__doc__ = function_text(entry)
         checked.__signature__ = function_signature(entry)  # type: ignore[attr-defined]
@@ -171,6 +174,23 @@ def check_type(where: str, argument: str, value: Any, wanted: Any) -> None:
         raise refusal(
             where, f"{argument}={shown(value)} is of type {type(value).__name__}", names, "leave it out", TypeError
         )
+
+
+def check_handed(entry: Entry, name: str, value: Any, pred: Tensor, parameters: Mapping[str, Any]) -> None:
+    """Raise unless a function's running statistic, or its weight, is of the right form."""
+    if value is None and entry.keywords[name].default is None:
+        return
+    if name == "weight":
+        check_weight(entry.name, value, pred)
+        fit_weight(entry.name, value, pred.shape)
+        return
+    shape = tuple(entry.states[name].initial(parameters).shape)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and not shape
+    fits = isinstance(value, Tensor) and not value.is_complex() and tuple(value.shape) in (shape, shape or (1,))
+    if not (number or fits):
+        allowed = f"a tensor of shape {shape}" if shape else "a number, or a tensor with one"
+        remedy = "leave it out, or let the module keep it"
+        raise refusal(entry.name, f"{name}={shown(value)} is no running statistic", allowed, remedy, TypeError)
 
 
 def check_name(name: Any) -> None:
@@ -281,12 +301,6 @@ def unregister_loss(name: str) -> None:
     del _ENTRIES[entry.name]
     for alias in [alias for alias, known in _ALIASES.items() if known == entry.name]:
         del _ALIASES[alias]
-
-
-def evaluate(entry: Entry, pred: Tensor, target: Target, parameters: Mapping[str, Any]) -> Tensor:
-    """The loss per element, for parameters that are checked already."""
-    pred, target = prepare(entry, pred, target)
-    return entry.function(pred, target, **parameters)
 
 
 def check_tensors(entry: Entry, pred: Tensor, target: Target) -> None:

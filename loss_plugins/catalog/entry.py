@@ -65,6 +65,11 @@ class Entry:
         """The first sentence of the function's docstring."""
         return self.docstring.summary
 
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The default of every parameter, by name; None where it is required."""
+        return {name: parameter.default for name, parameter in self.parameters.items()}
+
     def check(self, parameters: Mapping[str, Any]) -> None:
         """Raise a TypeError for an unknown keyword, a ValueError for one out of range."""
         for name, value in parameters.items():

@@ -16,7 +16,7 @@ from ..catalog.dialects import defaults_of, translated
 from ..catalog.entries import Entry, accepted, add_alias, check_tensors, get_entry
 from ..catalog.ranges import Allowed, Choice, Interval, check_value, plain
 from ..errors import refusal, shown
-from ..tensors import Target, raised
+from ..tensors import Target, check_weight, fit_weight, raised
 from .constants import split_constants
 from .fused import fused_loss
 from .help import explain
@@ -24,8 +24,6 @@ from .reduction import (
     REDUCTIONS,
     Reduction,
     check_avg_factor,
-    check_weight,
-    fit_weight,
     own_divisor,
     reduce_loss,
 )

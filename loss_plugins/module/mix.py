@@ -12,10 +12,10 @@ from ..catalog.declare import Parameter, Traits
 from ..catalog.entries import Entry, accepted, register_loss
 from ..catalog.ranges import Choice, Specs, plain
 from ..errors import refusal, shown
-from ..tensors import Target
+from ..tensors import Target, check_weight
 from .build import build_loss
 from .loss import Loss
-from .reduction import Reduction, check_weight
+from .reduction import Reduction
 
 Spec = str | Mapping[str, Any]
 #: `Traits.units`, from the least demanding to the most

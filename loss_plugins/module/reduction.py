@@ -14,7 +14,7 @@ from ..catalog.entries import Entry, prepare
 from ..catalog.entry import REDUCTIONS as REDUCTIONS
 from ..catalog.ranges import plain
 from ..errors import refusal, shown
-from ..tensors import FLOATS, Target, check_device, check_tensor, readable
+from ..tensors import Target, check_device, fit_weight, number_in, readable
 
 Reduction = Literal["none", "mean", "sum"]
 #: of avg_factor: what is allowed, and the remedy
@@ -53,38 +53,6 @@ def reduce_loss(
     return total / (avg_factor + AVG_FACTOR_EPS)
 
 
-def fit_weight(where: str, weight: Tensor, shape: torch.Size) -> Tensor:
-    """The weight for a loss of that shape: one per row is repeated, several per element become their mean."""
-    given = weight
-    if weight.shape == shape:
-        return weight
-    if shape and weight.shape[:-1] == shape:  # (n, 4) or (n, 1) for one loss per box
-        return weight.float().mean(-1) if weight.dtype not in FLOATS else weight.mean(-1)
-    if weight.ndim > 1 and weight.shape[-1] == 1 and weight.ndim == len(shape):
-        weight = weight.squeeze(-1)
-    if weight.ndim > 0 and weight.shape == shape[: weight.ndim]:
-        return weight.reshape(*weight.shape, *(1 for _ in range(len(shape) - weight.ndim)))
-    came = f"weight has shape {tuple(given.shape)}, the loss {tuple(shape)}"
-    remedy = "pass one weight per row, or set loss_weight, one factor for all"
-    raise refusal(where, came, "one per row, (n,) or (n, 1), or one per element", remedy)
-
-
-def check_weight(where: str, weight: Any, pred: Tensor) -> None:
-    """Raise unless the weight is a tensor of real numbers on the device of pred.
-
-    Its values are looked at only where that neither waits for a device nor breaks a graph: in eager mode on the CPU.
-    """
-    check_tensor(where, "weight", weight, "one weight per row, (n,) or (n, 1), or one per element")
-    check_device(where, "weight", weight, pred)
-    if weight.is_complex():
-        remedy = "pass real numbers (weight.real, or weight.abs())"
-        raise refusal(where, f"weight has dtype {weight.dtype}", "numbers from 0 on", remedy, TypeError)
-    lowest = number_in(weight.min()) if weight.numel() and readable(weight) else None
-    if lowest is not None and not lowest >= 0:
-        remedy = "pass weights that say how much a row counts, 0 for not at all"
-        raise refusal(where, f"weight holds {lowest}", "numbers from 0 on", remedy)
-
-
 def check_avg_factor(where: str, avg_factor: Any, reduction: str, pred: Tensor) -> float | Tensor | None:
     """What "mean" divides by as a plain number, or as a tensor without axes; raise for anything else.
 
@@ -121,14 +89,6 @@ def _refuse_nothing(where: str, avg_factor: float | Tensor, total: Tensor) -> No
     divisor = number_in(avg_factor) if isinstance(avg_factor, Tensor) else avg_factor
     if divisor == 0 and number_in(total) not in (0, None):
         raise refusal(where, f"avg_factor={divisor} would divide a sum of {number_in(total):.4g} by 0", *AVG_FACTOR)
-
-
-def number_in(tensor: Tensor) -> float | None:
-    """The number in a tensor of one element; None where a transform (vmap) holds it, which cannot be looked into."""
-    try:
-        return tensor.item()
-    except RuntimeError:
-        return None
 
 
 def own_divisor(
