@@ -224,7 +224,9 @@ def _examined(point: metadata.EntryPoint, config: str | None) -> dict[str, Any]:
 
 def _print_report(name: str, report: dict[str, Any]) -> None:
     versions = ", ".join(f"{key} {value}" for key, value in report["versions"].items())
-    table = Table("", "check", "detail", title=f"{name}: {versions}", title_justify="left")
+    table = Table("", title=f"{name}: {versions}", title_justify="left")
+    for heading in ("check", "detail"):
+        table.add_column(heading, overflow="fold")  # a name or remedy that is cut cannot be copied
     for check in report["checks"]:
         mark = "[green]ok[/green]" if check["ok"] else "[red]no[/red]"
         table.add_row(mark, escape(check["name"]), escape(check["detail"]))

@@ -185,3 +185,16 @@ def test_doctor_takes_a_missing_framework_for_no_fault() -> None:
     assert report["checks"] == [
         {"name": "not installed", "ok": False, "detail": "No module named 'no_such_module_of_ours'"}
     ]
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_doctor_cuts_no_remedy(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from loss_plugins import cli
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    detail = "set model.bbox_head.a_head_of_a_long_name.reg_decoded_bbox=True in the config"
+    cli._print_report("mmdet", {"versions": {}, "checks": [{"name": "a", "ok": False, "detail": detail}]})
+    rows = [line.split("│")[3] for line in capsys.readouterr().out.splitlines() if line.count("│") == 4]
+    assert "".join("".join(rows).split()) == "".join(detail.split())

@@ -22,7 +22,7 @@ def loss_table() -> str:
 
 def _cells(entry: Entry) -> list[str]:
     year = f", {entry.source.year}" if entry.source.year else ""
-    source = f"[{entry.source.title}]({entry.source.url}){year}"
+    source = f"[{entry.source.title}]({entry.source.url}){year}" if entry.source.url else ""
     disjoint = ("yes" if entry.traits.gradient_when_disjoint else "**no**") if entry.kind == "box" else ""
     summary = entry.summary.rstrip(".")
     return [f"`{entry.name}`", entry.kind, summary, source, disjoint, entry.traits.units]

@@ -35,8 +35,13 @@ def draw(results: list[Result], file: Path) -> None:
             scale.set_minor_formatter(ticker.NullFormatter())
     for axis in list(axes.flat)[len(names) :]:
         axis.set_axis_off()
-    handles = [pyplot.Line2D([], [], color=color, linestyle=line, label=name) for name, (color, line) in STYLES.items()]
+    drawn = {contender for result in results for contender in result.median}
+    handles = [
+        pyplot.Line2D([], [], color=color, linestyle=line, label=name)
+        for name, (color, line) in STYLES.items()
+        if name in drawn
+    ]
     handles.append(pyplot.Line2D([], [], color="tab:gray", linestyle="--", label="peers"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, 2 * columns))
     figure.savefig(file, dpi=100)
     pyplot.close(figure)

@@ -58,4 +58,7 @@ def _add_box(axis: Any, box: Sequence[float], text: str, color: str) -> None:
     x1, y1, x2, y2 = box
     axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=color, linewidth=1.4))
     chip = {"facecolor": color, "edgecolor": "none", "pad": 1.0}
-    axis.text(x1 + 1, y1 + 1, text, color="white", fontsize=7, va="bottom", bbox=chip, clip_on=True)
+    label = axis.text(x1 + 1, y1 + 1, text, color="white", fontsize=7, va="bottom", bbox=chip, clip_on=True)
+    top = axis.transAxes.inverted().transform(label.get_window_extent().get_points())[1, 1]
+    if top > 1:  # no room above the box: inside it
+        label.set_va("top")
