@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from loss_plugins import Loss, ciou_loss
 
 from . import probe
 from .errors import UnsupportedUltralytics
-from .slots import BoxSlot, ClassSlot, Slot
+from .slots import BoxSlot, Calls, ClassSlot, Slot
 
 TOLERANCE = 1e-5
 
@@ -42,16 +43,15 @@ def fixed_arguments(bbox_loss: nn.Module) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name in names}
 
 
-def expected_box_loss(per_box: Callable[[Tensor, Tensor], Tensor], arguments: dict[str, Any], pixels: bool) -> float:
+def expected_box_loss(per_box: Callable[[Tensor, Tensor], Tensor], arguments: dict[str, Any], pixels: bool) -> Tensor:
     """The box loss of the fixed arguments, weighted and normalised by a plain loop over the foreground."""
     rows = [anchor for anchor, foreground in enumerate(arguments["fg_mask"][0].tolist()) if foreground]
     scale = arguments["stride"][rows] if pixels else 1.0
-    pred, target = arguments["pred_bboxes"][0, rows] * scale, arguments["target_bboxes"][0, rows] * scale
-    with torch.no_grad():
-        losses = per_box(pred, target).tolist()
+    losses = per_box(arguments["pred_bboxes"][0, rows] * scale, arguments["target_bboxes"][0, rows] * scale)
     weights = [sum(scores) for scores in arguments["target_scores"][0, rows].tolist()]
-    total = sum(loss * weight for loss, weight in zip(losses, weights, strict=True))
-    return float(total / arguments["target_scores_sum"])
+    total = sum((loss * weight for loss, weight in zip(losses, weights, strict=True)), start=torch.zeros(()))
+    scaled: Tensor = total / arguments["target_scores_sum"]
+    return scaled
 
 
 def check_stock_contract(bbox_loss: nn.Module) -> float:
@@ -61,8 +61,9 @@ def check_stock_contract(bbox_loss: nn.Module) -> float:
         UnsupportedUltralytics: loss, weights or normaliser of the stock loss are not those known.
     """
     arguments = fixed_arguments(bbox_loss)
-    stock = float(probe.stock_forward()(bbox_loss, **_cloned(arguments))[0])
-    expected = expected_box_loss(lambda p, t: ciou_loss(p, t, dialect="ultralytics"), arguments, pixels=False)
+    with torch.no_grad():
+        stock = float(probe.stock_forward()(bbox_loss, **_cloned(arguments))[0])
+    expected = float(expected_box_loss(lambda p, t: ciou_loss(p, t, dialect="ultralytics"), arguments, pixels=False))
     if abs(stock - expected) > TOLERANCE:
         raise UnsupportedUltralytics(
             f"its own box loss gives {stock:.6f} where weighted CIoU gives {expected:.6f}: the contract has changed",
@@ -74,13 +75,22 @@ def check_stock_contract(bbox_loss: nn.Module) -> float:
 def check_box(branch: Any, slot: BoxSlot) -> float:
     """The box loss of the fixed arguments through the live branch, after comparing it with a plain loop.
 
+    Value and gradient are compared, so that what trains is what was looked at: a recorded program, machine code.
+
     Raises:
-        UnsupportedUltralytics: the live branch does not return the plugged loss.
+        UnsupportedUltralytics: the live branch does not return the plugged loss, or not its gradient.
     """
     arguments = fixed_arguments(branch.bbox_loss)
-    expected = expected_box_loss(_untrained(slot).elementwise, arguments, slot.units != "any")
-    with torch.no_grad():
-        live = float(branch.bbox_loss(**_cloned(arguments))[0])
+
+    def through(loss: Callable[[dict[str, Any]], Tensor]) -> tuple[Tensor, Tensor]:
+        boxes = arguments["pred_bboxes"].clone().requires_grad_()
+        return _value_and_gradient(slot, loss({**_cloned(arguments), "pred_bboxes": boxes}), boxes)
+
+    plain = _untrained(slot)
+    with _apart(slot, branch.bbox_loss):
+        live = through(lambda given: branch.bbox_loss(**given)[0])
+    with by_autograd():
+        expected = through(lambda given: expected_box_loss(plain.elementwise, given, slot.units != "any"))
     return _checked(slot, live, expected)
 
 
@@ -88,32 +98,86 @@ def check_cls(branch: Any, slot: ClassSlot) -> float:
     """The mean class loss of fixed scores through the live branch, after comparing it with the loss itself.
 
     Raises:
-        UnsupportedUltralytics: the live branch does not return the plugged loss.
+        UnsupportedUltralytics: the live branch does not return the plugged loss, or not its gradient.
     """
-    logits = torch.tensor([[[-2.0, 0.5, 1.0], [3.0, -1.0, -4.0]]])
+    scores = torch.tensor([[[-2.0, 0.5, 1.0], [3.0, -1.0, -4.0]]])
     target = torch.tensor([[[0.0, 0.8, 0.0], [0.3, 0.0, 0.0]]])
-    with torch.no_grad():
-        expected, live = _untrained(slot).elementwise(logits, target), branch.bce(logits, target)
-    if live.shape != logits.shape:
-        raise UnsupportedUltralytics(
-            f"the live criterion's class loss has shape {tuple(live.shape)}, not {tuple(logits.shape)}", probe.REMEDY
-        )
-    return _checked(slot, float(live.mean()), float(expected.mean()))
+
+    def through(loss: Callable[[Tensor, Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        logits = scores.clone().requires_grad_()
+        found = loss(logits, target.clone())
+        if found.shape != logits.shape:
+            raise UnsupportedUltralytics(
+                f"the live criterion's class loss has shape {tuple(found.shape)}, not {tuple(logits.shape)}",
+                probe.REMEDY,
+            )
+        return _value_and_gradient(slot, found.mean(), logits)
+
+    plain = _untrained(slot)
+    with _apart(slot, branch.bce):
+        live = through(branch.bce)
+    with by_autograd():
+        expected = through(plain.elementwise)
+    return _checked(slot, live, expected)
 
 
 def _untrained(slot: Slot) -> Loss:
-    """The slot's loss on the CPU, with its running statistics at their start."""
-    return copy.deepcopy(slot.prototype).cpu()
+    """The slot's loss on the CPU, with its running statistics at their start, which do not learn."""
+    return copy.deepcopy(slot.prototype).cpu().eval()
 
 
-def _checked(slot: Slot, live: float, unscaled: float) -> float:
-    expected = unscaled * slot.calls.gain * slot.prototype.loss_weight
-    if abs(live - expected) > TOLERANCE * max(1.0, abs(expected)):
+def by_autograd() -> AbstractContextManager[Any]:
+    """Losses are computed by plain autograd, not by a recorded program: detecting anomalies needs its graph."""
+    return torch.autograd.set_detect_anomaly(True, check_nan=False)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _apart(slot: Slot, part: Any) -> Iterator[None]:
+    """Losses with gradients that are no training: nothing is counted, learnt or matched."""
+    calls, settled, loss = slot.calls, slot.gain_settled, slot.loss_of(part, torch.device("cpu"))
+    training = loss.training
+    slot.calls, slot.gain_settled = Calls(gain=calls.gain), True
+    loss.eval()
+    try:
+        with torch.enable_grad():  # type: ignore[no-untyped-call]
+            yield
+    finally:
+        slot.calls, slot.gain_settled = calls, settled
+        loss.train(training)
+
+
+def _value_and_gradient(slot: Slot, loss: Tensor, leaf: Tensor) -> tuple[Tensor, Tensor]:
+    if not loss.requires_grad:
         raise UnsupportedUltralytics(
-            f"the live criterion gives {live:.6f} where {slot.loss_name} is {expected:.6f}: the plug does not hold",
-            probe.REMEDY,
+            f"the {slot.name} loss {slot.loss_name} comes back without gradient: it would be logged, not trained",
+            "Compute it from the prediction without detach(), item() or numpy",
         )
-    return live
+    (gradient,) = torch.autograd.grad(loss, leaf)
+    return loss.detach(), gradient
+
+
+def _checked(slot: Slot, live: tuple[Tensor, Tensor], unscaled: tuple[Tensor, Tensor]) -> float:
+    """The live value, after comparing it and its gradient with those of the loss, scaled as the slot scales it."""
+    factor = slot.calls.gain * slot.prototype.loss_weight
+    for what, found, plain in zip(("value", "gradient"), live, unscaled, strict=True):
+        expected = factor * plain
+        if not expected.isfinite().all():
+            raise UnsupportedUltralytics(
+                f"the {what} of {slot.loss_name} is not finite on a fixed batch of ordinary boxes and scores",
+                "Mend the loss: `loss-plugins check` names the input",
+            )
+        off = (found - expected).abs().max()
+        if not off <= TOLERANCE * max(1.0, float(expected.abs().max())):
+            raise UnsupportedUltralytics(
+                f"the live criterion gives {_shown(found)} as {what} where {slot.loss_name} is {_shown(expected)}: "
+                "the plug does not hold",
+                probe.REMEDY,
+            )
+    return float(live[0])
+
+
+def _shown(tensor: Tensor) -> str:
+    return f"{float(tensor):.6f}" if tensor.ndim == 0 else f"{float(tensor.norm()):.6f} (norm)"
 
 
 def _cloned(arguments: dict[str, Any]) -> dict[str, Any]:
