@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .fused import Fused as Fused
-    from .kernels import Samples
     from .tracing import LossFunction
+    from .trials import Samples
 
 
 def fuse(
@@ -25,6 +25,7 @@ def fuse(
     pure: bool = True,
     labels: bool = False,
     compiled: bool = False,
+    tell: bool = True,
 ) -> Fused:
     """The loss, its value and gradient computed together wherever that can be.
 
@@ -37,6 +38,7 @@ def fuse(
         pure: the function depends on its arguments alone and does nothing but return a result; else it is never fused.
         labels: the last axis is classes, so targets may be labels, and keywords numbers per class.
         compiled: by machine code instead of a program.
+        tell: warn once where a pure loss runs by autograd, as it cannot be recorded; compiled ones always do.
 
     >>> import torch
     >>> def distance(pred, target, *, power):
@@ -50,7 +52,17 @@ def fuse(
     """
     from .fused import Fused
 
-    return Fused(function, samples, per_row, fixed=fixed or {}, name=name, pure=pure, labels=labels, compiled=compiled)
+    return Fused(
+        function,
+        samples,
+        per_row,
+        fixed=fixed or {},
+        name=name,
+        pure=pure,
+        labels=labels,
+        compiled=compiled,
+        tell=tell,
+    )
 
 
 def graphs_compiled() -> int:

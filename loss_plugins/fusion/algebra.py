@@ -83,7 +83,7 @@ class Simplifier:
 
     def __init__(self, inputs: list[Tensor]) -> None:
         self.graph = Graph()
-        self._inputs = iter(inputs)
+        self._inputs, self._device = iter(inputs), inputs[0].device
         self._terms: dict[Node, Term] = {}
         self._known: dict[Any, Node] = {}
 
@@ -91,6 +91,8 @@ class Simplifier:
 
     def visit(self, node: Node) -> None:
         """Take over one node of the recorded graph."""
+        if node.op == "get_attr":
+            raise NotTraceable(f"{node.target} is a tensor of these rows")
         if node.op == "placeholder":
             new = self.graph.placeholder(str(node.target))
             new.meta["sample"] = next(self._inputs)
@@ -168,7 +170,7 @@ class Simplifier:
 
     def _filled(self, value: float, meta: Any) -> Node:
         if not meta.shape:
-            return self.emit(torch.full, (), value, dtype=meta.dtype)
+            return self.emit(torch.full, (), value, dtype=meta.dtype, device=self._device)
         for node in self.graph.nodes:
             sample = node.meta.get("sample")
             if isinstance(sample, Tensor) and sample.shape == meta.shape and sample.dtype == meta.dtype:

@@ -1,20 +1,21 @@
 """Value and gradient of a separable loss computed together, and only the gradient saved.
 
-A loss is separable if each number it returns depends, through its gradient, on one row (or one element) of the
-prediction. The gradient of the sum then holds the gradient of every number, so the forward pass can compute both at
-once, and the backward pass only multiplies: in eager mode by a short program of PyTorch's own operations
-(`fusion.program`), compiled by machine code (`fusion.native`).
+A loss is separable if each number it returns depends on one row (or one element) of prediction and target. The gradient
+of the sum then holds the gradient of every number, so the forward pass can compute both at once, and the backward pass
+only multiplies: in eager mode by a short program of PyTorch's own operations (`fusion.program`), compiled by machine
+code (`fusion.native`). Either is used only after it gave the value and the gradient of autograd (`fusion.trials`).
 
 Whatever that cannot serve takes the plain path through autograd, with the same results: a target that needs a
-gradient; double backward; functorch transforms; a surrounding compiler; anomaly detection; losses that are not
-separable, and those of a few operations, which gain nothing; and a loss that is not `pure`, for a recording would not
-see what else it reads or does.
+gradient; double backward; functorch transforms; a surrounding compiler or trace; anomaly detection; losses that are not
+separable, and those of a few operations, which gain nothing; a loss that is not `pure`, for a recording would not see
+what else it reads or does; and one that cannot be recorded, of which a warning says why.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -22,16 +23,19 @@ from torch import Tensor
 
 from ..tensors import Target, raised, upcast
 from . import private
-from .kernels import Form, Kernel, Samples, is_separable, native_kernel, program_kernel
-from .native import require_compiler
+from .alone import alone, possible
+from .kernels import kernel_for
+from .keys import NoKeyError, key_of_parameters
+from .native import SERIAL, require_compiler
 from .program import FEW
-from .tracing import LossFunction
+from .tracing import LossFunction, NotTraceable
+from .trials import Form, Kernel, Layout, Samples, is_separable, without_class_axis
 
 #: from so many numbers on, machine code for a GPU would have to count with 64 bits
 MANY = 1 << 31
 #: subclasses may mean something else by an operation
 ORDINARY = (Tensor, torch.nn.Parameter)
-_SEPARABLE: dict[Any, bool] = {}
+_SEPARABLE: dict[Any, tuple[bool, str]] = {}
 _KERNELS: dict[Any, Kernel | None] = {}
 
 
@@ -56,13 +60,19 @@ class Fused:
         pure: bool,
         labels: bool,
         compiled: bool,
+        tell: bool,
     ) -> None:
         self.per_row = per_row
-        self._plain, self._function = function, functools.partial(function, **fixed)
+        self._plain, self._function, self._fixed = function, functools.partial(function, **fixed), dict(fixed)
         self._samples, self._name, self._pure = samples, name, pure
-        self._labels, self._compiled = labels, compiled
-        self._key = (function, per_row, labels, repr(sorted(fixed.items())))
+        self._labels, self._compiled, self._tell = labels, compiled, tell or compiled
         self._kernels: dict[Any, Kernel | None] = {}
+        self._key: Hashable = None
+        self._no_key = ""
+        try:
+            self._key = (function, per_row, labels, key_of_parameters(fixed))
+        except NoKeyError as error:
+            self._no_key = str(error)
         self._suits = pure
 
     def require(self, arguments: Mapping[str, Any]) -> None:
@@ -81,18 +91,22 @@ class Fused:
                 f"{self._name}: compile=True records the loss once, so it must depend on its arguments alone; "
                 "if it does, say so: register_loss(..., pure=True)"
             )
-        if not self._separable(_tensors_of(arguments)):
+        if self._no_key:
+            raise ValueError(f"{self._name}: compile=True records the loss once, but {self._no_key}")
+        tensors = {name: value for name, value in arguments.items() if isinstance(value, Tensor)}
+        separable, why_not = alone(lambda: self._separable(tensors))
+        if not separable:
             raise ValueError(
                 f"{self._name}: compile=True serves losses in which each number depends on one row or element "
-                "of the prediction, and this loss is none; leave compile out"
+                f"of prediction and target, and {why_not or 'this loss is none'}; leave compile out"
             )
 
     def __call__(self, pred: Tensor, target: Target, arguments: Mapping[str, Any]) -> Tensor:
         """The loss per row or element, for tensors and keywords that are checked already."""
         if self._suits and isinstance(target, Tensor) and _differentiates(pred, target):
-            tensors = _tensors_of(arguments)
-            kernel = self._kernel(pred, target, tensors)
-            if kernel is not None:
+            tensors = self._varying(arguments)
+            kernel = None if tensors is None else self._kernel(pred, target, tensors)
+            if kernel is not None and tensors is not None:
                 call = _Call(kernel, tensors, self.per_row, self.plain, arguments)
                 result: Tensor = _ValueAndGradient.apply(pred, target, call)  # type: ignore[no-untyped-call]
                 return result
@@ -102,53 +116,102 @@ class Fused:
         """The same by autograd."""
         return self._plain(*raised(pred, target), **arguments)
 
+    def _varying(self, arguments: Mapping[str, Any]) -> dict[str, Tensor] | None:
+        """The tensors among the arguments; None where one wants a gradient, or another argument is not as recorded."""
+        tensors: dict[str, Tensor] = {}
+        for name, value in arguments.items():
+            if isinstance(value, Tensor):
+                if value.requires_grad or type(value) not in ORDINARY:
+                    return None
+                tensors[name] = value
+            elif self._fixed.get(name, arguments) is not value:
+                return None
+        return tensors
+
     def _kernel(self, pred: Tensor, target: Tensor, tensors: dict[str, Tensor]) -> Kernel | None:
         form = self._form(pred, target, tensors)
         if form is None:
             return None
-        key = (form, pred.dtype, target.dtype, pred.device.type)
+        serial = self._compiled and pred.device.type == "cpu" and pred.numel() // _width(form, pred) <= SERIAL
+        kinds = tuple((name, tensor.ndim, tensor.dtype) for name, tensor in tensors.items()) if tensors else ()
+        key = (form, pred.ndim, serial, pred.dtype, target.dtype, pred.device, kinds)
         if key not in self._kernels:
-            like, wanted = upcast(pred, target)  # as the kernel gets them: half precision is served by that of float32
-            shared = (*self._key, self._compiled, form, like.dtype, wanted.dtype, like.device.type)
-            if shared not in _KERNELS:
-                _KERNELS[shared] = self._made(form, like, tensors)
-            self._kernels[key] = _KERNELS[shared]
+            if not possible():
+                return None
+            like, wanted = upcast(pred.new_empty(0), target.new_empty(0))  # half precision is served by that of float32
+            layout = Layout(form, pred.ndim, pred.shape[-1], like, wanted, serial)
+            self._kernels[key] = self._shared(layout, tensors, kinds)
         return self._kernels[key]
 
     def _form(self, pred: Tensor, target: Tensor, tensors: dict[str, Tensor]) -> Form | None:
-        """The layout of the tensors; None for those that only the plain path takes, as one row, or very many."""
-        columns, numel = pred.shape[-1], pred.numel()
-        single = not tensors or all(tensor.ndim == 0 for tensor in tensors.values())
+        """How the tensors go together; None for what only the plain path takes, as one row, or very many."""
+        numel = pred.numel()
         if not 1 < numel < MANY:
             return None
+        columns, alike = pred.shape[-1], target.shape == pred.shape and target.is_floating_point()
+        single = not tensors or all(tensor.ndim == 0 for tensor in tensors.values())
         if self.per_row:
-            return "rows" if single and numel > columns else None
-        alike = target.shape == pred.shape and target.is_floating_point()
+            return "rows" if single and alike and numel > columns else None
         if single and alike:
             return "flat"
-        per_class = all(tensor.shape in ((), (columns,)) for tensor in tensors.values())
-        if not self._labels or not per_class or columns < 2 or numel == columns:
+        if not self._labels or columns < 2 or numel == columns:
             return None
-        if alike:
-            return "per class"
-        return "labels" if target.shape == pred.shape[:-1] and not target.is_floating_point() else None
+        labels = not target.is_floating_point() and target.shape == without_class_axis(pred)
+        per_class = pred.ndim == 2 and all(tensor.shape in ((), (columns,)) for tensor in tensors.values())
+        if per_class or single:
+            return "labels" if labels else "per class" if alike else None
+        return None
 
-    def _made(self, form: Form, like: Tensor, tensors: dict[str, Tensor]) -> Kernel | None:
-        if not self._separable(tensors):
+    def _shared(self, layout: Layout, tensors: dict[str, Tensor], kinds: Hashable) -> Kernel | None:
+        """The kernel that all losses with this function and these parameters use, made at first use."""
+        if layout.pred.device.type == "meta":
             return None
-        if self._compiled:
-            return native_kernel(self._function, form, like.shape[-1], tensors)
-        return program_kernel(self._function, self._samples, form, like, tensors)
+        columns = layout.columns if layout.form == "rows" else 0
+        types = (layout.pred.dtype, layout.target.dtype, layout.pred.device)
+        key = (self._key, self._compiled, layout.form, layout.axes, columns, layout.serial, *types, kinds)
 
-    def _separable(self, tensors: Mapping[str, Tensor]) -> bool:
-        if self._key not in _SEPARABLE:
-            _SEPARABLE[self._key] = is_separable(self._function, self._samples, self.per_row, tensors)
-        self._suits = self._pure and _SEPARABLE[self._key]
-        return _SEPARABLE[self._key]
+        def made() -> tuple[Kernel | None, str]:
+            if key in _KERNELS:
+                return _KERNELS[key], ""
+            _KERNELS[key], why_not = self._made(layout, tensors)
+            return _KERNELS[key], why_not
+
+        kernel, why_not = (None, self._no_key) if self._no_key else alone(made)
+        if why_not and self._tell:
+            warnings.warn(
+                f"loss_plugins: {self._name} runs by ordinary autograd, slower and with the same results: {why_not}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        self._suits = self._suits and not self._no_key
+        return kernel
+
+    def _made(self, layout: Layout, tensors: dict[str, Tensor]) -> tuple[Kernel | None, str]:
+        """A kernel, or None and why not; no reason where autograd is best."""
+        tensors = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+        separable, why_not = self._separable(tensors)
+        if not separable:
+            self._suits = False
+            return None, why_not
+        try:
+            return kernel_for(self._function, self._samples, layout, tensors, self._compiled), ""
+        except Exception as error:  # anything that a loss of one's own, or a compiler, may do
+            return None, str(error) if isinstance(error, NotTraceable) else f"{type(error).__name__}: {error}"
+
+    def _separable(self, tensors: Mapping[str, Tensor]) -> tuple[bool, str]:
+        """Whether the loss is separable, and what it raised when it was tried."""
+        key = (self._key, tuple(tensors))
+        if key not in _SEPARABLE:
+            try:
+                _SEPARABLE[key] = is_separable(self._function, self._samples, self.per_row, tensors), ""
+            except Exception as error:  # a loss of one's own may want other input
+                _SEPARABLE[key] = False, f"on ordinary input it raised {type(error).__name__}: {error}"
+        return _SEPARABLE[key]
 
 
-def _tensors_of(arguments: Mapping[str, Any]) -> dict[str, Tensor]:
-    return {name: value for name, value in arguments.items() if isinstance(value, Tensor)}
+def _width(form: Form, pred: Tensor) -> int:
+    """How many numbers of pred make one of what machine code counts: a row, or a number."""
+    return 1 if form == "flat" or (form == "labels" and pred.ndim > 2) else pred.shape[-1]
 
 
 def _differentiates(pred: Tensor, target: Tensor) -> bool:
@@ -160,6 +223,7 @@ def _differentiates(pred: Tensor, target: Tensor) -> bool:
         and torch.is_grad_enabled()
         and not target.requires_grad
         and not torch.compiler.is_compiling()
+        and not target.is_inference()
         and not private.transformed(pred, target)
         and not torch.is_anomaly_enabled()
     )
@@ -182,21 +246,31 @@ class _ValueAndGradient(torch.autograd.Function):
         if call.per_row and pred.ndim != 2:
             wide_pred, wide_target = (part.reshape(-1, part.shape[-1]) for part in (wide_pred, wide_target))
         loss, gradient = call.kernel(wide_pred, wide_target, call.tensors)
-        ctx.save_for_backward(gradient, pred, target)
-        ctx.call = call
+        ctx.save_for_backward(gradient)
+        # not saved: who changes them in place changes nothing that a first derivative needs
+        ctx.inputs, ctx.versions, ctx.call = (pred, target), (private.version(pred), private.version(target)), call
         shape = pred.shape[:-1] if call.per_row else pred.shape
         return loss if len(shape) == 1 else loss.view(shape)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        gradient, pred, target = ctx.saved_tensors
+        (gradient,) = ctx.saved_tensors
+        pred, target = ctx.inputs
         if torch.is_grad_enabled():  # create_graph: the gradient itself will be differentiated
+            if ctx.versions != (private.version(pred), private.version(target)):
+                raise RuntimeError(
+                    "loss_plugins: pred or target has been modified by an inplace operation since the loss was "
+                    "computed, and a second derivative needs them as they were; pass pred.clone() to the loss"
+                )
             loss = ctx.call.plain(pred, target, ctx.call.arguments)
             (connected,) = torch.autograd.grad(loss, pred, upstream, create_graph=True)
             return connected, None, None
         if upstream.ndim != 1:
             upstream = upstream.reshape(-1)
-        product = gradient * upstream if private.may_run_again() else gradient.mul_(upstream)
+        if private.may_run_again() or private.batched(upstream):
+            product = gradient * upstream
+        else:
+            product, ctx.inputs = gradient.mul_(upstream), None
         if ctx.call.per_row:
             few = product.shape[1] <= FEW
             product = product.t().contiguous() if few else torch.stack(product.unbind(0), -1)

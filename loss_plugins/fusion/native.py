@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -34,7 +34,7 @@ def require_compiler() -> None:
 
 
 class Native:
-    """A function of contiguous tensors, compiled at its first call.
+    """A function of tensors as machine code.
 
     What `torch.compile` puts around Inductor (Dynamo's guards, AOTAutograd's wrappers) takes longer at each call than
     the loss of 10,000 boxes. Here it has nothing to do: shapes and types are known, and nothing is differentiated. It
@@ -45,6 +45,8 @@ class Native:
             derivatives by autograd.
         transform: the same, its derivatives by `torch.func`, which `torch.compile` can read.
         shapes: of each argument; "n" and "c" are sizes that vary, from 2 on.
+        arguments: types and devices.
+        serial: in one thread.
 
     Attributes:
         graphs: how many were compiled in this process, by all.
@@ -53,28 +55,27 @@ class Native:
     graphs = 0
 
     def __init__(
-        self, function: Callable[..., list[Tensor]], transform: Callable[..., list[Tensor]], shapes: Shapes
+        self,
+        function: Callable[..., list[Tensor]],
+        transform: Callable[..., list[Tensor]],
+        shapes: Shapes,
+        arguments: Sequence[Tensor],
+        serial: bool,
     ) -> None:
-        self._function, self._transform, self._shapes = function, transform, shapes
         self._found = [
             next((i, shape.index(name)) for i, shape in enumerate(shapes) if name in shape)
             for name in private.names_of(shapes)
         ]
-        self._compiled: dict[bool, MachineCode] = {}
+        if private.works("compile", arguments[0].device.type):
+            self._run = private.machine_code(function, shapes, arguments, serial)
+        else:
+            self._run = publicly_compiled(transform, len(self._found), serial)
+        Native.graphs += 1
 
     def __call__(self, *arguments: Tensor) -> list[Tensor]:
-        """What the function returns; the arguments must be contiguous."""
-        sizes = [arguments[position].shape[axis] for position, axis in self._found]
-        serial = arguments[0].device.type == "cpu" and sizes[0] <= SERIAL
-        if serial not in self._compiled:
-            self._compiled[serial] = self._compile(arguments, serial)
-            Native.graphs += 1
-        return self._compiled[serial]([*sizes, *arguments])
-
-    def _compile(self, arguments: tuple[Tensor, ...], serial: bool) -> MachineCode:
-        if private.works("compile", arguments[0].device.type):
-            return private.machine_code(self._function, self._shapes, arguments, serial)
-        return publicly_compiled(self._transform, len(self._found), serial)
+        """What the function returns, for tensors in any layout."""
+        in_order = [argument.contiguous() for argument in arguments]
+        return self._run([*(in_order[position].shape[axis] for position, axis in self._found), *in_order])
 
 
 def publicly_compiled(function: Callable[..., list[Tensor]], sizes: int, serial: bool) -> MachineCode:

@@ -9,6 +9,7 @@ instead of calling the compiler below it.
 from __future__ import annotations
 
 import functools
+import logging
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -20,11 +21,12 @@ from torch.fx import Graph, GraphModule, Node
 
 #: a size that varies, by its name, or a size that does not
 Size = int | str
-Shapes = Sequence[tuple[Size, ...]]
+Shapes = Sequence[Sequence[Size]]
 #: (sizes that vary, in order of their names' first use, then the tensors) to the results
 MachineCode = Callable[[list[Any]], list[Tensor]]
 #: the sizes that the compiler has in mind while it decides what is worth threads; any others run as well
 LIKELY = {"n": 70_001, "c": 83}
+UNLIKELY = 11
 
 # --- what goes on around a call; looked up here once, for a step asks at each call ----------------------------------
 
@@ -34,11 +36,35 @@ _number_of_modes: Any = getattr(torch._C, "_len_torch_dispatch_stack", None)
 may_run_again: Callable[[], bool] = getattr(
     getattr(torch._C, "_autograd", None), "_get_current_graph_task_keep_graph", lambda: True
 )
-CAN_LOOK_AROUND = None not in (_functorch_is_active, _number_of_modes) and hasattr(forward_ad, "_current_level")
+_backward_pass: Any = getattr(torch._C, "_current_graph_task_id", None)
+_is_tracing: Any = getattr(torch._C, "_is_tracing", None)
+_functorch: Any = getattr(torch._C, "_functorch", None)
+_is_batched: Any = getattr(_functorch, "is_batchedtensor", None)  # of torch.func.vmap
+_is_legacy_batched: Any = getattr(_functorch, "is_legacy_batchedtensor", None)  # of `is_grads_batched`
+CAN_LOOK_AROUND = None not in (_functorch_is_active, _number_of_modes, _backward_pass, _is_tracing) and hasattr(
+    forward_ad, "_current_level"
+)
 
 
 def _look_around(pred: Tensor, target: Tensor) -> bool:
-    return _functorch_is_active() or _number_of_modes() != 0 or forward_ad._current_level >= 0
+    return _functorch_is_active() or _number_of_modes() != 0 or forward_ad._current_level >= 0 or _is_tracing()
+
+
+def in_backward() -> bool:
+    """Whether this thread is computing gradients; where this PyTorch does not tell, it may."""
+    return _backward_pass is None or _backward_pass() != -1
+
+
+def batched(upstream: Tensor) -> bool:
+    """Whether an upstream gradient stands for several; where this PyTorch does not tell, it may."""
+    if _is_batched is None or _is_legacy_batched is None:
+        return True
+    return bool(_is_batched(upstream) or _is_legacy_batched(upstream))
+
+
+def version(tensor: Tensor) -> int:
+    """How often the tensor has been changed in place."""
+    return tensor._version
 
 
 class _NotForFunctorch(torch.autograd.Function):
@@ -51,6 +77,8 @@ class _NotForFunctorch(torch.autograd.Function):
 
 def look_around_publicly(pred: Tensor, target: Tensor) -> bool:
     """The same by public means, which take longer and see no `TorchDispatchMode`."""
+    if torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
+        return True
     try:
         _NotForFunctorch.apply(pred)  # type: ignore[no-untyped-call]
     except RuntimeError:
@@ -58,7 +86,7 @@ def look_around_publicly(pred: Tensor, target: Tensor) -> bool:
     return any(forward_ad.unpack_dual(each).tangent is not None for each in (pred, target))  # type: ignore[no-untyped-call]
 
 
-#: (pred, target) to whether a functorch transform, a dispatch mode or forward-mode differentiation is active
+#: (pred, target) to whether a functorch transform, a dispatch mode, forward-mode differentiation or a trace is active
 transformed: Callable[[Tensor, Tensor], bool] = _look_around if CAN_LOOK_AROUND else look_around_publicly
 
 
@@ -88,6 +116,28 @@ def out_of_place(node: Node) -> Any:
     """The operation that returns what this one, which works in place, changes its first argument to; None: unknown."""
     packet = getattr(torch.ops.aten, operation(node).removesuffix("_"), None)
     return None if packet is None else getattr(packet, node.target._overloadname)  # type: ignore[union-attr]
+
+
+def sizes_asked_for(function: Callable[..., Any], shapes: Shapes, arguments: Sequence[Tensor]) -> list[str]:
+    """What the function's Python code has asked of sizes that vary, as inequalities of symbols.
+
+    It is run on tensors without numbers, so one whose Python code reads numbers raises.
+
+    Args:
+        function: of the tensors.
+        shapes: of each argument.
+        arguments: types and devices.
+    """
+    _, fakes = _symbolic(shapes, arguments)
+    mode: Any = fakes[0].fake_mode  # type: ignore[attr-defined]
+    log = logging.getLogger("torch._subclasses.fake_tensor")  # it reports at length what is raised here as well
+    was_silent, log.disabled = log.disabled, True
+    try:
+        with mode, torch.no_grad():  # type: ignore[no-untyped-call]
+            function(*fakes)
+    finally:
+        log.disabled = was_silent
+    return [str(guard.expr) for guard in mode.shape_env.guards]
 
 
 # --- machine code ----------------------------------------------------------------------------------------------------
@@ -127,7 +177,8 @@ def _symbolic(shapes: Shapes, arguments: Sequence[Tensor]) -> tuple[list[SymInt]
 
     mode = FakeTensorMode(shape_env=ShapeEnv())
     context: Any = StatelessSymbolicContext(dynamic_sizes=[DimDynamic.DYNAMIC])  # type: ignore[no-untyped-call]
-    like = {name: torch.empty(LIKELY[name], device="cpu") for name in names_of(shapes)}
+    names = names_of(shapes)
+    like = {name: torch.empty(LIKELY.get(name, UNLIKELY + i), device="cpu") for i, name in enumerate(names)}
     sizes: dict[Size, Any] = {
         name: mode.from_tensor(tensor, symbolic_context=context).shape[0] for name, tensor in like.items()
     }
@@ -207,7 +258,7 @@ def _tiny(times: Callable[[Tensor, int], Tensor]) -> Callable[[Tensor, Tensor], 
 
 def _try_recording() -> None:
     if not CAN_LOOK_AROUND:
-        raise RuntimeError("it does not tell whether functorch, a dispatch mode or forward mode is active")
+        raise RuntimeError("it does not tell whether functorch, a dispatch mode, forward mode or a trace is active")
     x, y = torch.linspace(-1, 1, 10, dtype=torch.float64).view(2, 5).unbind()
     function = _tiny(Tensor.mul_)
     graph = record(function, (x, y))
@@ -221,6 +272,8 @@ def _try_recording() -> None:
     twice = out_of_place(calls["mul_"])
     _expect([twice(x, 2)], [2 * x])
     _expect(GraphModule(torch.nn.Module(), graph)(y, x), function(y, x))
+    if [bool(sizes_asked_for(asks, [("n",)], [x])) for asks in (torch.sin, lambda x: len(x) > 5)] != [False, True]:
+        raise RuntimeError("it does not tell what a function asks of sizes")
 
 
 def _try_compiling(device: str) -> None:

@@ -102,7 +102,7 @@ def scratch(like: Tensor, buffers: int, size: int) -> Tensor:
     kept: Tensor | None = getattr(_KEPT, "bytes", None)
     if kept is None or len(kept) < needed:
         with torch.inference_mode(False):
-            kept = _KEPT.bytes = torch.empty(needed, dtype=torch.uint8)
+            kept = _KEPT.bytes = torch.empty(needed, dtype=torch.uint8, device="cpu")
     return kept[:needed].view(like.dtype).view(buffers, size)
 
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..catalog.entries import Entry
+from ..catalog.entries import Entry, is_shipped
 from ..fusion import fuse
 
 if TYPE_CHECKING:
@@ -35,4 +35,5 @@ def fused_loss(entry: Entry, fixed: Mapping[str, Any], dialect: str | None, comp
         pure=entry.pure,
         labels=entry.kind == "classification",
         compiled=compiled,
+        tell=not is_shipped(entry.function),
     )
