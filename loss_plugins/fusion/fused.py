@@ -29,7 +29,7 @@ from .keys import NoKeyError, key_of_parameters
 from .native import SERIAL, require_compiler
 from .program import FEW
 from .tracing import LossFunction, NotTraceable
-from .trials import Form, Kernel, Layout, Samples, is_separable, without_class_axis
+from .trials import Form, Kernel, Layout, Samples, brief, is_separable, without_class_axis
 
 #: from so many numbers on, machine code for a GPU would have to count with 64 bits
 MANY = 1 << 31
@@ -196,7 +196,7 @@ class Fused:
         try:
             return kernel_for(self._function, self._samples, layout, tensors, self._compiled), ""
         except Exception as error:  # anything that a loss of one's own, or a compiler, may do
-            return None, str(error) if isinstance(error, NotTraceable) else f"{type(error).__name__}: {error}"
+            return None, str(error) if isinstance(error, NotTraceable) else brief(error)
 
     def _separable(self, tensors: Mapping[str, Tensor]) -> tuple[bool, str]:
         """Whether the loss is separable, and what it raised when it was tried."""
@@ -205,7 +205,7 @@ class Fused:
             try:
                 _SEPARABLE[key] = is_separable(self._function, self._samples, self.per_row, tensors), ""
             except Exception as error:  # a loss of one's own may want other input
-                _SEPARABLE[key] = False, f"on ordinary input it raised {type(error).__name__}: {error}"
+                _SEPARABLE[key] = False, f"on ordinary input it raised {brief(error)}"
         return _SEPARABLE[key]
 
 

@@ -48,6 +48,11 @@ class Layout(NamedTuple):
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
 
 
+def brief(error: Exception) -> str:
+    """An exception in one line."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
 def classes_of(tensors: Mapping[str, Tensor], otherwise: int = CLASSES) -> int:
     """How many classes the numbers per class are for."""
     return next((len(tensor) for tensor in tensors.values() if tensor.ndim), otherwise)
@@ -151,6 +156,6 @@ def require_no_branches(function: LossFunction, layout: Layout, tensors: Mapping
     try:
         asked = private.sizes_asked_for(of_tensors, shapes, [layout.pred, layout.target, *tensors.values()])
     except Exception as error:  # whatever a loss may do that needs numbers
-        raise NotTraceable(f"it reads the numbers in its tensors ({type(error).__name__}: {error})") from error
+        raise NotTraceable(f"it reads the numbers in its tensors ({brief(error)})") from error
     if asked:
         raise NotTraceable(f"what it does depends on a size ({', '.join(asked)})")

@@ -62,7 +62,7 @@ def of_parameter(pred: Tensor, target: Tensor, *, how: Any = None) -> Tensor:
         return long(how(distance))
     if isinstance(how, torch.nn.Module):
         return long(how(distance[..., None])[..., 0])
-    if isinstance(how, numpy.ndarray):
+    if isinstance(how, (list, numpy.ndarray)):
         return long(distance * float(how[700]))
     exponent = getattr(how, "exponent", how)
     return long(distance * (exponent["exponent"] if isinstance(exponent, dict) else exponent))
