@@ -143,6 +143,8 @@ INPUTS: dict[str, Callable[[Draw], Pair]] = {
     "soft masks": lambda draw: (draw.normal(*MAP), draw.uniform(*MAP)),
     "masks of one channel": lambda draw: (draw.normal(*PIXELS), _pooled(draw)[:, 0]),
     "no masks": lambda draw: (draw.normal(0, *PIXELS[1:]), draw.normal(0, *PIXELS[1:])),
+    "no maps": lambda draw: (draw.normal(0, *MAP[1:]), draw.uniform(0, *MAP[1:])),
+    "no class masks": lambda draw: (draw.normal(0, *MAP[1:]), draw.labels(0, *PIXELS[1:])),
     "class masks": lambda draw: (draw.normal(*MAP), _present_apart(draw)),
     "class masks, all present": lambda draw: (
         draw.normal(*MAP),

@@ -128,11 +128,25 @@ REASONS: tuple[Reason, ...] = (
         "Its mean divides by all elements, ours by rows, which is the divergence.",
         _say("torch"),
     ),
-    Reason(_row("monai", "focal", parameters={}), "Its alpha is off, ours 0.25.", _say("monai")),
-    Reason(_row("smp", "focal", parameters={"mode": "multilabel"}), "Its alpha is off, ours 0.25.", _say("smp")),
+    Reason(
+        _row("monai", "focal", parameters={}),
+        "Its alpha is off, ours 0.25; its sum is of means over the pixels of a channel; soft targets weigh otherwise.",
+        _say("monai"),
+    ),
+    Reason(
+        _row("smp", "focal", parameters={"mode": "multilabel"}),
+        "Its alpha is off, ours 0.25; its sum is divided by the channels; soft targets weigh otherwise.",
+        _say("smp"),
+    ),
+    Reason(
+        _row("smp", "softmax_focal"),
+        "Its FocalLoss('multiclass') is the sigmoid's, each class against the rest; ours is of the softmax.",
+        _say("smp"),
+    ),
     Reason(
         _row("kornia", "softmax_focal"),
-        "Its alpha must be given (here 0.25), and weighs class 0 by 1 - alpha; ours is off.",
+        "Its alpha must be given (here 0.25), and weighs class 0 by 1 - alpha; ours is off. Its mean divides by rows "
+        "times classes, ours by rows.",
         _say("kornia"),
     ),
     Reason(
@@ -143,7 +157,7 @@ REASONS: tuple[Reason, ...] = (
     ),
     Reason(
         _row("kornia", "tversky"),
-        "It takes the softmax and the mean over the classes that are present; ours the sigmoid, per image.",
+        "It takes the softmax and the mean over the classes that each image has; ours the sigmoid, per image.",
         _say("kornia"),
     ),
     Reason(
@@ -158,13 +172,14 @@ REASONS: tuple[Reason, ...] = (
     ),
     Reason(
         _row("smp", "dice"),
-        "It sums over the whole batch, takes min(p, t) for the overlap, and an empty target costs 0; ours is V-Net's "
-        "form per image.",
+        "It sums over the whole batch, takes min(p, t) for the overlap, keeps the denominator above eps, and an empty "
+        "target costs 0; ours is V-Net's form per image.",
         _say("smp"),
     ),
     Reason(
         _row("smp", "focal_tversky", parameters={"mode": "multilabel"}),
-        "Its gamma is the exponent, of the whole batch, and 1; ours is the paper's, 1 over it, per image.",
+        "Its gamma is the exponent of the mean over the batch's channels, and 1; ours is the paper's, 1 over it, per "
+        "image.",
         _say("smp"),
     ),
 )

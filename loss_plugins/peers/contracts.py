@@ -177,8 +177,8 @@ LABELLED = ("labels and background", "no labels")
 CLASSES = ("class map", "class map, maps", "no classes")
 IGNORED = ("class map, some ignored", "class map, maps, some ignored", "class map, all ignored")
 SHARES = ("class shares", "class shares, maps")
-MASKS = ("masks", "soft masks")
-CLASS_MASKS = ("class masks", "class masks, all present")
+MASKS = ("masks", "soft masks", "no maps")
+CLASS_MASKS = ("class masks", "class masks, all present", "no class masks")
 BOTH = (ROWS, ELEMENTS)
 
 
@@ -309,14 +309,14 @@ ULTRALYTICS = (
 )
 
 KORNIA = (
-    Contract("kornia", "BinaryFocalLossWithLogits", "focal", DENSE[:3], given={"alpha": 0.25}),
-    Contract("kornia", "BinaryFocalLossWithLogits", "focal", DENSE[:3], given={"alpha": None}, variant="no alpha"),
+    Contract("kornia", "BinaryFocalLossWithLogits", "focal", (*DENSE[:3], "no maps"), given={"alpha": 0.25}),
+    Contract("kornia", "BinaryFocalLossWithLogits", "focal", (*DENSE[:3], "no maps"), given={"alpha": None}, variant="no alpha"),
     *(
         Contract(
             "kornia",
             "FocalLoss",
             "softmax_focal",
-            CLASSES[:2],
+            (*CLASSES[:2], "no class masks"),
             {"alpha": alpha},
             bind=over_labels,
             variant="" if alpha else "no alpha",
@@ -333,7 +333,7 @@ KORNIA = (
 )  # fmt: skip
 
 MONAI = (
-    Contract("monai", "FocalLoss", "focal", DENSE[:3], single=True),
+    Contract("monai", "FocalLoss", "focal", (*DENSE[:3], "no maps"), single=True),
     *(
         Contract(
             "monai",
@@ -353,19 +353,25 @@ MONAI = (
 _ONE_NUMBER = "its 'none' is the mean of all, ours one loss per element: the mean of ours"
 SMP = (
     Contract(
-        "smp", "FocalLoss", "focal", DENSE[:3], {"mode": "multilabel"}, shape=torch.Tensor.mean, remark=_ONE_NUMBER
+        "smp",
+        "FocalLoss",
+        "focal",
+        (*DENSE[:3], "no maps"),
+        {"mode": "multilabel"},
+        shape=torch.Tensor.mean,
+        remark=_ONE_NUMBER,
     ),
     Contract(
         "smp",
         "FocalLoss",
         "softmax_focal",
-        CLASSES[:2],
+        (*CLASSES[:2], "no class masks"),
         {"mode": "multiclass"},
         shape=over_classes_of_map,
         remark=_ONE_NUMBER,
     ),
     *(
-        Contract("smp", name, loss, ("soft masks", "masks"), given={"mode": mode}, reductions=("mean",), variant=mode)
+        Contract("smp", name, loss, MASKS, given={"mode": mode}, reductions=("mean",), variant=mode)
         for name, loss in {"DiceLoss": "dice", "TverskyLoss": "focal_tversky"}.items()
         for mode in ("multilabel", "binary")
     ),

@@ -415,6 +415,7 @@ SMP = (
     _smp(
         "FocalLoss",
         _mean("focal", HARD, {**MULTILABEL, "alpha": 0.25}, ours={"alpha": 0.25}),
+        _mean("softmax_focal", "logits, classes", {"mode": "multiclass"}),
         Audited("softmax_focal", {"mode": "multiclass"}, reduced, note=MEAN_ONLY),
     ),
 )

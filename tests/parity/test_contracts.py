@@ -204,8 +204,8 @@ def test_a_dialect_takes_the_defaults_of_its_framework(contract: Contract) -> No
 #: what users write, beyond the defaults
 USED: list[tuple[str, str, dict[str, Any]]] = [
     ("dice", "mmdet", {"eps": 2.0}),
-    ("dice", "mmdet", {"eps": 1.0, "naive_dice": True}),
-    ("dice", "mmdet", {"eps": 5.0, "activate": False}),  # Mask2Former: eps=1.0, naive_dice=True; MaskFormer alike
+    ("dice", "mmdet", {"eps": 1.0, "naive_dice": True}),  # Mask2Former
+    ("dice", "mmdet", {"eps": 5.0, "activate": False}),
     ("dice", "smp", {"smooth": 1.0, "mode": "multilabel"}),
     ("dice", "smp", {"smooth": 100.0, "eps": 1.0, "mode": "binary"}),
     ("dice", "monai", {"smooth_nr": 0.0, "smooth_dr": 1e-5, "squared_pred": True, "sigmoid": True}),
