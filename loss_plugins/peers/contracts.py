@@ -173,6 +173,7 @@ OFFSETS = ("offsets", "offsets in batches", "no offsets")
 NUMBERS = (*OFFSETS, "offsets in half precision", "a number without dimension")
 DENSE = ("hard targets", "soft targets", "soft targets, maps", "no rows")
 ROWS_ONLY = (*DENSE[:2], DENSE[3])
+SCORES = (*DENSE[:3], "no maps")
 LABELLED = ("labels and background", "no labels")
 CLASSES = ("class map", "class map, maps", "no classes")
 IGNORED = ("class map, some ignored", "class map, maps, some ignored", "class map, all ignored")
@@ -309,8 +310,8 @@ ULTRALYTICS = (
 )
 
 KORNIA = (
-    Contract("kornia", "BinaryFocalLossWithLogits", "focal", (*DENSE[:3], "no maps"), given={"alpha": 0.25}),
-    Contract("kornia", "BinaryFocalLossWithLogits", "focal", (*DENSE[:3], "no maps"), given={"alpha": None}, variant="no alpha"),
+    Contract("kornia", "BinaryFocalLossWithLogits", "focal", SCORES, given={"alpha": 0.25}),
+    Contract("kornia", "BinaryFocalLossWithLogits", "focal", SCORES, given={"alpha": None}, variant="no alpha"),
     *(
         Contract(
             "kornia",
@@ -333,7 +334,7 @@ KORNIA = (
 )  # fmt: skip
 
 MONAI = (
-    Contract("monai", "FocalLoss", "focal", (*DENSE[:3], "no maps"), single=True),
+    Contract("monai", "FocalLoss", "focal", SCORES, single=True),
     *(
         Contract(
             "monai",
@@ -356,7 +357,7 @@ SMP = (
         "smp",
         "FocalLoss",
         "focal",
-        (*DENSE[:3], "no maps"),
+        SCORES,
         {"mode": "multilabel"},
         shape=torch.Tensor.mean,
         remark=_ONE_NUMBER,

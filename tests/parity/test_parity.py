@@ -144,7 +144,11 @@ def test_translation_changes_nothing_the_second_time() -> None:
             r"neg_gamma=False of mmdet has no counterpart; allowed: True",
         ),
         ("varifocal", {"dialect": "mmdet", "use_sigmoid": False}, "use_sigmoid=False of mmdet has no counterpart"),
-        ("dice", {"dialect": "mmdet", "naive_dice": True, "form": "vnet"}, "'naive_dice' is mmdet's name of 'form'"),
+        (
+            "dice",
+            {"dialect": "mmdet", "naive_dice": True, "form": "vnet"},
+            "naive_dice=True and form='vnet', two names of one parameter",
+        ),
         ("dice", {"dialect": "detectron"}, "dialect='detectron' is out of range"),
     ],
 )
