@@ -72,6 +72,13 @@ def graphs_compiled() -> int:
     return Native.graphs
 
 
+def rows_per_block() -> int:
+    """How many rows (or elements) a program computes at a time on a CPU."""
+    from . import program
+
+    return program.rows_per_block()
+
+
 def forget_scratch() -> None:
     """Give back the memory that this thread keeps for intermediate results."""
     from . import program

@@ -62,7 +62,7 @@ class Program:
         """(loss, gradient) for pred and target of (n, columns), the gradient (columns, n); all (n,) for (n,)."""
         n = pred.shape[0]
         loss, gradient = pred.new_empty(n), pred.new_empty(pred.shape[::-1])
-        most = ROWS_PER_THREAD * torch.get_num_threads() if pred.device.type == "cpu" else n
+        most = rows_per_block() if pred.device.type == "cpu" else n
         blocks = -(-n // most)
         with torch.inference_mode():  # leaves out what autograd counts per operation
             if blocks == 1:
@@ -89,6 +89,11 @@ class Program:
         free = iter(buffers[columns:])
         more = [next(free) if value is None else value for value in self._inputs]
         self._run(*inputs, *arguments, loss, *results, *more)
+
+
+def rows_per_block() -> int:
+    """How many rows (or elements) are computed at a time on a CPU."""
+    return ROWS_PER_THREAD * torch.get_num_threads()
 
 
 _KEPT = threading.local()

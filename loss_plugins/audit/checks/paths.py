@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ...fusion.program import ROWS_PER_THREAD
+from ...fusion import rows_per_block
 from ...tensors import Target, on_target
 from ..check import BOXES, EVERY, Check, Finding, judged, measured, not_applicable
 from ..subject import LossCallable, Subject, row_of, show_call
@@ -141,7 +141,7 @@ def _gradient(function: LossCallable, pred: Tensor, target: Target) -> tuple[Ten
 def _longer_than_a_block(subject: Subject) -> int:
     """A number of rows that the engine takes in two parts."""
     per_row = 1 if subject.kind in ("box", "rotated_box") else subject.sample(1)[0].numel()
-    return ROWS_PER_THREAD // per_row + 3
+    return rows_per_block() // per_row + 3
 
 
 @contextlib.contextmanager
