@@ -122,6 +122,11 @@ def empty_costs(cost: float) -> Function:
 # --- more than one row ---------------------------------------------------------------------------------------------
 
 
+def by_mean_target(pred: Tensor, target: Tensor) -> Tensor:
+    """Weighed by the batch's mean width: a statistic."""
+    return (pred - target).abs().sum(-1) * (1 + 1e-2 * sides(target)[0].mean())
+
+
 def by_rank(pred: Tensor, target: Tensor) -> Tensor:
     """Weighed by the rank of the target's width."""
     rank = sides(target)[0].argsort(-1).argsort(-1).to(pred.dtype)
@@ -162,17 +167,24 @@ def softmax(pred: Tensor, target: Tensor, *, ignore_index: int = -100) -> Tensor
     return functional.cross_entropy(pred, target, ignore_index=ignore_index, reduction="none")
 
 
-def clamped_softmax(pred: Tensor, target: Tensor) -> Tensor:
+def clamped_softmax(pred: Tensor, target: Tensor, *, ignore_index: int = -100) -> Tensor:
     """Labels that are no class are moved to the next one."""
     index = target.clamp(0, pred.shape[1] - 1).unsqueeze(1)
-    return -pred.log_softmax(1).gather(1, index).squeeze(1)
+    return (-pred.log_softmax(1).gather(1, index).squeeze(1)).masked_fill(target == ignore_index, 0)
 
 
-def one_hot_softmax(pred: Tensor, target: Tensor) -> Tensor:
+def one_hot_softmax(pred: Tensor, target: Tensor, *, ignore_index: int = -100) -> Tensor:
     """Labels that are no class have no positive, and so another loss than all."""
     truth = target.unsqueeze(1) == torch.arange(pred.shape[1]).view(1, -1, *(1 for _ in pred.shape[2:]))
     p = pred.softmax(1)
-    return (torch.where(truth, 1 - p, p) ** 2).sum(1)
+    return (torch.where(truth, 1 - p, p) ** 2).sum(1).masked_fill(target == ignore_index, 0)
+
+
+def half_ignored(pred: Tensor, target: Tensor, *, ignore_index: int = -100) -> Tensor:
+    """What is ignored costs nothing, and is pulled towards the first class all the same."""
+    kept = softmax(pred, target, ignore_index=ignore_index)
+    pull = pred[:, 0] - pred[:, 0].detach()
+    return kept + torch.where(target == ignore_index, pull, torch.zeros_like(pull))
 
 
 Numbers = Annotated[list[float] | Tensor | None, lp.PerClass(lp.Interval(0))]
@@ -216,6 +228,11 @@ def counted(pred: Tensor, target: Any, *, ignore_index: int = -100, **_: Any) ->
     return (target != ignore_index).sum().to(pred.dtype)
 
 
+def in_widths(pred: Tensor, target: Tensor) -> Tensor:
+    """Each coordinate over the width of the target: it looks at the other columns, as it may."""
+    return (pred - target).abs() / (sides(target)[0].abs().unsqueeze(-1) + 1)
+
+
 def times_last_axis(pred: Tensor, target: Tensor) -> Tensor:
     """Weighed by the length of the last axis: the classes of rows, the columns of maps."""
     return functional.binary_cross_entropy_with_logits(pred, target, reduction="none") * pred.shape[-1]
@@ -230,11 +247,13 @@ PIXELS = {"traits": lp.Traits(symmetric=True, units="pixels"), "pure": True}
 SOUND = (
     Loss("sound_box", corner_distance, {"traits": DISTANCE, "pure": True}),
     Loss("sound_distance", plain_distance, PIXELS),
+    Loss("sound_coordinate", in_widths, {"kind": "coordinate", "traits": lp.Traits(units="pixels"), "pure": True}),
     Loss("sound_softmax", softmax, {**SOFTMAX, "denominator": counted}),
     Loss("sound_bce", bce_by_class, {**DENSE, "pure": True}),
 )
 
 ROWS_AND_MAPS = ("labels out of range, rows", "labels out of range, maps")
+IGNORED = ("ignored labels, rows", "ignored labels, maps")
 SCALE = dict.fromkeys(("every scale, fp64", "every scale, fp32"), "an epsilon added to a length, an area or a power")
 STATISTIC = {"same in batches of any size": "or uses a statistic of it"}
 BRANCH = {"same in batches of any size": "branches on the size of the batch"}
@@ -244,8 +263,26 @@ WIDE = lp.Traits(range=(0, 16), symmetric=True, scale_invariant=True)
 GRAPHS = ("compiles to one graph", "export", "fused path", "compiled path")
 #: one fault each, in several variants
 PLANTED = (
-    Loss("clamped", clamped_softmax, SOFTMAX, dict.fromkeys(ROWS_AND_MAPS, "accepted and trained as class 4")),
-    Loss("one_hot", one_hot_softmax, SOFTMAX, dict.fromkeys(ROWS_AND_MAPS, "trained as if no class were true")),
+    Loss(
+        "clamped",
+        clamped_softmax,
+        {**SOFTMAX, "denominator": counted},
+        dict.fromkeys(ROWS_AND_MAPS, "accepted and trained as class 4"),
+    ),
+    Loss(
+        "one_hot",
+        one_hot_softmax,
+        {**SOFTMAX, "denominator": counted},
+        dict.fromkeys(ROWS_AND_MAPS, "trained as if no class were true"),
+    ),
+    Loss("mean_of_all", softmax, SOFTMAX, dict.fromkeys(IGNORED, "the mean is")),
+    Loss(
+        "half_ignored",
+        half_ignored,
+        {**SOFTMAX, "denominator": counted},
+        dict.fromkeys(IGNORED, "the gradient is up to 1"),
+        ("ignored labels",),
+    ),
     Loss("columns", bce_by_column, DENSE, {"numbers per class on maps": "pos_weight[0] on maps of shape (2, 5, 3, 4)"}),
     Loss("fitting", fitting_bce, DENSE, {"numbers per class on maps": "weighs columns or rows, not class 0"}),
     Loss("last_axis", softmax_of_columns, DENSE, {"maps as their pixels": "more or less than their pixels"}),
@@ -272,6 +309,7 @@ PLANTED = (
     Loss(
         "empty_costs_less", empty_costs(0.4), {"traits": DISTANCE}, {"equal boxes without area": "cost 0.4; promised"}
     ),
+    Loss("by_mean", by_mean_target, PIXELS, STATISTIC, ("one row", "symmetric", "vmap")),
     Loss("by_rank", by_rank, PIXELS, STATISTIC, (*PATHS, "symmetric", "vmap", "more axes than rows")),
     Loss("by_share", class_share, {**DENSE, "pure": True}, STATISTIC, ("fused path",)),
     Loss("branch_at_10", branch_on_size(10), PIXELS, BRANCH, GRAPHS),

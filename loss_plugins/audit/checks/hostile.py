@@ -17,7 +17,7 @@ from .traits import NEAR_ZERO, resized
 
 CORNERS = ("box", "coordinate")
 #: largest value of inverted boxes: this, or so many times what the same boxes cost with their corners in order
-VALUE_BOUND, TIMES = 100.0, 100.0
+VALUE_BOUND, TIMES = 1000.0, 100.0
 #: which sides of which box are exchanged
 FLIPS = {"x": (0,), "y": (1,), "x and y": (0, 1)}
 #: factors on all lengths, powers of two: they round nothing

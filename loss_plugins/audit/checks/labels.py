@@ -57,8 +57,8 @@ def batch(subject: Subject, maps: bool) -> tuple[Tensor, Target]:
 
 def bad_labels(subject: Subject, classes: int) -> tuple[int, ...]:
     """Labels that nothing declares: next to the classes, the usual marks for "ignore", and far off."""
-    background = "class_map" not in subject.forms and subject.form != "class_map"
-    first = classes + 1 if background else classes
+    softmax = subject.kind == "classification" and "class_map" in (subject.forms or (subject.form,))
+    first = classes if softmax else classes + 1  # where C means background
     return tuple(label for label in (first, 255, 10**6, -1, -2, -100) if label not in ignored(subject))
 
 

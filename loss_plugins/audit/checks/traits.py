@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from ...samples import CLASSES
+from ...tensors import Target
 from ..check import BOXES, EVERY, Check, Finding, judged, measured, not_applicable, promised
-from ..subject import Subject, literal, show_call
+from ..subject import Subject, literal, row_of, show_call
 
 TOLERANCE = 1e-6
 NEAR_ZERO = 1e-3
@@ -30,25 +31,24 @@ def in_range(subject: Subject) -> Finding:
 
 def zero_at_equality(subject: Subject) -> Finding:
     """The loss is 0 where prediction and target are equal, if the traits promise it."""
+    promise = None if subject.traits is None else subject.traits.zero_at_equality
     pair = agreeing(subject)
     if pair is None:
-        return not_applicable(f"{subject.scale} never equal targets of the form {subject.form!r}")
+        never = f"{subject.scale} never equal targets of the form {subject.form!r}"
+        return judged(False, f"{never}; promised: 0 where they do") if promise else not_applicable(never)
     loss = subject.value(*pair).detach().abs()
     largest = float(loss.max())
-    promise = None if subject.traits is None else subject.traits.zero_at_equality
-    row = int(subject.rows(*pair).abs().argmax())
-    code = show_call(pair[0][row : row + 1], pair[1][row : row + 1])
+    code = show_call(*row_of(*pair, int(subject.rows(*pair).abs().argmax())))
     return promised(promise, largest < NEAR_ZERO, f"largest loss {largest:.3g}", largest, code)
 
 
-def agreeing(subject: Subject) -> tuple[Tensor, Tensor] | None:
+def agreeing(subject: Subject) -> tuple[Tensor, Target] | None:
     """A prediction equal to its target; None where scores and target are on different scales."""
-    if subject.rows_are_boxes:
-        boxes, _ = subject.sample(50)
-        return boxes, boxes
     pred, target = subject.sample(50)
-    if not isinstance(target, Tensor):
-        return None
+    if subject.rows_are_boxes:
+        return pred, pred
+    if isinstance(target, tuple):
+        return (target[0].clone(), target) if subject.form == "input_sign" else None
     if subject.scale == "log_probabilities":
         dense = target if target.shape == pred.shape else torch.nn.functional.one_hot(target, CLASSES)
         return dense.to(pred.dtype).clamp(min=1e-30).log(), target
