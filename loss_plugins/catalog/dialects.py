@@ -1,7 +1,7 @@
 """The named conventions of other frameworks: where each puts its epsilon, what it clamps, what it calls its parameters.
 
-A dialect is data. `dialect=None` is ours: the paper's formula with an epsilon in every denominator. Naming a
-framework reproduces its built-in to rounding: `DIALECTS` says how it writes the IoU family, `GUARDS` how it keeps other
+A dialect is data. `dialect=None` is ours: the paper's formula, kept finite without a constant in the unit of the boxes.
+Naming a framework reproduces its built-in to rounding: `DIALECTS` says how it writes the IoU family, `GUARDS` how it keeps other
 formulas finite, `DEFAULTS` which values and which names its parameters have. The formulas never see the name of a
 dialect: the catalogue hands them what stands here. Where a built-in is broken (NaN on an exact match, say) we stay
 finite, and `parity.rules.RULES` keeps the record.
@@ -28,8 +28,9 @@ class Convention:
 
     Attributes:
         eps: default epsilon.
-        geometry_eps: epsilon of union and enclosing box where the framework fixes it; None: `eps`.
-        union: "add": U + eps; "twice": U + 2 eps; "max": max(U, eps); "tall": heights + eps, then U + eps.
+        geometry_eps: epsilon of union and enclosing box where it is fixed; None: `eps`.
+        union: "exact": our own form, in which boxes are measured by themselves (see `losses.boxes`); "add": U + eps;
+            "twice": U + 2 eps; "max": max(U, eps); "tall": heights + eps, then U + eps.
         center: "difference": subtract corners, then add; "sum": add corners, then subtract (last bits differ).
         aspect: "angle": atan2 of the sides, defined for every box; "ratio": atan(w / h).
         aspect_eps: added to h in that ratio; None: eps.
@@ -42,7 +43,7 @@ class Convention:
 
     eps: float = 1e-7
     geometry_eps: float | None = None
-    union: Literal["add", "twice", "max", "tall"] = "add"
+    union: Literal["exact", "add", "twice", "max", "tall"] = "add"
     center: Literal["difference", "sum"] = "difference"
     aspect: Literal["angle", "ratio"] = "angle"
     aspect_eps: float | None = None
@@ -57,7 +58,9 @@ class Convention:
         return replace(self, union="add", aspect_eps=0.0) if self.union == "tall" else self
 
 
-OURS = Convention()
+#: less than any area, more than 0: in our form `eps` guards numbers without unit only
+OURS = Convention(union="exact", geometry_eps=1e-20)
+_PLAIN = Convention()
 _ULTRALYTICS = Convention(union="tall", center="sum", aspect="ratio")
 _MMDET = Convention(eps=1e-6)
 _MMYOLO = Convention(aspect="ratio", clamp_metric=True)
@@ -72,34 +75,35 @@ DIALECTS: dict[str, dict[str, Convention]] = {
         "ultralytics": _ULTRALYTICS,
     },
     "giou": {
-        "torchvision": OURS,
+        "torchvision": _PLAIN,
         "mmdet": replace(_MMDET, union="max", clamp_enclosing=True),
         "ultralytics": _ULTRALYTICS,
         "mmyolo": _MMYOLO,
     },
     "diou": {
-        "torchvision": OURS,
+        "torchvision": _PLAIN,
         "mmdet": _MMDET,
         "ultralytics": _ULTRALYTICS,
         "yolov6": _YOLOV6,
     },
     "ciou": {
-        "torchvision": replace(OURS, geometry_eps=1e-7, aspect="ratio", aspect_eps=0.0),
+        "torchvision": replace(_PLAIN, geometry_eps=1e-7, aspect="ratio", aspect_eps=0.0),
         "mmdet": replace(_MMDET, aspect="ratio", alpha_gate=0.5, alpha_eps=False, clamp_metric=True),
         "ultralytics": _ULTRALYTICS,
         "mmyolo": _MMYOLO,
         "yolov6": _YOLOV6,
-        "wise_iou": replace(OURS, aspect="ratio", aspect_eps=1e-4, alpha_eps=False),
+        "wise_iou": replace(_PLAIN, aspect="ratio", aspect_eps=1e-4, alpha_eps=False),
     },
-    "eiou": {"objdet": _OBJDET},
+    "eiou": {"objdet": _OBJDET, "alchemy": _PLAIN},
     "focal_eiou": {"objdet": _OBJDET},
     "siou": {
         "mmdet": replace(_MMDET, clamp_metric=True),
         "mmyolo": _MMYOLO,
         "yolov6": _YOLOV6,
     },
-    "wiou": {"wise_iou": replace(OURS, eps=1e-16)},  # the authors have none; this much keeps 0 / 0 at 0
+    "wiou": {"wise_iou": replace(_PLAIN, eps=1e-16)},  # the authors have none; this much keeps 0 / 0 at 0
     "mpdiou": {"mpdiou_port": _ULTRALYTICS},
+    "shape_iou": {"shape_iou": _PLAIN},
     "piou": {"powerful_iou": _ULTRALYTICS},
     **{name: {"alpha_iou": _ALPHA_IOU} for name in ("alpha_iou", "alpha_giou", "alpha_diou", "alpha_ciou")},
 }
@@ -115,6 +119,7 @@ GUARDS: dict[str, dict[str, dict[str, Any]]] = {
     "focal_tversky": {"smp": {"of_mean": True}},
     "gwd": {"mmrotate": {"side_floor": 1e-7, "root_floor": 1e-7}},
     **{name: {"mmrotate": {"side_floor": 1e-7}} for name in ("kld", "jd", "kfiou")},
+    "prob_iou": {"ultralytics": {"by_epsilon": True}},
 }
 
 
@@ -225,7 +230,8 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
         "mmyolo": Defaults(names={"siou_theta": renamed("theta")}),
     },
     "extended_iou": {"mmdet": Defaults({"eps": 1e-6})},
-    "bounded_iou": {"mmdet": Defaults()},
+    "bounded_iou": {"mmdet": Defaults({"eps": 1e-3})},
+    "nwd": {"nwd": Defaults({"eps": 1e-7})},
     "l1": {"mmdet": Defaults(), "torch": Defaults()},
     "mse": {"mmdet": Defaults(), "torch": Defaults()},
     "smooth_l1": {"mmdet": Defaults(), "torch": Defaults()},
@@ -309,6 +315,7 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
             _exponent_smp,
         )
     },
+    **{name: {"mmrotate": Defaults({"tau": 0.0})} for name in ("gwd", "kld", "jd")},
     "prob_iou": {"ultralytics": Defaults({"floor": 0.01}, {"CIoU": renamed("aspect")})},
 }
 

@@ -10,6 +10,15 @@ from torch import Tensor
 
 from ..catalog.dialects import OURS, Convention
 
+#: Our own form measures boxes by themselves: no length is added to what has a size, so that the unit of the boxes does
+#: not matter. Boxes without size have nothing to be measured by, and 1 / size would have no bound: they are measured by
+#: this length.
+POINT = 3e-4
+#: a side longer than POINT / SOLID is one; a power of two, so that nothing is left of POINT beside it
+SOLID = 2.0**14
+#: far below any length; its square is what union and enclosing area are kept above
+LENGTH = 1e-10
+
 
 class Boxes(NamedTuple):
     """The columns of (..., 4) boxes, corners and sides. Sides are signed: negative for an inverted box."""
@@ -43,12 +52,18 @@ class Pair(NamedTuple):
 
     p: Boxes
     t: Boxes
-    intersection: Tensor
+    overlap: tuple[Tensor, Tensor]
+    differ: Tensor
     union: Tensor
     iou: Tensor
     eps: float
     geometry_eps: float
     convention: Convention
+
+    @property
+    def ours(self) -> bool:
+        """Whether the boxes are measured by themselves, or by epsilons of a framework."""
+        return self.convention.union == "exact"
 
 
 def pair_up(pred: Tensor, target: Tensor, eps: float, convention: Convention = OURS) -> Pair:
@@ -57,13 +72,19 @@ def pair_up(pred: Tensor, target: Tensor, eps: float, convention: Convention = O
     if convention.union == "tall":
         p, t = p._replace(h=p.h + eps), t._replace(h=t.h + eps)
     geometry_eps = eps if convention.geometry_eps is None else convention.geometry_eps
-    intersection = _overlap_area(p, t)
+    overlap = _overlap_sides(p, t)
+    intersection = overlap[0].relu() * overlap[1].relu()
     union = p.w * p.h + t.w * t.h - intersection
+    differ = _differ(p, t)
+    iou = intersection / _kept_positive(union, geometry_eps, convention)
     # an infinite box would overlap by 0, silently; 0 * inf says what it is
-    iou = intersection / _kept_positive(union, geometry_eps, convention) + 0 * union.detach()
+    shown = 0 * union.detach()
+    if convention.union == "exact":  # boxes without area overlap fully if they are equal, else not at all
+        shown = torch.where(torch.logical_or(differ, union.detach()), shown, 1.0)
+    iou = iou + shown
     if convention.iou_floor:
         iou = iou.clamp(min=eps)
-    return Pair(p, t, intersection, union, iou, eps, geometry_eps, convention)
+    return Pair(p, t, overlap, differ, union, iou, eps, geometry_eps, convention)
 
 
 def _kept_positive(union: Tensor, eps: float, convention: Convention) -> Tensor:
@@ -72,16 +93,28 @@ def _kept_positive(union: Tensor, eps: float, convention: Convention) -> Tensor:
     return union + (2 * eps if convention.union == "twice" else eps)
 
 
-def _overlap_area(p: Boxes, t: Boxes) -> Tensor:
-    # relu, not clamp: its derivative at 0 (boxes that touch) is 0 in every torch release
+def _overlap_sides(p: Boxes, t: Boxes) -> tuple[Tensor, Tensor]:
+    """Width and height of the overlap; negative where the boxes are apart, or one is inverted."""
+    # relu of these, not clamp: its derivative at 0 (boxes that touch) is 0 in every torch release
     width = torch.minimum(p.x2, t.x2) - torch.maximum(p.x1, t.x1)
     height = torch.minimum(p.y2, t.y2) - torch.maximum(p.y1, t.y1)
-    return width.relu() * height.relu()
+    return width, height
+
+
+def _differ(p: Boxes, t: Boxes) -> Tensor:
+    """Where the boxes are not equal; of differences, which the gradient needs anyway."""
+    lower = torch.logical_or(p.x1 - t.x1, p.y1 - t.y1)
+    return torch.logical_or(lower, torch.logical_or(p.x2 - t.x2, p.y2 - t.y2))
 
 
 def enclosing_sides(pair: Pair) -> tuple[Tensor, Tensor]:
-    """Width and height of the smallest box that holds both."""
+    """Width and height of the smallest box that holds both.
+
+    In our form an inverted box never makes them smaller than its sides, so that no share of them exceeds a bound.
+    """
     p, t = pair.p, pair.t
+    if pair.ours:
+        return (p.w + t.w).relu() - pair.overlap[0], (p.h + t.h).relu() - pair.overlap[1]
     width = torch.maximum(p.x2, t.x2) - torch.minimum(p.x1, t.x1)
     height = torch.maximum(p.y2, t.y2) - torch.minimum(p.y1, t.y1)
     if pair.convention.clamp_enclosing:
@@ -89,10 +122,9 @@ def enclosing_sides(pair: Pair) -> tuple[Tensor, Tensor]:
     return width, height
 
 
-def center_offset(pair: Pair) -> tuple[Tensor, Tensor]:
+def center_offset(p: Boxes, t: Boxes, convention: Convention = OURS) -> tuple[Tensor, Tensor]:
     """Target centre minus predicted centre, in x and y."""
-    p, t = pair.p, pair.t
-    if pair.convention.center == "sum":
+    if convention.center == "sum":
         return (t.x1 + t.x2 - p.x1 - p.x2) / 2, (t.y1 + t.y2 - p.y1 - p.y2) / 2
     # differences first: exact for boxes far from the origin
     return ((t.x1 - p.x1) + (t.x2 - p.x2)) / 2, ((t.y1 - p.y1) + (t.y2 - p.y2)) / 2
@@ -103,11 +135,15 @@ def squared_norm(x: Tensor, y: Tensor) -> Tensor:
     return x**2 + y**2
 
 
-def safe_hypot(x: Tensor, y: Tensor) -> Tensor:
-    """sqrt(x^2 + y^2) with derivative 0 (not NaN) at the origin."""
-    square = squared_norm(x, y)
+def safe_root(square: Tensor) -> Tensor:
+    """The root, with derivative 0 (not NaN) at 0."""
     zero = square == 0
     return torch.where(zero, square, torch.where(zero, torch.ones_like(square), square).sqrt())
+
+
+def safe_hypot(x: Tensor, y: Tensor) -> Tensor:
+    """sqrt(x^2 + y^2) with derivative 0 (not NaN) at the origin."""
+    return safe_root(squared_norm(x, y))
 
 
 def safe_power(base: Tensor, exponent: float) -> Tensor:
@@ -118,19 +154,39 @@ def safe_power(base: Tensor, exponent: float) -> Tensor:
     return torch.where(zero, torch.zeros_like(base), torch.where(zero, torch.ones_like(base), base) ** exponent)
 
 
-def share_of(part: Tensor, whole: Tensor, eps: float) -> Tensor:
-    """part / whole, whole kept above eps; without gradient below sqrt(eps), where 1 / whole would have no bound."""
-    safe = whole.clamp(min=eps)
-    point = whole < math.sqrt(eps)
+def share_of(pair: Pair, part: Tensor, whole: Tensor, sides: Tensor) -> Tensor:
+    """part / whole, where `whole` is at least as long as one of the sides that `sides` adds up."""
+    if pair.ours:
+        return part / (whole + beside(sides))
+    safe = whole.clamp(min=pair.eps)
+    point = whole < math.sqrt(pair.eps)
     return torch.where(point, part.detach(), part) / torch.where(point, safe.detach(), safe)
+
+
+def beside(sides: Tensor) -> Tensor:
+    """What is added to a length so that it can be divided by: 0 beside sides, POINT where there are none."""
+    return POINT - SOLID * sides.detach().clamp(0, POINT / SOLID)
+
+
+def beside_area(pair: Pair) -> Tensor | float:
+    """As `beside`, of areas: what is added to a squared length. Frameworks add their epsilon."""
+    if not pair.ours:
+        return pair.geometry_eps
+    return POINT**2 - SOLID**2 * pair.union.detach().clamp(0, (POINT / SOLID) ** 2)
+
+
+def enclosing_diagonal2(pair: Pair) -> Tensor:
+    """Squared diagonal of the smallest box that holds both, kept above 0."""
+    return squared_norm(*enclosing_sides(pair)) + beside_area(pair)
 
 
 def inner_iou(pair: Pair, ratio: float) -> Tensor:
     """IoU of both boxes scaled by `ratio` about their own centres (2311.02877)."""
-    p, t = _scaled(pair.p, ratio), _scaled(pair.t, ratio)
-    intersection = _overlap_area(p, t)
+    width, height = _overlap_sides(_scaled(pair.p, ratio), _scaled(pair.t, ratio))
+    intersection = width.relu() * height.relu()
     union = ratio**2 * (pair.p.w * pair.p.h + pair.t.w * pair.t.h) - intersection
-    return intersection / _kept_positive(union, pair.geometry_eps, pair.convention)
+    iou = intersection / _kept_positive(union, pair.geometry_eps, pair.convention)
+    return torch.where(torch.logical_or(pair.differ, union.detach()), iou, 1.0) if pair.ours else iou
 
 
 def _scaled(box: Boxes, ratio: float) -> Boxes:
@@ -155,34 +211,56 @@ def edge_distances(pair: Pair) -> tuple[Tensor, Tensor]:
     return left.abs() + right.abs(), top.abs() + bottom.abs()
 
 
-def extended_iou(pair: Pair) -> Tensor:
-    """IoU with a signed intersection, which stays informative (negative) where boxes are apart (IEEE 9429909)."""
-    p, t = pair.p, pair.t
+def upright(boxes: Boxes) -> Boxes:
+    """An inverted box as one without size at (x1, y1), as the authors of DIoU read it."""
+    x2 = torch.where(boxes.w < 0, boxes.x1, boxes.x2)
+    y2 = torch.where(boxes.h < 0, boxes.y1, boxes.y2)
+    return Boxes(boxes.x1, boxes.y1, x2, y2, x2 - boxes.x1, y2 - boxes.y1)
+
+
+def extended_intersection(p: Boxes, t: Boxes) -> Tensor:
+    """A signed intersection, which stays informative (negative) where boxes are apart (IEEE 9429909)."""
     near_x, far_x = torch.minimum(p.x1, t.x1), torch.minimum(p.x2, t.x2)
     near_y, far_y = torch.minimum(p.y1, t.y1), torch.minimum(p.y2, t.y2)
     start_x, start_y = torch.maximum(p.x1, t.x1), torch.maximum(p.y1, t.y1)
     low_x, high_x = torch.minimum(start_x, far_x) - near_x, torch.maximum(start_x, far_x) - near_x
     low_y, high_y = torch.minimum(start_y, far_y) - near_y, torch.maximum(start_y, far_y) - near_y
-    intersection = (
+    return (
         (far_x - near_x) * (far_y - near_y) + low_x * low_y - (start_x - near_x) * high_y - high_x * (start_y - near_y)
     )
-    union = p.w * p.h + t.w * t.h - intersection + pair.eps
+
+
+def extended_iou(pred: Tensor, target: Tensor, eps: float | None) -> Tensor:
+    """IoU with the signed intersection; `eps` is added to the union if it is given."""
+    if eps is None:
+        p, t = upright(corners(pred)), upright(corners(target))
+        intersection, areas = extended_intersection(p, t), p.w * p.h + t.w * t.h
+        iou = intersection / (areas - intersection + LENGTH**2)
+        # of two boxes without area the value is -1 wherever they are: the slope is rounding
+        iou = torch.where(areas == 0, iou.detach(), iou)
+        return torch.where(_differ(p, t), iou, 1.0) + 0 * areas.detach()
+    p, t = corners(pred), corners(target)
+    intersection = extended_intersection(p, t)
+    union = p.w * p.h + t.w * t.h - intersection + eps
     # valid boxes with area have a union as large as either; without area, or inverted, the slope has no meaning
-    hollow = union < 0.1 * (t.w * t.h).abs() + 10 * pair.eps
-    return torch.where(hollow, intersection.detach(), intersection) / torch.where(
-        hollow, union.detach().abs().clamp(min=pair.eps), union
+    hollow = union < 0.1 * (t.w * t.h).abs() + 10 * eps
+    iou = torch.where(hollow, intersection.detach(), intersection) / torch.where(
+        hollow, union.detach().abs().clamp(min=eps), union
     )
+    return iou + 0 * union.detach()
 
 
-def _shape(box: Boxes, eps: float) -> tuple[Tensor, Tensor]:
-    """Width and height, at least 0.
+def shape_of(width: Tensor, height: Tensor) -> tuple[Tensor, Tensor]:
+    """Width and height, at least 0; a point has no shape, and stands for a line without a gradient."""
+    width, height = width.relu(), height.relu()
+    # far below any box, and far enough above 0 for a square of their product
+    return width, torch.where(width + height < 10 * LENGTH, 1.0, height)
 
-    A box whose diagonal is below sqrt(eps) is a point: it has no shape, and stands for a line without a gradient
-    (1 / size would have no bound).
-    """
-    width, height = box.w.relu(), box.h.relu()
-    point = squared_norm(width, height) < eps
-    return torch.where(point, torch.zeros_like(width), width), torch.where(point, 1.0, height)
+
+def angle_between(width: Tensor, height: Tensor, other_width: Tensor, other_height: Tensor) -> Tensor:
+    """The difference of two angles atan(w / h): one arctangent instead of two, and nothing cancels."""
+    (w, h), (w_t, h_t) = shape_of(width, height), shape_of(other_width, other_height)
+    return torch.atan2(w_t * h - w * h_t, h_t * h + w_t * w)
 
 
 def _aspect_ratio_angle(box: Boxes, pair: Pair) -> Tensor:
@@ -203,7 +281,5 @@ def aspect_difference(pair: Pair) -> Tensor:
     if pair.convention.aspect == "ratio":
         difference = _aspect_ratio_angle(pair.t, pair) - _aspect_ratio_angle(pair.p, pair)
     else:
-        (w, h), (w_t, h_t) = _shape(pair.p, pair.eps), _shape(pair.t, pair.eps)
-        # the angle between the vectors (w, h): one arctangent instead of two, and nothing cancels
-        difference = torch.atan2(w_t * h - w * h_t, h_t * h + w_t * w)
+        difference = angle_between(pair.p.w, pair.p.h, pair.t.w, pair.t.h)
     return (4 / math.pi**2) * difference**2

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..catalog.declare import Source, Traits
+from ..catalog.declare import Effect, Source, Traits
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Interval
-from .boxes import center_offset, pair_up
+from .boxes import beside, center_offset, corners
 
 FAST_RCNN = Source("Fast R-CNN", 2015, "https://arxiv.org/abs/1504.08083")
 
@@ -183,8 +183,8 @@ def balanced_l1_loss(
     source=Source(
         "Improving Object Localization with Fitness NMS and Bounded IoU Loss", 2017, "https://arxiv.org/abs/1711.00164"
     ),
-    traits=Traits(range=(0, 0.9)),  # eps is in pixels, so it is scale-invariant only nearly
-    use_when="You want IoU's near scale invariance with a smooth minimum, and a loss for each of x, y, w and h.",
+    traits=Traits(range=(0, 0.9), scale_invariant=True),
+    use_when="You want IoU's scale invariance with a smooth minimum, and a loss for each of x, y, w and h.",
     avoid_when="Centres may be off by half the target: they get no gradient there. It takes boxes, not encoded deltas.",
 )
 def bounded_iou_loss(
@@ -192,37 +192,47 @@ def bounded_iou_loss(
     target: Tensor,
     *,
     beta: Annotated[float, Interval(0, 1, open_low=True)] = 0.2,
-    eps: Annotated[float, Interval(0, 1e-2, open_low=True)] = 1e-3,
+    eps: Annotated[float | None, Interval(0, 1e-2, open_low=True), Effect(scale_invariant=False)] = None,
 ) -> Tensor:
     """Bounded IoU loss: for x, y, w and h each, 1 minus the best IoU possible with that error, smooth near 0.
 
-    Equal boxes cost about (eps / side)^2.
-
     Args:
-        pred: (..., 4) predicted boxes, corners (x1, y1, x2, y2), in any unit in which sides are well above eps.
+        pred: (..., 4) predicted boxes, corners (x1, y1, x2, y2).
         target: the boxes to meet, valid ones (x1 <= x2, y1 <= y2); they carry no gradient.
         beta: threshold of SmoothL1.
-        eps: added to the denominators, in the unit of the boxes.
+        eps: added to the denominators, in the unit of the boxes, as MMDetection does with 1e-3: equal boxes then cost
+            about (eps / side)^2. None: nothing is added.
 
     Returns:
         (..., 4) losses for dx, dy, dw and dh, not for coordinates, in float32 at least.
 
     >>> # half as high as its target and 2 above: 1 - 4 / 12 - 0.1 for dy, 1 - 1/2 - 0.1 for dh
     >>> bounded_iou_loss(torch.tensor([[0.0, 0, 4, 4]]), torch.tensor([[0.0, 0, 4, 8]]))
-    tensor([[1.5615e-07, 5.6669e-01, 1.5615e-07, 4.0006e-01]])
+    tensor([[0.0000, 0.5667, 0.0000, 0.4000]])
     """
-    pair = pair_up(pred, target.detach(), eps)
-    sides = ((pair.p.w, pair.t.w.relu()), (pair.p.h, pair.t.h.relu()))
-    offsets = [1 - _moved(offset.abs(), t, eps) for offset, (_, t) in zip(center_offset(pair), sides, strict=True)]
-    sizes = [1 - torch.minimum(_shrunk(p, t, eps), p / (t + eps)) for p, t in sides]
+    p, t = corners(pred), corners(target.detach())
+    axes = ((center_offset(p, t)[0], p.w, t.w.relu()), (center_offset(p, t)[1], p.h, t.h.relu()))
+    offsets = [1 - _moved(offset.abs(), side, eps) for offset, _, side in axes]
+    sizes = [1 - _resized(own, side, eps) for _, own, side in axes]
     loss = torch.stack([*offsets, *sizes], dim=-1)
     return functional.smooth_l1_loss(loss, torch.zeros_like(loss), reduction="none", beta=beta)
 
 
-def _moved(offset: Tensor, target: Tensor, eps: float) -> Tensor:
+def _moved(offset: Tensor, target: Tensor, eps: float | None) -> Tensor:
     """The best IoU along one axis with centres apart by `offset`."""
-    iou = (target - 2 * offset) / (target + 2 * offset + eps)
+    if eps is None:
+        iou = 1 - 4 * offset / (target + 2 * offset + beside(target))
+    else:
+        iou = (target - 2 * offset) / (target + 2 * offset + eps)
     return torch.maximum(iou, torch.zeros_like(iou))
+
+
+def _resized(side: Tensor, target: Tensor, eps: float | None) -> Tensor:
+    """The IoU along one axis of sides with one centre; below 0 for an inverted box."""
+    if eps is None:  # the smaller over the larger; of two boxes without a side it is 1
+        larger, smaller = torch.maximum(side.abs(), target), torch.minimum(side, target)
+        return 1 - (larger - smaller) / (larger + beside(larger))
+    return torch.minimum(_shrunk(side, target, eps), side / (target + eps))
 
 
 def _shrunk(side: Tensor, target: Tensor, eps: float) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
+from ..catalog.dialects import OURS, Convention
 from ..catalog.ranges import Interval
 from .boxes import cxcywh_to_xyxy, pair_up
 
@@ -27,12 +28,19 @@ def wise_momentum(batches: int, epochs: float) -> float:
 
 
 def sum_of_iou_losses(
-    pred: Tensor, target: Tensor, weight: Tensor | None, *, eps: float | None = None, box_format: str = "xyxy", **_: Any
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    *,
+    eps: float | None = None,
+    convention: Convention = OURS,
+    box_format: str = "xyxy",
+    **_: Any,
 ) -> Tensor:
     """Sum of 1 - IoU over the boxes of weight above 0, and their number."""
     if box_format == "cxcywh":
         pred, target = cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)
-    loss = 1 - pair_up(pred, target, 1e-7 if eps is None else eps).iou
+    loss = 1 - pair_up(pred, target, convention.eps if eps is None else eps, convention).iou
     loss = loss.masked_fill(~(pred + target).isfinite().all(-1), math.nan)  # an infinite box has a finite IoU
     if weight is None:
         return torch.stack([loss.sum(), torch.full_like(loss, 1.0).sum()])

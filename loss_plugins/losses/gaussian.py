@@ -11,7 +11,7 @@ from torch import Tensor
 from ..catalog.declare import Effect, Source, Traits
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval
-from .boxes import center_offset, cxcywh_to_xyxy, pair_up, squared_norm
+from .boxes import center_offset, corners, cxcywh_to_xyxy, safe_root, squared_norm
 
 
 @register_loss(
@@ -31,19 +31,19 @@ def nwd_loss(
     constant: Annotated[float, Interval(0, open_low=True)] = 12.8,
     mode: Annotated[str, Choice("exp", "sqrt", "log", "norm_sqrt", "w2"), Effect(range=(0, math.inf))] = "exp",
     gamma: Annotated[float, Interval(0, open_low=True)] = 1.0,
-    eps: Annotated[float, Interval(0, 1e-2, open_low=True)] = 1e-7,
+    eps: Annotated[float | None, Interval(0, 1e-2, open_low=True)] = None,
     box_format: Annotated[str, Choice("xyxy", "cxcywh")] = "xyxy",
 ) -> Tensor:
     """Normalised Gaussian Wasserstein distance: boxes as Gaussians, at a distance W.
 
-    Boxes without area are welcome. Equal boxes cost sqrt(eps) / C in mode "exp".
+    Boxes without area are welcome. Equal boxes cost 0, and have no gradient; beside them the slope of W is 1.
 
     Args:
         constant: C, in pixels: the mean size of the objects. The paper's 12.8 is that of AI-TOD.
         mode: "exp" for 1 - e^(-W/C); "sqrt" for W; "log" for ln(1 + W^2); "norm_sqrt" for 1 - 1 / (gamma + W); "w2"
             for W^2.
         gamma: added to W in mode "norm_sqrt".
-        eps: added to W^2, so that the gradient of W is finite at 0.
+        eps: added to W^2, as the authors do; None: nothing is added.
         box_format: "xyxy" for corners or "cxcywh" for centre and size, of both boxes.
 
     >>> pred, target = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[3.0, 4, 5, 6]])
@@ -54,15 +54,17 @@ def nwd_loss(
     """
     if box_format == "cxcywh":
         pred, target = cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)
-    pair = pair_up(pred, target, eps)
-    sides = squared_norm(pair.p.w - pair.t.w, pair.p.h - pair.t.h)
+    p, t = corners(pred), corners(target)
+    sides = squared_norm(p.w - t.w, p.h - t.h)
     # modes end in a bound, which would hide an infinite distance
-    distance2 = squared_norm(*center_offset(pair)) + eps + sides / 4 + 0 * sides.detach()
+    distance2 = squared_norm(*center_offset(p, t)) + sides / 4 + 0 * sides.detach()
+    if eps is not None:
+        distance2 = distance2 + eps
     if mode == "w2":
         return distance2
     if mode == "log":
         return torch.log1p(distance2)
-    distance = distance2.sqrt()
+    distance = safe_root(distance2) if eps is None else distance2.sqrt()
     if mode == "sqrt":
         return distance
     # exp, not expm1: that one's slope is computed as value + 1, in which the small pull on a far box is lost

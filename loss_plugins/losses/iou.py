@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 from ..catalog.declare import Effect, Source, Traits
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval, Series
-from .boxes import Pair, cxcywh_to_xyxy, extended_iou, pair_up
+from .boxes import Pair, cxcywh_to_xyxy, extended_iou
 from .family import IoUOptions, iou_family
 from .penalties import (
     cdiou_penalty,
@@ -406,14 +406,14 @@ def extended_iou_loss(
     target: Tensor,
     *,
     smooth_point: Annotated[float, Interval(0, 1, open_low=True)] = 0.1,
-    eps: Annotated[float, Interval(0, 1e-2, open_low=True)] = 1e-7,
+    eps: Annotated[float | None, Interval(0, 1e-2, open_low=True), Effect(scale_invariant=False)] = None,
     box_format: Annotated[str, Choice("xyxy", "cxcywh")] = "xyxy",
 ) -> Tensor:
     """Extended IoU loss: 1 - IoU with an intersection that turns negative for disjoint boxes, smooth near 0.
 
     Args:
         smooth_point: where the parabola near 0 meets the line; past it the loss is smaller than 1 - IoU by half of it.
-        eps: added to the union.
+        eps: added to the union, in the unit of the boxes squared, as MMDetection does; None: nothing is added.
         box_format: "xyxy" for corners or "cxcywh" for centre and size, of both boxes.
 
     >>> pred, target = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[0.0, 0, 2, 4]])
@@ -422,6 +422,5 @@ def extended_iou_loss(
     """
     if box_format == "cxcywh":
         pred, target = cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)
-    pair = pair_up(pred, target, eps)
-    x = 1 - extended_iou(pair) + 0 * pair.iou.detach()
+    x = 1 - extended_iou(pred, target, eps)
     return torch.where(x < smooth_point, 0.5 * x**2 / smooth_point, x - 0.5 * smooth_point)

@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 
 from .boxes import (
+    LENGTH,
     Pair,
     aspect_difference,
+    beside_area,
     center_offset,
     corner_distance2,
     edge_distances,
+    enclosing_diagonal2,
     enclosing_sides,
     safe_hypot,
     share_of,
@@ -37,24 +40,24 @@ def giou_penalty(pair: Pair) -> Terms:
         area, union = area.clamp(min=pair.geometry_eps), union.clamp(min=pair.geometry_eps)
         return ((area - union) / area,)
     empty = (area - union) / (area + pair.geometry_eps)
-    # boxes on one line enclose nothing: the slope there, a side over eps, has no meaning
-    return (torch.where(area == 0, empty.detach(), empty),)
+    # what boxes without area enclose is empty wherever they are, and those on one line enclose nothing: the slope
+    # there, a side over the area, has no bound
+    return (torch.where((union if pair.ours else area) == 0, empty.detach(), empty),)
 
 
-def center_distance(pair: Pair, width: Tensor, height: Tensor) -> Tensor:
+def center_distance(pair: Pair) -> Tensor:
     """Squared centre distance over the squared diagonal of the enclosing box."""
-    diagonal2 = squared_norm(width, height) + pair.geometry_eps
-    return squared_norm(*center_offset(pair)) / diagonal2
+    return squared_norm(*center_offset(pair.p, pair.t, pair.convention)) / enclosing_diagonal2(pair)
 
 
 def diou_penalty(pair: Pair) -> Terms:
     """The centre distance (1911.08287, eq. 7)."""
-    return (center_distance(pair, *enclosing_sides(pair)),)
+    return (center_distance(pair),)
 
 
 def ciou_penalty(pair: Pair) -> Terms:
     """DIoU's distance plus alpha * v, the difference in aspect (1911.08287, eq. 8 to 11)."""
-    distance = center_distance(pair, *enclosing_sides(pair))
+    distance = center_distance(pair)
     v = aspect_difference(pair)
     return distance, v * aspect_weight(pair, v)
 
@@ -75,7 +78,7 @@ def eiou_penalty(pair: Pair) -> Terms:
     width, height = enclosing_sides(pair)
     p, t = pair.p, pair.t
     return (
-        center_distance(pair, width, height),
+        center_distance(pair),
         (p.w - t.w) ** 2 / (width**2 + pair.geometry_eps),
         (p.h - t.h) ** 2 / (height**2 + pair.geometry_eps),
     )
@@ -86,24 +89,34 @@ def cdiou_penalty(pair: Pair, lam: float) -> Terms:
     p, t = pair.p, pair.t
     left, right, top, bottom = p.x1 - t.x1, p.x2 - t.x2, p.y1 - t.y1, p.y2 - t.y2
     corners = safe_hypot(left, top) + safe_hypot(right, top) + safe_hypot(left, bottom) + safe_hypot(right, bottom)
-    diagonal = (squared_norm(*enclosing_sides(pair)) + pair.geometry_eps).sqrt()
-    return (lam * corners / (4 * diagonal),)
+    return (lam * corners / (4 * enclosing_diagonal2(pair).sqrt()),)
 
 
 def siou_penalty(pair: Pair, theta: float) -> Terms:
     """Half the distance, by the angle of the line of centres, and half the difference of shape (2205.12740)."""
-    p, t, eps = pair.p, pair.t, pair.eps
-    x, y = (offset + eps for offset in center_offset(pair))
-    angle = 2 * x.abs() * y.abs() / squared_norm(x, y).clamp(min=eps**2)  # the sine of twice the angle: no arcsine
+    p, t = pair.p, pair.t
+    eps, least = (0.0, LENGTH) if pair.ours else (pair.eps, pair.eps)
+    x, y = (offset + eps for offset in center_offset(pair.p, pair.t, pair.convention))
     width, height = enclosing_sides(pair)
-    gap_x, gap_y = share_of(x, width, eps), share_of(y, height, eps)
+    distance2 = squared_norm(x, y) + (beside_area(pair) if pair.ours else 0.0)
+    angle = 2 * x.abs() * y.abs() / distance2.clamp(min=least**2)  # the sine of twice the angle: no arcsine
+    gap_x, gap_y = share_of(pair, x, width, p.w + t.w), share_of(pair, y, height, p.h + t.h)
     distance = 2 - ((angle - 2) * gap_x**2).exp() - ((angle - 2) * gap_y**2).exp()
     extra = 0.0 if pair.convention.union == "tall" else eps  # that convention's heights have it already
+    return 0.5 * distance, 0.5 * shape_costs(pair, theta, extra)
+
+
+def shape_costs(
+    pair: Pair, theta: float, extra: float = 0.0, wide: Tensor | float = 1.0, tall: Tensor | float = 1.0
+) -> Tensor:
+    """(1 - e^-x)^theta of the differences of width and of height over the larger of both."""
+    p, t = pair.p, pair.t
     wider, taller = torch.maximum(p.w, t.w), torch.maximum(p.h, t.h) + extra
-    shape = shape_cost(share_of((p.w - t.w).abs(), wider, eps), theta) + shape_cost(
-        share_of((p.h - t.h).abs(), taller, eps), theta
+    if pair.ours:  # inverted boxes have none
+        wider, taller = wider.relu(), taller.relu()
+    return shape_cost(tall * share_of(pair, (p.w - t.w).abs(), wider, wider), theta) + shape_cost(
+        wide * share_of(pair, (p.h - t.h).abs(), taller, taller), theta
     )
-    return 0.5 * distance, 0.5 * shape
 
 
 def shape_cost(difference: Tensor, exponent: float) -> Tensor:
@@ -119,14 +132,10 @@ def mpdiou_penalty(pair: Pair, image_size: tuple[float, float]) -> Terms:
 
 def shape_iou_penalty(pair: Pair, scale: float) -> Terms:
     """Distance and shape cost, weighted by the target's own shape (2312.17663)."""
-    p, t, eps = pair.p, pair.t, pair.eps
-    wide, tall = shape_weights(t.w, t.h, scale)
-    x, y = center_offset(pair)
-    diagonal2 = squared_norm(*enclosing_sides(pair)) + eps
-    distance = (tall * x**2 + wide * y**2) / diagonal2
-    cost_w = shape_cost(tall * share_of((p.w - t.w).abs(), torch.maximum(p.w, t.w), eps), 4)
-    cost_h = shape_cost(wide * share_of((p.h - t.h).abs(), torch.maximum(p.h, t.h), eps), 4)
-    return distance, 0.5 * (cost_w + cost_h)
+    wide, tall = shape_weights(pair.t.w, pair.t.h, scale)
+    x, y = center_offset(pair.p, pair.t, pair.convention)
+    distance = (tall * x**2 + wide * y**2) / enclosing_diagonal2(pair)
+    return distance, 0.5 * shape_costs(pair, 4, wide=wide, tall=tall)
 
 
 def shape_weights(width: Tensor, height: Tensor, scale: float) -> tuple[Tensor, Tensor]:
@@ -144,7 +153,8 @@ def shape_weights(width: Tensor, height: Tensor, scale: float) -> tuple[Tensor, 
 def piou_distance(pair: Pair) -> Tensor:
     """P: mean distance of the four edges over the target's sides (Powerful-IoU, eq. 5)."""
     horizontal, vertical = edge_distances(pair)
-    return (share_of(horizontal, pair.t.w.abs(), pair.eps) + share_of(vertical, pair.t.h.abs(), pair.eps)) / 4
+    width, height = pair.t.w.abs(), pair.t.h.abs()
+    return (share_of(pair, horizontal, width, width) + share_of(pair, vertical, height, height)) / 4
 
 
 def piou_penalty(pair: Pair) -> Terms:

@@ -6,6 +6,7 @@ there, and the target's has the angle between the two.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Annotated, NamedTuple
 
@@ -18,12 +19,10 @@ from ..catalog.declare import Effect, Source, Traits
 from ..catalog.dialects import Dialect
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval
-from .boxes import safe_hypot, squared_norm
+from .boxes import LENGTH, angle_between, safe_hypot, squared_norm
 
-#: the shortest side that counts: long enough to keep 1 / side, a gradient, below 1e4
+#: the shortest side that counts, in the longest of both boxes: long enough for 1 / side, a gradient, to have a bound
 SIDE_FLOOR = 3e-4
-#: the least argument of a root of products of sides; 1e-7 would already move boxes of a tenth of the unit
-ROOT_FLOOR = 1e-30
 
 Eps = Annotated[float, Interval(0, 1e-2, open_low=True)]
 Shape = Annotated[str, Choice("log1p", "sqrt", "none")]
@@ -69,6 +68,25 @@ def rotated_pair(pred: Tensor, target: Tensor, floor: float | None = None) -> Ro
     )
 
 
+def measured(pair: RotatedPair, in_longest: bool = False) -> RotatedPair:
+    """Sides below `SIDE_FLOOR` times the longest of both boxes count as that long, and have no gradient.
+
+    Args:
+        pair: two boxes.
+        in_longest: give all lengths in that longest side, for losses that do not depend on the unit: their epsilons
+            then do not either.
+    """
+    sides = (pair.pw, pair.ph, pair.tw, pair.th)
+    longest = functools.reduce(torch.maximum, (side.detach() for side in sides))
+    longest = torch.where(longest < LENGTH, 1.0, longest)  # two points: any unit will do
+    least = SIDE_FLOOR * longest
+    pw, ph, tw, th = (torch.where(side < least, least, side) for side in sides)
+    x, y = pair.x, pair.y
+    if in_longest:
+        pw, ph, tw, th, x, y = (length / longest for length in (pw, ph, tw, th, x, y))
+    return RotatedPair(pw, ph, tw, th, x, y, pair.cos, pair.sin)
+
+
 def target_covariance(pair: RotatedPair) -> tuple[Tensor, Tensor, Tensor]:
     """The target's covariance in the prediction's frame, times 4: the two variances and what they share."""
     w2, h2, c2, s2 = pair.tw**2, pair.th**2, pair.cos**2, pair.sin**2
@@ -108,8 +126,8 @@ def shaped(distance: Tensor, fun: str, tau: float, floor: float = 1e-7) -> Tenso
 def gwd_loss(
     pred: Tensor,
     target: Tensor,
-    side_floor: float = SIDE_FLOOR,
-    root_floor: float = ROOT_FLOOR,
+    side_floor: float | None = None,
+    root_floor: float = 1e-30,
     *,
     fun: Shape = "log1p",
     tau: Tau = 1.0,
@@ -119,7 +137,7 @@ def gwd_loss(
 ) -> Tensor:
     """Gaussian Wasserstein distance of rotated boxes.
 
-    Boxes that are equal as Gaussians (a square in any rotation) cost about 3e-4 / side.
+    Boxes that are equal as Gaussians (a square in any rotation) cost 0 up to rounding.
 
     Args:
         fun: f, applied to the distance d: "log1p" for ln(1 + d), "sqrt" for its root or "none" for d itself.
@@ -131,17 +149,25 @@ def gwd_loss(
     >>> gwd_loss(pred, target, fun="none", tau=0.0, normalize=False)  # equal shapes, centres 3 apart
     tensor([3.])
     """
-    pair = rotated_pair(pred, target, side_floor)
+    pair, least = rotated_pair(pred, target, side_floor), 1e-7
+    if side_floor is None:
+        pair, least = measured(pair, in_longest=normalize), 1e-20 if normalize else 1e-7
     xx, yy = target_covariance(pair)[:2]
     # the root of the product of both determinants
     area = (pair.pw * pair.ph * pair.tw * pair.th / 16).clamp(min=math.sqrt(root_floor))
     traces = (squared_norm(pair.pw, pair.ph) + squared_norm(pair.tw, pair.th)) / 4
     crossed = (pair.pw**2 * xx + pair.ph**2 * yy) / 16 + 2 * area
     apart = traces - 2 * crossed.clamp(min=root_floor).sqrt()
-    distance = (squared_norm(pair.x, pair.y) + alpha**2 * apart).clamp(min=1e-7).sqrt()
+    distance = (squared_norm(pair.x, pair.y) + alpha**2 * apart).clamp(min=least).sqrt()
     if normalize:
         distance = distance / (2 * area**0.25)
     return shaped(distance, fun, tau)
+
+
+def sided_pair(pred: Tensor, target: Tensor, side_floor: float | None) -> RotatedPair:
+    """Boxes whose sides are above 0: by a framework's floor, or measured by themselves."""
+    pair = rotated_pair(pred, target, side_floor)
+    return measured(pair) if side_floor is None else pair
 
 
 def divergence(pair: RotatedPair, alpha: float) -> Tensor:
@@ -171,7 +197,7 @@ def rooted(divergence: Tensor, sqrt: bool) -> Tensor:
 def kld_loss(
     pred: Tensor,
     target: Tensor,
-    side_floor: float = SIDE_FLOOR,
+    side_floor: float | None = None,
     *,
     fun: Shape = "log1p",
     tau: Tau = 1.0,
@@ -194,7 +220,7 @@ def kld_loss(
     >>> kld_loss(pred, target, fun="none", tau=0.0, sqrt=False)  # equal shapes, variance (2 / 2)^2: 2^2 / 2
     tensor([2.])
     """
-    pair = rotated_pair(pred, target, side_floor)
+    pair = sided_pair(pred, target, side_floor)
     distance = shaped(rooted(divergence(pair, alpha), sqrt), fun, tau)
     if symmetric is None:
         return distance
@@ -214,7 +240,7 @@ def kld_loss(
 def jd_loss(
     pred: Tensor,
     target: Tensor,
-    side_floor: float = SIDE_FLOOR,
+    side_floor: float | None = None,
     *,
     fun: Shape = "log1p",
     tau: Tau = 1.0,
@@ -234,7 +260,7 @@ def jd_loss(
     >>> jd_loss(pred, target, fun="none", tau=0.0, sqrt=False)  # equal shapes, so both directions are 2^2 / 2
     tensor([2.])
     """
-    pair = rotated_pair(pred, target, side_floor)
+    pair = sided_pair(pred, target, side_floor)
     both = (divergence(pair, alpha) + divergence(pair.turned(), alpha)) / 2
     return shaped(rooted(both, sqrt), fun, tau)
 
@@ -252,7 +278,7 @@ def jd_loss(
 def kfiou_loss(
     pred: Tensor,
     target: Tensor,
-    side_floor: float = SIDE_FLOOR,
+    side_floor: float | None = None,
     *,
     fun: Annotated[str, Choice("none", "ln", "exp"), Effect(range=(0, math.inf))] = "none",
     beta: Annotated[float, Interval(0, open_low=True)] = 1 / 9,
@@ -269,11 +295,11 @@ def kfiou_loss(
     >>> kfiou_loss(torch.tensor([[0.0, 0, 2, 2, 0]]), torch.tensor([[0.0, 0, 2, 2, 0]]))  # the overlap is 1/3 at most
     tensor([0.6667])
     """
-    pair = rotated_pair(pred, target, side_floor)
+    pair = sided_pair(pred, target, side_floor)
     p_area, t_area = pair.pw * pair.ph, pair.tw * pair.th
     joint = joint_determinant(pair)
     shared = p_area * t_area / joint.clamp(min=torch.finfo(pred.dtype).tiny).sqrt()
-    overlap = shared / (p_area + t_area - shared + 1e-6)
+    overlap = shared / (p_area + t_area - shared + (0.0 if side_floor is None else 1e-6))
     centers = functional.smooth_l1_loss(pred[..., :2], target[..., :2], reduction="none", beta=beta).sum(-1)
     centers = centers + 0 * pair.x.detach()  # which shows an infinite side
     if fun == "ln":
@@ -298,10 +324,12 @@ def kfiou_loss(
 def prob_iou_loss(
     pred: Tensor,
     target: Tensor,
+    by_epsilon: bool = False,
     *,
     aspect: Annotated[bool, Choice(False, True), Effect(range=(0, 2))] = False,
     floor: Annotated[float, Interval(0), Effect(scale_invariant=False, units="pixels")] = 0.0,
     eps: Eps = 1e-7,
+    **_: Unpack[Dialect],
 ) -> Tensor:
     """Probabilistic IoU of rotated boxes: the Hellinger distance of their Gaussians.
 
@@ -310,7 +338,7 @@ def prob_iou_loss(
     Args:
         aspect: add CIoU's term for the aspect ratio.
         floor: added to the variances, in the unit of the boxes squared. Ultralytics trains with 0.01.
-        eps: epsilon of every denominator and logarithm.
+        eps: the least B, and added in the logarithm and the root; in Ultralytics' dialect to denominators as well.
 
     >>> pred, target = torch.tensor([[0.0, 0, 6, 6, 0]]), torch.tensor([[6.0, 0, 6, 6, 0]])
     >>> prob_iou_loss(pred, target)  # B = 36 / 6 / 4: (1 - e^-1.5)^0.5
@@ -318,19 +346,23 @@ def prob_iou_loss(
     """
     pair = rotated_pair(pred, target)
     # standard deviations of uniform boxes: side / sqrt(12)
-    pw, ph, tw, th = (
-        safe_hypot(side / math.sqrt(12), torch.full_like(side, math.sqrt(floor)))
-        for side in (pair.pw, pair.ph, pair.tw, pair.th)
-    )
-    spread = pair._replace(pw=pw, ph=ph, tw=tw, th=th)
-    xx, yy, xy = target_covariance(spread)
-    xx, yy = xx + pw**2, yy + ph**2
-    joint = joint_determinant(spread)
-    position = (xx * pair.y**2 + yy * pair.x**2 - 2 * xy * pair.x * pair.y) / (4 * (joint + eps))
-    shape = (joint / (4 * pw * ph * tw * th + eps) + eps).log() / 2
-    coefficient = (position + shape).clamp(eps, 100)
-    distance = (one_minus_exp(coefficient) + eps).sqrt()
+    pw, ph, tw, th = (safe_hypot(side / math.sqrt(12), torch.full_like(side, math.sqrt(floor))) for side in pair[:4])
+    spread = RotatedPair(pw, ph, tw, th, *pair[4:])
+    if not by_epsilon:
+        spread = measured(spread, in_longest=True)
+    distance = hellinger(spread, eps, eps if by_epsilon else 0.0)
     return distance + aspect_cost(pair, 1 - distance, eps) if aspect else distance
+
+
+def hellinger(pair: RotatedPair, eps: float, denominator_eps: float) -> Tensor:
+    """The Hellinger distance of two Gaussians whose standard deviations are the sides."""
+    xx, yy, xy = target_covariance(pair)
+    xx, yy, joint = xx + pair.pw**2, yy + pair.ph**2, joint_determinant(pair)
+    position = (xx * pair.y**2 + yy * pair.x**2 - 2 * xy * pair.x * pair.y) / (4 * (joint + denominator_eps))
+    alone = 4 * pair.pw * pair.ph * pair.tw * pair.th
+    shape = (joint / (alone + denominator_eps) + eps).log() / 2
+    coefficient = (position + shape).clamp(eps, 100)
+    return (one_minus_exp(coefficient) + eps).sqrt()
 
 
 def one_minus_exp(x: Tensor) -> Tensor:
@@ -341,13 +373,5 @@ def one_minus_exp(x: Tensor) -> Tensor:
 
 def aspect_cost(pair: RotatedPair, iou: Tensor, eps: float) -> Tensor:
     """CIoU's alpha * v, on the sides of rotated boxes."""
-    difference = aspect_of(pair.tw, pair.th, eps) - aspect_of(pair.pw, pair.ph, eps)
-    v = (4 / math.pi**2) * difference**2
+    v = (4 / math.pi**2) * angle_between(pair.pw, pair.ph, pair.tw, pair.th) ** 2
     return v * (v / (v - iou + (1 + eps))).detach()
-
-
-def aspect_of(width: Tensor, height: Tensor, eps: float) -> Tensor:
-    """atan(w / h); a box shorter than sqrt(eps) has no shape, so no gradient."""
-    width, height = width.relu(), height.relu()
-    point = squared_norm(width, height) < eps
-    return torch.atan2(torch.where(point, torch.zeros_like(width), width), torch.where(point, 1.0, height))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated
 
 from torch import Tensor
 from typing_extensions import Unpack
 
 from ..catalog.declare import Source, State, Traits
-from ..catalog.dialects import OURS, Convention
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval
-from .boxes import Pair, center_offset, enclosing_sides, squared_norm
+from .boxes import Pair, center_offset, enclosing_diagonal2, squared_norm
 from .family import IoUOptions, iou_family
 from .focusing import WISE_ALPHA, WISE_DELTA, no_boxes, one, sum_of_iou_losses, updated_mean, wise_weight
 from .penalties import no_penalty
@@ -20,24 +19,9 @@ from .penalties import no_penalty
 
 def wiou_attention(pair: Pair) -> Tensor:
     """WIoU's R in [1, e): e to the squared centre distance over the enclosing diagonal, which has no gradient."""
-    width, height = enclosing_sides(pair)
-    diagonal2 = (squared_norm(width, height) + pair.eps).detach()
+    diagonal2 = enclosing_diagonal2(pair).detach()
     # at most 1 for valid boxes; an inverted one would overflow
-    return (squared_norm(*center_offset(pair)) / diagonal2).clamp(max=1).exp()
-
-
-def sum_of_wiou_losses(
-    pred: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    *,
-    eps: float | None = None,
-    convention: Convention = OURS,
-    box_format: str = "xyxy",
-    **_: Any,
-) -> Tensor:
-    """As `sum_of_iou_losses`, with the epsilon of the convention."""
-    return sum_of_iou_losses(pred, target, weight, eps=convention.eps if eps is None else eps, box_format=box_format)
+    return (squared_norm(*center_offset(pair.p, pair.t, pair.convention)) / diagonal2).clamp(max=1).exp()
 
 
 @register_loss(
@@ -69,7 +53,7 @@ def wiou_loss(
     version: Annotated[int, Choice(1, 2, 3)] = 1,
     alpha: Annotated[float, Interval(1, 10)] = WISE_ALPHA,
     delta: Annotated[float, Interval(0, 100, open_low=True)] = WISE_DELTA,
-    mean: Annotated[Tensor | float, State(one, no_boxes, sum_of_wiou_losses, updated_mean)] = 1.0,
+    mean: Annotated[Tensor | float, State(one, no_boxes, sum_of_iou_losses, updated_mean)] = 1.0,
     **options: Unpack[IoUOptions],
 ) -> Tensor:
     """Wise-IoU loss: 1 - IoU times a distance factor, and from version 2 on times a weight by how unusual the box is.
