@@ -1,10 +1,10 @@
 """The named conventions of other frameworks: where each puts its epsilon, what it clamps, what it calls its parameters.
 
 A dialect is data. `dialect=None` is ours: the paper's formula, kept finite without a constant in the unit of the boxes.
-Naming a framework reproduces its built-in to rounding: `DIALECTS` says how it writes the IoU family, `GUARDS` how it keeps other
-formulas finite, `DEFAULTS` which values and which names its parameters have. The formulas never see the name of a
-dialect: the catalogue hands them what stands here. Where a built-in is broken (NaN on an exact match, say) we stay
-finite, and `parity.rules.RULES` keeps the record.
+Naming a framework reproduces its built-in to rounding: `DIALECTS` says how it writes the IoU family, `GUARDS` how it
+keeps other formulas finite, `DEFAULTS` which values and which names its parameters have. The formulas never see the
+name of a dialect: the catalogue hands them what stands here. Where a built-in is broken (NaN on an exact match, say) we
+stay finite, and `parity.rules.RULES` keeps the record.
 """
 
 from __future__ import annotations

@@ -67,7 +67,8 @@ def iou_family(
         normalize_focal: scale the focal weights to a mean of 1 over the batch.
         weighted: multiplies the finished sum by the loss's own weight.
         convention: where the epsilons go and what is clamped; the catalogue sets it, by the loss's `dialect`.
-        eps: epsilon of every denominator; None: 1e-7, or that of the dialect.
+        eps: epsilon of numbers without unit, as alpha of CIoU, the power and the logarithm; with a dialect of every
+            denominator. None: 1e-7, or that of the dialect.
         box_format: "xyxy" for corners or "cxcywh" for centre and size, of both boxes.
         power: Alpha-IoU's exponent, on IoU and on each penalty term.
         inner_ratio: Inner-IoU: the IoU of both boxes scaled by this ratio about their centres; the penalty keeps the
