@@ -60,10 +60,10 @@ class Pair(NamedTuple):
     geometry_eps: float
     convention: Convention
 
-    @property
-    def ours(self) -> bool:
-        """Whether the boxes are measured by themselves, or by epsilons of a framework."""
-        return self.convention.union == "exact"
+
+def is_ours(pair: Pair) -> bool:
+    """Whether boxes are measured by themselves, or by epsilons of a framework."""
+    return pair.convention.union == "exact"
 
 
 def pair_up(pred: Tensor, target: Tensor, eps: float, convention: Convention = OURS) -> Pair:
@@ -113,7 +113,7 @@ def enclosing_sides(pair: Pair) -> tuple[Tensor, Tensor]:
     In our form an inverted box never makes them smaller than its sides, so that no share of them exceeds a bound.
     """
     p, t = pair.p, pair.t
-    if pair.ours:
+    if is_ours(pair):
         return (p.w + t.w).relu() - pair.overlap[0], (p.h + t.h).relu() - pair.overlap[1]
     width = torch.maximum(p.x2, t.x2) - torch.minimum(p.x1, t.x1)
     height = torch.maximum(p.y2, t.y2) - torch.minimum(p.y1, t.y1)
@@ -156,7 +156,7 @@ def safe_power(base: Tensor, exponent: float) -> Tensor:
 
 def share_of(pair: Pair, part: Tensor, whole: Tensor, sides: Tensor) -> Tensor:
     """part / whole, where `whole` is at least as long as one of the sides that `sides` adds up."""
-    if pair.ours:
+    if is_ours(pair):
         return part / (whole + beside(sides))
     safe = whole.clamp(min=pair.eps)
     point = whole < math.sqrt(pair.eps)
@@ -170,7 +170,7 @@ def beside(sides: Tensor) -> Tensor:
 
 def beside_area(pair: Pair) -> Tensor | float:
     """As `beside`, of areas: what is added to a squared length. Frameworks add their epsilon."""
-    if not pair.ours:
+    if not is_ours(pair):
         return pair.geometry_eps
     return POINT**2 - SOLID**2 * pair.union.detach().clamp(0, (POINT / SOLID) ** 2)
 
@@ -186,7 +186,7 @@ def inner_iou(pair: Pair, ratio: float) -> Tensor:
     intersection = width.relu() * height.relu()
     union = ratio**2 * (pair.p.w * pair.p.h + pair.t.w * pair.t.h) - intersection
     iou = intersection / _kept_positive(union, pair.geometry_eps, pair.convention)
-    return torch.where(torch.logical_or(pair.differ, union.detach()), iou, 1.0) if pair.ours else iou
+    return torch.where(torch.logical_or(pair.differ, union.detach()), iou, 1.0) if is_ours(pair) else iou
 
 
 def _scaled(box: Boxes, ratio: float) -> Boxes:

@@ -17,6 +17,7 @@ from .boxes import (
     edge_distances,
     enclosing_diagonal2,
     enclosing_sides,
+    is_ours,
     safe_hypot,
     share_of,
     squared_norm,
@@ -42,7 +43,7 @@ def giou_penalty(pair: Pair) -> Terms:
     empty = (area - union) / (area + pair.geometry_eps)
     # what boxes without area enclose is empty wherever they are, and those on one line enclose nothing: the slope
     # there, a side over the area, has no bound
-    return (torch.where((union if pair.ours else area) == 0, empty.detach(), empty),)
+    return (torch.where((union if is_ours(pair) else area) == 0, empty.detach(), empty),)
 
 
 def center_distance(pair: Pair) -> Tensor:
@@ -95,10 +96,10 @@ def cdiou_penalty(pair: Pair, lam: float) -> Terms:
 def siou_penalty(pair: Pair, theta: float) -> Terms:
     """Half the distance, by the angle of the line of centres, and half the difference of shape (2205.12740)."""
     p, t = pair.p, pair.t
-    eps, least = (0.0, LENGTH) if pair.ours else (pair.eps, pair.eps)
+    eps, least = (0.0, LENGTH) if is_ours(pair) else (pair.eps, pair.eps)
     x, y = (offset + eps for offset in center_offset(pair.p, pair.t, pair.convention))
     width, height = enclosing_sides(pair)
-    distance2 = squared_norm(x, y) + (beside_area(pair) if pair.ours else 0.0)
+    distance2 = squared_norm(x, y) + (beside_area(pair) if is_ours(pair) else 0.0)
     angle = 2 * x.abs() * y.abs() / distance2.clamp(min=least**2)  # the sine of twice the angle: no arcsine
     gap_x, gap_y = share_of(pair, x, width, p.w + t.w), share_of(pair, y, height, p.h + t.h)
     distance = 2 - ((angle - 2) * gap_x**2).exp() - ((angle - 2) * gap_y**2).exp()
@@ -112,7 +113,7 @@ def shape_costs(
     """(1 - e^-x)^theta of the differences of width and of height over the larger of both."""
     p, t = pair.p, pair.t
     wider, taller = torch.maximum(p.w, t.w), torch.maximum(p.h, t.h) + extra
-    if pair.ours:  # inverted boxes have none
+    if is_ours(pair):  # inverted boxes have none
         wider, taller = wider.relu(), taller.relu()
     return shape_cost(tall * share_of(pair, (p.w - t.w).abs(), wider, wider), theta) + shape_cost(
         wide * share_of(pair, (p.h - t.h).abs(), taller, taller), theta

@@ -46,13 +46,17 @@ def _say(dialect: str) -> str:
     return f"dialect='{dialect}' equals it."
 
 
-_EPS = "Its epsilon is 1e-6, ours 1e-7: visible for normalised and tiny boxes."
-_HEIGHT = "It adds epsilon to heights but not to widths: visible for normalised and tiny boxes only."
+_EPS = "It adds epsilon to areas and squared lengths, we do not: visible for normalised and tiny boxes."
+_HEIGHT = "It adds epsilon to heights and areas, we do not: visible for normalised and tiny boxes only."
 
 #: one for every built-in whose default our default does not equal
 REASONS: tuple[Reason, ...] = (
     Reason(_row("mmdet", "iou", "log"), "Its default is -ln IoU, at least 1e-6; ours 1 - IoU.", _say("mmdet")),
-    Reason(_row("mmdet", "giou"), "It divides by max(U, 1e-6), we by U + 1e-7.", _say("mmdet")),
+    Reason(
+        _row("mmdet", "giou"),
+        "It divides by max(U, 1e-6), we by U: visible for normalised and tiny boxes.",
+        _say("mmdet"),
+    ),
     Reason(_row("mmdet", "diou"), _EPS, _say("mmdet")),
     Reason(
         _row("mmdet", "ciou"),
@@ -70,6 +74,11 @@ REASONS: tuple[Reason, ...] = (
         "The loss extended_iou with dialect='mmdet' equals it.",
     ),
     Reason(_row("mmdet", "extended_iou"), _EPS, _say("mmdet")),
+    Reason(
+        _row("mmdet", "bounded_iou"),
+        "It adds 1e-3 to every denominator, in the unit of the boxes, we do not.",
+        _say("mmdet"),
+    ),
     Reason(
         _row("mmdet", "cross_entropy", "class_weight, mean", parameters={}),
         "Its mean counts rows that are ignored, and no class weights; ours divides by the weights of those that count, "
@@ -113,6 +122,7 @@ REASONS: tuple[Reason, ...] = (
         "It trains with 0.01 added to the variances; ours adds nothing unless floor is set.",
         _say("ultralytics"),
     ),
+    *(Reason(_row("torchvision", loss), _EPS, _say("torchvision")) for loss in ("giou", "diou")),
     Reason(
         _row("torchvision", "ciou", sample="degenerate boxes"),
         "It divides width by height, which is NaN for boxes without either; ours takes the angle of both.",

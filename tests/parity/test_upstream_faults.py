@@ -349,9 +349,13 @@ def test_ours(fault: Fault) -> None:
 
 
 def test_torchvision_ciou_ignores_eps_in_its_distance_term() -> None:
-    """Recorded, not a failure of either: our dialect reproduces it on purpose, our own form does not."""
+    """Recorded, not a failure of either: our dialect reproduces it on purpose, that of MMYOLO is told by its eps."""
     pred, target = boxes([0, 0, 0.01, 0.01]), boxes([0.005, 0.005, 0.015, 0.015])
     theirs = [find("torchvision", "complete_box_iou_loss").loss(eps=eps)(pred, target) for eps in (1e-7, 1e-3)]
     assert torch.equal(*theirs)
-    own = [lp.ciou_loss(pred, target, eps=eps) for eps in (1e-7, 1e-3)]
-    assert not torch.allclose(*own)
+    ours, other = (
+        [lp.ciou_loss(pred, target, eps=eps, dialect=dialect) for eps in (1e-7, 1e-3)]
+        for dialect in ("torchvision", "mmyolo")
+    )
+    assert torch.equal(*ours)
+    assert not torch.allclose(*other)
