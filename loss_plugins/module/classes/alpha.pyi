@@ -21,7 +21,8 @@ class AlphaCIoULoss(Loss, name="alpha_ciou"):
             torch's compiler; the first call takes the time for it.
         alpha (default 3.0; allowed: (0, 10]): exponent; 1 is the CIoU loss, and the larger it is, the
             more good boxes count. The paper uses 3.
-        eps (default None; allowed: (0, 0.01]): epsilon of every denominator; None: 1e-7, or that of the
+        eps (default None; allowed: (0, 0.01]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
@@ -66,7 +67,8 @@ class AlphaDIoULoss(Loss, name="alpha_diou"):
             torch's compiler; the first call takes the time for it.
         alpha (default 3.0; allowed: (0, 10]): exponent; 1 is the DIoU loss, and the larger it is, the
             more good boxes count. The paper uses 3.
-        eps (default None; allowed: (0, 0.01]): epsilon of every denominator; None: 1e-7, or that of the
+        eps (default None; allowed: (0, 0.01]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
@@ -111,7 +113,8 @@ class AlphaGIoULoss(Loss, name="alpha_giou"):
             torch's compiler; the first call takes the time for it.
         alpha (default 3.0; allowed: (0, 10]): exponent; 1 is the GIoU loss, and the larger it is, the
             more good boxes count. The paper uses 3.
-        eps (default None; allowed: (0, 0.01]): epsilon of every denominator; None: 1e-7, or that of the
+        eps (default None; allowed: (0, 0.01]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
@@ -157,7 +160,8 @@ class AlphaIoULoss(Loss, name="alpha_iou"):
             torch's compiler; the first call takes the time for it.
         alpha (default 3.0; allowed: (0, 10]): exponent; 1 is the IoU loss, and the larger it is, the
             more good boxes count. The paper uses 3.
-        eps (default None; allowed: (0, 0.01]): epsilon of every denominator; None: 1e-7, or that of the
+        eps (default None; allowed: (0, 0.01]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.

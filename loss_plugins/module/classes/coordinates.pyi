@@ -47,8 +47,6 @@ class BalancedL1Loss(Loss, name="balanced_l1"):
 class BoundedIoULoss(Loss, name="bounded_iou"):
     """Bounded IoU loss: for x, y, w and h each, 1 minus the best IoU possible with that error, smooth near 0.
 
-    Equal boxes cost about (eps / side)^2.
-
     Formula:
         SmoothL1_β(1 - b)
         b_x = max(0, (w_g - 2 |d_x|)/(w_g + 2 |d_x|))
@@ -60,13 +58,13 @@ class BoundedIoULoss(Loss, name="bounded_iou"):
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
         beta (default 0.2; allowed: (0, 1]): threshold of SmoothL1.
-        eps (default 0.001; allowed: (0, 0.01]): added to the denominators, in the unit of the boxes.
+        eps (default None; allowed: (0, 0.01]): added to the denominators, in the unit of the boxes, as
+            MMDetection does with 1e-3: equal boxes then cost about (eps / side)^2. None: nothing is added.
         dialect (default None; allowed: 'mmdet'): None: the published formula; or the framework whose
             built-in to equal.
 
     Use it when:
-        You want IoU's near scale invariance with a smooth minimum, and a loss for each of x, y, w and
-        h.
+        You want IoU's scale invariance with a smooth minimum, and a loss for each of x, y, w and h.
 
     Avoid it when:
         Centres may be off by half the target: they get no gradient there. It takes boxes, not encoded
@@ -77,7 +75,7 @@ class BoundedIoULoss(Loss, name="bounded_iou"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, beta: float = 0.2,
-        eps: float = 0.001, dialect: str | None = None
+        eps: float | None = None, dialect: str | None = None
     ) -> None: ...
 
 class FocalL1Loss(Loss, name="focal_l1"):

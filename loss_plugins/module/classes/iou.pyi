@@ -20,7 +20,8 @@ class CDIoULoss(Loss, name="cdiou"):
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
         lam (default 1.0; allowed: [0, 100]): weight of the corner term.
-        eps (default None; allowed: (0, 0.01]): epsilon of every denominator; None: 1e-7, or that of the
+        eps (default None; allowed: (0, 0.01]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
@@ -68,7 +69,8 @@ class CIoULoss(Loss, name="ciou"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        eps (default None; allowed: (0, 0.01]): epsilon of every denominator; None: 1e-7, or that of the
+        eps (default None; allowed: (0, 0.01]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
@@ -112,7 +114,8 @@ class DIoULoss(Loss, name="diou"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        eps (default None; allowed: (0, 0.01]): epsilon of every denominator; None: 1e-7, or that of the
+        eps (default None; allowed: (0, 0.01]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
@@ -156,7 +159,8 @@ class EIoULoss(Loss, name="eiou"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        eps (default None; allowed: (0, 0.01]): epsilon of every denominator; None: 1e-7, or that of the
+        eps (default None; allowed: (0, 0.01]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
@@ -170,8 +174,8 @@ class EIoULoss(Loss, name="eiou"):
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
             the paper's constants.
-        dialect (default None; allowed: 'objdet'): None: the published formula; or the framework whose
-            built-in to equal.
+        dialect (default None; allowed: 'objdet' or 'alchemy'): None: the published formula; or the
+            framework whose built-in to equal.
 
     Use it when:
         Width and height should each be corrected directly, for instance for objects of many shapes.
@@ -206,7 +210,8 @@ class FocalEIoULoss(Loss, name="focal_eiou"):
         normalize (default False; allowed: False or True): divide the weights by their mean over the
             batch, so that the mean of the result is sum(W L) / sum(W), the paper's first form; boxes then
             depend on each other.
-        eps (default None; allowed: (0, 0.01]): epsilon of every denominator; None: 1e-7, or that of the
+        eps (default None; allowed: (0, 0.01]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
@@ -248,7 +253,8 @@ class GIoULoss(Loss, name="giou"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        eps (default None; allowed: (0, 0.01]): epsilon of every denominator; None: 1e-7, or that of the
+        eps (default None; allowed: (0, 0.01]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
@@ -296,7 +302,8 @@ class IoULoss(Loss, name="iou"):
             torch's compiler; the first call takes the time for it.
         mode (default 'linear'; allowed: 'linear' or 'log' or 'square'): "linear" for 1 - IoU; "log" for
             -ln IoU, the paper's, at most -ln eps; "square" for 1 - IoU^2.
-        eps (default None; allowed: (0, 0.01]): epsilon of every denominator; None: 1e-7, or that of the
+        eps (default None; allowed: (0, 0.01]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.

@@ -23,7 +23,8 @@ class ExtendedIoULoss(Loss, name="extended_iou"):
             torch's compiler; the first call takes the time for it.
         smooth_point (default 0.1; allowed: (0, 1]): where the parabola near 0 meets the line; past it
             the loss is smaller than 1 - IoU by half of it.
-        eps (default 1e-07; allowed: (0, 0.01]): added to the union.
+        eps (default None; allowed: (0, 0.01]): added to the union, in the unit of the boxes squared, as
+            MMDetection does; None: nothing is added.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
         dialect (default None; allowed: 'mmdet'): None: the published formula; or the framework whose
@@ -40,7 +41,7 @@ class ExtendedIoULoss(Loss, name="extended_iou"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        smooth_point: float = 0.1, eps: float = 1e-07, box_format: str = 'xyxy', dialect: str | None = None
+        smooth_point: float = 0.1, eps: float | None = None, box_format: str = 'xyxy', dialect: str | None = None
     ) -> None: ...
 
 class MPDIoULoss(Loss, name="mpdiou"):
@@ -56,7 +57,8 @@ class MPDIoULoss(Loss, name="mpdiou"):
             torch's compiler; the first call takes the time for it.
         image_size (required; allowed: 2 numbers in (0, inf)): (height, width) of the network's input in
             the unit of the boxes: pixels, or (1, 1) if normalised.
-        eps (default None; allowed: (0, 0.01]): epsilon of every denominator; None: 1e-7, or that of the
+        eps (default None; allowed: (0, 0.01]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
@@ -93,7 +95,7 @@ class MPDIoULoss(Loss, name="mpdiou"):
 class NWDLoss(Loss, name="nwd"):
     """Normalised Gaussian Wasserstein distance: boxes as Gaussians, at a distance W.
 
-    Boxes without area are welcome. Equal boxes cost sqrt(eps) / C in mode "exp".
+    Boxes without area are welcome. Equal boxes cost 0, and have no gradient; beside them the slope of W is 1.
 
     Formula:
         1 - e^(-W/C)
@@ -110,9 +112,11 @@ class NWDLoss(Loss, name="nwd"):
             e^(-W/C); "sqrt" for W; "log" for ln(1 + W^2); "norm_sqrt" for 1 - 1 / (gamma + W); "w2" for
             W^2.
         gamma (default 1.0; allowed: (0, inf)): added to W in mode "norm_sqrt".
-        eps (default 1e-07; allowed: (0, 0.01]): added to W^2, so that the gradient of W is finite at 0.
+        eps (default None; allowed: (0, 0.01]): added to W^2, as the authors do; None: nothing is added.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
+        dialect (default None; allowed: 'nwd'): None: the published formula; or the framework whose
+            built-in to equal.
 
     Use it when:
         Objects are tiny, so that a shift of some pixels takes IoU to 0; constant is their mean size in
@@ -127,7 +131,8 @@ class NWDLoss(Loss, name="nwd"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, constant: float = 12.8,
-        mode: str = 'exp', gamma: float = 1.0, eps: float = 1e-07, box_format: str = 'xyxy'
+        mode: str = 'exp', gamma: float = 1.0, eps: float | None = None, box_format: str = 'xyxy',
+        dialect: str | None = None
     ) -> None: ...
 
 class PIoULoss(Loss, name="piou"):
@@ -149,7 +154,8 @@ class PIoULoss(Loss, name="piou"):
         lam (default 1.3; allowed: (0, 10]): lambda of version 2's weight. The paper uses 1.3.
         detach_weight (default False; allowed: False or True): compute version 2's weight without
             gradient, so that far boxes stay attracted; the authors' weight has one.
-        eps (default None; allowed: (0, 0.01]): epsilon of every denominator; None: 1e-7, or that of the
+        eps (default None; allowed: (0, 0.01]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
@@ -203,7 +209,8 @@ class ShapeIoULoss(Loss, name="shape_iou"):
             torch's compiler; the first call takes the time for it.
         scale (default 0.0; allowed: [0, 10]): exponent of the target's sides in the weights; 0 weighs
             both axes alike. The paper sets it by the sizes of a data set's objects.
-        eps (default None; allowed: (0, 0.01]): epsilon of every denominator; None: 1e-7, or that of the
+        eps (default None; allowed: (0, 0.01]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
@@ -217,8 +224,8 @@ class ShapeIoULoss(Loss, name="shape_iou"):
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
             the paper's constants.
-        dialect (default None; allowed: nothing (leave it out)): None: the published formula; or the
-            framework whose built-in to equal.
+        dialect (default None; allowed: 'shape_iou'): None: the published formula; or the framework
+            whose built-in to equal.
 
     Use it when:
         Targets are long and thin, and an error across them should cost more than one along them.
@@ -252,7 +259,8 @@ class SIoULoss(Loss, name="siou"):
             torch's compiler; the first call takes the time for it.
         theta (default 4.0; allowed: [1, 10]): exponent of the shape cost. The paper tries 2 to 6 and
             uses 4.
-        eps (default None; allowed: (0, 0.01]): epsilon of every denominator; None: 1e-7, or that of the
+        eps (default None; allowed: (0, 0.01]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
@@ -310,7 +318,8 @@ class WIoULoss(Loss, name="wiou"):
             uses 1.9.
         delta (default 3.0; allowed: (0, 100]): the beta whose weight is 1 in version 3. The paper uses
             3.
-        eps (default None; allowed: (0, 0.01]): epsilon of every denominator; None: 1e-7, or that of the
+        eps (default None; allowed: (0, 0.01]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.

@@ -11,7 +11,7 @@ from ..reduction import Reduction
 class GWDLoss(Loss, name="gwd"):
     """Gaussian Wasserstein distance of rotated boxes.
 
-    Boxes that are equal as Gaussians (a square in any rotation) cost about 3e-4 / side.
+    Boxes that are equal as Gaussians (a square in any rotation) cost 0 up to rounding.
 
     Formula:
         1 - 1/(τ + f(d/s))
@@ -173,7 +173,8 @@ class ProbIoULoss(Loss, name="prob_iou"):
         aspect (default False; allowed: False or True): add CIoU's term for the aspect ratio.
         floor (default 0.0; allowed: [0, inf)): added to the variances, in the unit of the boxes
             squared. Ultralytics trains with 0.01.
-        eps (default 1e-07; allowed: (0, 0.01]): epsilon of every denominator and logarithm.
+        eps (default 1e-07; allowed: (0, 0.01]): the least B, and added in the logarithm and the root;
+            in Ultralytics' dialect to denominators as well.
         dialect (default None; allowed: 'ultralytics'): None: the published formula; or the framework
             whose built-in to equal.
 
