@@ -138,7 +138,7 @@ def test_a_buffer_of_shape_1_does_not_change_the_shape_of_the_loss() -> None:
         assert loss(pred, target, reduction_override="none").shape == (count,)
 
 
-@pytest.mark.parametrize("spec", STATEFUL[:2], ids=str)
+@every_state
 def test_updates_survive_the_compiler(spec: dict[str, Any]) -> None:
     # 0-dim float64 buffers do not: torch 2.9 loses their updates
     torch._dynamo.reset()
