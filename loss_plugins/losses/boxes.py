@@ -80,7 +80,7 @@ def pair_up(pred: Tensor, target: Tensor, eps: float, convention: Convention = O
     # an infinite box would overlap by 0, silently; 0 * inf says what it is
     shown = 0 * union.detach()
     if convention.union == "exact":  # boxes without area overlap fully if they are equal, else not at all
-        shown = torch.where(torch.logical_or(differ, union.detach()), shown, 1.0)
+        shown = torch.where(differ + union.detach() ** 2 == 0, 1.0, shown)
     iou = iou + shown
     if convention.iou_floor:
         iou = iou.clamp(min=eps)
@@ -102,9 +102,9 @@ def _overlap_sides(p: Boxes, t: Boxes) -> tuple[Tensor, Tensor]:
 
 
 def _differ(p: Boxes, t: Boxes) -> Tensor:
-    """Where the boxes are not equal; of differences, which the gradient needs anyway."""
-    lower = torch.logical_or(p.x1 - t.x1, p.y1 - t.y1)
-    return torch.logical_or(lower, torch.logical_or(p.x2 - t.x2, p.y2 - t.y2))
+    """0 where the boxes are equal: of differences, which the gradient needs anyway, and faster than comparisons."""
+    upper_left = squared_norm(p.x1 - t.x1, p.y1 - t.y1)
+    return (upper_left + squared_norm(p.x2 - t.x2, p.y2 - t.y2)).detach()
 
 
 def enclosing_sides(pair: Pair) -> tuple[Tensor, Tensor]:
@@ -186,7 +186,7 @@ def inner_iou(pair: Pair, ratio: float) -> Tensor:
     intersection = width.relu() * height.relu()
     union = ratio**2 * (pair.p.w * pair.p.h + pair.t.w * pair.t.h) - intersection
     iou = intersection / _kept_positive(union, pair.geometry_eps, pair.convention)
-    return torch.where(torch.logical_or(pair.differ, union.detach()), iou, 1.0) if is_ours(pair) else iou
+    return torch.where(pair.differ + union.detach() ** 2 == 0, 1.0, iou) if is_ours(pair) else iou
 
 
 def _scaled(box: Boxes, ratio: float) -> Boxes:
@@ -238,7 +238,7 @@ def extended_iou(pred: Tensor, target: Tensor, eps: float | None) -> Tensor:
         iou = intersection / (areas - intersection + LENGTH**2)
         # of two boxes without area the value is -1 wherever they are: the slope is rounding
         iou = torch.where(areas == 0, iou.detach(), iou)
-        return torch.where(_differ(p, t), iou, 1.0) + 0 * areas.detach()
+        return torch.where(_differ(p, t) == 0, 1.0, iou) + 0 * areas.detach()
     p, t = corners(pred), corners(target)
     intersection = extended_intersection(p, t)
     union = p.w * p.h + t.w * t.h - intersection + eps
