@@ -10,6 +10,7 @@ from .check import Check, run_check
 from .checks import boxes as box_checks
 from .checks import form as form_checks
 from .checks import graph as graph_checks
+from .checks import hostile as hostile_checks
 from .checks import module as module_checks
 from .checks import paths as path_checks
 from .checks import precision as precision_checks
@@ -22,6 +23,7 @@ from .subject import LossCallable, Scores, Subject
 CHECKS: tuple[Check, ...] = (
     *box_checks.CHECKS,
     *score_checks.CHECKS,
+    *hostile_checks.CHECKS,
     *trait_checks.CHECKS,
     *precision_checks.CHECKS,
     *form_checks.CHECKS,
