@@ -63,26 +63,27 @@ def check_boxes(where: str, pred: Tensor, target: Target, columns: int = 4) -> N
         raise refusal(where, came, "one shape for both", remedy)
 
 
-def without_class_axis(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
-    """The shape of labels for logits of that shape, with the classes along `axis`."""
-    axis = axis % len(shape)
-    return (*shape[:axis], *shape[axis + 1 :])
-
-
-def softmax_axis(pred: Tensor) -> int:
-    """Where softmax losses have their classes, as in torch: axis 1, or the only one."""
+def class_axis(pred: Tensor) -> int:
+    """Where the classes are, as in torch: on axis 1 of rows (n, C) and of maps (n, C, ...), or on the only axis."""
     return min(1, pred.ndim - 1)
+
+
+def without_class_axis(pred: Tensor) -> tuple[int, ...]:
+    """The shape of labels for pred."""
+    axis = class_axis(pred)
+    return (*pred.shape[:axis], *pred.shape[axis + 1 :])
 
 
 def _is_dense(pred: Tensor, target: Target) -> bool:
     return isinstance(target, Tensor) and target.shape == pred.shape
 
 
-def _is_label(pred: Tensor, target: Target, axis: int = -1) -> bool:
+def is_label(pred: Tensor, target: Target) -> bool:
+    """Whether the target is integer labels of the rows or pixels of pred."""
     return (
         isinstance(target, Tensor)
         and not (target.is_floating_point() or target.dtype == torch.bool)
-        and tuple(target.shape) == without_class_axis(tuple(pred.shape), axis)
+        and tuple(target.shape) == without_class_axis(pred)
     )
 
 
@@ -90,8 +91,8 @@ def _is_score(pred: Tensor, target: Target) -> bool:
     return isinstance(target, Tensor) and target.is_floating_point() and target.shape == pred.shape[:-1]
 
 
-def _is_class_map(pred: Tensor, target: Target) -> bool:
-    return _is_label(pred, target, softmax_axis(pred))
+def _is_quality(pred: Tensor, target: Target) -> bool:
+    return isinstance(target, Tensor) and target.is_floating_point() and tuple(target.shape) == without_class_axis(pred)
 
 
 def _is_label_score(pred: Tensor, target: Target) -> bool:
@@ -99,7 +100,7 @@ def _is_label_score(pred: Tensor, target: Target) -> bool:
         isinstance(target, tuple)
         and len(target) == 2
         and (
-            (_is_label(pred, target[0]) and _is_score(pred, target[1]))
+            (is_label(pred, target[0]) and _is_quality(pred, target[1]))
             or (_is_dense(pred, target[0]) and _is_dense(pred, target[1]))
         )
     )
@@ -112,10 +113,13 @@ def _is_input_sign(pred: Tensor, target: Target) -> bool:
 #: The forms that a target of class or region losses may have: what tells them, and how an error describes them.
 FORMS: dict[str, tuple[Callable[[Tensor, Target], bool], str]] = {
     "dense": (_is_dense, "a tensor of pred's shape"),
-    "labels": (_is_label, "integer labels of pred's shape without its last axis"),
-    "class_map": (_is_class_map, "integer labels of pred's shape without its class axis (axis 1)"),
+    "labels": (is_label, "integer labels of pred's shape without its class axis (axis 1)"),
+    "class_map": (is_label, "integer labels of pred's shape without its class axis (axis 1)"),
     "score": (_is_score, "floats of pred's shape without its last axis"),
-    "label_score": (_is_label_score, "a tuple (labels, scores), both (...) or both of pred's shape"),
+    "label_score": (
+        _is_label_score,
+        "a tuple (labels, scores), both of pred's shape without its class axis, or both of pred's shape",
+    ),
     "input_sign": (_is_input_sign, "a tuple (second input, sign), both of pred's shape"),
 }
 
@@ -213,10 +217,11 @@ def upcast(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(tensor.to(dtype) if tensor.is_floating_point() else tensor for tensor in tensors)
 
 
-def dense(pred: Tensor, target: Tensor, axis: int = -1) -> Tensor:
+def dense(pred: Tensor, target: Tensor) -> Tensor:
     """The target in pred's shape and dtype; integer labels become one-hot rows, background rows stay 0."""
     if target.shape == pred.shape:
         return target.to(pred.dtype)
+    axis = class_axis(pred)
     return one_hot(target, pred.shape[axis], axis).to(pred.dtype)
 
 

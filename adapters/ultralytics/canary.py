@@ -117,7 +117,7 @@ def check_cls(branch: Any, slot: ClassSlot) -> float:
     with _apart(slot, branch.bce):
         live = through(branch.bce)
     with by_autograd():
-        expected = through(plain.elementwise)
+        expected = through(lambda logits, wanted: plain.elementwise(logits[0], wanted[0])[None])
     return _checked(slot, live, expected)
 
 

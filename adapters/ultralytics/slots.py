@@ -244,20 +244,20 @@ class ClassSlot(Slot):
             logits: (b, anchors, classes).
             target: soft targets of that shape.
         """
-        logits, target = logits.float(), target.float()
+        shape = logits.shape
+        logits, target = logits.float().flatten(0, -2), target.float().flatten(0, -2)  # rows: their classes are last
         training = torch.is_grad_enabled() and logits.requires_grad
         loss_module = self.loss_of(branch, logits.device)
         with torch.autocast(logits.device.type, enabled=False):
             if training and not self.gain_settled:
-                targets = target.flatten(0, -2)
                 self.match_gain(
-                    lambda x: functional.binary_cross_entropy_with_logits(x, targets, reduction="sum"),
-                    lambda x: self.prototype.elementwise(x, targets).sum(),
-                    logits.flatten(0, -2),
+                    lambda x: functional.binary_cross_entropy_with_logits(x, target, reduction="sum"),
+                    lambda x: self.prototype.elementwise(x, target).sum(),
+                    logits,
                 )
             loss = loss_module.elementwise(logits, target) * (self.calls.gain * loss_module.loss_weight)
-        self.calls.count(loss, loss[..., 0].numel(), training)
-        return loss
+        self.calls.count(loss, len(loss), training)
+        return loss.view(shape)
 
 
 def _gradient_norms(loss: Callable[[Tensor], Tensor], pred: Tensor) -> Tensor:

@@ -175,7 +175,7 @@ def _cls_module(asked: Any) -> Loss:
 
 def _misfit(loss: Loss) -> str:
     """Why a class loss cannot stand in for BCE with logits, found out by trying; "" if it can."""
-    logits = torch.zeros(2, 3, 4)
+    logits = torch.zeros(6, 4)
     shape = tuple(loss.elementwise(logits, torch.full_like(logits, 0.5)).shape)
     if shape != tuple(logits.shape):
         return f"gives shape {shape} for scores {tuple(logits.shape)}"

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from torch import Tensor
 
 from .docstring import parsed
-from .ranges import Allowed, Choice, Interval, PerClass, Series, Specs, check_value
+from .ranges import Allowed, Choice, Integers, Interval, PerClass, Series, Specs, check_value
 
 Kind = Literal["box", "coordinate", "rotated_box", "classification", "region"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -23,6 +23,8 @@ Scale = Literal["logits", "probabilities", "log_probabilities", "distances", "ra
 COLUMNS = {"box": 4, "coordinate": 4, "rotated_box": 5}
 #: forms of the target (see `tensors.FORMS`), for the kinds that have several
 TARGETS: dict[str, tuple[str, ...]] = {"classification": ("dense", "labels"), "region": ("dense", "class_map")}
+#: those of them that are, or hold, integer labels
+LABELS = frozenset({"labels", "class_map", "label_score"})
 
 
 @dataclass(frozen=True)
@@ -184,10 +186,15 @@ def keywords(function: Callable[..., Any]) -> dict[str, Parameter]:
     return {name: _keyword(name, found[name].default, hints.get(name, Any), meanings.get(name, "")) for name in names}
 
 
+def takes_ignored(function: Callable[..., Any]) -> bool:
+    """Whether a function wants to know what is left out, by a parameter `ignored` before the `*` of its signature."""
+    return "ignored" in inspect.signature(function).parameters
+
+
 def _keyword(name: str, default: Any, hint: Any, meaning: str) -> Parameter:
     kind, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     required = default is inspect.Parameter.empty
-    allowed = _first(extras, (Interval, Choice, Series, PerClass, Specs))
+    allowed = _first(extras, (Interval, Choice, Series, PerClass, Integers, Specs))
     return Parameter(
         name,
         default=None if required else default,

@@ -147,11 +147,14 @@ class Defaults:
         names: its parameters that have another name here, other values, or no counterpart because none is needed.
         meaning: our parameters from values that mean something else there; applied at the call only, so that a loss
             and its `spec()` keep the numbers that the user gave.
-        mean: what its "mean" divides by: "" as ours; "columns": the mean over axis 1, summed; "elements" of the loss;
+        mean: what its "mean" divides by: "" as ours; "columns": the mean over axis 1, summed; "elements" of the loss,
+            ignored ones included;
             "scores": the elements of the prediction.
         sum: what its "sum" divides by: "" nothing; "columns" the length of axis 1; "pixels" what follows axis 1.
         counts_itself: its "mean" divides by what it has counted, whatever `avg_factor` says, and a weight tells only
             which elements count.
+        ignores: what it leaves out beside the labels in `ignore_index`: "" nothing; "negative" labels or scores;
+            "scores" of a dense target that equal `ignore_index`, its default -100 too.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -160,6 +163,7 @@ class Defaults:
     mean: Literal["", "columns", "elements", "scores"] = ""
     sum: Literal["", "columns", "pixels"] = ""
     counts_itself: bool = False
+    ignores: Literal["", "negative", "scores"] = ""
 
 
 Parameters = dict[str, Any]
@@ -207,6 +211,7 @@ def _smooth_monai(parameters: Parameters) -> Parameters:
 
 
 _SIGMOID = {"use_sigmoid": fixed_at(True)}
+_IGNORE_MMDET = Keyword("ignore_index", convert=lambda index: -100 if index is None else index)
 _SMP = {
     "from_logits": Keyword("activation", {True: "sigmoid", False: "none"}),
     "mode": Keyword("over", {"binary": "batch", "multilabel": "batch_channel"}),
@@ -241,7 +246,16 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
     "bce_with_logits": {
         "torch": Defaults(),
         "ultralytics": Defaults(),
-        "mmdet": Defaults(names={"use_sigmoid": fixed_at(True), "class_weight": renamed("pos_weight")}),
+        "mmdet": Defaults(
+            names={
+                "use_sigmoid": fixed_at(True),
+                "class_weight": renamed("pos_weight"),
+                "avg_non_ignore": fixed_at(False),
+                "ignore_index": _IGNORE_MMDET,
+            },
+            mean="elements",
+            ignores="negative",
+        ),
     },
     "cross_entropy": {
         "torch": Defaults(names={"weight": renamed("class_weight")}),
@@ -250,7 +264,7 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
                 "use_sigmoid": fixed_at(False),
                 "use_mask": fixed_at(False),
                 "avg_non_ignore": fixed_at(False),
-                "ignore_index": Keyword("ignore_index", convert=lambda index: -100 if index is None else index),
+                "ignore_index": _IGNORE_MMDET,
             },
             mean="elements",
         ),
@@ -263,7 +277,7 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
         "torchvision": Defaults(names={"alpha": Keyword("alpha", convert=none_below_zero)}),
         "mmdet": Defaults(names=_SIGMOID),
         "ultralytics": Defaults({"gamma": 1.5}, {"alpha": Keyword("alpha", convert=none_from_zero)}, mean="columns"),
-        "kornia": Defaults(),
+        "kornia": Defaults(mean="elements", ignores="scores"),
         "monai": Defaults({"alpha": None}, {"use_softmax": fixed_at(False)}, sum="pixels"),
         "smp": Defaults({"alpha": None}, {**_SMP_FOCAL, "mode": fixed_at("multilabel")}, sum="columns"),
     },

@@ -17,16 +17,28 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from ..errors import refusal, shown
+from ..labels import IGNORED, Given, IgnoreIndex, LabelRule
 from ..tensors import FORMS, Target, check_boxes, check_forms, check_weight, fit_weight, raised, whole_labels
-from .declare import COLUMNS, KINDS, TARGETS, Kind, Parameter, Source, Traits, keywords
+from .declare import COLUMNS, KINDS, LABELS, TARGETS, Kind, Parameter, Source, Traits, keywords, takes_ignored
 from .dialects import dialects_of, translated
 from .entry import Entry as Entry
-from .ranges import Choice, check_value, closest, plain
+from .ranges import Choice, Integers, check_value, closest, plain
 from .text import function_signature, function_text
 
 ENTRY_POINTS = "loss_plugins.losses"
 PACKAGE = __name__.partition(".")[0]
 SNAKE_CASE = re.compile("[a-z][a-z0-9]*(_[a-z0-9]+)*")
+#: what the catalogue does for the losses that take labels
+IGNORE_INDEX = Parameter(
+    "ignore_index",
+    IGNORED,
+    Integers(),
+    optional=True,
+    meaning='label of rows that cost 0, have no gradient and do not count in "mean"; one number or several.',
+    hint=IgnoreIndex,
+)
+#: keywords that functions get from the catalogue
+OFFERED = ("dialect", "ignore_index")
 LossFunction = TypeVar("LossFunction", bound=Callable[..., Tensor])
 
 _ENTRIES: dict[str, Entry] = {}
@@ -67,6 +79,10 @@ def register_loss(
         targets: forms of the target of a class or region loss, of "dense" (pred's shape), "labels" (integers without
             pred's last axis), "class_map" (integers without axis 1), "score" (floats without the last axis),
             "label_score" and "input_sign" (tuples of two tensors); None: dense or labels; of regions dense, class_map.
+            "labels" may be C for background, "class_map" may not. The catalogue checks labels and gives the loss the
+            keyword `ignore_index`: where something is left out, the function sees zeros, and its result is replaced by
+            0. If rows depend on each other, as the pixels of a region do, the function takes `ignored` before the `*`:
+            a mask that has pred's shape, or one entry along the class axis, or is None.
         denominator: (pred, target, **parameters) to what "mean" divides by; None: the number of elements.
         example: parameters that make a working instance, where some are required.
         pure: the function depends on its arguments alone and does nothing but return a result: it reads no global
@@ -115,6 +131,9 @@ def register_loss(
         parameters = {key: keyword for key, keyword in taken.items() if keyword.state is None and key != "weight"}
         for state in states.values():
             parameters.update(keywords(state.update))
+        forms = TARGETS.get(kind, ()) if targets is None else targets
+        if LABELS.intersection(forms) and (kind == "classification" or takes_ignored(function)):
+            parameters.setdefault("ignore_index", IGNORE_INDEX)
         known = dialects_of(name)
         if known or "dialect" in parameters or _follows_conventions(options):
             parameters["dialect"] = _dialect(known, parameters.get("dialect"))
@@ -130,7 +149,7 @@ def register_loss(
             avoid_when=avoid_when,
             keywords=taken,
             states=states,
-            targets=TARGETS.get(kind, ()) if targets is None else targets,
+            targets=forms,
             denominator=denominator,
             example=example or {},
             pure=is_shipped(function) if pure is None else pure,
@@ -148,16 +167,16 @@ def register_loss(
             hyper = {key: value for key, value in parameters.items() if key not in handed}
             entry.check(hyper)
             for key in (*handed, *hyper):
-                if key not in entry.keywords and key != "dialect":
+                if key not in entry.keywords and key not in OFFERED:
                     came = f"parameter {key}={shown(hyper[key])} belongs to the module"
                     remedy = f"leave it out, or build the module: build_loss({name!r}, {key}=...)"
                     raise refusal(
                         name, came, f"what the function takes ({', '.join(entry.keywords)})", remedy, TypeError
                     )
-            pred, target = accepted(entry, pred, target)
+            given = read_tensors(entry, pred, target, entry.label_rule(parameters))
             for key, value in handed.items():
                 check_handed(entry, key, value, pred, {**entry.defaults, **hyper})
-            return entry.function(*raised(pred, target), **entry.arguments(parameters))
+            return evaluate(entry, given, entry.arguments(parameters))
 
         checked.__doc__ = function_text(entry)
         checked.__signature__ = function_signature(entry)  # type: ignore[attr-defined]
@@ -303,6 +322,21 @@ def unregister_loss(name: str) -> None:
         del _ALIASES[alias]
 
 
+def evaluate(entry: Entry, given: Given, parameters: Mapping[str, Any]) -> Tensor:
+    """The loss per element, for tensors and parameters that are checked already."""
+    pred, target = raised(given.pred, given.target)
+    loss = entry.function(pred, target, **with_ignored(entry, entry.function, parameters, given))
+    return loss if entry.function in entry.told else given.silenced(loss)
+
+
+def with_ignored(
+    entry: Entry, function: Callable[..., Any], arguments: Mapping[str, Any], given: Given
+) -> Mapping[str, Any]:
+    """The arguments, and with them what is left out, if the function is told."""
+    wanted = given.ignored is not None and function in entry.told
+    return {**arguments, "ignored": given.ignored} if wanted else arguments
+
+
 def check_tensors(entry: Entry, pred: Tensor, target: Target) -> None:
     """Raise unless the tensors are what the loss's kind demands."""
     if entry.kind in COLUMNS:
@@ -311,15 +345,11 @@ def check_tensors(entry: Entry, pred: Tensor, target: Target) -> None:
         check_forms(entry.name, pred, target, entry.targets)
 
 
-def accepted(entry: Entry, pred: Tensor, target: Target) -> tuple[Tensor, Target]:
-    """Check the tensors; labels of any integer type become int64."""
+def read_tensors(entry: Entry, pred: Tensor, target: Target, rule: LabelRule | None) -> Given:
+    """Check the tensors, and take out what the labels say is to be ignored; labels become int64."""
     check_tensors(entry, pred, target)
-    return pred, whole_labels(target)
-
-
-def prepare(entry: Entry, pred: Tensor, target: Target) -> tuple[Tensor, Target]:
-    """Check the tensors, and raise half precision."""
-    return raised(*accepted(entry, pred, target))
+    target = whole_labels(target)
+    return Given(pred, target) if rule is None else rule.read(pred, target)
 
 
 def get_entry(name: str) -> Entry:

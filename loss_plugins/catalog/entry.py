@@ -10,8 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import refusal, shown
-from .declare import Kind, Parameter, Source, State, Traits
-from .dialects import convention_keywords, function_keywords
+from ..labels import IGNORED, LabelRule, numbers
+from .declare import LABELS, Kind, Parameter, Source, State, Traits, takes_ignored
+from .dialects import convention_keywords, defaults_of, function_keywords
 from .docstring import Docstring, parsed
 from .ranges import Choice, closest
 
@@ -37,6 +38,7 @@ class Entry:
         denominator: (pred, target, **parameters) to what "mean" divides by; None: the number of elements.
         example: parameters that make a working instance, where some are required.
         pure: the function depends on its arguments alone and does nothing but return a result.
+        told: which of its functions are told what is left out, by a parameter `ignored`.
     """
 
     name: str
@@ -54,6 +56,12 @@ class Entry:
     denominator: Callable[..., Tensor] | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
     pure: bool = False
+    told: tuple[Callable[..., Any], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        functions = (self.function, self.denominator, *(state.summary for state in self.states.values()))
+        told = tuple(function for function in functions if function is not None and takes_ignored(function))
+        object.__setattr__(self, "told", told)
 
     @property
     def docstring(self) -> Docstring:
@@ -115,6 +123,25 @@ class Entry:
         said = function_keywords(self.name, parameters)
         taken = {name: value for name, value in said.items() if name in self.keywords}
         return {**taken, **convention_keywords(self.name, said.get("dialect"), said.get("box_format", "xyxy"))}
+
+    def label_rule(self, parameters: Mapping[str, Any]) -> LabelRule | None:
+        """Which labels the loss takes and leaves out with these parameters; None: it takes no labels.
+
+        Losses of a softmax have the target form "class_map", and no "labels"; region losses an activation.
+        """
+        if not LABELS.intersection(self.targets) or "ignore_index" in self.keywords:  # which then does so itself
+            return None
+        softmax = "labels" not in self.targets and self.kind == "classification"
+        adjustable = "ignore_index" in self.parameters
+        dialect = defaults_of(self.name, parameters.get("dialect"))
+        return LabelRule(
+            self.name,
+            background=not softmax and parameters.get("activation") != "softmax",
+            ignore=numbers(parameters.get("ignore_index", IGNORED)) if adjustable else (),
+            negative=dialect.ignores == "negative",
+            scores="none" if softmax else "all" if dialect.ignores == "scores" else "given",
+            adjustable=adjustable,
+        )
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Entry:
         """This entry, with the traits that the parameters give it."""

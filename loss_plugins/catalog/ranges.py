@@ -118,6 +118,22 @@ class PerClass:
 
 
 @dataclass(frozen=True)
+class Integers:
+    """Allowed: an integer, or a list of them.
+
+    >>> print(Integers())
+    an integer, or several
+    """
+
+    def __contains__(self, value: object) -> bool:
+        numbers_given = value if isinstance(value, (list, tuple)) else [value]
+        return all(isinstance(number, numbers.Integral) and not isinstance(number, bool) for number in numbers_given)
+
+    def __str__(self) -> str:
+        return "an integer, or several"
+
+
+@dataclass(frozen=True)
 class Specs:
     """Allowed: a list of loss specs, each a name or a dict with `type`.
 
@@ -136,7 +152,7 @@ class Specs:
         return "a list of losses, each a name or a dict with 'type'"
 
 
-Allowed = Interval | Choice | Series | PerClass | Specs
+Allowed = Interval | Choice | Series | PerClass | Integers | Specs
 
 
 def check_value(where: str, name: str, value: Any, allowed: Allowed, remedy: str = "") -> None:

@@ -39,7 +39,7 @@ RESULTS = {
     "classification": "{rows}",
 }
 #: what the values of a target mean, beside its form
-MEANINGS = {"dense": ", in [0, 1]", "labels": ", C or negative for background"}
+MEANINGS = {"dense": ", in [0, 1]", "labels": ", in [0, C], C for background", "class_map": ", in [0, C)"}
 UNITS = {"any": "in any unit", "pixels": "in pixels", "image": "in the unit of image_size"}
 #: what a module is called with beside pred and target
 FORWARD = {
@@ -90,8 +90,9 @@ def class_text(entry: Entry, own: Iterable[Parameter]) -> str:
 
 def _function_keywords(entry: Entry) -> list[Parameter]:
     keywords = {name: entry.parameters.get(name, keyword) for name, keyword in entry.keywords.items()}
-    if "dialect" in entry.parameters:
-        keywords["dialect"] = entry.parameters["dialect"]
+    for name in ("ignore_index", "dialect"):  # which the catalogue offers
+        if name in entry.parameters:
+            keywords[name] = entry.parameters[name]
     return list(_required_first(keywords.values()))
 
 
@@ -184,7 +185,9 @@ def _rows(entry: Entry) -> tuple[str, str]:
         return "(n, C) or (n, C, ...)", "(n) or (n, ...) one loss per row"
     if "score" in entry.targets:
         return "(..., n)", "(...) one loss per row"
-    return "(..., C)", "(..., C) one loss per score"
+    if "labels" in entry.targets:
+        return "(n, C) or (n, C, ...)", "one loss per score, in the shape of pred"
+    return "(...)", "one loss per score, in the shape of pred"
 
 
 def example(code: str) -> str:

@@ -1,8 +1,8 @@
 """PyTorch's own losses on class scores: logits in, unless a loss says that it takes probabilities.
 
-Sigmoid losses have their classes on the last axis, any number of axes before it. Their targets are scores of the same
-shape, or integer labels one axis shorter, where a label that is no class (C, or negative) means background.
-Softmax losses follow torch: classes on axis 1, or on the only axis.
+Classes lie on axis 1 of rows (n, C) and of maps (n, C, ...). The targets of sigmoid losses are scores of pred's shape,
+or integer labels in [0, C], where C means background; those of softmax losses are labels in [0, C). What else holds for
+labels is written in `labels`.
 """
 
 from __future__ import annotations
@@ -21,18 +21,17 @@ from ..catalog.declare import Source
 from ..catalog.dialects import Dialect
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval, PerClass
-from ..tensors import dense, softmax_axis
+from ..labels import per_class
+from ..tensors import dense
 from .scores import SCORES, UNEQUAL, binary_cross_entropy, row_count
 
 DOCS = "https://pytorch.org/docs/stable/generated/torch.nn."
 ClassWeight = Annotated[Sequence[float] | Tensor | None, PerClass(Interval(0))]
 
 
-def per_class(values: Sequence[float] | Tensor | float, pred: Tensor) -> Tensor:
-    """Numbers per class on the device of pred, in its dtype."""
-    if isinstance(values, Tensor):
-        return values.to(pred)
-    return torch.tensor(values, dtype=pred.dtype, device=pred.device)
+def class_weights(loss: str, class_weight: Sequence[float] | Tensor | None, pred: Tensor) -> Tensor | None:
+    """The parameter `class_weight` as torch's losses take it."""
+    return None if class_weight is None else per_class(loss, "class_weight", class_weight, pred, aligned=False)
 
 
 @register_loss(
@@ -81,26 +80,28 @@ def bce_with_logits_loss(
     >>> bce_with_logits_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([0]), pos_weight=2.0)  # 2 ln 2, ln 2
     tensor([[1.3863, 0.6931]])
     """
-    factor = None if pos_weight is None else per_class(pos_weight, pred)
+    factor = None
+    if pos_weight is not None:
+        factor = per_class("bce_with_logits", "pos_weight", pos_weight, pred, aligned=True)
     return functional.binary_cross_entropy_with_logits(pred, dense(pred, target), reduction="none", pos_weight=factor)
 
 
 def class_weights_met(
     pred: Tensor,
     target: Tensor,
+    ignored: Tensor | None = None,
     *,
     class_weight: Sequence[float] | Tensor | None = None,
-    ignore_index: int = -100,
     **_: Any,
 ) -> Tensor:
     """The sum of the class weights of the labels that count: what torch's mean divides by."""
     if target.shape == pred.shape:
-        return torch.tensor(float(max(pred.numel() // pred.shape[softmax_axis(pred)], 1)), device=pred.device)
-    counted = (target != ignore_index).to(pred.dtype)
-    if class_weight is None:
-        return counted.sum()
-    weights = per_class(class_weight, pred)
-    return (counted * weights[target.clamp(0, len(weights) - 1)]).sum()
+        return row_count(pred, target)
+    weights = class_weights("cross_entropy", class_weight, pred)
+    if weights is None:
+        return row_count(pred, target, ignored)
+    met = weights[target]
+    return met.sum() if ignored is None else met.masked_fill(ignored.view_as(met), 0).sum()
 
 
 @register_loss(
@@ -120,27 +121,18 @@ def cross_entropy_loss(
     *,
     class_weight: ClassWeight = None,
     label_smoothing: Annotated[float, Interval(0, 1)] = 0.0,
-    ignore_index: int = -100,
 ) -> Tensor:
     """Cross-entropy of the softmax of logits. "mean" divides by the class weights of the labels met, as torch's.
 
     Args:
         class_weight: one weight per class.
         label_smoothing: share of the target that is spread over all classes.
-        ignore_index: rows with this label cost 0 and do not count.
 
     >>> cross_entropy_loss(torch.tensor([[0.0, 0.0], [0.0, 10.0]]), torch.tensor([0, 0]))  # ln 2, ln(1 + e^10)
     tensor([ 0.6931, 10.0000])
     """
-    weight = None if class_weight is None else per_class(class_weight, pred)
-    return functional.cross_entropy(
-        pred,
-        target,
-        weight=weight,
-        ignore_index=ignore_index,
-        label_smoothing=label_smoothing,
-        reduction="none",
-    )
+    weight = class_weights("cross_entropy", class_weight, pred)
+    return functional.cross_entropy(pred, target, weight, label_smoothing=label_smoothing, reduction="none")
 
 
 @register_loss(
@@ -154,18 +146,16 @@ def cross_entropy_loss(
     use_when="pred is log-probabilities already, for instance an average over models.",
     avoid_when="pred is logits or probabilities: nothing is normalised here.",
 )
-def nll_loss(pred: Tensor, target: Tensor, *, class_weight: ClassWeight = None, ignore_index: int = -100) -> Tensor:
+def nll_loss(pred: Tensor, target: Tensor, *, class_weight: ClassWeight = None) -> Tensor:
     """Negative log-likelihood of log-probabilities. "mean" divides by the class weights of the labels met, as torch's.
 
     Args:
         class_weight: one weight per class.
-        ignore_index: rows with this label cost 0 and do not count.
 
     >>> nll_loss(torch.tensor([[0.25, 0.75]]).log(), torch.tensor([0]))  # ln 4
     tensor([1.3863])
     """
-    weight = None if class_weight is None else per_class(class_weight, pred)
-    return functional.nll_loss(pred, target, weight=weight, ignore_index=ignore_index, reduction="none")
+    return functional.nll_loss(pred, target, class_weights("nll", class_weight, pred), reduction="none")
 
 
 @register_loss(

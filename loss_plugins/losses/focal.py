@@ -13,7 +13,7 @@ from torch.nn import functional
 from ..catalog.declare import Effect, Source
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval
-from ..tensors import dense, one_hot, softmax_axis
+from ..tensors import class_axis, dense, one_hot
 from .boxes import safe_power
 from .scores import SCORES, UNEQUAL, binary_cross_entropy, bounded_log, row_count
 
@@ -44,10 +44,9 @@ def share(target: Tensor, alpha: float | None) -> Tensor | float:
 
 
 def picked(values: Tensor, labels: Tensor) -> Tensor:
-    """The value of each row's label; rows with a label that is no class take some class's, for others to mask."""
-    axis = softmax_axis(values)
-    index = labels.clamp(0, values.shape[axis] - 1).unsqueeze(axis)
-    return values.gather(axis, index).squeeze(axis)
+    """The value of each row's label."""
+    axis = class_axis(values)
+    return values.gather(axis, labels.unsqueeze(axis)).squeeze(axis)
 
 
 def label_and_score(pred: Tensor, target: LabelScore) -> tuple[Tensor, Tensor]:
@@ -55,9 +54,9 @@ def label_and_score(pred: Tensor, target: LabelScore) -> tuple[Tensor, Tensor]:
     if isinstance(target, Tensor):
         score = dense(pred, target)
         return (score > 0).to(pred.dtype), score
-    label = dense(pred, target[0])
-    score = target[1] if target[1].shape == pred.shape else target[1].unsqueeze(-1)
-    return label, label * score if target[1].shape != pred.shape else score.to(pred.dtype)
+    labels, score = target
+    label = dense(pred, labels)
+    return label, label * score.unsqueeze(class_axis(pred)) if score.shape != pred.shape else score.to(pred.dtype)
 
 
 def missed_share(p: Tensor, target: Tensor) -> Tensor:
@@ -144,10 +143,9 @@ def softmax_focal_loss(
     tensor([0.1733])
     """
     if one_vs_rest:  # of the sigmoid: each class against all others
-        axis = softmax_axis(pred)
-        truth = one_hot(target, pred.shape[axis], axis).to(pred.dtype)
-        return focal_terms(pred, truth, alpha, gamma, activated=False).sum(axis)
-    log_p = picked(functional.log_softmax(pred, softmax_axis(pred)), target)
+        terms = focal_terms(pred, dense(pred, target), alpha, gamma, activated=False)
+        return terms.sum(class_axis(pred))
+    log_p = picked(functional.log_softmax(pred, class_axis(pred)), target)
     loss = safe_power(-torch.expm1(log_p), gamma) * -log_p
     return loss if alpha is None else loss * torch.where(target == 0, 1 - alpha, alpha)
 
@@ -171,8 +169,8 @@ def quality_focal_loss(
     "mean" divides by rows, not by scores: it is the mean of the sum over classes, as that of the authors.
 
     Args:
-        target: (..., C) qualities in [0, 1], 0 for negatives; or (...) integer labels, C or negative for background, of
-            quality 1; or a tuple (labels, their qualities), both (...).
+        target: qualities in [0, 1] of the shape of pred, 0 for negatives; or one integer label per row, C for
+            background, of quality 1; or a tuple (labels, their qualities), both one per row.
         beta: exponent of the distance. The paper uses 2.
         activated: whether pred holds probabilities.
 
@@ -207,9 +205,9 @@ def varifocal_loss(
     """Varifocal loss: positives weighed by their quality, negatives as in focal loss.
 
     Args:
-        target: (..., C) qualities in [0, 1], positive where above 0; or (...) integer labels, C or negative for
-            background, of quality 1; or a tuple (labels, qualities), which says apart what is positive: both (...), or
-            both of the shape of pred.
+        target: qualities in [0, 1] of the shape of pred, positive where above 0; or one integer label per row, C for
+            background, of quality 1; or a tuple (labels, qualities), which says apart what is positive: both one per
+            row, or both of the shape of pred.
         alpha: weight of negatives. The paper uses 0.75.
         gamma: exponent for negatives. The paper uses 2.
         iou_weighted: whether positives weigh their quality, else 1.
@@ -300,7 +298,7 @@ def poly_cross_entropy_loss(pred: Tensor, target: Tensor, *, epsilon: Annotated[
     >>> poly_cross_entropy_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))  # ln 2 + 1/2
     tensor([1.1931])
     """
-    log_p = picked(functional.log_softmax(pred, softmax_axis(pred)), target)
+    log_p = picked(functional.log_softmax(pred, class_axis(pred)), target)
     return -log_p - epsilon * torch.expm1(log_p)
 
 
@@ -409,7 +407,7 @@ def asymmetric_softmax_loss(
     >>> asymmetric_softmax_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1]), label_smoothing=0.0)  # ln 2
     tensor([0.6931])
     """
-    axis = softmax_axis(pred)
+    axis = class_axis(pred)
     log_p = functional.log_softmax(pred, axis)
     p, truth = log_p.exp(), one_hot(target, pred.shape[axis], axis).to(pred.dtype)
     focus = truth * safe_power(1 - p, gamma_pos) + (1 - truth) * safe_power(p, gamma_neg)

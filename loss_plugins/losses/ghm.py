@@ -25,11 +25,21 @@ def gradient_bin(pred: Tensor, target: Tensor, bins: int) -> Tensor:
     return (norm.unsqueeze(-1) >= edges).sum(-1)
 
 
-def gradient_counts(pred: Tensor, target: Tensor, weight: Tensor | None = None, *, bins: int = 10, **_: Any) -> Tensor:
-    """How many scores (of weight above 0) fall into each bin."""
+def gradient_counts(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignored: Tensor | None = None,
+    *,
+    bins: int = 10,
+    **_: Any,
+) -> Tensor:
+    """How many scores (of weight above 0, and not ignored) fall into each bin."""
     member = gradient_bin(pred, dense(pred, target), bins).unsqueeze(-1) == torch.arange(bins, device=pred.device)
     if weight is not None:
         member = member & (_per_score(weight, pred) > 0).unsqueeze(-1)
+    if ignored is not None:
+        member = member & ~ignored.unsqueeze(-1)
     return member.to(pred.dtype).flatten(0, -2).sum(0)
 
 
@@ -70,6 +80,7 @@ def no_counts(parameters: Mapping[str, Any]) -> Tensor:
 def ghm_c_loss(
     pred: Tensor,
     target: Tensor,
+    ignored: Tensor | None = None,
     *,
     bins: Annotated[int, Interval(1, 1000)] = 10,
     counts: Annotated[Tensor | None, State(no_counts, no_counts, gradient_counts, updated_counts)] = None,
@@ -90,11 +101,13 @@ def ghm_c_loss(
     tensor([[0.6931, 0.6931]])
     """
     target = dense(pred, target)
-    own = gradient_counts(pred, target, weight, bins=bins)
+    own = gradient_counts(pred, target, weight, ignored, bins=bins)
     density = own if counts is None else torch.where(counts > 0, counts.to(pred.dtype), own)
     used = (own > 0).to(pred.dtype).sum().clamp(min=1)
     member = density[gradient_bin(pred, target, bins)]
-    share_of_bin = pred.numel() / (member.masked_fill(member == 0, 1.0) * used)
+    scores = pred.numel() if ignored is None else ignored.logical_not().expand_as(pred).sum()
+    share_of_bin = scores / (member.masked_fill(member == 0, 1.0) * used)
     if weight is not None:
         share_of_bin = share_of_bin * (_per_score(weight, pred) > 0)
-    return share_of_bin * functional.binary_cross_entropy_with_logits(pred, target, reduction="none")
+    loss = share_of_bin * functional.binary_cross_entropy_with_logits(pred, target, reduction="none")
+    return loss if ignored is None else loss.masked_fill(ignored, 0)

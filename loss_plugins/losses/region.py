@@ -10,7 +10,7 @@ from torch import Tensor
 from ..catalog.declare import Effect, Source, Traits
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval
-from ..tensors import dense, softmax_axis
+from ..tensors import class_axis, dense
 from .scores import bounded_log
 
 Activation = Annotated[str, Choice("sigmoid", "softmax", "none")]
@@ -45,13 +45,13 @@ class Masses(NamedTuple):
 def activate(pred: Tensor, activation: str) -> Tensor:
     """Probabilities of logits; "none": they are probabilities already."""
     if activation == "softmax":
-        return pred.softmax(softmax_axis(pred))
+        return pred.softmax(class_axis(pred))
     return pred.sigmoid() if activation == "sigmoid" else pred
 
 
-def masks(pred: Tensor, target: Tensor) -> Tensor:
-    """The target in pred's shape: integer class maps become one mask per class."""
-    return dense(pred, target, softmax_axis(pred))
+def counted(values: Tensor, ignored: Tensor | None) -> Tensor:
+    """0 in pixels that are left out."""
+    return values if ignored is None else values.masked_fill(ignored, 0)
 
 
 def total(values: Tensor, over: str) -> Tensor:
@@ -64,12 +64,20 @@ def total(values: Tensor, over: str) -> Tensor:
     return per_channel if over == "channel" else per_channel.sum(0)
 
 
-def masses_of(pred: Tensor, target: Tensor, activation: str, over: str, overlap: str, squared: bool = False) -> Masses:
+def masses_of(
+    pred: Tensor,
+    target: Tensor,
+    ignored: Tensor | None,
+    activation: str,
+    over: str,
+    overlap: str,
+    squared: bool = False,
+) -> Masses:
     """Overlap and masses of prediction and target per region."""
     wanted = "(n, C, ...)" if "channel" in over else "(n, ...)"
     if pred.ndim < (3 if "channel" in over else 2):
         raise ValueError(f"over={over!r} needs pred of shape {wanted}, got {tuple(pred.shape)}")
-    p, t = activate(pred, activation), masks(pred, target)
+    p, t = counted(activate(pred, activation), ignored), counted(dense(pred, target), ignored)
     shared = p * t if overlap == "product" else torch.minimum(p, t)
     exponent = 2 if squared else 1
     return Masses(
@@ -92,6 +100,7 @@ def settled(loss: Tensor, m: Masses, empty: str, present: bool = False) -> Tenso
 def regions(
     pred: Tensor,
     target: Tensor,
+    ignored: Tensor | None = None,
     *,
     over: str = "image",
     empty: str = "cost",
@@ -106,7 +115,7 @@ def regions(
     """
     if of_mean:
         return pred.new_ones(())
-    hollow = total(masks(pred, target), over) == 0
+    hollow = total(counted(dense(pred, target), ignored), over) == 0
     if present and over == "channel":
         there = (~hollow).sum(1, keepdim=True)
         return len(pred) * torch.where(there > 0, there, hollow.shape[1]).to(pred.dtype)
@@ -127,6 +136,7 @@ def regions(
 def dice_loss(
     pred: Tensor,
     target: Tensor,
+    ignored: Tensor | None = None,
     present: bool = False,
     halved: bool = False,
     *,
@@ -159,7 +169,7 @@ def dice_loss(
     >>> dice_loss(pred, target, activation="none", form="naive", eps=1e-7)  # 1 - 2 (1/2) / (1 + 1)
     tensor([0.5000])
     """
-    m = masses_of(pred, target, activation, over, overlap, squared=form == "vnet")
+    m = masses_of(pred, target, ignored, activation, over, overlap, squared=form == "vnet")
     both = 2 * (m.pred + m.target - m.overlap) if jaccard else m.pred + m.target
     if halved:  # smooth and eps are those of half the masses, and eps is a bound
         coefficient = (m.overlap + smooth) / (both / 2 + smooth).clamp(min=max(eps, LEAST))
@@ -190,6 +200,7 @@ def tversky_index(m: Masses, alpha: float, beta: float, smooth: float, eps: floa
 def tversky_loss(
     pred: Tensor,
     target: Tensor,
+    ignored: Tensor | None = None,
     present: bool = False,
     *,
     alpha: Weight = 0.3,
@@ -217,7 +228,7 @@ def tversky_loss(
     >>> tversky_loss(pred, target, activation="none", alpha=1.0, beta=1.0)  # 1 - 0.5 / (0.5 + 0.5 + 0.5)
     tensor([0.6667])
     """
-    m = masses_of(pred, target, activation, over, overlap)
+    m = masses_of(pred, target, ignored, activation, over, overlap)
     return settled(1 - tversky_index(m, alpha, beta, smooth, eps), m, empty, present)
 
 
@@ -236,6 +247,7 @@ def tversky_loss(
 def focal_tversky_loss(
     pred: Tensor,
     target: Tensor,
+    ignored: Tensor | None = None,
     of_mean: bool = False,
     *,
     gamma: Annotated[float, Interval(0.1, 10)] = 4 / 3,
@@ -265,7 +277,7 @@ def focal_tversky_loss(
     >>> focal_tversky_loss(pred, target, activation="none", alpha=0.5, beta=0.5, gamma=0.5)  # (1/2)^2
     tensor([0.2500])
     """
-    m = masses_of(pred, target, activation, over, overlap)
+    m = masses_of(pred, target, ignored, activation, over, overlap)
     missed = 1 - tversky_index(m, alpha, beta, smooth, eps, bound=of_mean)
     if of_mean:  # one number for the whole batch
         return gentle_power(settled(missed, m, empty).mean(), 1 / gamma)

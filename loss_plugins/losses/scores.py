@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..catalog.declare import Traits
+from ..tensors import without_class_axis
 
 #: the traits of a loss on scores: there are no boxes to scale or shift
 SCORES = Traits(scale_invariant=False, translation_invariant=False)
@@ -34,6 +36,8 @@ def binary_cross_entropy(pred: Tensor, target: Tensor, activated: bool) -> Tenso
     return -(target * bounded_log(pred) + (1 - target) * bounded_log(1 - pred))
 
 
-def row_count(pred: Tensor, target: Any, **_: Any) -> Tensor:
-    """How many rows there are: what losses that sum over classes divide by."""
-    return torch.tensor(float(max(pred.shape[:-1].numel(), 1)), dtype=pred.dtype, device=pred.device)
+def row_count(pred: Tensor, target: Any, ignored: Tensor | None = None, **_: Any) -> Tensor:
+    """How many rows (or pixels) count: what losses that sum over classes divide by."""
+    if ignored is None or ignored.shape == pred.shape:
+        return pred.new_tensor(float(max(math.prod(without_class_axis(pred)), 1)))
+    return ignored.logical_not().sum().to(pred.dtype)

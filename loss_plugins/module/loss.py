@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from ..catalog.declare import COLUMNS, Parameter
 from ..catalog.dialects import defaults_of, translated
-from ..catalog.entries import Entry, accepted, add_alias, check_tensors, get_entry
+from ..catalog.entries import Entry, add_alias, check_tensors, evaluate, get_entry, read_tensors
 from ..catalog.ranges import Allowed, Choice, Interval, check_value, plain
 from ..errors import refusal, shown
-from ..tensors import Target, check_weight, fit_weight, raised
+from ..labels import Given
+from ..tensors import Target, check_weight, fit_weight
 from .constants import split_constants
 from .fused import fused_loss
 from .help import explain
@@ -106,6 +107,7 @@ class Loss(nn.Module):
         self.parameters_given = {name: as_lists(value) for name, value in parameters.items()}
         self.dialect: str | None = parameters.get("dialect")
         self.fixed, self.constants = split_constants(self.entry, self.entry.arguments(self.parameters_given))
+        self.labels = self.entry.label_rule(self.resolved())
         for statistic in running_statistics(self.entry, self.resolved()):
             self.add_module(statistic.name, statistic)
         self.fused = fused_loss(self.entry, self.fixed, self.dialect, self.compile_wanted)
@@ -137,27 +139,33 @@ class Loss(nn.Module):
             target: targets.
             weight: says which elements count for running statistics (those above 0); nothing is multiplied by it.
         """
-        pred, target = accepted(self.entry, pred, target)
+        return self._per_element(self._read(pred, target), weight)
+
+    def _read(self, pred: Tensor, target: Target) -> Given:
+        return read_tensors(self.entry, pred, target, self.labels)
+
+    def _per_element(self, given: Given, weight: Tensor | None) -> Tensor:
         if weight is not None:
-            check_weight(self.entry.name, weight, pred)
+            check_weight(self.entry.name, weight, given.pred)
             if self.statistics:  # which would learn from it before the loss is there to compare its shape with
-                fit_weight(self.entry.name, weight, pred.shape[:-1] if self.entry.kind in COLUMNS else pred.shape)
-        arguments = self._arguments(pred, target, weight)
-        if self.fused is None:
-            return self.entry.function(*raised(pred, target), **arguments)
-        return self.fused(pred, target, arguments)
+                shape = given.pred.shape
+                fit_weight(self.entry.name, weight, shape[:-1] if self.entry.kind in COLUMNS else shape)
+        arguments = self._arguments(given, weight)
+        if self.fused is None or (given.ignored is not None and self.entry.function in self.entry.told):
+            return evaluate(self.entry, given, arguments)
+        return given.silenced(self.fused(given.pred, given.target, arguments))
 
     def _hyper(self) -> dict[str, Any]:
         """The parameters as the function takes them; numbers per class on the module's device."""
         return self.fixed if self.constants is None else {**self.fixed, **self.constants.tensors}
 
-    def _arguments(self, pred: Tensor, target: Target, weight: Tensor | None) -> dict[str, Any]:
+    def _arguments(self, given: Given, weight: Tensor | None) -> dict[str, Any]:
         arguments = dict(self._hyper())
         if weight is not None and "weight" in self.entry.keywords:
             arguments["weight"] = weight
         learning = self.training and torch.is_grad_enabled()
         for name, statistic in self.statistics.items():
-            arguments[name] = statistic.learn(pred, target, weight) if learning else statistic.current
+            arguments[name] = statistic.learn(given, weight) if learning else statistic.current
         return arguments
 
     def begin_step(self) -> None:
@@ -201,9 +209,9 @@ class Loss(nn.Module):
             0-dim tensor, or the weighted loss per element for "none". An empty batch costs 0, in the graph.
 
         Raises:
-            ValueError: an unknown reduction, avg_factor with "sum", or a weight that fits no row. Values of tensors (a
-                negative weight, say) are looked at in eager mode on the CPU only: elsewhere that would wait for the
-                device or break the graph.
+            ValueError: an unknown reduction, avg_factor with "sum", a weight that fits no row, or a label that is no
+                class. Values of tensors (labels, a negative weight) are looked at in eager mode on the CPU only:
+                elsewhere that would wait for the device or break the graph.
             TypeError: something else than tensors.
         """
         if positional or unknown:
@@ -216,11 +224,12 @@ class Loss(nn.Module):
         if avg_factor is not None:
             check_tensors(self.entry, pred, target)  # first: their errors are the more telling ones
             avg_factor = check_avg_factor(self.entry.name, avg_factor, reduction, pred)
-        loss = self.elementwise(pred, target, weight)
+        given = self._read(pred, target)
+        loss = self._per_element(given, weight)
         if defaults_of(self.entry.name, self.dialect).counts_itself:
             avg_factor, weight = None, None if weight is None else (weight > 0).to(weight.dtype)
         own = reduction != "none" and avg_factor is None
-        divisor = own_divisor(self.entry, self.dialect, reduction, pred, target, self._hyper()) if own else None
+        divisor = own_divisor(self.entry, self.dialect, reduction, given, loss, self._hyper()) if own else None
         reduced = reduce_loss(self.entry.name, loss, weight, reduction, avg_factor, divisor)
         return reduced if self.loss_weight == 1 else self.loss_weight * reduced
 

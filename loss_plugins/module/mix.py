@@ -9,10 +9,11 @@ from typing import Annotated, Any, ClassVar, Literal, cast
 from torch import Tensor, nn
 
 from ..catalog.declare import Parameter, Traits
-from ..catalog.entries import Entry, accepted, register_loss
+from ..catalog.entries import Entry, register_loss
 from ..catalog.ranges import Choice, Specs, plain
 from ..errors import refusal, shown
-from ..tensors import Target, check_weight
+from ..labels import Given, LabelRule
+from ..tensors import check_weight
 from .build import build_loss
 from .loss import Loss
 from .reduction import Reduction
@@ -82,17 +83,16 @@ class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
         super().__init__(reduction, loss_weight, compile, *positional, **given)
         members = [build_member(spec) for spec in cast(Sequence[Spec], losses)]
         self.entry = joint_entry(self.entry, [member.entry for member in members], [m.loss_weight for m in members])
+        self.labels = joint_rule([member.labels for member in members])
         self.members = nn.ModuleList(members)
         self.parameters_given["losses"] = [member_spec(member) for member in members]
 
-    def elementwise(self, pred: Tensor, target: Target, weight: Tensor | None = None) -> Tensor:
-        """The weighted sum of the members' losses per element."""
-        pred, target = accepted(self.entry, pred, target)
+    def _per_element(self, given: Given, weight: Tensor | None) -> Tensor:
+        """The weighted sum of the members' losses."""
         if weight is not None:
-            check_weight(self.entry.name, weight, pred)
+            check_weight(self.entry.name, weight, given.pred)
         first, *rest = (
-            member.loss_weight * member.elementwise(pred, target, weight)
-            for member in cast(Iterable[Loss], self.members)
+            member.loss_weight * member._per_element(given, weight) for member in cast(Iterable[Loss], self.members)
         )
         return sum(rest, start=first)
 
@@ -122,6 +122,23 @@ def joint_entry(entry: Entry, members: Sequence[Entry], weights: Sequence[float]
         kind=members[0].kind,
         targets=tuple(form for form in members[0].targets if all(form in other for other in forms)),
         traits=joint_traits([member.traits for member in members], weights),
+    )
+
+
+def joint_rule(rules: Sequence[LabelRule | None]) -> LabelRule | None:
+    """Which labels the mix takes, and leaves out of all its losses."""
+    known = [rule for rule in rules if rule is not None]
+    if not known:
+        return None
+    ignored = {rule.ignore for rule in known}
+    if len(ignored) > 1:
+        shown = " and ".join(f"{rule.where} {list(rule.ignore)}" for rule in known)
+        raise ValueError(f"mix: its losses ignore different labels: {shown}; give all the same ignore_index")
+    return replace(
+        known[0],
+        where="mix",
+        background=all(rule.background for rule in known),
+        negative=any(rule.negative for rule in known),
     )
 
 

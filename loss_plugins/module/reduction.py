@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from ..catalog.dialects import defaults_of
-from ..catalog.entries import Entry, prepare
+from ..catalog.entries import Entry, with_ignored
 from ..catalog.entry import REDUCTIONS as REDUCTIONS
 from ..catalog.ranges import plain
 from ..errors import refusal, shown
-from ..tensors import Target, check_device, fit_weight, number_in, readable
+from ..labels import Given
+from ..tensors import check_device, fit_weight, number_in, raised, readable
 
 Reduction = Literal["none", "mean", "sum"]
 #: of avg_factor: what is allowed, and the remedy
@@ -92,20 +93,23 @@ def _refuse_nothing(where: str, avg_factor: float | Tensor, total: Tensor) -> No
 
 
 def own_divisor(
-    entry: Entry, dialect: str | None, reduction: Reduction, pred: Tensor, target: Target, arguments: Mapping[str, Any]
+    entry: Entry, dialect: str | None, reduction: Reduction, given: Given, loss: Tensor, arguments: Mapping[str, Any]
 ) -> Tensor | None:
     """What a reduction divides by, as the dialect has it or the loss, but never 0; None: as `reduce_loss` does.
 
     A divisor of several elements is one per row of the loss.
     """
     rule = defaults_of(entry.name, dialect)
-    if reduction == "sum":
-        denominator = DIVISORS[rule.sum] if rule.sum else None
+    named = rule.sum if reduction == "sum" else rule.mean
+    own = entry.denominator if reduction == "mean" else None
+    denominator = DIVISORS[named] if named else own
+    if denominator is not None and reduction != "none":
+        pred, target = raised(given.pred, given.target)
+        divisor = denominator(pred, target, **with_ignored(entry, denominator, arguments, given))
+    elif reduction == "mean" and not named and given.ignored is not None:
+        divisor = given.counted(loss)
     else:
-        denominator = DIVISORS[rule.mean] if rule.mean else entry.denominator
-    if reduction == "none" or denominator is None:
         return None
-    divisor = denominator(*prepare(entry, pred, target), **arguments)
     return divisor.masked_fill(divisor == 0, 1.0)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..catalog.entries import Entry, prepare
-from ..tensors import Target
+from ..catalog.entries import Entry, with_ignored
+from ..labels import Given
+from ..tensors import raised
 from .exact import ExactBuffers
 
 
@@ -57,10 +58,11 @@ class RunningStatistic(ExactBuffers):
         return self.value.view(self.shape)
 
     @torch.no_grad()
-    def learn(self, pred: Tensor, target: Target, weight: Tensor | None) -> Tensor:
+    def learn(self, given: Given, weight: Tensor | None) -> Tensor:
         """Update by these rows, and by those of earlier calls of the step; the new value as `current` has it."""
-        pred, target = prepare(self.entry, pred.detach(), target)
-        summary = self.entry.states[self.name].summary(pred, target, weight, **self.summary_keywords)
+        pred, target = raised(given.pred.detach(), given.target)
+        summarise = self.entry.states[self.name].summary
+        summary = summarise(pred, target, weight, **with_ignored(self.entry, summarise, self.summary_keywords, given))
         summary = summary.to(self.value.dtype).view_as(self.pending)
         before = self.value
         if self.in_step:

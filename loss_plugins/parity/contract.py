@@ -15,7 +15,7 @@ from torch import Tensor
 from ..module.build import build_loss
 from ..module.loss import Loss
 from ..peers.contracts import CONTRACTS, ROWS, Call, Contract
-from ..tensors import Target, cast, softmax_axis, without_class_axis
+from ..tensors import Target, cast, without_class_axis
 from .cases import Case, cases_of, values_of
 from .inputs import Pair, made
 from .rules import CASE_RULES, CaseRule
@@ -186,7 +186,7 @@ def _said(case: Case, pred: Tensor, module: Loss, reduction: str | None) -> dict
     said: dict[str, Any] = {} if reduction is None else {"reduction_override": reduction}
     if case.weight:
         of_labels = module.entry.kind == "classification" and "class_map" in module.entry.targets
-        elements = without_class_axis(tuple(pred.shape), softmax_axis(pred)) if of_labels else tuple(pred.shape)
+        elements = without_class_axis(pred) if of_labels else tuple(pred.shape)
         shape = tuple(pred.shape[:1]) if case.weight == ROWS else elements
         count = torch.arange(math.prod(shape)).view(shape)
         said["weight"] = (0.5 + count % 5).to(pred.dtype) * (count % 3 != 1)

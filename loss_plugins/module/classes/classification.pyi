@@ -21,6 +21,8 @@ class BCELoss(Loss, name="bce"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'torch'): None: the published formula; or the framework whose
             built-in to equal.
 
@@ -35,7 +37,7 @@ class BCELoss(Loss, name="bce"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        dialect: str | None = None
+        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...
 
 class BCEWithLogitsLoss(Loss, name="bce_with_logits"):
@@ -51,6 +53,8 @@ class BCEWithLogitsLoss(Loss, name="bce_with_logits"):
             torch's compiler; the first call takes the time for it.
         pos_weight (default None; allowed: a number in [0, inf), or one per class): factor on the part
             of the positives: one number, or one per class.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'torch' or 'ultralytics' or 'mmdet'): None: the published
             formula; or the framework whose built-in to equal.
 
@@ -66,7 +70,8 @@ class BCEWithLogitsLoss(Loss, name="bce_with_logits"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        pos_weight: float | Sequence[float] | Tensor | None = None, dialect: str | None = None
+        pos_weight: float | Sequence[float] | Tensor | None = None, ignore_index: int | Sequence[int] | None = -100,
+        dialect: str | None = None
     ) -> None: ...
 
 class CrossEntropyLoss(Loss, name="cross_entropy"):
@@ -83,8 +88,8 @@ class CrossEntropyLoss(Loss, name="cross_entropy"):
         class_weight (default None; allowed: one number in [0, inf) per class): one weight per class.
         label_smoothing (default 0.0; allowed: [0, 1]): share of the target that is spread over all
             classes.
-        ignore_index (default -100; allowed: a whole number): rows with this label cost 0 and do not
-            count.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'torch' or 'mmdet'): None: the published formula; or the
             framework whose built-in to equal.
 
@@ -100,8 +105,8 @@ class CrossEntropyLoss(Loss, name="cross_entropy"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        class_weight: Sequence[float] | Tensor | None = None, label_smoothing: float = 0.0, ignore_index: int = -100,
-        dialect: str | None = None
+        class_weight: Sequence[float] | Tensor | None = None, label_smoothing: float = 0.0,
+        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...
 
 class HingeEmbeddingLoss(Loss, name="hinge_embedding"):
@@ -208,8 +213,8 @@ class NLLLoss(Loss, name="nll"):
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
         class_weight (default None; allowed: one number in [0, inf) per class): one weight per class.
-        ignore_index (default -100; allowed: a whole number): rows with this label cost 0 and do not
-            count.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'torch'): None: the published formula; or the framework whose
             built-in to equal.
 
@@ -224,5 +229,6 @@ class NLLLoss(Loss, name="nll"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        class_weight: Sequence[float] | Tensor | None = None, ignore_index: int = -100, dialect: str | None = None
+        class_weight: Sequence[float] | Tensor | None = None, ignore_index: int | Sequence[int] | None = -100,
+        dialect: str | None = None
     ) -> None: ...

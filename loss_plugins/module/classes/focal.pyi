@@ -30,6 +30,8 @@ class AsymmetricLoss(Loss, name="asymmetric"):
         eps (default 1e-08; allowed: (0, 0.01]): probabilities are kept above it inside the logarithm.
         detach_focus (default True; allowed: False or True): whether the focusing weight is without
             gradient, as by default in the authors' code.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
 
     Use it when:
         Many labels per image, few of them true, and easy negatives should cost nothing at all.
@@ -42,7 +44,8 @@ class AsymmetricLoss(Loss, name="asymmetric"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, gamma_neg: float = 4.0,
-        gamma_pos: float = 1.0, clip: float = 0.05, eps: float = 1e-08, detach_focus: bool = True
+        gamma_pos: float = 1.0, clip: float = 0.05, eps: float = 1e-08, detach_focus: bool = True,
+        ignore_index: int | Sequence[int] | None = -100
     ) -> None: ...
 
 class AsymmetricSoftmaxLoss(Loss, name="asymmetric_softmax"):
@@ -63,6 +66,8 @@ class AsymmetricSoftmaxLoss(Loss, name="asymmetric_softmax"):
             0.
         label_smoothing (default 0.1; allowed: [0, 1]): share of the target that is spread over all
             classes. The authors use 0.1.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
 
     Use it when:
         Exactly one class is true per row; the single-label form of asymmetric.
@@ -75,7 +80,7 @@ class AsymmetricSoftmaxLoss(Loss, name="asymmetric_softmax"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, gamma_neg: float = 4.0,
-        gamma_pos: float = 0.0, label_smoothing: float = 0.1
+        gamma_pos: float = 0.0, label_smoothing: float = 0.1, ignore_index: int | Sequence[int] | None = -100
     ) -> None: ...
 
 class DistributionFocalLoss(Loss, name="distribution_focal"):
@@ -125,6 +130,8 @@ class FocalLoss(Loss, name="focal"):
         gamma (default 2.0; allowed: [0, 10]): how fast easy scores lose weight; 0 for not at all. The
             paper uses 2.
         activated (default False; allowed: False or True): whether pred holds probabilities.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'torchvision' or 'mmdet' or 'ultralytics' or 'kornia' or 'monai'
             or 'smp'): None: the published formula; or the framework whose built-in to equal.
 
@@ -140,7 +147,8 @@ class FocalLoss(Loss, name="focal"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        alpha: float | None = 0.25, gamma: float = 2.0, activated: bool = False, dialect: str | None = None
+        alpha: float | None = 0.25, gamma: float = 2.0, activated: bool = False,
+        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...
 
 class GaussianFocalLoss(Loss, name="gaussian_focal"):
@@ -194,6 +202,8 @@ class GHMCLoss(Loss, name="ghm_c"):
             uses 10 to 30.
         momentum (default 0.0; allowed: [0, 1)): share of the running count that stays; 0 for the counts
             of the batch alone.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'mmdet'): None: the published formula; or the framework whose
             built-in to equal.
 
@@ -209,7 +219,7 @@ class GHMCLoss(Loss, name="ghm_c"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, bins: int = 10,
-        momentum: float = 0.0, dialect: str | None = None
+        momentum: float = 0.0, ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...
 
 class PolyCrossEntropyLoss(Loss, name="poly_cross_entropy"):
@@ -225,6 +235,8 @@ class PolyCrossEntropyLoss(Loss, name="poly_cross_entropy"):
             torch's compiler; the first call takes the time for it.
         epsilon (default 1.0; allowed: [-1, inf)): weight of 1 - p; 0 is cross-entropy. The paper uses 2
             on ImageNet, -1 to 8 elsewhere.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
 
     Use it when:
         Cross-entropy works and a slightly stronger pull on unsure rows is wanted, for one parameter.
@@ -236,7 +248,8 @@ class PolyCrossEntropyLoss(Loss, name="poly_cross_entropy"):
         PolyLoss: A Polynomial Expansion Perspective of Classification Loss Functions (2022) https://arxiv.org/abs/2204.12511
     """
     def __init__(
-        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, epsilon: float = 1.0
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, epsilon: float = 1.0,
+        ignore_index: int | Sequence[int] | None = -100
     ) -> None: ...
 
 class PolyFocalLoss(Loss, name="poly_focal"):
@@ -255,6 +268,8 @@ class PolyFocalLoss(Loss, name="poly_focal"):
         alpha (default 0.25; allowed: [0, 1]): weight of positives, 1 - alpha for negatives; None for no
             weight. The added term carries none.
         gamma (default 2.0; allowed: [0, 10]): how fast easy scores lose weight. The paper uses 2.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
 
     Use it when:
         As focal, with more pull on unsure scores.
@@ -267,7 +282,7 @@ class PolyFocalLoss(Loss, name="poly_focal"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, epsilon: float = 1.0,
-        alpha: float | None = 0.25, gamma: float = 2.0
+        alpha: float | None = 0.25, gamma: float = 2.0, ignore_index: int | Sequence[int] | None = -100
     ) -> None: ...
 
 class QualityFocalLoss(Loss, name="quality_focal"):
@@ -285,6 +300,8 @@ class QualityFocalLoss(Loss, name="quality_focal"):
             torch's compiler; the first call takes the time for it.
         beta (default 2.0; allowed: [0, 10]): exponent of the distance. The paper uses 2.
         activated (default False; allowed: False or True): whether pred holds probabilities.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'mmdet'): None: the published formula; or the framework whose
             built-in to equal.
 
@@ -299,7 +316,7 @@ class QualityFocalLoss(Loss, name="quality_focal"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, beta: float = 2.0,
-        activated: bool = False, dialect: str | None = None
+        activated: bool = False, ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...
 
 class SoftmaxFocalLoss(Loss, name="softmax_focal"):
@@ -317,6 +334,8 @@ class SoftmaxFocalLoss(Loss, name="softmax_focal"):
         alpha (default None; allowed: [0, 1]): weight of every class but the first, 1 - alpha for class
             0 (background); None for no weight.
         gamma (default 2.0; allowed: [0, 10]): how fast easy rows lose weight. The paper uses 2.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'kornia' or 'smp'): None: the published formula; or the
             framework whose built-in to equal.
 
@@ -331,7 +350,8 @@ class SoftmaxFocalLoss(Loss, name="softmax_focal"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        alpha: float | None = None, gamma: float = 2.0, dialect: str | None = None
+        alpha: float | None = None, gamma: float = 2.0, ignore_index: int | Sequence[int] | None = -100,
+        dialect: str | None = None
     ) -> None: ...
 
 class VarifocalLoss(Loss, name="varifocal"):
@@ -351,6 +371,8 @@ class VarifocalLoss(Loss, name="varifocal"):
         iou_weighted (default True; allowed: False or True): whether positives weigh their quality, else
             1.
         activated (default False; allowed: False or True): whether pred holds probabilities.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'mmdet' or 'ultralytics'): None: the published formula; or the
             framework whose built-in to equal.
 
@@ -366,5 +388,6 @@ class VarifocalLoss(Loss, name="varifocal"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, alpha: float = 0.75,
-        gamma: float = 2.0, iou_weighted: bool = True, activated: bool = False, dialect: str | None = None
+        gamma: float = 2.0, iou_weighted: bool = True, activated: bool = False,
+        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...

@@ -38,6 +38,8 @@ class DiceLoss(Loss, name="dice"):
             denominator: overlap over union.
         log (default False; allowed: False or True): -ln of the coefficient instead of 1 minus it, at
             most 100.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'mmdet' or 'ultralytics' or 'kornia' or 'monai' or 'smp'): None:
             the published formula; or the framework whose built-in to equal.
 
@@ -53,7 +55,8 @@ class DiceLoss(Loss, name="dice"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, form: str = 'vnet',
         activation: str = 'sigmoid', over: str = 'image', overlap: str = 'product', smooth: float = 0.0,
-        eps: float = 0.001, empty: str = 'cost', jaccard: bool = False, log: bool = False, dialect: str | None = None
+        eps: float = 0.001, empty: str = 'cost', jaccard: bool = False, log: bool = False,
+        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...
 
 class FocalTverskyLoss(Loss, name="focal_tversky"):
@@ -80,6 +83,8 @@ class FocalTverskyLoss(Loss, name="focal_tversky"):
         eps (default 1e-07; allowed: [0, inf)): added to the denominator.
         empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs, see
             `dice_loss`.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'smp'): None: the published formula; or the framework whose
             built-in to equal.
 
@@ -98,7 +103,7 @@ class FocalTverskyLoss(Loss, name="focal_tversky"):
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
         gamma: float = 1.3333333333333333, alpha: float = 0.3, beta: float = 0.7, activation: str = 'sigmoid',
         over: str = 'image', overlap: str = 'product', smooth: float = 0.0, eps: float = 1e-07, empty: str = 'cost',
-        dialect: str | None = None
+        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...
 
 class TverskyLoss(Loss, name="tversky"):
@@ -123,6 +128,8 @@ class TverskyLoss(Loss, name="tversky"):
         eps (default 1e-07; allowed: [0, inf)): added to the denominator.
         empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs, see
             `dice_loss`.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'kornia' or 'monai'): None: the published formula; or the
             framework whose built-in to equal.
 
@@ -138,5 +145,6 @@ class TverskyLoss(Loss, name="tversky"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, alpha: float = 0.3,
         beta: float = 0.7, activation: str = 'sigmoid', over: str = 'image', overlap: str = 'product',
-        smooth: float = 0.0, eps: float = 1e-07, empty: str = 'cost', dialect: str | None = None
+        smooth: float = 0.0, eps: float = 1e-07, empty: str = 'cost', ignore_index: int | Sequence[int] | None = -100,
+        dialect: str | None = None
     ) -> None: ...

@@ -9,6 +9,7 @@ import torch
 
 from loss_plugins import build_loss
 from loss_plugins.demo.digits import DigitsSet
+from loss_plugins.labels import Given
 from loss_plugins.module.state import statistics_of
 
 from ...two_ranks import run_two_ranks
@@ -33,7 +34,7 @@ def test_two_ranks_have_the_state_of_one_process_with_all_rows_after_every_batch
             before = statistic.value.clone()
             rows = [pair for which, *pair in ours["rows"] + theirs["rows"] if which == number]
             pred, target = (torch.cat([part.flatten(0, -2) for part in parts]) for parts in zip(*rows, strict=True))
-            statistic.learn(pred, target, None)
+            statistic.learn(Given(pred, target), None)
             assert torch.equal(ours["states"][number], theirs["states"][number])
             assert ours["states"][number].tolist() == pytest.approx(statistic.value.tolist(), rel=1e-6)
             assert not torch.equal(statistic.value, before), "each batch is a step, also one without an optimizer step"

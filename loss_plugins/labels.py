@@ -1,0 +1,180 @@
+"""The one rule for labels: which of them a loss takes, which rows it leaves out, and where numbers per class lie.
+
+With C classes, which lie on axis 1 of maps (n, C, ...) and on the last axis of rows (n, C):
+
+- A softmax loss takes labels in [0, C). A sigmoid loss takes labels in [0, C], where C means background.
+- Rows and pixels labelled `ignore_index` cost 0, have a gradient of exactly 0, and do not count in "mean".
+- Any other label is an error. To find it, the smallest and the largest label are read, which is done for tensors on the
+  CPU alone: on a GPU the host would have to wait, and under `torch.compile`, `vmap` and `torch.export` there is nothing
+  to read. There a wrong label of a softmax loss is caught by PyTorch's own indexing, if at all, and one of a sigmoid
+  loss counts as background.
+- In a dense target, of the shape of pred, the scores equal to `ignore_index` are left out one by one, unless it is
+  -100, the default, which stands for labels alone: scores are in [0, 1], and comparing them all takes time.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .errors import refusal
+from .tensors import Target, class_axis, is_label, number_in, readable
+
+#: the label that is left out by default, as in torch
+IGNORED = -100
+IgnoreIndex = int | Sequence[int] | None
+
+
+class Given(NamedTuple):
+    """What a loss computes with: rows to leave out hold zeros.
+
+    Attributes:
+        ignored: what to leave out, of pred's shape or with one entry along the class axis; None: nothing.
+    """
+
+    pred: Tensor
+    target: Target
+    ignored: Tensor | None = None
+
+    def silenced(self, loss: Tensor) -> Tensor:
+        """The loss with 0, of gradient 0, where something is left out; one per score, or one per row."""
+        if self.ignored is None:
+            return loss
+        per_score = loss.ndim == self.ignored.ndim
+        return loss.masked_fill(self.ignored if per_score else self.ignored.squeeze(class_axis(self.pred)), 0)
+
+    def counted(self, loss: Tensor) -> Tensor:
+        """How many numbers of the loss are left."""
+        if self.ignored is None:
+            return loss.new_tensor(float(loss.numel()))
+        each = loss.numel() // self.ignored.numel()
+        return (self.ignored.logical_not().sum() * each).to(loss.dtype)
+
+
+@dataclass(frozen=True)
+class LabelRule:
+    """Which labels one loss takes and leaves out.
+
+    Attributes:
+        where: what errors call the loss.
+        background: C is a label, which means background: a loss of sigmoids.
+        ignore: labels of rows to leave out.
+        negative: negative labels are left out too.
+        scores: which scores of a dense target are left out: "none", those "given" by a number other than -100, or
+            "all" that equal one of the numbers.
+        adjustable: the loss takes `ignore_index`.
+    """
+
+    where: str
+    background: bool
+    ignore: tuple[int, ...] = ()
+    negative: bool = False
+    scores: str = "given"
+    adjustable: bool = True
+
+    def read(self, pred: Tensor, target: Target) -> Given:
+        """Leave out what is to be ignored, and raise for labels that are no class.
+
+        Args:
+            pred: predictions of C classes.
+            target: labels or a dense target, alone or with qualities beside it.
+
+        Raises:
+            ValueError: a label that is neither a class, nor background, nor ignored.
+        """
+        labels, *others = target if isinstance(target, tuple) else (target,)
+        if labels.numel() == 0:
+            return Given(pred, target)
+        if is_label(pred, labels):
+            axis = class_axis(pred)
+            labels = labels.long()  # as indices have to be; and in small types, -100 would equal another label
+            ignored = self._ignored_labels(labels, pred.shape[axis])
+            mask = None if ignored is None else ignored.unsqueeze(axis)
+        else:
+            mask = ignored = self._ignored_scores(labels)
+        if mask is not None and ignored is not None:
+            pred, labels = pred.masked_fill(mask, 0), labels.masked_fill(ignored, 0)
+        return Given(pred, (labels, *others) if others else labels, mask)
+
+    def _ignored_labels(self, labels: Tensor, classes: int) -> Tensor | None:
+        last = classes if self.background else classes - 1
+        found = extremes(labels)
+        inside = found is not None and found[0] >= 0 and found[1] <= last
+        if inside and not any(0 <= label <= last for label in self.ignore):
+            return None
+        ignored = self._matches(labels, self.ignore)
+        if found is not None and not inside:
+            self._check(labels if ignored is None else labels.masked_fill(ignored, 0), last)
+        return ignored
+
+    def _ignored_scores(self, target: Tensor) -> Tensor | None:
+        if self.scores == "none":
+            return None
+        numbers = self.ignore if self.scores == "all" else tuple(x for x in self.ignore if x != IGNORED)
+        return self._matches(target if target.is_floating_point() else target.long(), numbers)
+
+    def _matches(self, values: Tensor, numbers: tuple[int, ...]) -> Tensor | None:
+        found = [values == number for number in numbers]
+        found += [values < 0] if self.negative else []
+        return functools.reduce(torch.logical_or, found) if found else None
+
+    def _check(self, labels: Tensor, last: int) -> None:
+        wrong = ((labels < 0) | (labels > last)).nonzero()
+        if not len(wrong):
+            return
+        place = tuple(wrong[0].tolist())
+        label = int(labels[place])
+        classes = last if self.background else last + 1
+        several = f" ({len(wrong)} such labels)" if len(wrong) > 1 else ""
+        came = f"target{list(place) or ''} is the label {label}{several}, and pred has C = {classes} classes"
+        remedy = f"to leave such rows out, pass ignore_index={label}" if self.adjustable else "give each row its class"
+        raise refusal(self.where, came, self._allowed(classes), remedy)
+
+    def _allowed(self, classes: int) -> str:
+        names = [f"[0, {classes})", *([f"{classes} for background"] if self.background else [])]
+        left_out = [*map(str, self.ignore), *(["negative labels"] if self.negative else [])]
+        return ", ".join(names) + (f", and {', '.join(left_out)} to ignore" if left_out else "")
+
+
+def extremes(labels: Tensor) -> tuple[float, float] | None:
+    """The smallest and the largest label; None where reading them would make the host wait, or cannot be done."""
+    if not readable(labels):
+        return None
+    low, high = map(number_in, labels.aminmax())
+    return None if low is None or high is None else (low, high)
+
+
+def numbers(ignore_index: IgnoreIndex) -> tuple[int, ...]:
+    """One number, several, or none, as a tuple."""
+    if ignore_index is None:
+        return ()
+    return tuple(map(int, ignore_index)) if isinstance(ignore_index, Sequence) else (int(ignore_index),)
+
+
+def per_class(where: str, name: str, values: Sequence[float] | Tensor | float, pred: Tensor, aligned: bool) -> Tensor:
+    """Numbers per class on the device of pred, in its dtype.
+
+    Args:
+        where: what errors call the loss.
+        name: what errors call the numbers.
+        values: one number, or one per class.
+        pred: predictions.
+        aligned: shaped to lie along the class axis of pred; else (C,), as torch's softmax losses want them.
+
+    Raises:
+        ValueError: not as many numbers as classes.
+    """
+    tensor = values.to(pred) if isinstance(values, Tensor) else pred.new_tensor(values)
+    if tensor.ndim == 0:
+        return tensor
+    axis = class_axis(pred)
+    if tensor.shape[0] != pred.shape[axis]:
+        came = f"{name} has {tensor.shape[0]} numbers, and pred {tuple(pred.shape)} has C = {pred.shape[axis]} classes"
+        raise refusal(where, came, "one number per class", f"pass as many as pred has entries along axis {axis}")
+    after = pred.ndim - axis - 1
+    return tensor.view(-1, *(1 for _ in range(after))) if aligned and after else tensor
