@@ -281,7 +281,6 @@ PLANTED = (
         half_ignored,
         {**SOFTMAX, "denominator": counted},
         dict.fromkeys(IGNORED, "the gradient is up to 1"),
-        ("ignored labels",),
     ),
     Loss("columns", bce_by_column, DENSE, {"numbers per class on maps": "pos_weight[0] on maps of shape (2, 5, 3, 4)"}),
     Loss("fitting", fitting_bce, DENSE, {"numbers per class on maps": "weighs columns or rows, not class 0"}),

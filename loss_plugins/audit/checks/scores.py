@@ -1,4 +1,4 @@
-"""Checks for losses on scores and masks: saturation, empty and soft targets, properness, weights, ignored labels."""
+"""Checks for losses on scores and masks: saturation, empty and soft targets, properness, weights."""
 
 from __future__ import annotations
 
@@ -298,21 +298,6 @@ def positive_weight(subject: Subject) -> Finding:
     return judged(difference < 1e-9, f"difference {difference:.2g}", difference)
 
 
-def ignored_labels(subject: Subject) -> Finding:
-    """Rows with the ignored label have loss and gradient 0; the mean over ignored rows only is finite."""
-    if subject.rebuild is None or "ignore_index" not in subject.parameters:
-        return not_applicable("no parameter ignore_index")
-    pred, target = subject.sample(6)
-    assert isinstance(target, Tensor)
-    target = target.clone()
-    target[::2] = -100
-    loss, gradient = subject.gradient(pred, target)
-    silent = bool((loss[::2] == 0).all() and (gradient[::2] == 0).all() and (loss[1::2] > 0).all())
-    averaged = subject.rebuild(reduction="mean")(pred, torch.full_like(target, -100))
-    detail = f"ignored rows {'silent' if silent else 'count'}, mean of ignored rows only {float(averaged):.4g}"
-    return judged(silent and math.isfinite(float(averaged)), detail, float(averaged))
-
-
 def background_label(subject: Subject) -> Finding:
     """Label C is background: its loss is that of a one-hot row of zeros."""
     if "labels" not in subject.forms or "dense" not in subject.forms:
@@ -372,7 +357,6 @@ CHECKS = (
     Check("20 000 classes", "classes", many_classes, CLASSES_ONLY),
     Check("class weights", "classes", class_weights, CLASSES_ONLY),
     Check("positive weight", "classes", positive_weight, CLASSES_ONLY),
-    Check("ignored labels", "classes", ignored_labels, CLASSES_ONLY),
     Check("background label", "classes", background_label, CLASSES_ONLY),
     Check("labels equal one-hot rows", "classes", labels_equal_one_hot, CLASSES_ONLY),
     Check("NaN score shows", "not finite", not_a_number, SCORES),
