@@ -67,7 +67,8 @@ def test_help_teaches_functions_and_classes(entry: Entry) -> None:
 def test_the_signature_lists_all_keywords_with_their_defaults(entry: Entry) -> None:
     shown = inspect.signature(function_of(entry)).parameters  # type: ignore[arg-type]
     assert [*shown][:2] == ["pred", "target"]
-    assert {*shown} - {"pred", "target", "dialect"} == {*entry.keywords} - {"dialect"}
+    offered = {"dialect", "ignore_index"} & {*entry.parameters}
+    assert {*shown} - {"pred", "target"} == {*entry.keywords} | offered
     for name in {*shown} & {*entry.parameters}:
         parameter = entry.parameters[name]
         assert shown[name].default == (inspect.Parameter.empty if parameter.required else parameter.default)

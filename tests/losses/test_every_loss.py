@@ -235,6 +235,6 @@ def test_every_entry_is_complete(name: str) -> None:
     assert entry.avoid_when.endswith(".")
     assert entry.source.title or name == "mix"
     assert entry.source.url.startswith("https://") or name == "mix"
-    unchecked = [p.name for p in entry.parameters.values() if p.allowed is None and p.name != "ignore_index"]
+    unchecked = [p.name for p in entry.parameters.values() if p.allowed is None]
     assert unchecked == []
     assert f"{name}_loss" in lp.__all__ or name.endswith("_loss")
