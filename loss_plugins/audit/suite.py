@@ -11,6 +11,8 @@ from .checks import boxes as box_checks
 from .checks import form as form_checks
 from .checks import graph as graph_checks
 from .checks import hostile as hostile_checks
+from .checks import labels as label_checks
+from .checks import maps as map_checks
 from .checks import module as module_checks
 from .checks import paths as path_checks
 from .checks import precision as precision_checks
@@ -23,6 +25,8 @@ from .subject import LossCallable, Scores, Subject
 CHECKS: tuple[Check, ...] = (
     *box_checks.CHECKS,
     *score_checks.CHECKS,
+    *label_checks.CHECKS,
+    *map_checks.CHECKS,
     *hostile_checks.CHECKS,
     *trait_checks.CHECKS,
     *precision_checks.CHECKS,

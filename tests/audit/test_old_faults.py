@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 import loss_plugins as lp
-from loss_plugins.audit import AuditReport, audit_subject, catalogued, checks_for
-from loss_plugins.audit.checks import labels, maps
+from loss_plugins.audit import AuditReport, audit_subject, catalogued, checks_for, command
 from tests.audit.planted import PLANTED, SOUND, Loss
 
 #: takes long, and says nothing of these faults
 LEFT_OUT = ("20 000 classes",)
-#: checks that are not part of the suite yet
-MORE = (*labels.CHECKS, *maps.CHECKS)
 
 
 @pytest.fixture
@@ -26,8 +27,7 @@ def audit_of() -> Iterator[Callable[[Loss], AuditReport]]:
         loss.register()
         names.append(loss.name)
         subject = catalogued(loss.name)
-        checks = [*checks_for(subject.kind), *(check for check in MORE if subject.kind in check.kinds)]
-        return audit_subject(subject, [check for check in checks if check.name not in LEFT_OUT])
+        return audit_subject(subject, [check for check in checks_for(subject.kind) if check.name not in LEFT_OUT])
 
     yield report
     for name in names:
@@ -48,3 +48,31 @@ def test_a_fault_is_named(loss: Loss, audit_of: Callable[[Loss], AuditReport]) -
     for check, words in loss.faults.items():
         assert words in said.get(check, "passed"), str(report)
     assert set(said) <= {*loss.faults, *loss.also}, str(report)
+
+
+MODULE = """
+import loss_plugins as lp
+from tests.audit.planted import SOFTMAX, clamped_softmax, counted
+
+users_own = lp.register_loss("users_own", **SOFTMAX, denominator=counted)(clamped_softmax)
+"""
+
+
+def test_the_command_names_the_fault_of_a_loss_in_a_users_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is registered is held to its entry, whether it is called by its name or by its place."""
+    (tmp_path / "users_module.py").write_text(MODULE, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    app = typer.Typer()
+    app.command()(command.check)
+    try:
+        done = CliRunner().invoke(app, ["users_module:users_own", "--json"])
+        assert done.exit_code == 1
+        report = json.loads(done.stdout)
+        assert (report["target"], report["kind"]) == ("users_own", "classification")
+        failed = {row["check"]: row["detail"] for row in report["results"] if row["status"] == "failed"}
+        words = "label 5 of 5 classes is accepted and trained as class 4"
+        assert failed == {"labels out of range, rows": words, "labels out of range, maps": words}
+    finally:
+        lp.unregister_loss("users_own")
