@@ -9,39 +9,25 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..catalog.declare import COLUMNS, Parameter
+from ..catalog.declare import Parameter
 from ..catalog.dialects import defaults_of, translated
-from ..catalog.entries import Entry, add_alias, check_tensors, evaluate, get_entry, read_tensors
-from ..catalog.ranges import Allowed, Choice, Interval, check_value, plain
-from ..errors import refusal, shown
+from ..catalog.entries import Entry, evaluate, read_tensors
 from ..labels import Given
-from ..tensors import Target, check_weight, fit_weight
+from ..tensors import Target
+from .arguments import SETTINGS, as_lists, check_call, check_settings, check_weight_of, named_entry
 from .constants import split_constants
 from .fused import fused_loss
 from .help import explain
-from .reduction import (
-    REDUCTIONS,
-    Reduction,
-    check_avg_factor,
-    own_divisor,
-    reduce_loss,
-)
-from .state import RunningStatistic, running_statistics, statistics_of, sync_losses
-
-#: the keywords that every module takes beside its function's
-SETTINGS: dict[str, Allowed] = {
-    "reduction": REDUCTIONS,
-    "loss_weight": Interval(open_low=True, open_high=True),
-    "compile": Choice(False, True),
-}
+from .reduction import Reduction, own_divisor, reduce_loss
+from .state import Stateful, running_statistics
 
 #: module classes by name
 CLASSES: dict[str, type[Loss]] = {}
 
 
-class Loss(nn.Module):
+class Loss(Stateful):
     """A catalogued loss as a module; subclasses name their catalogue entry.
 
     Args:
@@ -58,7 +44,7 @@ class Loss(nn.Module):
         TypeError: a keyword that the loss does not know, or a hyper-parameter by position; the error lists those known.
         RuntimeError: compile=True where no compiler is found.
 
-    A subclass of a named class may leave `name` out: it is the same loss, under the same name.
+    A subclass of a named class may leave `name` out: it is the same loss.
     """
 
     entry: Entry
@@ -66,19 +52,10 @@ class Loss(nn.Module):
 
     def __init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if name is None:
-            if not hasattr(cls, "entry"):
-                came, remedy = f"class {cls.__name__}(Loss) names no loss", "write class MyIoULoss(Loss, name='my_iou')"
-                raise refusal("Loss", came, "the name of a registered loss", remedy, TypeError)
-            return
-        cls.entry = get_entry(name)
-        known = CLASSES.get(cls.__name__)
-        if known is not None and known.entry is cls.entry and known.__module__ != cls.__module__:
-            came = f"class {cls.__name__} has the name of {known.__module__}.{known.__qualname__}"
-            raise refusal(name, came, "a class name of its own", f"call the class My{cls.__name__}, say")
-        add_alias(cls.__name__, cls.entry.name)
-        CLASSES[cls.__name__] = cls
-        explain(cls, Loss, SETTINGS)
+        if name is not None or not hasattr(cls, "entry"):
+            cls.entry = named_entry(cls, name, CLASSES.get(cls.__name__))
+            CLASSES[cls.__name__] = cls
+            explain(cls, Loss, SETTINGS)
 
     def __init__(
         self,
@@ -90,20 +67,11 @@ class Loss(nn.Module):
     ) -> None:
         super().__init__()
         entry = type(self).entry
-        settings = {"reduction": plain(reduction), "loss_weight": plain(loss_weight), "compile": plain(compile)}
-        if positional:
-            raise entry.by_position(positional[0], len(positional))
-        for name, value in settings.items():
-            if value not in SETTINGS[name]:
-                by_name = f"hyper-parameters go by name ({', '.join(entry.parameters)})" if entry.parameters else ""
-                check_value(entry.name, name, value, SETTINGS[name], by_name or "leave it out for the default")
-        parameters = {name: as_lists(value) for name, value in parameters.items()}
-        parameters = translated(entry.name, parameters)
+        settings = check_settings(entry, reduction, loss_weight, compile, positional)
+        self.reduction, self.loss_weight, self.compile_wanted = settings
+        parameters = translated(entry.name, {name: as_lists(value) for name, value in parameters.items()})
         entry.check_complete(parameters)
         self.entry = entry.with_parameters(parameters)
-        self.reduction: Any = settings["reduction"]
-        self.loss_weight: float = settings["loss_weight"]
-        self.compile_wanted: bool = settings["compile"]
         self.parameters_given = {name: as_lists(value) for name, value in parameters.items()}
         self.dialect: str | None = parameters.get("dialect")
         self.fixed, self.constants = split_constants(self.entry, self.entry.arguments(self.parameters_given))
@@ -121,11 +89,6 @@ class Loss(nn.Module):
         super().__setstate__(state)  # type: ignore[no-untyped-call]
         self.fused = fused_loss(self.entry, self.fixed, self.dialect, self.compile_wanted)
 
-    @property
-    def statistics(self) -> dict[str, RunningStatistic]:
-        """The running statistics by the keyword of the function that takes each; a mix leaves them to its members."""
-        return {name: part for name, part in self._modules.items() if isinstance(part, RunningStatistic)}
-
     def resolved(self) -> dict[str, Any]:
         """All parameters, defaults included."""
         defaults = {name: parameter.default for name, parameter in self.entry.parameters.items()}
@@ -139,17 +102,10 @@ class Loss(nn.Module):
             target: targets.
             weight: says which elements count for running statistics (those above 0); nothing is multiplied by it.
         """
-        return self._per_element(self._read(pred, target), weight)
-
-    def _read(self, pred: Tensor, target: Target) -> Given:
-        return read_tensors(self.entry, pred, target, self.labels)
+        return self._per_element(read_tensors(self.entry, pred, target, self.labels), weight)
 
     def _per_element(self, given: Given, weight: Tensor | None) -> Tensor:
-        if weight is not None:
-            check_weight(self.entry.name, weight, given.pred)
-            if self.statistics:  # which would learn from it before the loss is there to compare its shape with
-                shape = given.pred.shape
-                fit_weight(self.entry.name, weight, shape[:-1] if self.entry.kind in COLUMNS else shape)
+        check_weight_of(self.entry, weight, given, learnt=len(self.statistics) > 0)
         arguments = self._arguments(given, weight)
         if self.fused is None or (given.ignored is not None and self.entry.function in self.entry.told):
             return evaluate(self.entry, given, arguments)
@@ -168,22 +124,6 @@ class Loss(nn.Module):
             arguments[name] = statistic.learn(given, weight) if learning else statistic.current
         return arguments
 
-    def begin_step(self) -> None:
-        """From now to the next `begin_step`, all calls make one update of the running statistics.
-
-        After k calls, say one per level of a head, the state is what one call with all rows would have made it.
-        Without any `begin_step`, every call is a step of its own, as in the papers' code.
-        """
-        for statistic in statistics_of([self]):
-            statistic.begin_step()
-
-    def sync(self) -> None:
-        """End the step: make the running statistics what one process with the rows of all ranks would have made them.
-
-        Every rank calls it once per step, after the optimizer's step: see `sync_losses`.
-        """
-        sync_losses([self])
-
     def forward(
         self,
         pred: Tensor = None,  # type: ignore[assignment]
@@ -200,7 +140,7 @@ class Loss(nn.Module):
             pred: (n, 4) boxes, (n, 5) rotated boxes, (n, C) logits or (n, ...) masks, as the loss's kind demands.
             target: what to meet, in a form that the loss takes.
             weight: one number per row, (n,) or (n, 1), or one per element, of which a loss per row takes the mean.
-            avg_factor: "mean" divides the sum by this number above 0 (0 only if nothing costs); "none" ignores it.
+            avg_factor: "mean" divides the sum by this number, + float32's epsilon; "none" ignores it.
             reduction_override: used instead of `reduction`.
             *positional: nothing, or an error says what is taken.
             **unknown: nothing, likewise.
@@ -214,17 +154,10 @@ class Loss(nn.Module):
                 elsewhere that would wait for the device or break the graph.
             TypeError: something else than tensors.
         """
-        if positional or unknown:
-            raise self._unknown_argument(positional, unknown)
-        if reduction_override is not None:
-            reduction_override = plain(reduction_override)
-            remedy = f"leave it out for this module's {self.reduction!r}"
-            check_value(self.entry.name, "reduction_override", reduction_override, REDUCTIONS, remedy)
-        reduction = reduction_override or self.reduction
-        if avg_factor is not None:
-            check_tensors(self.entry, pred, target)  # first: their errors are the more telling ones
-            avg_factor = check_avg_factor(self.entry.name, avg_factor, reduction, pred)
-        given = self._read(pred, target)
+        reduction, avg_factor = check_call(
+            self.entry, self.reduction, pred, target, avg_factor, reduction_override, positional, unknown
+        )
+        given = read_tensors(self.entry, pred, target, self.labels)
         loss = self._per_element(given, weight)
         if defaults_of(self.entry.name, self.dialect).counts_itself:
             avg_factor, weight = None, None if weight is None else (weight > 0).to(weight.dtype)
@@ -232,12 +165,6 @@ class Loss(nn.Module):
         divisor = own_divisor(self.entry, self.dialect, reduction, given, loss, self._hyper()) if own else None
         reduced = reduce_loss(self.entry.name, loss, weight, reduction, avg_factor, divisor)
         return reduced if self.loss_weight == 1 else self.loss_weight * reduced
-
-    def _unknown_argument(self, positional: tuple[Any, ...], unknown: Mapping[str, Any]) -> TypeError:
-        name, value = next(iter(unknown.items()), ("a sixth argument", positional[0] if positional else None))
-        allowed = "pred, target, weight, avg_factor, reduction_override"
-        remedy = "leave it out; hyper-parameters are given when the loss is built"
-        return refusal(self.entry.name, f"{name}={shown(value)} is unknown to forward", allowed, remedy, TypeError)
 
     def spec(self) -> dict[str, Any]:
         """Everything needed to build this loss again, all defaults resolved, in plain types."""
@@ -248,9 +175,3 @@ class Loss(nn.Module):
         """What differs between two losses of one class."""
         shown = {"reduction": self.reduction, "loss_weight": self.loss_weight, **self.parameters_given}
         return ", ".join(f"{name}={value!r}" for name, value in shown.items())
-
-
-def as_lists(value: Any) -> Any:
-    """Plain values, with tuples and tensors as lists: what YAML and JSON give back."""
-    value = plain(value.tolist() if isinstance(value, Tensor) else value)
-    return [as_lists(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -19,7 +19,7 @@ from ..tensors import check_device, fit_weight, number_in, raised, readable
 
 Reduction = Literal["none", "mean", "sum"]
 #: of avg_factor: what is allowed, and the remedy
-AVG_FACTOR = ("one number above 0", "pass the number of positives, max(n, 1), or leave it out")
+AVG_FACTOR = ("one number from 0 on", "pass the number of positives, max(n, 1), or leave it out")
 AVG_FACTOR_EPS = torch.finfo(torch.float32).eps
 
 
@@ -47,11 +47,9 @@ def reduce_loss(
         return loss.sum() if divisor is None else loss.sum() / divisor
     if avg_factor is None and divisor is not None and divisor.ndim:  # one per row
         return (loss / divisor).sum()
-    total = loss.sum()
     if avg_factor is None:
-        return total / (max(loss.numel(), 1) if divisor is None else divisor)
-    _refuse_nothing(where, avg_factor, total)
-    return total / (avg_factor + AVG_FACTOR_EPS)
+        return loss.sum() / (max(loss.numel(), 1) if divisor is None else divisor)
+    return loss.sum() / (avg_factor + AVG_FACTOR_EPS)
 
 
 def check_avg_factor(where: str, avg_factor: Any, reduction: str, pred: Tensor) -> float | Tensor | None:
@@ -80,16 +78,6 @@ def check_avg_factor(where: str, avg_factor: Any, reduction: str, pred: Tensor) 
     if known is not None and not 0 <= known < math.inf:
         raise refusal(where, f"avg_factor={known} is out of range", *AVG_FACTOR)
     return divisor  # type: ignore[no-any-return]
-
-
-def _refuse_nothing(where: str, avg_factor: float | Tensor, total: Tensor) -> None:
-    """Raise if a sum other than 0 would be divided by 0; what costs nothing may be, as a batch without objects is."""
-    tensors = (total, avg_factor) if isinstance(avg_factor, Tensor) else (total,)
-    if not readable(*tensors):
-        return
-    divisor = number_in(avg_factor) if isinstance(avg_factor, Tensor) else avg_factor
-    if divisor == 0 and number_in(total) not in (0, None):
-        raise refusal(where, f"avg_factor={divisor} would divide a sum of {number_in(total):.4g} by 0", *AVG_FACTOR)
 
 
 def own_divisor(

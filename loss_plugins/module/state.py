@@ -93,6 +93,31 @@ class RunningStatistic(ExactBuffers):
         return f"{self.current.tolist()}"
 
 
+class Stateful(nn.Module):
+    """A module that holds running statistics, or modules that do."""
+
+    @property
+    def statistics(self) -> dict[str, RunningStatistic]:
+        """The running statistics by the keyword of the function that takes each; a mix leaves them to its members."""
+        return {name: part for name, part in self._modules.items() if isinstance(part, RunningStatistic)}
+
+    def begin_step(self) -> None:
+        """From now to the next `begin_step`, all calls make one update of the running statistics.
+
+        After k calls, say one per level of a head, the state is what one call with all rows would have made it.
+        Without any `begin_step`, every call is a step of its own, as in the papers' code.
+        """
+        for statistic in statistics_of([self]):
+            statistic.begin_step()
+
+    def sync(self) -> None:
+        """End the step: make the running statistics what one process with the rows of all ranks would have made them.
+
+        Every rank calls it once per step, after the optimizer's step: see `sync_losses`.
+        """
+        sync_losses([self])
+
+
 def at_least_1d(value: Tensor) -> Tensor:
     """A copy with one axis more if there is none."""
     return value.reshape(value.shape or (1,)).clone()

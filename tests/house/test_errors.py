@@ -14,8 +14,8 @@ import loss_plugins as lp
 from loss_plugins.catalog.dialects import defaults_of, dialects_of
 from loss_plugins.catalog.entries import Entry, shipped
 from loss_plugins.catalog.ranges import Choice, Interval, PerClass, Series
+from loss_plugins.module.arguments import SETTINGS
 from loss_plugins.module.build import module_class
-from loss_plugins.module.loss import SETTINGS
 
 from .wrong_values import came, example_of, function_of, refused, samples, wrong_values
 

@@ -1,0 +1,102 @@
+"""What a module is built with and called with, looked at before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from ..catalog.declare import COLUMNS
+from ..catalog.entries import Entry, add_alias, check_tensors, get_entry
+from ..catalog.ranges import Allowed, Choice, Interval, check_value, plain
+from ..errors import refusal, shown
+from ..labels import Given
+from ..tensors import Target, check_weight, fit_weight
+from .reduction import REDUCTIONS, check_avg_factor
+
+#: the keywords that every module takes beside its function's
+SETTINGS: dict[str, Allowed] = {
+    "reduction": REDUCTIONS,
+    "loss_weight": Interval(open_low=True, open_high=True),
+    "compile": Choice(False, True),
+}
+
+
+def named_entry(cls: type, name: str | None, known: Any) -> Entry:
+    """The loss that a class names, from now on known by the name of the class too.
+
+    Raises unless it names one, and no class of another module has the name of the class.
+
+    Args:
+        cls: the new class.
+        name: the catalogue name that it was given.
+        known: the class that has the same name.
+    """
+    if name is None:
+        came, remedy = f"class {cls.__name__}(Loss) names no loss", "write class MyIoULoss(Loss, name='my_iou')"
+        raise refusal("Loss", came, "the name of a registered loss", remedy, TypeError)
+    entry = get_entry(name)
+    if known is not None and known.entry is entry and known.__module__ != cls.__module__:
+        came = f"class {cls.__name__} has the name of {known.__module__}.{known.__qualname__}"
+        raise refusal(name, came, "a class name of its own", f"call the class My{cls.__name__}, say")
+    add_alias(cls.__name__, entry.name)
+    return entry
+
+
+def check_settings(
+    entry: Entry, reduction: Any, loss_weight: Any, compile: Any, positional: tuple[Any, ...]
+) -> tuple[Any, float, bool]:
+    """The keywords of every module as plain values; raise for what is not allowed, or came by position."""
+    if positional:
+        raise entry.by_position(positional[0], len(positional))
+    settings = {"reduction": plain(reduction), "loss_weight": plain(loss_weight), "compile": plain(compile)}
+    for name, value in settings.items():
+        if value not in SETTINGS[name]:
+            by_name = f"hyper-parameters go by name ({', '.join(entry.parameters)})" if entry.parameters else ""
+            check_value(entry.name, name, value, SETTINGS[name], by_name or "leave it out for the default")
+    return settings["reduction"], settings["loss_weight"], settings["compile"]
+
+
+def check_call(
+    entry: Entry,
+    reduction: Any,
+    pred: Tensor,
+    target: Target,
+    avg_factor: Any,
+    reduction_override: Any,
+    positional: tuple[Any, ...],
+    unknown: Mapping[str, Any],
+) -> tuple[Any, float | Tensor | None]:
+    """The reduction of a call and its avg_factor; raise for what `forward` does not know."""
+    if positional or unknown:
+        name, value = next(iter(unknown.items()), ("a sixth argument", positional[0] if positional else None))
+        allowed = "pred, target, weight, avg_factor, reduction_override"
+        remedy = "leave it out; hyper-parameters are given when the loss is built"
+        raise refusal(entry.name, f"{name}={shown(value)} is unknown to forward", allowed, remedy, TypeError)
+    if reduction_override is not None:
+        remedy = f"leave it out for this module's {reduction!r}"
+        reduction = plain(reduction_override)
+        check_value(entry.name, "reduction_override", reduction, REDUCTIONS, remedy)
+    if avg_factor is not None:
+        check_tensors(entry, pred, target)  # first: their errors are the more telling ones
+    return reduction, check_avg_factor(entry.name, avg_factor, reduction, pred)
+
+
+def check_weight_of(entry: Entry, weight: Tensor | None, given: Given, learnt: bool) -> None:
+    """Raise for a weight that is none; if running statistics learn from it, also for one of another shape.
+
+    They would learn before the loss is there to compare its shape with.
+    """
+    if weight is None:
+        return
+    check_weight(entry.name, weight, given.pred)
+    if learnt:
+        shape = given.pred.shape
+        fit_weight(entry.name, weight, shape[:-1] if entry.kind in COLUMNS else shape)
+
+
+def as_lists(value: Any) -> Any:
+    """Plain values, with tuples and tensors as lists: what YAML and JSON give back."""
+    value = plain(value.tolist() if isinstance(value, Tensor) else value)
+    return [as_lists(item) for item in value] if isinstance(value, (list, tuple)) else value
