@@ -18,6 +18,8 @@ POINT = 3e-4
 SOLID = 2.0**14
 #: far below any length; its square is what union and enclosing area are kept above
 LENGTH = 1e-10
+#: a ratio of sides that no box has: beyond it the derivative of its arctangent is 0
+LINE = 1e16
 
 
 class Boxes(NamedTuple):
@@ -89,8 +91,8 @@ def pair_up(pred: Tensor, target: Tensor, eps: float, convention: Convention = O
 
 def _kept_positive(union: Tensor, eps: float, convention: Convention) -> Tensor:
     if convention.union == "max":
-        return union.clamp(min=eps)
-    return union + (2 * eps if convention.union == "twice" else eps)
+        return union.clamp(min=max(eps, LENGTH**2))
+    return union + max(2 * eps if convention.union == "twice" else eps, LENGTH**2)
 
 
 def _overlap_sides(p: Boxes, t: Boxes) -> tuple[Tensor, Tensor]:
@@ -154,13 +156,17 @@ def safe_power(base: Tensor, exponent: float) -> Tensor:
     return torch.where(zero, torch.zeros_like(base), torch.where(zero, torch.ones_like(base), base) ** exponent)
 
 
-def share_of(pair: Pair, part: Tensor, whole: Tensor, sides: Tensor) -> Tensor:
-    """part / whole, where `whole` is at least as long as one of the sides that `sides` adds up."""
+def share_of(pair: Pair, part: Tensor, whole: Tensor, sides: Tensor, least: float = 0.0) -> Tensor:
+    """part / whole, where `whole` is at least as long as one of the sides that `sides` adds up.
+
+    Frameworks keep some lengths above `least`; a length of 0 or less is no measure, and its share has no gradient.
+    """
     if is_ours(pair):
         return part / (whole + beside(sides))
-    safe = whole.clamp(min=pair.eps)
-    point = whole < math.sqrt(pair.eps)
-    return torch.where(point, part.detach(), part) / torch.where(point, safe.detach(), safe)
+    if least < LENGTH:
+        none = whole < LENGTH
+        part, whole = torch.where(none, part.detach(), part), torch.where(none, whole.detach(), whole)
+    return part / whole.clamp(min=max(least, LENGTH))
 
 
 def beside(sides: Tensor) -> Tensor:
@@ -171,7 +177,7 @@ def beside(sides: Tensor) -> Tensor:
 def beside_area(pair: Pair) -> Tensor | float:
     """As `beside`, of areas: what is added to a squared length. Frameworks add their epsilon."""
     if not is_ours(pair):
-        return pair.geometry_eps
+        return max(pair.geometry_eps, LENGTH**2)
     return POINT**2 - SOLID**2 * pair.union.detach().clamp(0, (POINT / SOLID) ** 2)
 
 
@@ -241,11 +247,12 @@ def extended_iou(pred: Tensor, target: Tensor, eps: float | None) -> Tensor:
         return torch.where(_differ(p, t) == 0, 1.0, iou) + 0 * areas.detach()
     p, t = corners(pred), corners(target)
     intersection = extended_intersection(p, t)
-    union = p.w * p.h + t.w * t.h - intersection + eps
+    union = p.w * p.h + t.w * t.h - intersection
     # valid boxes with area have a union as large as either; without area, or inverted, the slope has no meaning
-    hollow = union < 0.1 * (t.w * t.h).abs() + 10 * eps
+    hollow = union <= 0.1 * (t.w * t.h).abs()
+    union = union + eps
     iou = torch.where(hollow, intersection.detach(), intersection) / torch.where(
-        hollow, union.detach().abs().clamp(min=eps), union
+        hollow, union.detach().abs().clamp(min=max(eps, LENGTH**2)), union
     )
     return iou + 0 * union.detach()
 
@@ -264,13 +271,13 @@ def angle_between(width: Tensor, height: Tensor, other_width: Tensor, other_heig
 
 
 def _aspect_ratio_angle(box: Boxes, pair: Pair) -> Tensor:
-    """atan(w / h) as the frameworks write it: the same value, but no gradient where that would be NaN or 1 / eps."""
+    """atan(w / h) as the frameworks write it: the same value and gradient, but for a line or a point, where both are 0."""
     if pair.convention.union == "tall":  # the height has its epsilon already
         height = box.h
     else:
         extra = pair.convention.aspect_eps
         height = box.h + (pair.eps if extra is None else extra)
-    shapeless = (squared_norm(box.w, box.h) < pair.eps) | (height == 0)
+    shapeless = LINE * height.abs() <= box.w.abs()  # h = 0 divides by it
     width = torch.where(shapeless, box.w.detach(), box.w)
     height = torch.where(shapeless, height.detach().masked_fill(box.w == 0, 1.0), height)
     return (width / height).atan()

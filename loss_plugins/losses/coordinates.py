@@ -192,7 +192,7 @@ def bounded_iou_loss(
     target: Tensor,
     *,
     beta: Annotated[float, Interval(0, 1, open_low=True)] = 0.2,
-    eps: Annotated[float | None, Interval(0, 1e-2, open_low=True), Effect(scale_invariant=False)] = None,
+    eps: Annotated[float | None, Interval(0, open_low=True), Effect(scale_invariant=False)] = None,
 ) -> Tensor:
     """Bounded IoU loss: for x, y, w and h each, 1 minus the best IoU possible with that error, smooth near 0.
 

@@ -20,7 +20,7 @@ from typing_extensions import Unpack
 from ..catalog.declare import Effect, State
 from ..catalog.dialects import OURS, Convention, Dialect
 from ..catalog.ranges import Choice, Interval, Series
-from .boxes import Pair, cxcywh_to_xyxy, inner_iou, pair_up
+from .boxes import LENGTH, Pair, cxcywh_to_xyxy, inner_iou, pair_up
 from .focusing import no_boxes, one, paper_mean, sum_of_iou_losses, wise_weight
 from .penalties import Penalty
 
@@ -47,7 +47,7 @@ def iou_family(
     weighted: Callable[[Tensor, Pair], Tensor] | None = None,
     convention: Convention = OURS,
     *,
-    eps: Annotated[float | None, Interval(0, 1e-2, open_low=True)] = None,
+    eps: Annotated[float | None, Interval(0)] = None,
     box_format: Annotated[str, Choice("xyxy", "cxcywh")] = "xyxy",
     power: Annotated[float | None, Interval(0, 10, open_low=True)] = None,
     inner_ratio: Annotated[float | None, Interval(0, 3, open_low=True)] = None,
@@ -116,7 +116,7 @@ def to_power(value: Tensor, power: float, eps: float) -> Tensor:
 
     Terms of valid boxes are at most 1; the upper bound only keeps powers of inverted boxes from exploding.
     """
-    return (value.clamp(0, 4) + eps) ** power
+    return (value.clamp(0, 4) + max(eps, LENGTH**2)) ** power
 
 
 def focal_weight(iou: Tensor, gamma: float, normalize: bool) -> Tensor:

@@ -30,7 +30,7 @@ POLY = Source(
 )
 ASYMMETRIC = Source("Asymmetric Loss For Multi-Label Classification", 2020, "https://arxiv.org/abs/2009.14119")
 
-Exponent = Annotated[float, Interval(0, 10)]
+Exponent = Annotated[float, Interval(0)]
 Share = Annotated[float | None, Interval(0, 1)]
 Soft = Literal["mean", "entropy", "logit", "terms"]
 Activated = Annotated[bool, Choice(False, True), Effect(scale="probabilities")]

@@ -31,7 +31,7 @@ def nwd_loss(
     constant: Annotated[float, Interval(0, open_low=True)] = 12.8,
     mode: Annotated[str, Choice("exp", "sqrt", "log", "norm_sqrt", "w2"), Effect(range=(0, math.inf))] = "exp",
     gamma: Annotated[float, Interval(0, open_low=True)] = 1.0,
-    eps: Annotated[float | None, Interval(0, 1e-2, open_low=True)] = None,
+    eps: Annotated[float | None, Interval(0)] = None,
     box_format: Annotated[str, Choice("xyxy", "cxcywh")] = "xyxy",
 ) -> Tensor:
     """Normalised Gaussian Wasserstein distance: boxes as Gaussians, at a distance W.

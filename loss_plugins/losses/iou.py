@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 from ..catalog.declare import Effect, Source, Traits
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval, Series
-from .boxes import Pair, cxcywh_to_xyxy, extended_iou
+from .boxes import LENGTH, Pair, cxcywh_to_xyxy, extended_iou
 from .family import IoUOptions, iou_family
 from .penalties import (
     cdiou_penalty,
@@ -41,8 +41,8 @@ def linear_loss(iou: Tensor, eps: float) -> Tensor:
 
 
 def log_loss(iou: Tensor, eps: float) -> Tensor:
-    """-ln IoU, at most -ln eps."""
-    return -iou.clamp(min=eps).log()
+    """-ln IoU, at most -ln eps, and with eps=0 at most -ln 1e-20."""
+    return -iou.clamp(min=max(eps, LENGTH**2)).log()
 
 
 def square_loss(iou: Tensor, eps: float) -> Tensor:
@@ -406,7 +406,7 @@ def extended_iou_loss(
     target: Tensor,
     *,
     smooth_point: Annotated[float, Interval(0, 1, open_low=True)] = 0.1,
-    eps: Annotated[float | None, Interval(0, 1e-2, open_low=True), Effect(scale_invariant=False)] = None,
+    eps: Annotated[float | None, Interval(0), Effect(scale_invariant=False)] = None,
     box_format: Annotated[str, Choice("xyxy", "cxcywh")] = "xyxy",
 ) -> Tensor:
     """Extended IoU loss: 1 - IoU with an intersection that turns negative for disjoint boxes, smooth near 0.

@@ -38,9 +38,10 @@ def giou_penalty(pair: Pair) -> Terms:
     width, height = enclosing_sides(pair)
     area, union = width * height, pair.union
     if pair.convention.union == "max":
-        area, union = area.clamp(min=pair.geometry_eps), union.clamp(min=pair.geometry_eps)
+        least = max(pair.geometry_eps, LENGTH**2)
+        area, union = area.clamp(min=least), union.clamp(min=least)
         return ((area - union) / area,)
-    empty = (area - union) / (area + pair.geometry_eps)
+    empty = (area - union) / (area + max(pair.geometry_eps, LENGTH**2))
     # what boxes without area enclose is empty wherever they are, and those on one line enclose nothing: the slope
     # there, a side over the area, has no bound
     return (torch.where((union if is_ours(pair) else area) == 0, empty.detach(), empty),)
@@ -67,7 +68,7 @@ def aspect_weight(pair: Pair, v: Tensor) -> Tensor:
     """CIoU's alpha = v / (1 - IoU + v); it carries no gradient."""
     iou, v, gate = pair.iou.detach(), v.detach(), pair.convention.alpha_gate
     denominator = 1 - iou + v
-    if pair.convention.alpha_eps:
+    if pair.convention.alpha_eps and pair.eps:
         alpha = v / (denominator + pair.eps)
     else:  # 0 / 0 on an exact match counts as 0
         alpha = v / denominator.masked_fill(denominator == 0, 1.0)
@@ -96,12 +97,12 @@ def cdiou_penalty(pair: Pair, lam: float) -> Terms:
 def siou_penalty(pair: Pair, theta: float) -> Terms:
     """Half the distance, by the angle of the line of centres, and half the difference of shape (2205.12740)."""
     p, t = pair.p, pair.t
-    eps, least = (0.0, LENGTH) if is_ours(pair) else (pair.eps, pair.eps)
+    eps = 0.0 if is_ours(pair) else pair.eps
     x, y = (offset + eps for offset in center_offset(pair.p, pair.t, pair.convention))
     width, height = enclosing_sides(pair)
     distance2 = squared_norm(x, y) + (beside_area(pair) if is_ours(pair) else 0.0)
-    angle = 2 * x.abs() * y.abs() / distance2.clamp(min=least**2)  # the sine of twice the angle: no arcsine
-    gap_x, gap_y = share_of(pair, x, width, p.w + t.w), share_of(pair, y, height, p.h + t.h)
+    angle = 2 * x.abs() * y.abs() / distance2.clamp(min=LENGTH**2)  # the sine of twice the angle: no arcsine
+    gap_x, gap_y = share_of(pair, x, width, p.w + t.w, eps), share_of(pair, y, height, p.h + t.h, eps)
     distance = 2 - ((angle - 2) * gap_x**2).exp() - ((angle - 2) * gap_y**2).exp()
     extra = 0.0 if pair.convention.union == "tall" else eps  # that convention's heights have it already
     return 0.5 * distance, 0.5 * shape_costs(pair, theta, extra)

@@ -24,7 +24,7 @@ from .boxes import LENGTH, angle_between, safe_hypot, squared_norm
 #: the shortest side that counts, in the longest of both boxes: long enough for 1 / side, a gradient, to have a bound
 SIDE_FLOOR = 3e-4
 
-Eps = Annotated[float, Interval(0, 1e-2, open_low=True)]
+Eps = Annotated[float, Interval(0, open_low=True)]
 Shape = Annotated[str, Choice("log1p", "sqrt", "none")]
 Tau = Annotated[float, Interval(0), Effect(range=(0, math.inf))]
 Alpha = Annotated[float, Interval(0, open_low=True)]

@@ -52,7 +52,7 @@ def test_weights_of_an_empty_batch_keep_the_graph(reduction: str) -> None:
             r"pred has dtype torch\.int32.*\.float",
         ),
         (lambda: lp.ciou_loss([1, 2, 3, 4], torch.rand(4)), TypeError, "pred must be a torch"),
-        (lambda: lp.ciou_loss(torch.rand(4), torch.rand(4), eps=0.0), ValueError, r"eps=0\.0 is out of range"),
+        (lambda: lp.ciou_loss(torch.rand(4), torch.rand(4), eps=-1.0), ValueError, r"eps=-1\.0 is out of range"),
         (lambda: lp.ciou_loss(torch.rand(4), torch.rand(4), dialect="mdet"), ValueError, "dialect='mdet'.*'mmdet'"),
         (lambda: lp.eiou_loss(torch.rand(4), torch.rand(4), box_format="xywh"), ValueError, "'xyxy' or 'cxcywh'"),
         (lambda: lp.alpha_iou_loss(torch.rand(4), torch.rand(4), power=2.0), TypeError, "unknown parameter 'power'"),
