@@ -22,8 +22,8 @@ class AsymmetricLoss(Loss, name="asymmetric"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        gamma_neg (default 4.0; allowed: [0, 10]): focusing exponent of negatives. The paper uses 4.
-        gamma_pos (default 1.0; allowed: [0, 10]): focusing exponent of positives. The authors' code
+        gamma_neg (default 4.0; allowed: [0, inf)): focusing exponent of negatives. The paper uses 4.
+        gamma_pos (default 1.0; allowed: [0, inf)): focusing exponent of positives. The authors' code
             uses 1.
         clip (default 0.05; allowed: [0, 1)): negatives with a probability below it cost nothing. The
             paper uses 0.05.
@@ -60,9 +60,9 @@ class AsymmetricSoftmaxLoss(Loss, name="asymmetric_softmax"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        gamma_neg (default 4.0; allowed: [0, 10]): focusing exponent of the other classes. The authors
+        gamma_neg (default 4.0; allowed: [0, inf)): focusing exponent of the other classes. The authors
             use 4.
-        gamma_pos (default 0.0; allowed: [0, 10]): focusing exponent of the true class. The authors use
+        gamma_pos (default 0.0; allowed: [0, inf)): focusing exponent of the true class. The authors use
             0.
         label_smoothing (default 0.1; allowed: [0, 1]): share of the target that is spread over all
             classes. The authors use 0.1.
@@ -127,7 +127,7 @@ class FocalLoss(Loss, name="focal"):
             torch's compiler; the first call takes the time for it.
         alpha (default 0.25; allowed: [0, 1]): weight of positives, 1 - alpha for negatives; None for no
             weight. The paper uses 0.25.
-        gamma (default 2.0; allowed: [0, 10]): how fast easy scores lose weight; 0 for not at all. The
+        gamma (default 2.0; allowed: [0, inf)): how fast easy scores lose weight; 0 for not at all. The
             paper uses 2.
         activated (default False; allowed: False or True): whether pred holds probabilities.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
@@ -163,8 +163,8 @@ class GaussianFocalLoss(Loss, name="gaussian_focal"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        alpha (default 2.0; allowed: [0, 10]): focusing exponent. The paper uses 2.
-        gamma (default 4.0; allowed: [0, 10]): exponent of the discount near centres. The paper uses 4.
+        alpha (default 2.0; allowed: [0, inf)): focusing exponent. The paper uses 2.
+        gamma (default 4.0; allowed: [0, inf)): exponent of the discount near centres. The paper uses 4.
         dialect (default None; allowed: 'mmdet'): None: the published formula; or the framework whose
             built-in to equal.
 
@@ -267,7 +267,7 @@ class PolyFocalLoss(Loss, name="poly_focal"):
             paper uses -1 for RetinaNet.
         alpha (default 0.25; allowed: [0, 1]): weight of positives, 1 - alpha for negatives; None for no
             weight. The added term carries none.
-        gamma (default 2.0; allowed: [0, 10]): how fast easy scores lose weight. The paper uses 2.
+        gamma (default 2.0; allowed: [0, inf)): how fast easy scores lose weight. The paper uses 2.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
 
@@ -298,7 +298,7 @@ class QualityFocalLoss(Loss, name="quality_focal"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        beta (default 2.0; allowed: [0, 10]): exponent of the distance. The paper uses 2.
+        beta (default 2.0; allowed: [0, inf)): exponent of the distance. The paper uses 2.
         activated (default False; allowed: False or True): whether pred holds probabilities.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
@@ -333,7 +333,7 @@ class SoftmaxFocalLoss(Loss, name="softmax_focal"):
             torch's compiler; the first call takes the time for it.
         alpha (default None; allowed: [0, 1]): weight of every class but the first, 1 - alpha for class
             0 (background); None for no weight.
-        gamma (default 2.0; allowed: [0, 10]): how fast easy rows lose weight. The paper uses 2.
+        gamma (default 2.0; allowed: [0, inf)): how fast easy rows lose weight. The paper uses 2.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'kornia' or 'smp'): None: the published formula; or the
@@ -367,7 +367,7 @@ class VarifocalLoss(Loss, name="varifocal"):
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
         alpha (default 0.75; allowed: [0, 10]): weight of negatives. The paper uses 0.75.
-        gamma (default 2.0; allowed: [0, 10]): exponent for negatives. The paper uses 2.
+        gamma (default 2.0; allowed: [0, inf)): exponent for negatives. The paper uses 2.
         iou_weighted (default True; allowed: False or True): whether positives weigh their quality, else
             1.
         activated (default False; allowed: False or True): whether pred holds probabilities.
