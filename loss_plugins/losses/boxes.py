@@ -271,7 +271,7 @@ def angle_between(width: Tensor, height: Tensor, other_width: Tensor, other_heig
 
 
 def _aspect_ratio_angle(box: Boxes, pair: Pair) -> Tensor:
-    """atan(w / h) as the frameworks write it: the same value and gradient, but for a line or a point, where both are 0."""
+    """atan(w / h) as the frameworks write it: the same value and gradient, which is 0 where h = 0 would divide."""
     if pair.convention.union == "tall":  # the height has its epsilon already
         height = box.h
     else:
