@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -156,6 +157,28 @@ def readable(*tensors: Tensor) -> bool:
     ordinary = all(type(tensor) in ORDINARY and tensor.device.type == "cpu" for tensor in tensors)
     tracing = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     return ordinary and not tracing
+
+
+def warn_of_inverted(where: str, boxes: Tensor, sides: Tensor) -> bool:
+    """Name the first inverted target in a warning, where values may be looked at; whether there was one.
+
+    Args:
+        where: the loss.
+        boxes: (n, k) targets.
+        sides: (n, 2) width and height of each.
+    """
+    if not readable(boxes, sides):
+        return False
+    inverted = (sides < 0).any(-1)
+    if not inverted.any():
+        return False
+    index = int(inverted.long().argmax())
+    warnings.warn(
+        f"{where}: target {index} of {len(boxes)} is inverted: {boxes[index].tolist()} has a negative width or height; "
+        f"so have {int(inverted.sum())} in this batch. Sort the corners of the annotation; it is trained as it came",
+        stacklevel=2,
+    )
+    return True
 
 
 def number_in(tensor: Tensor) -> float | None:

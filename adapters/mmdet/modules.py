@@ -13,7 +13,7 @@ from loss_plugins.catalog.entries import Entry
 from loss_plugins.catalog.ranges import closest
 from loss_plugins.module.loss import Loss
 from loss_plugins.module.state import statistics_of
-from loss_plugins.tensors import Target, fit_weight
+from loss_plugins.tensors import Target, fit_weight, warn_of_inverted
 
 ENOUGH_ROWS = 20  # fewest targets by which encoded offsets are told from boxes
 SENSELESS_SHARE = 0.05  # of targets without width or height: measured 43 % and 91 % for offsets, 0 % for boxes
@@ -145,7 +145,7 @@ class BoxLoss(PluggedLoss):
 
     def __init__(self, reduction: str = "mean", loss_weight: float = 1.0, **parameters: Any) -> None:
         super().__init__(reduction, loss_weight, **parameters)
-        self.targets_seen = False
+        self.targets_seen = self.inverted_named = False
 
     def compute(
         self,
@@ -173,7 +173,15 @@ class BoxLoss(PluggedLoss):
         return self.call_core(*kept, avg_factor, override)
 
     def check_targets(self, target: Tensor) -> None:
-        """Once, on the first call with enough rows: targets must be boxes, not encoded offsets."""
+        """Once, on the first call with enough rows: targets must be boxes, not encoded offsets.
+
+        The first inverted one is named, on the CPU only: on a GPU the host would wait in every step.
+        """
+        self.refuse_offsets(target)
+        self.inverted_named = self.inverted_named or warn_of_inverted(self.entry.name, target, self.sides(target))
+
+    def refuse_offsets(self, target: Tensor) -> None:
+        """Raise if targets have no size too often to be boxes."""
         if self.targets_seen or len(target) < ENOUGH_ROWS:
             return
         self.targets_seen = True

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from loss_plugins import Loss, ciou_loss
 from loss_plugins.errors import LossNotUsed
+from loss_plugins.tensors import warn_of_inverted
 
 from . import probe
 from .errors import UnsupportedUltralytics
@@ -178,6 +179,7 @@ class BoxSlot(Slot):
 
     def __init__(self, build: Callable[[], Loss], match_gain: bool, branch_index: BranchIndex) -> None:
         super().__init__("box", build, match_gain, branch_index)
+        self.inverted_named = False
         self.units = self.prototype.entry.traits.units
         if self.units != "any" and not probe.has_stride():
             raise UnsupportedUltralytics(
@@ -200,6 +202,8 @@ class BoxSlot(Slot):
             stride = call["stride"].float().expand(*foreground.shape, 1)[foreground]
             pred, target = pred * stride, target * stride
         training = torch.is_grad_enabled() and pred.requires_grad
+        if not self.inverted_named:  # on the CPU only: on a GPU the host would wait in every step
+            self.inverted_named = warn_of_inverted(self.loss_name, target, target[:, 2:] - target[:, :2])
         loss_module = self.loss_of(bbox_loss, pred.device)
         with torch.autocast(pred.device.type, enabled=False):
             if training and not self.gain_settled:

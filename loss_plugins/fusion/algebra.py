@@ -37,7 +37,8 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
         torch.abs, torch.atan, torch.atan2, torch.bitwise_and, torch.bitwise_not, torch.bitwise_or, torch.clamp,
         torch.clamp_max, torch.clamp_min, torch.cos, torch.eq, torch.erf, torch.exp, torch.exp2, torch.expm1,
         torch.floor, torch.ge, torch.gt, torch.isfinite, torch.le, torch.log, torch.log1p, torch.log2,
-        torch.logical_and, torch.lt, torch.maximum, torch.minimum, torch.ne, torch.neg, torch.pow, torch.reciprocal,
+        torch.logical_and, torch.logical_not, torch.logical_or, torch.lt,
+        torch.maximum, torch.minimum, torch.ne, torch.neg, torch.pow, torch.reciprocal,
         torch.relu, torch.rsqrt, torch.sigmoid, torch.sign, torch.sin, torch.sqrt, torch.tanh, torch.where,
     )
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from typing import Any
 
 import pytest
@@ -216,3 +217,16 @@ def test_a_config_that_compiles_without_a_compiler_is_refused_when_the_model_is_
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(RuntimeError, match="compile=True needs a C"):
         build("eiou", compile=True)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_first_inverted_target_is_named_once(weighted: bool) -> None:
+    loss, target = build("eiou"), boxes()
+    target[7] = torch.tensor([9.0, 2.0, 3.0, 8.0])
+    weight = (torch.arange(ROWS) != 0).float() if weighted else None
+    row = 6 if weighted else 7  # of those with weight
+    with pytest.warns(UserWarning, match=rf"eiou: target {row} of {ROWS - weighted} is inverted: \[9\.0, 2\.0, 3\.0"):
+        loss(boxes(seed=1), target, weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss(boxes(seed=1), target, weight)

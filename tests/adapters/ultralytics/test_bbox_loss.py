@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -147,3 +148,15 @@ def test_gain_match_equals_the_gradient_norms(capsys: pytest.CaptureFixture[str]
     assert matched == pytest.approx(stock, rel=1e-4)
     assert report.box.gain == pytest.approx(stock / kept, rel=1e-4)
     assert report.box.norms[0] / report.box.norms[1] == pytest.approx(report.box.gain)
+
+
+def test_the_first_inverted_target_is_named_once() -> None:
+    bbox_loss, call = bbox_call()
+    call["target_bboxes"] = call["target_bboxes"].clone()
+    call["target_bboxes"][0, 1] = torch.tensor([9.0, 2.0, 3.0, 8.0])
+    with lpu.patched(box="eiou"):
+        with pytest.warns(UserWarning, match=r"eiou: target 1 of 3 is inverted: \[9\.0, 2\.0, 3\.0, 8\.0\]"):
+            bbox_loss(**call)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            bbox_loss(**call)
