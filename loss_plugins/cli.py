@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ from .catalog.declare import KINDS, traits_of
 from .catalog.dialects import dialects_of
 from .catalog.entries import Entry, get_entry, list_losses
 from .parity.deviations import deviations
+from .reports import strict_json
 from .version import __version__
 
 COMMANDS = "loss_plugins.commands"
@@ -41,12 +41,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read; null is no bound.")]
 
 
 def print_json(value: Any) -> None:
-    """Plain JSON on standard output."""
-    typer.echo(json.dumps(value, indent=2, default=str))
+    """Plain JSON on standard output; null stands for what is not finite."""
+    typer.echo(strict_json(value))
 
 
 @app.command("list")
@@ -263,6 +263,7 @@ def main() -> None:
     add_adapter_commands()
     try:
         app()
-    except (ValueError, TypeError, RuntimeError, ImportError) as error:
-        Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False)
+    except (ValueError, TypeError, RuntimeError, ImportError, OSError, SyntaxError) as error:
+        text = f"[red]error:[/red] {escape(str(error))}"
+        Console(stderr=True).print(text, highlight=False, soft_wrap=True)  # a line that is cut cannot be copied
         sys.exit(2)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import json
+import math
 import os
 import platform
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -52,6 +57,50 @@ def environment(device: str = "cpu") -> Environment:
         threads=torch.get_num_threads(),
         versions={"loss_plugins": __version__, **framework_versions()},
     )
+
+
+def strict_json(value: Any, indent: int | None = 2) -> str:
+    """JSON that every reader takes: null stands for infinities and NaN, which JSON does not have.
+
+    >>> strict_json({"range": (0.0, math.inf)}, indent=None)
+    '{"range": [0.0, null]}'
+    """
+    return json.dumps(_finite(value), indent=indent, default=str, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+@contextlib.contextmanager
+def beside(file: Path) -> Iterator[Path]:
+    """A file beside `file` to write, which takes its place at the end: a full disk leaves the old one whole."""
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}.", suffix=file.suffix)
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        part.chmod(file.stat().st_mode & 0o777 if file.exists() else 0o666 & ~_umask())
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file by way of one beside it."""
+    with beside(file) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def _umask() -> int:
+    """The rights that new files do not get; asking means setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

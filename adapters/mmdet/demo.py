@@ -15,6 +15,7 @@ import typer
 
 from loss_plugins.demo.pictures import DetectedScene, Labelled, draw_scenes
 from loss_plugins.module.build import module_class
+from loss_plugins.reports import strict_json, write_whole
 
 from .install import COMMANDS, missing
 
@@ -88,7 +89,7 @@ def write_config(folder: Path, box: str, epochs: int) -> Path:
     base = Path(str(files(BASE) / "digits.py")).as_posix()
     digits = (folder / "digits").as_posix()
     loss = module_class(box).__name__
-    file.write_text(CONFIG.format(loss=loss, base=base, digits=digits, epochs=epochs), encoding="utf-8")
+    write_whole(file, CONFIG.format(loss=loss, base=base, digits=digits, epochs=epochs))
     return file
 
 
@@ -101,7 +102,7 @@ def train(config: Path, run: Path) -> None:
     command = [sys.executable, str(script), str(config), "--work-dir", str(run)]
     subprocess.run(command, check=True, env={**os.environ, CHECKPOINTS_BY_PICKLE: "1"})
     minutes = round((time.monotonic() - started) / 60, 2)
-    (run / "finished.json").write_text(json.dumps({"minutes": minutes, **scores(run)}, indent=2), encoding="utf-8")
+    write_whole(run / "finished.json", strict_json({"minutes": minutes, **scores(run)}))
 
 
 def scores(run: Path) -> dict[str, float]:

@@ -12,9 +12,10 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from loss_plugins.errors import LossNotUsed
+from loss_plugins.errors import LossNotUsed, refusal, shown
 from loss_plugins.module.state import sync_losses
 from loss_plugins.registry import HOOKS
+from loss_plugins.reports import beside
 
 from .install import mmdet_versions
 from .modules import PluggedLoss, SenselessSlot
@@ -40,6 +41,11 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
     """
 
     def __init__(self, allow: Sequence[str] = ()) -> None:
+        if isinstance(allow, str) or not all(isinstance(path, str) for path in allow):
+            remedy = "write allow=['bbox_head.loss_bbox']"
+            raise refusal(
+                "LossPluginsHook", f"allow={shown(allow)} is no list of text", "a list of paths", remedy, TypeError
+            )
         self.allow = frozenset(allow)
         self.slots: list[LossSlot] = []
         self.proven = False
@@ -132,7 +138,8 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
             {**slot.describe(), "calls": loss.calls, "boxes": loss.rows}
             for slot, loss in zip(self.slots, self.losses, strict=True)
         ]
-        mmengine.dump({"versions": mmdet_versions(), "losses": record}, Path(runner.work_dir) / YAML, sort_keys=False)
+        with beside(Path(runner.work_dir) / YAML) as part:
+            mmengine.dump({"versions": mmdet_versions(), "losses": record}, part, sort_keys=False)
 
 
 if "LossPluginsHook" not in HOOKS.module_dict:  # imported again, or under a second name

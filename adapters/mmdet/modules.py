@@ -9,11 +9,13 @@ from torch import Tensor, nn
 
 from loss_plugins import build_loss
 from loss_plugins.catalog.dialects import translated
-from loss_plugins.catalog.entries import Entry
+from loss_plugins.catalog.entries import Entry, check_tensors
 from loss_plugins.catalog.ranges import closest
+from loss_plugins.errors import refusal, shown
 from loss_plugins.module.loss import Loss
+from loss_plugins.module.reduction import check_avg_factor
 from loss_plugins.module.state import statistics_of
-from loss_plugins.tensors import Target, fit_weight, warn_of_inverted
+from loss_plugins.tensors import Target, check_weight, fit_weight, warn_of_inverted
 
 ENOUGH_ROWS = 20  # fewest targets by which encoded offsets are told from boxes
 SENSELESS_SHARE = 0.05  # of targets without width or height: measured 43 % and 91 % for offsets, 0 % for boxes
@@ -44,8 +46,10 @@ class PluggedLoss(nn.Module):
 
     entry: Entry
 
-    def __init__(self, reduction: str = "mean", loss_weight: float = 1.0, **parameters: Any) -> None:
+    def __init__(self, reduction: str = "mean", loss_weight: float = 1.0, *positional: Any, **parameters: Any) -> None:
         nn.Module.__init__(self)  # not super(): one class also inherits from MMDetection (registration.py, `_bases`)
+        if positional:
+            raise self.entry.by_position(positional[0], len(positional))
         _refuse_unknown(self.entry, parameters)
         self.loss: Loss = build_loss(self.entry.name, reduction=reduction, loss_weight=loss_weight, **parameters)
         self.entry = self.loss.entry  # with the traits that the parameters give it
@@ -71,8 +75,8 @@ class PluggedLoss(nn.Module):
 
     def forward(
         self,
-        pred: Tensor,
-        target: Target,
+        pred: Tensor = None,  # type: ignore[assignment]
+        target: Target = None,  # type: ignore[assignment]
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
@@ -88,6 +92,11 @@ class PluggedLoss(nn.Module):
             reduction_override: used instead of `reduction`.
             **ignored: what some heads pass beside.
         """
+        check_tensors(self.entry, pred, target)
+        if weight is not None:
+            check_weight(self.entry.name, weight, pred)
+        if avg_factor is not None:
+            avg_factor = check_avg_factor(self.entry.name, avg_factor, reduction_override or self.reduction, pred)
         return self.compute(pred, target, weight, avg_factor, reduction_override)
 
     def compute(
@@ -143,8 +152,8 @@ class BoxLoss(PluggedLoss):
 
     columns: ClassVar[int] = 4
 
-    def __init__(self, reduction: str = "mean", loss_weight: float = 1.0, **parameters: Any) -> None:
-        super().__init__(reduction, loss_weight, **parameters)
+    def __init__(self, reduction: str = "mean", loss_weight: float = 1.0, *positional: Any, **parameters: Any) -> None:
+        super().__init__(reduction, loss_weight, *positional, **parameters)
         self.targets_seen = self.inverted_named = False
 
     def compute(
@@ -156,7 +165,7 @@ class BoxLoss(PluggedLoss):
         override: str | None,
     ) -> Tensor:
         """Compute the rows with a weight other than 0, and reduce over all rows."""
-        _refuse_other_shapes(self.entry.name, pred, target, self.columns)
+        _refuse_single_row(self.entry.name, pred, self.columns)
         if weight is None:
             self.check_targets(target)
             return self.call_core(pred, target, None, avg_factor, override)
@@ -223,8 +232,9 @@ class CoordinateLoss(PluggedLoss):
         override: str | None,
     ) -> Tensor:
         """As the core's module, but coordinates of weight 0 are set to 0: an infinite one would become NaN."""
-        _refuse_other_shapes(self.entry.name, pred, target, self.columns)
+        _refuse_single_row(self.entry.name, pred, self.columns)
         if weight is not None:
+            fit_weight(self.entry.name, weight, pred.shape)
             idle = (weight.unsqueeze(-1) if weight.dim() < pred.dim() else weight) == 0
             pred, target = pred.masked_fill(idle, 0), target.masked_fill(idle, 0)
         return self.call_core(pred, target, weight, avg_factor, override)
@@ -242,16 +252,20 @@ class ClassLoss(PluggedLoss):
     """
 
     def __init__(
-        self, use_sigmoid: bool | None = None, reduction: str = "mean", loss_weight: float = 1.0, **parameters: Any
+        self,
+        use_sigmoid: bool | None = None,
+        reduction: str = "mean",
+        loss_weight: float = 1.0,
+        *positional: Any,
+        **parameters: Any,
     ) -> None:
-        super().__init__(reduction, loss_weight, **parameters)
+        super().__init__(reduction, loss_weight, *positional, **parameters)
         self.use_sigmoid = "class_map" not in self.entry.targets
         if use_sigmoid not in (None, self.use_sigmoid):
-            kind = "sigmoid" if self.use_sigmoid else "softmax"
-            raise ValueError(
-                f"{self.entry.name}: use_sigmoid={use_sigmoid!r}, but this is a {kind} loss; "
-                f"set use_sigmoid={self.use_sigmoid}"
+            came = (
+                f"use_sigmoid={shown(use_sigmoid)}, but this is a {'sigmoid' if self.use_sigmoid else 'softmax'} loss"
             )
+            raise refusal(self.entry.name, came, self.use_sigmoid, f"set use_sigmoid={self.use_sigmoid}")
 
     @property
     def activated(self) -> bool:
@@ -263,22 +277,19 @@ class ClassLoss(PluggedLoss):
         return {**super().spec(), "use_sigmoid": self.use_sigmoid}
 
 
-def _refuse_other_shapes(where: str, pred: Tensor, target: Tensor, columns: int) -> None:
-    # slicing [:, :4] off a rotated (n, 5) box would train something else without a word
-    for name, boxes in (("pred", pred), ("target", target)):
-        if boxes.dim() < 2 or boxes.shape[-1] != columns:
-            kind = "rotated" if columns == 5 else "axis-aligned"
-            raise ValueError(
-                f"{where}: {name} has shape {tuple(boxes.shape)}; this loss takes {kind} boxes (n, {columns})"
-            )
+def _refuse_single_row(where: str, pred: Tensor, columns: int) -> None:
+    if pred.dim() < 2:
+        remedy = "pass one row at least (pred[None])"
+        raise refusal(where, f"pred has shape {tuple(pred.shape)}", f"rows (n, {columns})", remedy)
 
 
 def _refuse_unknown(entry: Entry, parameters: dict[str, Any]) -> None:
     known = (*entry.parameters, "compile")
     unknown_names = [name for name in translated(entry.name, parameters) if name not in known]
     if unknown_names:
-        given = ", ".join(f"{name}={parameters.get(name)!r}" for name in unknown_names)
-        raise TypeError(
-            f"{entry.name}: unknown parameter {given}; {closest(unknown_names[0], entry.parameters)}. If this comes "
-            "from a _base_ config, put _delete_=True beside 'type' to replace the base's loss as a whole"
+        given = ", ".join(f"{name}={shown(parameters.get(name))}" for name in unknown_names)
+        remedy = (
+            f"{closest(unknown_names[0], entry.parameters)} If this comes from a _base_ config, put _delete_=True "
+            "beside 'type' to replace the base's loss as a whole"
         )
+        raise refusal(entry.name, f"unknown parameter {given}", ", ".join(known), remedy, TypeError)

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from loss_plugins.module.loss import Loss
+from loss_plugins.module.mix import trains_nothing
 
 from .modules import PluggedLoss
 
@@ -190,6 +191,13 @@ def _sigmoid_agrees(slot: LossSlot) -> str | None:
     )
 
 
+def _has_weight(slot: LossSlot) -> str | None:
+    reason = trains_nothing(slot.loss.loss if isinstance(slot.loss, PluggedLoss) else slot.loss)
+    if not reason:
+        return None
+    return f"{reason}; allowed: a factor above 0; set {slot.key}.loss_weight=1.0, or allow=[{slot.path!r}] in the hook"
+
+
 RULES: tuple[Callable[[LossSlot], str | None], ...] = (
     _is_wrapped,
     _gets_boxes,
@@ -201,6 +209,7 @@ RULES: tuple[Callable[[LossSlot], str | None], ...] = (
     _sums_for_yolox,
     _units_fit,
     _sigmoid_agrees,
+    _has_weight,
 )
 
 

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
+from .config import import_modules, yaml_value
 from .errors import UnsupportedUltralytics
 from .trainers import REFUSED, TRAINERS, trainer
 
 SLOTS = {"box_loss": "box", "cls_loss": "cls"}
-SETTINGS = {"losses": "config", "gain": "gain", "assigner": "assigner"}
+SETTINGS = {"losses": "config", "gain": "gain", "assigner": "assigner", "imports": "imports"}
 EXAMPLE = "loss-plugins yolo detect train model=yolo11n.yaml data=data.yaml box_loss=eiou"
 
 
@@ -22,7 +24,8 @@ def yolo(
         typer.Argument(
             help="TASK train key=value ...; loss settings are box_loss=NAME and cls_loss=NAME (or YAML), "
             "box_loss.PARAMETER=VALUE, "
-            "losses=FILE, gain=keep|match, assigner=keep|match; the rest goes to Ultralytics untouched."
+            "losses=FILE, gain=keep|match, assigner=keep|match, imports=MODULE,... (code that registers losses of your "
+            "own; a FILE outside of the current folder imports nothing by itself); the rest goes to Ultralytics."
         ),
     ],
 ) -> None:
@@ -30,6 +33,10 @@ def yolo(
     words = [argument for argument in arguments if "=" not in argument]
     losses, overrides = split_settings([argument for argument in arguments if "=" in argument])
     task = chosen_task(words)
+    modules = [module for module in losses.pop("imports", "").split(",") if module]
+    if modules:
+        sys.path.insert(0, str(Path.cwd()))  # as `python -m` does, so that a module of this folder is found
+        import_modules(modules, f"imports={','.join(modules)}")
     chosen = trainer(task, **losses)
     model_file = overrides.pop("model", None)
     if model_file is None:
@@ -75,9 +82,9 @@ def split_settings(pairs: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
             if name not in losses:
                 raise ValueError(f"yolo: {key} was given without {argument}=NAME before it")
             spec = losses[name]
-            losses[name] = {**({"type": spec} if isinstance(spec, str) else spec), parameter: yaml.safe_load(value)}
+            losses[name] = {**({"type": spec} if isinstance(spec, str) else spec), parameter: yaml_value(value, pair)}
         elif name is not None:
-            losses[name] = yaml.safe_load(value)
+            losses[name] = yaml_value(value, pair)
         elif key in SETTINGS:
             losses[SETTINGS[key]] = value
         else:

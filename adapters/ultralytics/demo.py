@@ -19,6 +19,7 @@ from loss_plugins.demo.digits import DigitsSet, make_digits
 from loss_plugins.demo.pictures import DetectedScene, Labelled, draw_scenes
 from loss_plugins.parity.compare import compare_builtin
 from loss_plugins.peers import compared
+from loss_plugins.reports import write_whole
 
 from .trainers import PROOF_FILE, trainer
 
@@ -102,7 +103,7 @@ def train(digits: DigitsSet, run: Path, box: str, epochs: int) -> None:
         "mAP50": round(float(metrics.box.map50), 4),
         "mAP50-95": round(float(metrics.box.map), 4),
     }
-    (run / "finished.yaml").write_text(yaml.safe_dump(finished, sort_keys=False))
+    write_whole(run / "finished.yaml", yaml.safe_dump(finished, sort_keys=False))
 
 
 def print_result(run: Path, console: Console) -> None:

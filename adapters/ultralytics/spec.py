@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from loss_plugins import Loss, build_loss
-from loss_plugins.catalog.ranges import Choice, check_value, closest
+from loss_plugins.catalog.ranges import Choice, check_value
+from loss_plugins.errors import refusal, shown
+from loss_plugins.module.mix import trains_nothing
+
+from .config import read_config
 
 GAINS = Choice("keep", "match")
 ASSIGNERS = Choice("keep", "match")
-KEYS = ("box", "cls", "gain", "assigner")
 LossSpec = str | Mapping[str, Any] | Loss
 FITTING = "one that works on logits, per anchor and class, with soft targets: bce_with_logits, quality_focal, varifocal"
 
@@ -88,7 +90,8 @@ def make_spec(
         cls: name, dict with `type`, or module of a class loss that works per anchor and class on soft targets.
         gain: "keep" or "match".
         assigner: "keep" or "match".
-        config: YAML file with a `losses` section; keywords given win over it.
+        config: YAML file with a `losses` section; keywords given win over it. Its `imports:` are code, which runs when
+            the file is read: see `config.read_config`.
 
     Raises:
         ValueError, TypeError: naming argument, value and remedy.
@@ -97,7 +100,8 @@ def make_spec(
     given = {"box": box, "cls": cls, "gain": gain, "assigner": assigner}
     chosen.update({key: value for key, value in given.items() if value is not None})
     if chosen.get("box") is None and chosen.get("cls") is None:
-        raise ValueError("no loss was asked for; pass box='eiou' (or a config file with losses: {box: ...})")
+        came, remedy = "no loss was asked for", "pass box='eiou' (or a config file with losses: {box: ...})"
+        raise refusal("ultralytics adapter", came, "a box loss, a cls loss, or both", remedy)
     gain, assigner = chosen.get("gain", "keep"), chosen.get("assigner", "keep")
     check_value("ultralytics adapter", "gain", gain, GAINS)
     check_value("ultralytics adapter", "assigner", assigner, ASSIGNERS)
@@ -112,64 +116,56 @@ def make_spec(
 
 def _check_assigner(box_loss: Loss | None) -> None:
     if box_loss is None:
-        raise ValueError("assigner='match' needs a box loss to match; pass box=... or use assigner='keep'")
+        came, remedy = "assigner='match' needs a box loss to match", "pass box=... or use assigner='keep'"
+        raise refusal("ultralytics adapter", came, ASSIGNERS, remedy)
     if box_loss.entry.traits.stateful:
-        raise ValueError(
+        came = (
             f"assigner='match' does not go with {box_loss.entry.name}: its running statistic would count assignment "
-            "candidates; use assigner='keep'"
+            "candidates"
         )
-
-
-def read_config(file: str | Path) -> dict[str, Any]:
-    """The `losses` section of a YAML file.
-
-    Raises:
-        ValueError: no such file, no such section, or a key in it that is not known.
-    """
-    path = Path(file)
-    if not path.is_file():
-        raise ValueError(f"config={str(file)!r} is not a file; ready-made ones lie in configs/ultralytics/")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    losses = content.get("losses") if isinstance(content, Mapping) else None
-    if not isinstance(losses, Mapping):
-        raise ValueError(f"config={str(file)!r} has no section 'losses:'; write, say, losses: {{box: {{type: eiou}}}}")
-    allowed = (*KEYS, "imports")
-    for key in losses:
-        if key not in allowed:
-            raise ValueError(f"config={str(file)!r}: unknown key losses.{key}; {closest(str(key), allowed)}")
-    for module in losses.get("imports", ()):
-        importlib.import_module(module)
-    return {key: losses[key] for key in KEYS if key in losses}
+        raise refusal("ultralytics adapter", came, ASSIGNERS, "use assigner='keep'")
 
 
 def _module(slot: str, asked: Any) -> Loss:
+    where = f"ultralytics adapter, {slot} loss"
     if isinstance(asked, Loss):
         asked = _resolved(asked)
+    if not isinstance(asked, (str, Mapping)):
+        came = f"{slot}={shown(asked)}: spec must be a name or a dict with 'type', got {type(asked).__name__}"
+        raise refusal(
+            where, came, "a name, a dict with 'type', or a module of loss_plugins", f"{slot}='...'", TypeError
+        )
     if isinstance(asked, Mapping) and "reduction" in asked:
-        raise ValueError(f"{slot}={dict(asked)!r}: reduction is the trainer's (a weighted sum); leave it out")
-    return build_loss(asked, reduction="none")
+        came = f"{slot}={shown(dict(asked))}: reduction is the trainer's (a weighted sum)"
+        raise refusal(where, came, "no reduction", "leave it out")
+    loss = build_loss(asked, reduction="none")
+    reason = trains_nothing(loss)
+    if reason:
+        raise refusal(where, f"{slot}={shown(asked)}: {reason}", "a loss_weight above 0", "leave it out for 1.0")
+    return loss
 
 
 def _box_module(asked: Any) -> Loss:
     loss = _module("box", asked)
     if loss.entry.kind != "box":
-        raise ValueError(
-            f"box={asked!r} is a loss per {loss.entry.kind}; the box slot takes one number per box: "
-            "see loss-plugins list --kind box"
-        )
+        came = f"box={shown(asked)} is a loss per {loss.entry.kind}; the box slot takes one number per box"
+        raise refusal("ultralytics adapter", came, "losses of kind box", "see loss-plugins list --kind box")
     return loss
 
 
 def _cls_module(asked: Any) -> Loss:
     loss = _module("cls", asked)
+    where = "ultralytics adapter"
     if loss.entry.kind != "classification":
-        raise ValueError(f"cls={asked!r} is a loss of kind {loss.entry.kind}; the class slot takes {FITTING}")
+        came = f"cls={shown(asked)} is a loss of kind {loss.entry.kind}"
+        raise refusal(where, came, FITTING, "pass one of these")
     try:
         reason = _misfit(copy.deepcopy(loss).eval())
     except (ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"cls={asked!r} does not take soft targets; the class slot takes {FITTING}") from error
+        came = f"cls={shown(asked)} does not take soft targets"
+        raise refusal(where, came, FITTING, "pass one of these") from error
     if reason:
-        raise ValueError(f"cls={asked!r} {reason}; the class slot takes {FITTING}")
+        raise refusal(where, f"cls={shown(asked)} {reason}", FITTING, "pass one of these")
     return loss
 
 

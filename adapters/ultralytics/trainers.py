@@ -21,7 +21,9 @@ from ultralytics.utils import RANK
 
 import loss_plugins
 from loss_plugins import Loss
-from loss_plugins.errors import LossNotUsed
+from loss_plugins.catalog.ranges import closest
+from loss_plugins.errors import LossNotUsed, refusal, shown
+from loss_plugins.reports import write_whole
 
 from . import probe
 from .errors import UnsupportedUltralytics
@@ -158,7 +160,7 @@ class LossPluginMixin:
         if RANK in {-1, 0}:
             file = Path(self.save_dir) / PROOF_FILE  # type: ignore[attr-defined]
             proof = {**self._stamp(), "seed": self.args.seed}  # type: ignore[attr-defined]
-            file.write_text(yaml.safe_dump(proof, sort_keys=False), encoding="utf-8")
+            write_whole(file, yaml.safe_dump(proof, sort_keys=False))
 
     def _prove_at_end(self) -> None:
         self._plug.require_use()
@@ -236,10 +238,12 @@ def trainer(
         ValueError, TypeError: unknown loss, parameter or value.
         UnsupportedUltralytics: a task or an installation that cannot be served.
     """
+    if not isinstance(task, str):
+        raise refusal("trainer", f"task={shown(task)} is no text", ", ".join(TRAINERS), "pass one of those", TypeError)
     if task in REFUSED:
         raise UnsupportedUltralytics(f"task {task!r} cannot be served: {REFUSED[task]}", f"Served: {list(TRAINERS)}")
     if task not in TRAINERS:
-        raise ValueError(f"trainer: task={task!r} is unknown; allowed: {', '.join(TRAINERS)}")
+        raise refusal("trainer", f"task={task!r} is unknown", ", ".join(TRAINERS), closest(task, TRAINERS))
     spec = make_spec(box, cls, gain=gain, assigner=assigner, config=config)
     probe.stock_forward()
     Plug(spec)  # refuses losses that this version cannot feed

@@ -14,6 +14,7 @@ import yaml
 
 from loss_plugins.demo.digits import DigitsSet, make_digits
 from loss_plugins.parity.training import Curve, TrainingCase
+from loss_plugins.reports import write_whole
 
 from .demo import place_font
 from .trainers import trainer
@@ -108,7 +109,7 @@ def as_polygons(digits: DigitsSet, root: Path) -> Path:
         lines = [_corners(line.split()) for line in label.read_text(encoding="utf-8").splitlines()]
         label.write_text("\n".join(lines), encoding="utf-8")
     data = yaml.safe_load(digits.yaml.read_text(encoding="utf-8"))
-    file.write_text(yaml.safe_dump({**data, "path": str(root)}), encoding="utf-8")
+    write_whole(file, yaml.safe_dump({**data, "path": str(root)}))
     return file
 
 

@@ -70,7 +70,7 @@ def run_check(check: Check, subject: Subject) -> Result:
     with torch.random.fork_rng(devices=[]):
         try:
             finding = check.run(subject)
-        except Exception as error:  # whatever a foreign loss raises is a finding, not the end of the audit
+        except (Exception, SystemExit) as error:  # whatever a foreign loss does is a finding, not the end of the audit
             finding = Finding("failed", _first_line(error))
     reproduction = ""
     if finding.status == "failed":
@@ -92,6 +92,6 @@ def small_sample(subject: Subject, n: int = 2) -> tuple[Tensor, Target]:
     return pred[..., ::4, ::4], on_target(lambda part: part[..., ::4, ::4], target)
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0][:200] if text else ''}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -16,6 +16,7 @@ from rich.table import Table
 from ..catalog.declare import KINDS, Kind
 from ..catalog.entries import list_losses
 from ..catalog.ranges import Choice
+from ..reports import strict_json
 from ..tensors import FORMS
 from .find import catalogued, find_subject
 from .report import AuditReport, score
@@ -31,9 +32,10 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")] = False,
 ) -> None:
     """Audit a loss: awkward boxes, precision, promises, graphs, reductions. Exit code 1 if a judged check fails."""
-    reports = _audit_all(_subjects(target, everything, kind, form))
+    with contextlib.redirect_stdout(sys.stderr):  # what a loss prints is not part of the report
+        reports = _audit_all(_subjects(target, everything, kind, form))
     if as_json:
-        typer.echo(json.dumps(_plain(reports, everything), indent=2, default=str))
+        typer.echo(strict_json(_plain(reports, everything)))
     elif everything:
         _print_summary(reports)
     else:

@@ -31,8 +31,10 @@ def resolve(target: str) -> Any:
         raise ValueError(f"{target!r} is neither a loss of the catalogue nor of the form package.module:callable")
     try:
         found: Any = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ValueError(f"cannot import {module_name!r}: {error}") from error
+    except (ImportError, SystemExit) as error:
+        exits = isinstance(error, SystemExit)
+        why = f"it calls sys.exit({error}) when it is imported" if exits else str(error)
+        raise ValueError(f"cannot import {module_name!r}: {why}") from error
     for part in path.split("."):
         if not hasattr(found, part):
             raise ValueError(f"{module_name!r} has no {path!r}")

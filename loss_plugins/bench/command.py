@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +15,7 @@ from rich.markup import escape
 from rich.progress import track
 
 from ..catalog.ranges import closest
-from ..reports import environment, require_writable
+from ..reports import beside, environment, require_writable, strict_json, write_whole
 from .cases import CASES, Case
 from .chart import draw
 from .markdown import timing_page
@@ -102,15 +101,17 @@ def _measured(cases: list[Case], repeats: int, device: str, console: Console) ->
 def write(found: Report, out: Path, report: Path | None) -> dict[str, Path | str]:
     """Numbers, chart and page; what was written, by what it is."""
     written: dict[str, Path | str] = {"numbers": out / "bench.json"}
-    (out / "bench.json").write_text(json.dumps(found.to_dict(), indent=2), encoding="utf-8")
+    write_whole(out / "bench.json", strict_json(found.to_dict()))
     chart = importlib.util.find_spec("matplotlib") is not None
     written["chart"] = out / "bench.png" if chart else 'none without matplotlib: pip install "loss-plugins[plots]"'
     if chart:
-        draw(found.results, out / "bench.png")
+        with beside(out / "bench.png") as part:
+            draw(found.results, part)
     if report is not None:
         picture = report.with_suffix(".png")
         if chart:
-            shutil.copy(out / "bench.png", picture)
-        report.write_text(timing_page(found, picture.name if chart else ""), encoding="utf-8")
+            with beside(picture) as part:
+                shutil.copy(out / "bench.png", part)
+        write_whole(report, timing_page(found, picture.name if chart else ""))
         written["report"] = report
     return written

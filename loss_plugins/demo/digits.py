@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from ..reports import write_whole
+
 FORMAT = 1  # raise it when the pictures or the files change: sets of another format are composed anew
 SPLITS = ("train", "val")
 NAMES = tuple("0123456789")
@@ -195,7 +197,7 @@ def _compose(digits: DigitsSet, order: dict[str, Any], progress: bool) -> None:
     digits.root.mkdir(parents=True, exist_ok=True)
     _write_json(_manifest(digits), {**order, "sha256": None})
     objects = {split: _write_split(digits, split, _scenes(split, order, progress)) for split in SPLITS}
-    digits.yaml.write_text(_yaml(digits.root), encoding="utf-8")
+    write_whole(digits.yaml, _yaml(digits.root))
     _write_json(_manifest(digits), {**order, "objects": objects, "sha256": _digest(digits, order)})
 
 
@@ -345,7 +347,7 @@ def _clear(digits: DigitsSet) -> None:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def _check_integer(name: str, value: Any, low: int) -> None:

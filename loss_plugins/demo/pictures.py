@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..reports import beside
+
 #: a box (x1, y1, x2, y2) in pixels and what to write on it
 Labelled = tuple[Sequence[float], str]
 
@@ -47,7 +49,8 @@ def draw_scenes(scenes: Sequence[DetectedScene], title: str, file: Path) -> Path
                 _add_box(axis, box, text, color)
     axes[0, 0].set_ylabel("truth", fontsize=12)
     axes[1, 0].set_ylabel(title, fontsize=12)
-    figure.savefig(file, dpi=110)
+    with beside(file) as part:
+        figure.savefig(part, dpi=110)
     pyplot.close(figure)
     return file
 

@@ -162,3 +162,18 @@ def joint_traits(traits: Sequence[Traits], weights: Sequence[float]) -> Traits:
         not_mirrored="; ".join(dict.fromkeys(each.not_mirrored for each in traits if each.not_mirrored)),
         proper=True if all(each.proper for each in traits) else None,
     )
+
+
+def trains_nothing(loss: Loss) -> str:
+    """Why the factors of a loss, or of a mix's members, would train nothing or the opposite; "": they train it."""
+    factors = [loss.loss_weight]
+    if isinstance(loss, MixLoss):
+        members = [cast(Loss, member) for member in loss.members]
+        reasons = [trains_nothing(member) for member in members]
+        if members and all(reasons):
+            return f"losses: {reasons[0]}"
+        factors += [member.loss_weight for member in members]
+    if loss.loss_weight == 0:
+        return "loss_weight=0: nothing would be trained"
+    lowest = min(factors)
+    return f"loss_weight={lowest!r} would train for a larger loss" if lowest < 0 else ""

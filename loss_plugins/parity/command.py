@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from ..peers import FRAMEWORKS, compared, installed
-from ..reports import require_writable
+from ..reports import require_writable, strict_json, write_whole
 from .contract import contracts_to_compare
 from .markdown import comparison_page, deviation_page, training_page
 from .reasons import reasons_of
@@ -51,11 +50,11 @@ def parity(
             progress=progress,
         )
     if report is not None:
-        report.write_text(training_page(found) if train else comparison_page(found), encoding="utf-8")
+        write_whole(report, training_page(found) if train else comparison_page(found))
     if deviations_to is not None:
-        deviations_to.write_text(deviation_page(found), encoding="utf-8")
+        write_whole(deviations_to, deviation_page(found))
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=1))
+        typer.echo(strict_json(found.to_dict(), indent=1))
     else:
         console = Console()
         print_report(found, console)

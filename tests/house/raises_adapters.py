@@ -15,7 +15,7 @@ from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.mmdet.hook import LossPluginsHook
 from loss_plugins.adapters.mmdet.modules import PluggedLoss
 from loss_plugins.adapters.mmdet.training_parity import curve
-from loss_plugins.adapters.ultralytics import canary, plug, probe, spec, trainers
+from loss_plugins.adapters.ultralytics import canary, config, plug, probe, spec, trainers
 from loss_plugins.adapters.ultralytics.cli import chosen_task
 from tests.house.raises_core import Table
 
@@ -176,10 +176,26 @@ ADAPTERS: Table = {
     (f"{ULTRALYTICS}/spec.py::make_spec", "ValueError, TypeError"): {
         "naming argument, value and remedy": lambda *_: spec.make_spec(box="eoiu"),
     },
-    (f"{ULTRALYTICS}/spec.py::read_config", "ValueError"): {
-        "no such file": lambda _, folder: spec.read_config(folder / "nowhere.yaml"),
-        "no such section": lambda _, folder: spec.read_config(written(folder, "box: eiou")),
-        "a key in it that is not known": lambda _, folder: spec.read_config(written(folder, "losses: {bax: eiou}")),
+    (f"{ULTRALYTICS}/config.py::yaml_value", "ValueError"): {
+        "it is no YAML; in one line": lambda *_: config.yaml_value("losses: {box", "here"),
+    },
+    (f"{ULTRALYTICS}/config.py::read_config", "ValueError"): {
+        "no such file": lambda _, folder: config.read_config(folder / "nowhere.yaml"),
+        "no such section": lambda _, folder: config.read_config(written(folder, "box: eiou")),
+        "a key in it that is not known": lambda _, folder: config.read_config(written(folder, "losses: {bax: eiou}")),
+        "imports that are not followed": lambda _, folder: config.read_config(
+            written(folder, "losses: {box: eiou, imports: [nobody_imported_it]}")
+        ),
+    },
+    (f"{ULTRALYTICS}/config.py::follow_imports", "ValueError"): {
+        "a file from elsewhere names a module that nobody has imported": lambda _, folder: config.follow_imports(
+            folder / "losses.yaml", ["nobody_imported_it"]
+        ),
+        "no list of names": lambda _, folder: config.follow_imports(folder / "losses.yaml", "mylosses"),
+        "no such module": lambda *_: config.follow_imports(Path.cwd() / "losses.yaml", ["nobody_imported_it"]),
+    },
+    (f"{ULTRALYTICS}/config.py::import_modules", "ValueError"): {
+        "one cannot be imported": lambda *_: config.import_modules(["nobody_imported_it"], "here"),
     },
     (f"{ULTRALYTICS}/trainers.py::trainer", "ValueError, TypeError"): wrong(lpu.trainer, "detect"),
     (f"{ULTRALYTICS}/trainers.py::trainer", "UnsupportedUltralytics"): {

@@ -16,6 +16,7 @@ from torch import Tensor
 import loss_plugins as lp
 from loss_plugins.audit import audit, catalogued, find_subject, resolve
 from loss_plugins.catalog.dialects import translated
+from loss_plugins.catalog.entries import add_alias
 from loss_plugins.catalog.latex import rendered
 from loss_plugins.demo.digits import make_digits
 from loss_plugins.fusion import fuse
@@ -67,6 +68,11 @@ def changing_its_argument() -> Any:
     return graph
 
 
+def by_position(pred: Any, target: Any, gamma: float = 2.0) -> Any:
+    """A loss whose hyper-parameter lacks the * before it."""
+    return gamma * (pred - target)
+
+
 def no_compiler(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(shutil, "which", lambda name: None)
 
@@ -93,9 +99,19 @@ LOSS = "loss_plugins/module/loss.py"
 CORE: Table = {
     (f"{ENTRIES}::register_loss", "ValueError"): {
         "unknown kind": lambda *_: lp.register_loss("promised", kind="boxes"),  # type: ignore[arg-type]
-        "a name that is taken": lambda *_: lp.register_loss("ciou"),
+        "a name that is not snake case": lambda *_: lp.register_loss("MyIoU"),
+        "is taken": lambda *_: lp.register_loss("ciou"),
+        "stands for something else here": lambda *_: lp.register_loss("tensors"),
         "a function without `pred` and `target`": lambda *_: lp.register_loss("promised")(lambda a, b: a),
+        "with hyper-parameters that may come by position": lambda *_: lp.register_loss("promised")(by_position),
     },
+    (f"{ENTRIES}::register_loss", "TypeError"): {
+        "an argument of another type": lambda *_: lp.register_loss("promised", traits=3),  # type: ignore[arg-type]
+    },
+    (f"{ENTRIES}::add_alias", "ValueError"): {
+        "the name stands for another loss already": lambda *_: add_alias("CIoULoss", "eiou"),
+    },
+    (f"{ENTRIES}::get_entry", "TypeError"): {"the name is no text": lambda *_: lp.get_entry(3)},  # type: ignore[arg-type]
     (f"{ENTRIES}::get_entry", "ValueError"): {
         "no such loss; the error lists the closest names": lambda *_: lp.get_entry("coiu"),
     },
@@ -171,7 +187,8 @@ CORE: Table = {
         "parameter that is not allowed": lambda *_: lp.CIoULoss(eps=-1.0),
     },
     (f"{LOSS}::Loss", "TypeError"): {
-        "a keyword that the loss does not know; the error lists those it does": lambda *_: lp.CIoULoss(gama=2.0),
+        "a keyword that the loss does not know": lambda *_: lp.CIoULoss(gama=2.0),
+        "a hyper-parameter by position; the error lists those known": lambda *_: lp.CIoULoss("mean", 1.0, False, 1e-7),
     },
     (f"{LOSS}::Loss", "RuntimeError"): {
         "compile=True where no compiler is found": lambda patch, _: (no_compiler(patch), lp.CIoULoss(compile=True)),
@@ -180,6 +197,9 @@ CORE: Table = {
         "an unknown reduction": lambda *_: lp.CIoULoss()(*PAIR, reduction_override="avg"),
         'avg_factor with "sum"': lambda *_: lp.CIoULoss(reduction="sum")(*PAIR, avg_factor=2.0),
         "a weight that fits no row": lambda *_: lp.CIoULoss()(*PAIR, weight=torch.ones(5)),
+    },
+    (f"{LOSS}::Loss.forward", "TypeError"): {
+        "something else than tensors": lambda *_: lp.CIoULoss()(PAIR[0].tolist(), PAIR[1]),
     },
     ("loss_plugins/module/mix.py::mix_loss", "ValueError"): {
         "losses of different kinds": lambda *_: mix_loss(*PAIR, losses=["ciou", "l1"]),

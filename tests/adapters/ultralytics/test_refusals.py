@@ -76,13 +76,18 @@ def test_a_box_gain_of_zero_raises(train: Train) -> None:
         ({"box": {"type": "eiou", "gamma": 1}}, "unknown parameter 'gamma'"),
         ({"box": {"type": "alpha_iou", "alpha": -1.0}}, r"alpha=-1.0 is out of range; allowed: \(0, 10\]"),
         ({"box": {"alpha": 1.0}}, "has no 'type'"),
+        ({"box": {"type": "eiou", "loss_weight": 0}}, "loss_weight=0: nothing would be trained"),
+        ({"box": {"type": "eiou", "loss_weight": -1}}, "loss_weight=-1 would train for a larger loss"),
+        ({"cls": {"type": "bce_with_logits", "loss_weight": 0.0}}, "loss_weight=0: nothing would be trained"),
+        ({"box": {"type": "mix", "losses": [{"type": "ciou", "loss_weight": 0.0}]}}, "nothing would be trained"),
+        ({"box": {"type": "mix", "losses": ["giou", {"type": "ciou", "loss_weight": -0.5}]}}, "loss_weight=-0.5"),
         ({"box": 3}, "spec must be a name or a dict with 'type', got int"),
         ({"box": "l1"}, "a loss per coordinate"),
         ({"box": {"type": "eiou", "reduction": "sum"}}, "reduction is the trainer's"),
         ({}, "no loss was asked for"),
         ({"box": "eiou", "gain": "auto"}, "gain='auto' is out of range; allowed: 'keep' or 'match'"),
         ({"box": "eiou", "assigner": "stock"}, "assigner='stock' is out of range"),
-        ({"config": "nowhere.yaml"}, "is not a file; ready-made ones lie in configs/ultralytics/"),
+        ({"config": "nowhere.yaml"}, r"is not a file; .*ready-made ones lie in configs/ultralytics/"),
         ({"task": "detection", "box": "eiou"}, "task='detection' is unknown; allowed: detect, segment, pose, world"),
     ],
 )
@@ -95,7 +100,7 @@ def test_bad_input_is_refused_before_training(arguments: dict[str, Any], error: 
     ("text", "error"),
     [
         ("box: eiou", "has no section 'losses:'"),
-        ("losses: {bax: eiou}", "unknown key losses.bax; did you mean 'box'"),
+        ("losses: {bax: eiou}", r"unknown key losses\.bax; .*did you mean 'box'"),
         ("losses: {gain: match}", "no loss was asked for"),
     ],
 )
