@@ -78,7 +78,7 @@ def check_box(branch: Any, slot: BoxSlot) -> float:
     Value and gradient are compared, so that what trains is what was looked at: a recorded program, machine code.
 
     Raises:
-        UnsupportedUltralytics: the live branch does not return the plugged loss, or not its gradient.
+        UnsupportedUltralytics: the live branch does not return the plugged loss and its gradient.
     """
     arguments = fixed_arguments(branch.bbox_loss)
 
@@ -98,7 +98,7 @@ def check_cls(branch: Any, slot: ClassSlot) -> float:
     """The mean class loss of fixed scores through the live branch, after comparing it with the loss itself.
 
     Raises:
-        UnsupportedUltralytics: the live branch does not return the plugged loss, or not its gradient.
+        UnsupportedUltralytics: the live branch does not return the plugged loss and its gradient.
     """
     scores = torch.tensor([[[-2.0, 0.5, 1.0], [3.0, -1.0, -4.0]]])
     target = torch.tensor([[[0.0, 0.8, 0.0], [0.3, 0.0, 0.0]]])

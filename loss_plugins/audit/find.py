@@ -48,7 +48,10 @@ def unreduced(found: Any) -> LossCallable:
     """An instance, if it is a class; with reduction="none", if it takes `reduction`."""
     asks = "reduction" in inspect.signature(found).parameters
     if isinstance(found, type):
-        return found(reduction="none") if asks else found()  # type: ignore[no-any-return]
+        try:
+            return found(reduction="none") if asks else found()  # type: ignore[no-any-return]
+        except SystemExit as error:
+            raise ValueError(f"cannot build {found.__qualname__}: it calls sys.exit({error})") from error
     return functools.partial(found, reduction="none") if asks else found  # type: ignore[no-any-return]
 
 

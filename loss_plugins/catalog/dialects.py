@@ -149,7 +149,7 @@ class Defaults:
             and its `spec()` keep the numbers that the user gave.
         mean: what its "mean" divides by: "" as ours; "columns": the mean over axis 1, summed; "elements" of the loss,
             ignored ones included;
-            "scores": the elements of the prediction.
+            "scores": the elements of the prediction; "counted scores": those of rows that are not ignored.
         sum: what its "sum" divides by: "" nothing; "columns" the length of axis 1; "pixels" what follows axis 1.
         counts_itself: its "mean" divides by what it has counted, whatever `avg_factor` says, and a weight tells only
             which elements count.
@@ -160,7 +160,7 @@ class Defaults:
     values: Mapping[str, Any] = field(default_factory=dict)
     names: Mapping[str, Keyword] = field(default_factory=dict)
     meaning: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    mean: Literal["", "columns", "elements", "scores"] = ""
+    mean: Literal["", "columns", "elements", "scores", "counted scores"] = ""
     sum: Literal["", "columns", "pixels"] = ""
     counts_itself: bool = False
     ignores: Literal["", "negative", "scores"] = ""
@@ -283,7 +283,7 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
     },
     "softmax_focal": {
         "kornia": Defaults(mean="scores"),
-        "smp": Defaults(names={**_SMP_FOCAL, "mode": fixed_at("multiclass")}, mean="scores", sum="columns"),
+        "smp": Defaults(names={**_SMP_FOCAL, "mode": fixed_at("multiclass")}, mean="counted scores", sum="columns"),
     },
     "quality_focal": {"mmdet": Defaults(names=_SIGMOID)},
     "varifocal": {"mmdet": Defaults(names=_SIGMOID, mean="elements"), "ultralytics": Defaults(mean="columns")},

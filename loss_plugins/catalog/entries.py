@@ -109,7 +109,7 @@ def register_loss(
     >>> corner_loss(torch.zeros(1, 4), torch.ones(1, 4), power=9.0)
     Traceback (most recent call last):
     ...
-    ValueError: doctest_corner: power=9.0 is out of range; allowed: [1, 4]
+    ValueError: doctest_corner: power=9.0 is out of range; allowed: [1, 4]; leave it out for its default 2.0
     >>> unregister_loss("doctest_corner")
     """
     check_name(name)
@@ -168,7 +168,7 @@ def register_loss(
             entry.check(hyper)
             for key in (*handed, *hyper):
                 if key not in entry.keywords and key not in OFFERED:
-                    came = f"parameter {key}={shown(hyper[key])} belongs to the module"
+                    came = f"parameter {key}={shown(parameters[key])} belongs to the module"
                     remedy = f"leave it out, or build the module: build_loss({name!r}, {key}=...)"
                     raise refusal(
                         name, came, f"what the function takes ({', '.join(entry.keywords)})", remedy, TypeError

@@ -44,7 +44,7 @@ def kernel_for(
         compiled: by machine code.
 
     Raises:
-        NotTraceable: the loss cannot be recorded, or what was recorded gives other numbers on some sample.
+        NotTraceable: the loss cannot be recorded, or what was recorded gives other numbers.
     """
     if private.works("record", "cpu"):
         require_no_branches(function, layout, tensors)

@@ -147,7 +147,7 @@ def softmax_focal_loss(
         return terms.sum(class_axis(pred))
     log_p = picked(functional.log_softmax(pred, class_axis(pred)), target)
     loss = safe_power(-torch.expm1(log_p), gamma) * -log_p
-    return loss if alpha is None else loss * torch.where(target == 0, 1 - alpha, alpha)
+    return loss if alpha is None else torch.where(target == 0, (1 - alpha) * loss, alpha * loss)
 
 
 @register_loss(

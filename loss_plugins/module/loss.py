@@ -102,9 +102,10 @@ class Loss(Stateful):
             target: targets.
             weight: says which elements count for running statistics (those above 0); nothing is multiplied by it.
         """
-        return self._per_element(read_tensors(self.entry, pred, target, self.labels), weight)
+        return self.per_element(read_tensors(self.entry, pred, target, self.labels), weight)
 
-    def _per_element(self, given: Given, weight: Tensor | None) -> Tensor:
+    def per_element(self, given: Given, weight: Tensor | None) -> Tensor:
+        """As `elementwise`, of tensors that have been read."""
         check_weight_of(self.entry, weight, given, learnt=len(self.statistics) > 0)
         arguments = self._arguments(given, weight)
         if self.fused is None or (given.ignored is not None and self.entry.function in self.entry.told):
@@ -139,7 +140,9 @@ class Loss(Stateful):
         Args:
             pred: (n, 4) boxes, (n, 5) rotated boxes, (n, C) logits or (n, ...) masks, as the loss's kind demands.
             target: what to meet, in a form that the loss takes.
-            weight: one number per row, (n,) or (n, 1), or one per element, of which a loss per row takes the mean.
+            weight: numbers from 0 on, one per row, (n,) or (n, 1), or per element, of which a loss per row takes the
+                mean. Values of weights and labels are looked at in eager mode on the CPU only: elsewhere that would
+                wait for the device or break the graph.
             avg_factor: "mean" divides the sum by this number, + float32's epsilon; "none" ignores it.
             reduction_override: used instead of `reduction`.
             *positional: nothing, or an error says what is taken.
@@ -149,16 +152,14 @@ class Loss(Stateful):
             0-dim tensor, or the weighted loss per element for "none". An empty batch costs 0, in the graph.
 
         Raises:
-            ValueError: an unknown reduction, avg_factor with "sum", a weight that fits no row, or a label that is no
-                class. Values of tensors (labels, a negative weight) are looked at in eager mode on the CPU only:
-                elsewhere that would wait for the device or break the graph.
+            ValueError: unknown reduction, avg_factor with "sum", a weight that fits no row, a label that is no class.
             TypeError: something else than tensors.
         """
         reduction, avg_factor = check_call(
             self.entry, self.reduction, pred, target, avg_factor, reduction_override, positional, unknown
         )
         given = read_tensors(self.entry, pred, target, self.labels)
-        loss = self._per_element(given, weight)
+        loss = self.per_element(given, weight)
         if defaults_of(self.entry.name, self.dialect).counts_itself:
             avg_factor, weight = None, None if weight is None else (weight > 0).to(weight.dtype)
         own = reduction != "none" and avg_factor is None

@@ -87,12 +87,12 @@ class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
         self.members = nn.ModuleList(members)
         self.parameters_given["losses"] = [member_spec(member) for member in members]
 
-    def _per_element(self, given: Given, weight: Tensor | None) -> Tensor:
+    def per_element(self, given: Given, weight: Tensor | None) -> Tensor:
         """The weighted sum of the members' losses."""
         if weight is not None:
             check_weight(self.entry.name, weight, given.pred)
         first, *rest = (
-            member.loss_weight * member._per_element(given, weight) for member in cast(Iterable[Loss], self.members)
+            member.loss_weight * member.per_element(given, weight) for member in cast(Iterable[Loss], self.members)
         )
         return sum(rest, start=first)
 

@@ -93,7 +93,8 @@ def own_divisor(
     denominator = DIVISORS[named] if named else own
     if denominator is not None and reduction != "none":
         pred, target = raised(given.pred, given.target)
-        divisor = denominator(pred, target, **with_ignored(entry, denominator, arguments, given))
+        left_out = {"ignored": given.ignored} if named else {}
+        divisor = denominator(pred, target, **{**with_ignored(entry, denominator, arguments, given), **left_out})
     elif reduction == "mean" and not named and given.ignored is not None:
         divisor = given.counted(loss)
     else:
@@ -111,6 +112,11 @@ def _scores(pred: Tensor, target: Any, **_: Any) -> Tensor:
     return pred.new_tensor(float(max(pred.numel(), 1)))
 
 
+def _counted_scores(pred: Tensor, target: Any, ignored: Tensor | None = None, **_: Any) -> Tensor:
+    """The elements of the prediction in rows that are not ignored."""
+    return _scores(pred, target) if ignored is None else ignored.logical_not().expand_as(pred).sum().to(pred.dtype)
+
+
 def _pixels(pred: Tensor, target: Any, **_: Any) -> Tensor:
     """The elements behind axis 1; of rows, for which there are none, MONAI's mean over no axes is that over all."""
     return pred.new_tensor(float(max(pred.numel() if pred.ndim <= 2 else pred.shape[2:].numel(), 1)))
@@ -120,6 +126,7 @@ def _pixels(pred: Tensor, target: Any, **_: Any) -> Tensor:
 DIVISORS: dict[str, Callable[..., Tensor] | None] = {
     "columns": _columns,
     "scores": _scores,
+    "counted scores": _counted_scores,
     "pixels": _pixels,
     "elements": None,
 }

@@ -145,6 +145,36 @@ CASE_RULES: tuple[CaseRule, ...] = (
         ("gaussian_focal",),
     ),
     CaseRule(
+        "weights-along-the-width",
+        "class_weight on maps is broadcast there along the last axis, the width; ours lies along the class axis",
+        lambda case: "maps" in case.inputs and "class_weight" in case.parameters,
+        ("mmdet",),
+        ("bce_with_logits",),
+    ),
+    CaseRule(
+        "ignored-channel",
+        "its ignore_index names a channel of the target, and pixels of that class are left out of all channels; of a "
+        "dense target, ours leaves out the scores that equal ignore_index",
+        lambda case: "ignore_index" in case.parameters,
+        ("monai",),
+        ("focal", "dice", "tversky"),
+    ),
+    CaseRule(
+        "mean-of-the-others",
+        "its 'none' is the mean of each class over the pixels that are not ignored; ours has one number per pixel, 0 "
+        "where it is ignored; the means are equal",
+        lambda case: case.reduction == "none" and "ignore_index" in case.parameters,
+        ("smp",),
+        ("softmax_focal",),
+    ),
+    CaseRule(
+        "root-of-zero",
+        "with a power below 1, the gradient of a loss that is exactly 0 is 0 * inf = NaN there; ours is finite",
+        lambda case: 0 < case.parameters.get("gamma", 1) < 1 and "ignore_index" in case.parameters,
+        ("smp",),
+        ("focal_tversky",),
+    ),
+    CaseRule(
         "counted-scores",
         "with 'none' and a weight its losses are relative to the number of scores with weight, ours to that of all "
         "scores; the means are equal",

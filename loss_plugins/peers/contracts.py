@@ -172,7 +172,6 @@ BOXES = ("boxes", "boxes in batches", "no boxes")
 OFFSETS = ("offsets", "offsets in batches", "no offsets")
 NUMBERS = (*OFFSETS, "offsets in half precision", "a number without dimension")
 DENSE = ("hard targets", "soft targets", "soft targets, maps", "no rows")
-ROWS_ONLY = (*DENSE[:2], DENSE[3])
 SCORES = (*DENSE[:3], "no maps")
 LABELLED = ("labels and background", "no labels")
 CLASSES = ("class map", "class map, maps", "no classes")
@@ -243,9 +242,7 @@ TORCH = (
     _torch("SmoothL1Loss", "smooth_l1", *NUMBERS),
     _torch("HuberLoss", "huber", *NUMBERS),
     _torch("BCELoss", "bce", "probabilities", "probabilities, maps"),
-    _torch(
-        "BCEWithLogitsLoss", "bce_with_logits", *ROWS_ONLY, "a number without dimension", "offsets in half precision"
-    ),
+    _torch("BCEWithLogitsLoss", "bce_with_logits", *DENSE, "a number without dimension", "offsets in half precision"),
     _torch("CrossEntropyLoss", "cross_entropy", *CLASSES, *IGNORED, *SHARES),
     _torch("NLLLoss", "nll", "log-probabilities", "log-probabilities, maps"),
     _torch("KLDivLoss", "kl_div", "distributions", "distributions, maps", reductions=(*REDUCTIONS, "batchmean")),
@@ -304,7 +301,7 @@ ULTRALYTICS = (
         bind=score_before_label,
         single=True,
     ),
-    Contract("ultralytics", "BCEWithLogitsLoss", "bce_with_logits", ROWS_ONLY),
+    Contract("ultralytics", "BCEWithLogitsLoss", "bce_with_logits", DENSE),
     Contract("ultralytics", "FocalLoss", "focal", DENSE, reductions=("mean",), extra={"alpha": (0.0,)}, single=True),
     Contract("ultralytics", "MultiChannelDiceLoss", "dice", MASKS, shape=over_channels),
 )

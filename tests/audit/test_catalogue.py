@@ -45,7 +45,7 @@ def test_the_catalogue_is_covered() -> None:
 def test_traits_are_judged_not_just_measured(name: str, audited: Callable[[str], AuditReport]) -> None:
     """Ours promise something, so the only thing that is merely measured is where an undeclared minimum lies."""
     statuses = {result.status for result in audited(name).results if result.group == "traits"}
-    assert statuses == {"passed"}
+    assert {"passed"} <= statuses <= {"passed", "not applicable"}
 
 
 #: Other parameters than the defaults, each on everything that can be no number.

@@ -19,10 +19,14 @@ from loss_plugins.catalog.dialects import translated
 from loss_plugins.catalog.entries import add_alias
 from loss_plugins.catalog.latex import rendered
 from loss_plugins.demo.digits import make_digits
-from loss_plugins.fusion import fuse
+from loss_plugins.fusion import fuse, kernels
 from loss_plugins.fusion.algebra import simplify
+from loss_plugins.fusion.kernels import kernel_for, program_kernel
+from loss_plugins.fusion.keys import key_of_parameters
 from loss_plugins.fusion.native import require_compiler
 from loss_plugins.fusion.tracing import by_columns, joint, trace
+from loss_plugins.fusion.trials import Layout, require_no_branches
+from loss_plugins.labels import per_class
 from loss_plugins.module.mix import mix_loss
 from loss_plugins.module.state import sync_losses
 from loss_plugins.peers import timed
@@ -54,6 +58,18 @@ def counting(pred: Tensor, target: Tensor) -> Tensor:
 def samples(rows: int, classes: int) -> tuple[Tensor, Tensor]:
     pred, target = torch.rand(2, rows, 4).unbind()
     return pred, target
+
+
+ROWS = Layout("rows", 2, 4, torch.empty(0), torch.empty(0), True)
+
+
+def by_size(pred: Tensor, target: Tensor) -> Tensor:
+    return plain(pred, target) * (2 if len(pred) > 4 else 1)
+
+
+def wrong_program(patch: pytest.MonkeyPatch, _: Path) -> None:
+    patch.setattr(kernels, "program_kernel", lambda *given: lambda pred, target, tensors: (pred.sum(-1), pred))
+    kernel_for(plain, samples, ROWS, {}, False)
 
 
 def recorded(function: Callable[..., Tensor]) -> Any:
@@ -162,7 +178,32 @@ CORE: Table = {
         "depends on the number of rows": lambda *_: simplify(recorded(counting), [*torch.rand(8, 23)]),
     },
     ("loss_plugins/fusion/tracing.py::trace", "NotTraceable"): {
-        "the operations depend on the data": lambda *_: recorded(branching)
+        "the operations depend on the data": lambda *_: recorded(branching),
+        "one makes a number of all rows": lambda *_: recorded(coupled),
+    },
+    ("loss_plugins/fusion/kernels.py::kernel_for", "NotTraceable"): {
+        "the loss cannot be recorded": lambda *_: kernel_for(branching, samples, ROWS, {}, False),
+        "what was recorded gives other numbers": wrong_program,
+    },
+    ("loss_plugins/fusion/kernels.py::program_kernel", "NotTraceable"): {
+        "the loss cannot be recorded": lambda *_: program_kernel(branching, samples, ROWS, {}),
+    },
+    ("loss_plugins/fusion/trials.py::require_no_branches", "NotTraceable"): {
+        "its Python code asks for a size": lambda *_: require_no_branches(by_size, ROWS, {}),
+        "for the numbers in a tensor": lambda *_: require_no_branches(branching, ROWS, {}),
+    },
+    ("loss_plugins/fusion/keys.py::key_of_parameters", "NoKeyError"): {
+        "a parameter that may change later, as an array or an object of some class": lambda *_: key_of_parameters(
+            {"gamma": object()}
+        ),
+    },
+    ("loss_plugins/labels.py::LabelRule.read", "ValueError"): {
+        "a label that is neither a class, nor background, nor ignored": lambda *_: lp.FocalLoss().labels.read(
+            torch.zeros(2, 3), torch.tensor([0, 4])
+        ),
+    },
+    ("loss_plugins/labels.py::per_class", "ValueError"): {
+        "not as many numbers as classes": lambda *_: per_class("bce", "w", [1.0, 2.0], torch.zeros(2, 3), True),
     },
     ("loss_plugins/fusion/fused.py::Fused.require", "ValueError"): {
         "the loss is not separable": lambda *_: fuse(coupled, samples, True, compiled=True).require({}),
@@ -194,9 +235,10 @@ CORE: Table = {
         "compile=True where no compiler is found": lambda patch, _: (no_compiler(patch), lp.CIoULoss(compile=True)),
     },
     (f"{LOSS}::Loss.forward", "ValueError"): {
-        "an unknown reduction": lambda *_: lp.CIoULoss()(*PAIR, reduction_override="avg"),
+        "unknown reduction": lambda *_: lp.CIoULoss()(*PAIR, reduction_override="avg"),
         'avg_factor with "sum"': lambda *_: lp.CIoULoss(reduction="sum")(*PAIR, avg_factor=2.0),
         "a weight that fits no row": lambda *_: lp.CIoULoss()(*PAIR, weight=torch.ones(5)),
+        "a label that is no class": lambda *_: lp.FocalLoss()(torch.zeros(2, 3), torch.tensor([0, 4])),
     },
     (f"{LOSS}::Loss.forward", "TypeError"): {
         "something else than tensors": lambda *_: lp.CIoULoss()(PAIR[0].tolist(), PAIR[1]),

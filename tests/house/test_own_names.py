@@ -24,7 +24,8 @@ def distance(pred: Tensor, target: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     "name",
     [
-        "", " ", "3d_iou", "CIoULoss", "MyIoU", "my-iou", "my iou", "my.iou", "_mine", "mine_", "my__iou", "größe", "a/b",
+        "", " ", "3d_iou", "CIoULoss", "MyIoU", "my-iou", "my iou", "my.iou", "_mine", "mine_", "my__iou", "größe",
+        "a/b",
         3, None, ["my_iou"], 1.5, b"my_iou", distance,
         "ciou", "mix", "tensors", "registry", "catalog", "module", "cli", "adapters", "c_io_u",
     ],
@@ -41,7 +42,8 @@ def test_names_are_snake_case_and_stand_for_nothing_else(name: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "argument", "value"),
     [
-        ({"kind": "boxes"}, "kind", "'boxes'"), ({"kind": ["box"]}, "kind", "['box']"), ({"kind": None}, "kind", "None"),
+        ({"kind": "boxes"}, "kind", "'boxes'"), ({"kind": ["box"]}, "kind", "['box']"),
+        ({"kind": None}, "kind", "None"),
         ({"traits": {"range": (0, 1)}}, "traits", "range"), ({"formula": 3}, "formula", "3"),
         ({"source": "arXiv"}, "source", "'arXiv'"), ({"use_when": 3}, "use_when", "3"),
         ({"avoid_when": ["x"]}, "avoid_when", "['x']"), ({"options": "iou"}, "options", "'iou'"),

@@ -99,3 +99,27 @@ def test_dialects_take_an_epsilon_of_0_and_are_finite_on_flat_boxes(framework: s
     pairs = flat.repeat(5, 1), flat.repeat_interleave(5, 0)
     for part in value_and_gradient(ours(framework, name, 0.0), *pairs):
         assert part.isfinite().all()
+
+
+TOUCHING = ([0.0, 0, 2, 2], [2.0, 0, 4, 2])
+CONCENTRIC = ([1.0, 2, 3, 2], [0.0, 0, 4, 4])
+#: what the derivative of their clamp, 1 at 0, adds to that of our relu, 0 at 0: on record, the values are equal
+AT_ZERO = [
+    (framework, name, pair, extra)
+    for framework in ("ultralytics", "mmdet")
+    for name in ("diou", "ciou")
+    for pair, extra in ((TOUCHING, [0, 0, -0.25, 0]), (CONCENTRIC, [0, 0.125, 0, -0.125]))
+]
+#: torchvision writes the overlap of boxes with area only, and no clamp: equal to ours
+EQUAL_AT_ZERO = [("torchvision", "diou", pair, [0, 0, 0, 0]) for pair in (TOUCHING, CONCENTRIC)]
+
+
+@pytest.mark.parametrize(("framework", "name", "pair", "extra"), [*AT_ZERO, *EQUAL_AT_ZERO])
+def test_how_gradients_differ_for_boxes_that_touch_or_are_flat(
+    framework: str, name: str, pair: tuple[list[float], list[float]], extra: list[float]
+) -> None:
+    pred, target = (torch.tensor([box], dtype=torch.float64) for box in pair)
+    value, gradient = value_and_gradient(ours(framework, name, 1e-7), pred, target)
+    theirs, slope = value_and_gradient(THEIRS[framework][0](name, 1e-7), pred, target)
+    torch.testing.assert_close(value, theirs, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(slope - gradient, torch.tensor([extra], dtype=torch.float64), rtol=1e-5, atol=1e-6)

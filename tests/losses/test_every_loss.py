@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import loss_plugins as lp
 from loss_plugins.catalog.entries import get_entry, shipped
@@ -238,3 +239,32 @@ def test_every_entry_is_complete(name: str) -> None:
     unchecked = [p.name for p in entry.parameters.values() if p.allowed is None]
     assert unchecked == []
     assert f"{name}_loss" in lp.__all__ or name.endswith("_loss")
+
+
+class Precisions(TorchDispatchMode):
+    """Notes the floating-point types of all results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met: set[torch.dtype] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        parts = result if isinstance(result, (tuple, list)) else (result,)
+        self.met |= {part.dtype for part in parts if isinstance(part, Tensor) and part.is_floating_point()}
+        return result
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float64_is_never_rounded_to_less_whatever_the_parameters(name: str) -> None:
+    """A parameter rounded to float32 on its way is off by 5e-8."""
+    pred, target = sample(name, dtype=torch.float64)
+    own: list[dict[str, Any]] = [{}]
+    for key, parameter in get_entry(name).parameters.items():
+        if parameter.allowed is not None and not isinstance(parameter.default, (int, str)) and 0.9 in parameter.allowed:
+            own.append({key: 0.9})
+    for parameters in own:
+        module = build(name, **parameters).double()
+        with Precisions() as precisions:
+            module(pred, target)
+        assert precisions.met <= {torch.float64}, parameters

@@ -29,6 +29,10 @@ HANDED = [
 ]
 
 
+#: functions whose first argument is what errors call the loss
+NAMED_IN_ERRORS = {"class_weights", "per_class"}
+
+
 def strings(tree: ast.AST) -> Iterator[str]:
     yield from (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
 
@@ -38,6 +42,9 @@ def test_formulas_name_no_framework_and_not_themselves(file: Path) -> None:
     tree = ast.parse(file.read_text())
     assert not (FRAMEWORKS - NAMES).intersection(strings(tree))
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in NAMED_IN_ERRORS:
+            del call.args[0]
     inside = [part for function in functions for part in (function.args, *function.body)]
     assert not (FRAMEWORKS | NAMES).intersection(text for part in inside for text in strings(part))
 

@@ -94,8 +94,6 @@ def test_each_class_or_region_loss_is_called_with_maps_or_has_rows_only() -> Non
         ("mmdet", "ghm_c"),
         ("mmdet", "ghm_c (labels)"),
         ("ultralytics", "distribution_focal"),
-        ("ultralytics", "bce_with_logits"),  # as MMDetection's: numbers per class along the last axis
-        ("torch", "bce_with_logits"),
         ("torch", "margin_ranking"),
         ("torch", "hinge_embedding"),
     }

@@ -49,9 +49,9 @@ def record(trainer: Any) -> list[dict[str, Any]]:
     """Per batch: the rows that each statistic learnt from (by number), the states, and the optimizer's steps."""
     learn, rows, batches = RunningStatistic.learn, [], []
 
-    def recorded(self: RunningStatistic, pred: Any, target: Any, weight: Any) -> Any:
-        rows.append((self, pred.detach().clone(), target.clone()))
-        return learn(self, pred, target, weight)
+    def recorded(self: RunningStatistic, given: Any, weight: Any) -> Any:
+        rows.append((self, given.pred.detach().clone(), given.target.clone()))
+        return learn(self, given, weight)
 
     def keep(trainer: Any) -> None:
         statistics = statistics_of([loss for slot in trainer.loss_plug.slots for loss in slot.losses])
