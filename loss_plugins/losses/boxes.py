@@ -20,6 +20,8 @@ SOLID = 2.0**14
 LENGTH = 1e-10
 #: a ratio of sides that no box has: beyond it the derivative of its arctangent is 0
 LINE = 1e16
+#: share of the other box's squared diagonal below which a box is a point: it has no shape
+SPECK = 1e-9
 
 
 class Boxes(NamedTuple):
@@ -163,9 +165,8 @@ def share_of(pair: Pair, part: Tensor, whole: Tensor, sides: Tensor, least: floa
     """
     if is_ours(pair):
         return part / (whole + beside(sides))
-    if least < LENGTH:
-        none = whole < LENGTH
-        part, whole = torch.where(none, part.detach(), part), torch.where(none, whole.detach(), whole)
+    none = whole < LENGTH
+    part, whole = torch.where(none, part.detach(), part), torch.where(none, whole.detach(), whole)
     return part / whole.clamp(min=max(least, LENGTH))
 
 
@@ -271,13 +272,14 @@ def angle_between(width: Tensor, height: Tensor, other_width: Tensor, other_heig
 
 
 def _aspect_ratio_angle(box: Boxes, pair: Pair) -> Tensor:
-    """atan(w / h) as the frameworks write it: the same value and gradient, which is 0 where h = 0 would divide."""
+    """atan(w / h) as the frameworks write it: value and gradient, but for a line, or a point beside the other box."""
     if pair.convention.union == "tall":  # the height has its epsilon already
         height = box.h
     else:
         extra = pair.convention.aspect_eps
         height = box.h + (pair.eps if extra is None else extra)
-    shapeless = LINE * height.abs() <= box.w.abs()  # h = 0 divides by it
+    size, larger = squared_norm(box.w, box.h), squared_norm(pair.p.w, pair.p.h) + squared_norm(pair.t.w, pair.t.h)
+    shapeless = (LINE * height.abs() <= box.w.abs()) | (size <= SPECK * larger)  # else 1 / h, or 1 / size, has no bound
     width = torch.where(shapeless, box.w.detach(), box.w)
     height = torch.where(shapeless, height.detach().masked_fill(box.w == 0, 1.0), height)
     return (width / height).atan()

@@ -166,7 +166,7 @@ def test_softmax_focal_by_hand(logits: Tensor, labels: Tensor) -> None:
     p = logits.softmax(-1)[torch.arange(N), labels]
     assert_same(lp.softmax_focal_loss(logits, labels, gamma=1.5), -((1 - p) ** 1.5) * p.log(), logits, tolerance=1e-10)
     weighted = lp.softmax_focal_loss(logits, labels, gamma=1.5, alpha=0.2)
-    assert_same(weighted, -torch.where(labels == 0, 0.8, 0.2) * (1 - p) ** 1.5 * p.log(), tolerance=1e-10)
+    assert_same(weighted, -(0.2 + 0.6 * (labels == 0).double()) * (1 - p) ** 1.5 * p.log(), tolerance=1e-10)
 
 
 @pytest.mark.parametrize("beta", [1.0, 2.0, 2.7])
