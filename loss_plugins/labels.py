@@ -48,10 +48,10 @@ class Given(NamedTuple):
         per_score = loss.ndim == self.ignored.ndim
         return loss.masked_fill(self.ignored if per_score else self.ignored.squeeze(class_axis(self.pred)), 0)
 
-    def counted(self, loss: Tensor) -> Tensor:
-        """How many numbers of the loss are left."""
+    def counted(self, loss: Tensor) -> Tensor | None:
+        """How many numbers of the loss are left; None: all of them."""
         if self.ignored is None:
-            return loss.new_tensor(float(loss.numel()))
+            return None
         each = loss.numel() // self.ignored.numel()
         return (self.ignored.logical_not().sum() * each).to(loss.dtype)
 
@@ -92,7 +92,6 @@ class LabelRule:
             return Given(pred, target)
         if is_label(pred, labels):
             axis = class_axis(pred)
-            labels = labels.long()  # as indices have to be; and in small types, -100 would equal another label
             ignored = self._ignored_labels(labels, pred.shape[axis])
             mask = None if ignored is None else ignored.unsqueeze(axis)
         else:
@@ -116,7 +115,7 @@ class LabelRule:
         if self.scores == "none":
             return None
         numbers = self.ignore if self.scores == "all" else tuple(x for x in self.ignore if x != IGNORED)
-        return self._matches(target if target.is_floating_point() else target.long(), numbers)
+        return self._matches(target, numbers)
 
     def _matches(self, values: Tensor, numbers: tuple[int, ...]) -> Tensor | None:
         found = [values == number for number in numbers]

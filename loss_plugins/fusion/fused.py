@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..tensors import Target, raised, upcast
+from ..tensors import ORDINARY, Target, raised, upcast, without_class_axis
 from . import private
 from .alone import alone, possible
 from .kernels import kernel_for
@@ -29,12 +29,10 @@ from .keys import NoKeyError, key_of_parameters
 from .native import SERIAL, require_compiler
 from .program import FEW
 from .tracing import LossFunction, NotTraceable
-from .trials import Form, Kernel, Layout, Samples, brief, is_separable, without_class_axis
+from .trials import Form, Kernel, Layout, Samples, brief, is_separable
 
 #: from so many numbers on, machine code for a GPU would have to count with 64 bits
 MANY = 1 << 31
-#: subclasses may mean something else by an operation
-ORDINARY = (Tensor, torch.nn.Parameter)
 _SEPARABLE: dict[Any, tuple[bool, str]] = {}
 _KERNELS: dict[Any, Kernel | None] = {}
 

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ..tensors import class_axis, without_class_axis
 from . import private
 from .tracing import LossFunction, NotTraceable
 
@@ -20,7 +21,7 @@ Kernel = Callable[[Tensor, Tensor, dict[str, Tensor]], tuple[Tensor, Tensor]]
 Samples = Callable[[int, int], tuple[Tensor, Tensor]]
 #: classes of a sample, where nothing says how many the loss wants
 CLASSES = 3
-#: rows of the trials, in units of what all leading axes of length 2 need
+#: two sizes of a trial, each times 2 for every axis of pred: leading axes of length 2 use up the rest
 ROWS = (3, 8)
 
 
@@ -69,17 +70,6 @@ def trials(samples: Samples, layout: Layout, tensors: Mapping[str, Tensor]) -> I
         else:
             pred, target = (part.view(*leading, -1, part.shape[-1]) for part in (pred, target))
         yield pred, (labels_of(pred) if layout.form == "labels" else target).to(layout.target.dtype)
-
-
-def class_axis(pred: Tensor) -> int:
-    """Where the classes are: on axis 1, or on the only one."""
-    return min(1, pred.ndim - 1)
-
-
-def without_class_axis(pred: Tensor) -> tuple[int, ...]:
-    """The shape of labels for pred."""
-    axis = class_axis(pred)
-    return (*pred.shape[:axis], *pred.shape[axis + 1 :])
 
 
 def labels_of(pred: Tensor) -> Tensor:

@@ -16,8 +16,10 @@ from ..catalog.dialects import OURS, Convention
 POINT = 3e-4
 #: a side longer than POINT / SOLID is one; a power of two, so that nothing is left of POINT beside it
 SOLID = 2.0**14
-#: far below any length; its square is what union and enclosing area are kept above
+#: far below any length
 LENGTH = 1e-10
+#: what union and enclosing area are kept above
+LEAST_AREA = LENGTH**2
 #: a ratio of sides that no box has: beyond it the derivative of its arctangent is 0
 LINE = 1e16
 #: share of the other box's squared diagonal below which a box is a point: it has no shape
@@ -57,7 +59,6 @@ class Pair(NamedTuple):
     p: Boxes
     t: Boxes
     overlap: tuple[Tensor, Tensor]
-    differ: Tensor
     union: Tensor
     iou: Tensor
     eps: float
@@ -79,22 +80,21 @@ def pair_up(pred: Tensor, target: Tensor, eps: float, convention: Convention = O
     overlap = _overlap_sides(p, t)
     intersection = overlap[0].relu() * overlap[1].relu()
     union = p.w * p.h + t.w * t.h - intersection
-    differ = _differ(p, t)
     iou = intersection / _kept_positive(union, geometry_eps, convention)
     # an infinite box would overlap by 0, silently; 0 * inf says what it is
-    shown = 0 * union.detach()
+    extra = 0 * union.detach()
     if convention.union == "exact":  # boxes without area overlap fully if they are equal, else not at all
-        shown = torch.where(differ + union.detach() ** 2 == 0, 1.0, shown)
-    iou = iou + shown
+        extra = torch.where(_is_same_without_area(p, t, union), 1.0, extra)
+    iou = iou + extra
     if convention.iou_floor:
         iou = iou.clamp(min=eps)
-    return Pair(p, t, overlap, differ, union, iou, eps, geometry_eps, convention)
+    return Pair(p, t, overlap, union, iou, eps, geometry_eps, convention)
 
 
 def _kept_positive(union: Tensor, eps: float, convention: Convention) -> Tensor:
     if convention.union == "max":
-        return union.clamp(min=max(eps, LENGTH**2))
-    return union + max(2 * eps if convention.union == "twice" else eps, LENGTH**2)
+        return union.clamp(min=max(eps, LEAST_AREA))
+    return union + max(2 * eps if convention.union == "twice" else eps, LEAST_AREA)
 
 
 def _overlap_sides(p: Boxes, t: Boxes) -> tuple[Tensor, Tensor]:
@@ -107,8 +107,13 @@ def _overlap_sides(p: Boxes, t: Boxes) -> tuple[Tensor, Tensor]:
 
 def _differ(p: Boxes, t: Boxes) -> Tensor:
     """0 where the boxes are equal: of differences, which the gradient needs anyway, and faster than comparisons."""
-    upper_left = squared_norm(p.x1 - t.x1, p.y1 - t.y1)
-    return (upper_left + squared_norm(p.x2 - t.x2, p.y2 - t.y2)).detach()
+    upper_left, lower_right = corner_distance2(p, t)
+    return (upper_left + lower_right).detach()
+
+
+def _is_same_without_area(p: Boxes, t: Boxes, union: Tensor) -> Tensor:
+    """Where two boxes are equal and have no area."""
+    return _differ(p, t) + union.detach() ** 2 == 0
 
 
 def enclosing_sides(pair: Pair) -> tuple[Tensor, Tensor]:
@@ -176,9 +181,9 @@ def beside(sides: Tensor) -> Tensor:
 
 
 def beside_area(pair: Pair) -> Tensor | float:
-    """As `beside`, of areas: what is added to a squared length. Frameworks add their epsilon."""
+    """As `beside`, of areas: what is added to a squared length. Frameworks add their epsilon, or LEAST_AREA."""
     if not is_ours(pair):
-        return max(pair.geometry_eps, LENGTH**2)
+        return max(pair.geometry_eps, LEAST_AREA)
     return POINT**2 - SOLID**2 * pair.union.detach().clamp(0, (POINT / SOLID) ** 2)
 
 
@@ -193,7 +198,7 @@ def inner_iou(pair: Pair, ratio: float) -> Tensor:
     intersection = width.relu() * height.relu()
     union = ratio**2 * (pair.p.w * pair.p.h + pair.t.w * pair.t.h) - intersection
     iou = intersection / _kept_positive(union, pair.geometry_eps, pair.convention)
-    return torch.where(pair.differ + union.detach() ** 2 == 0, 1.0, iou) if is_ours(pair) else iou
+    return torch.where(_is_same_without_area(pair.p, pair.t, union), 1.0, iou) if is_ours(pair) else iou
 
 
 def _scaled(box: Boxes, ratio: float) -> Boxes:
@@ -202,9 +207,8 @@ def _scaled(box: Boxes, ratio: float) -> Boxes:
     return Boxes(box.x1 + dx, box.y1 + dy, box.x2 - dx, box.y2 - dy, ratio * box.w, ratio * box.h)
 
 
-def corner_distance2(pair: Pair) -> tuple[Tensor, Tensor]:
+def corner_distance2(p: Boxes, t: Boxes) -> tuple[Tensor, Tensor]:
     """Squared distances of the upper left corners, and of the lower right ones."""
-    p, t = pair.p, pair.t
     return squared_norm(p.x1 - t.x1, p.y1 - t.y1), squared_norm(p.x2 - t.x2, p.y2 - t.y2)
 
 
@@ -242,7 +246,7 @@ def extended_iou(pred: Tensor, target: Tensor, eps: float | None) -> Tensor:
     if eps is None:
         p, t = upright(corners(pred)), upright(corners(target))
         intersection, areas = extended_intersection(p, t), p.w * p.h + t.w * t.h
-        iou = intersection / (areas - intersection + LENGTH**2)
+        iou = intersection / (areas - intersection + LEAST_AREA)
         # of two boxes without area the value is -1 wherever they are: the slope is rounding
         iou = torch.where(areas == 0, iou.detach(), iou)
         return torch.where(_differ(p, t) == 0, 1.0, iou) + 0 * areas.detach()
@@ -253,7 +257,7 @@ def extended_iou(pred: Tensor, target: Tensor, eps: float | None) -> Tensor:
     hollow = union <= 0.1 * (t.w * t.h).abs()
     union = union + eps
     iou = torch.where(hollow, intersection.detach(), intersection) / torch.where(
-        hollow, union.detach().abs().clamp(min=max(eps, LENGTH**2)), union
+        hollow, union.detach().abs().clamp(min=max(eps, LEAST_AREA)), union
     )
     return iou + 0 * union.detach()
 

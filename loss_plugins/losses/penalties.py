@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .boxes import (
-    LENGTH,
+    LEAST_AREA,
     Pair,
     aspect_difference,
     beside_area,
@@ -38,10 +38,10 @@ def giou_penalty(pair: Pair) -> Terms:
     width, height = enclosing_sides(pair)
     area, union = width * height, pair.union
     if pair.convention.union == "max":
-        least = max(pair.geometry_eps, LENGTH**2)
+        least = max(pair.geometry_eps, LEAST_AREA)
         area, union = area.clamp(min=least), union.clamp(min=least)
         return ((area - union) / area,)
-    empty = (area - union) / (area + max(pair.geometry_eps, LENGTH**2))
+    empty = (area - union) / (area + max(pair.geometry_eps, LEAST_AREA))
     # what boxes without area enclose is empty wherever they are, and those on one line enclose nothing: the slope
     # there, a side over the area, has no bound
     return (torch.where((union if is_ours(pair) else area) == 0, empty.detach(), empty),)
@@ -101,7 +101,7 @@ def siou_penalty(pair: Pair, theta: float) -> Terms:
     x, y = (offset + eps for offset in center_offset(pair.p, pair.t, pair.convention))
     width, height = enclosing_sides(pair)
     distance2 = squared_norm(x, y) + (beside_area(pair) if is_ours(pair) else 0.0)
-    angle = 2 * x.abs() * y.abs() / distance2.clamp(min=LENGTH**2)  # the sine of twice the angle: no arcsine
+    angle = 2 * x.abs() * y.abs() / distance2.clamp(min=LEAST_AREA)  # the sine of twice the angle: no arcsine
     gap_x, gap_y = share_of(pair, x, width, p.w + t.w, eps), share_of(pair, y, height, p.h + t.h, eps)
     distance = 2 - ((angle - 2) * gap_x**2).exp() - ((angle - 2) * gap_y**2).exp()
     extra = 0.0 if pair.convention.union == "tall" else eps  # that convention's heights have it already
@@ -128,7 +128,7 @@ def shape_cost(difference: Tensor, exponent: float) -> Tensor:
 
 def mpdiou_penalty(pair: Pair, image_size: tuple[float, float]) -> Terms:
     """Squared distances of two corners over the squared diagonal of the image (2307.07662)."""
-    upper_left, lower_right = corner_distance2(pair)
+    upper_left, lower_right = corner_distance2(pair.p, pair.t)
     return ((upper_left + lower_right) / (image_size[0] ** 2 + image_size[1] ** 2),)
 
 

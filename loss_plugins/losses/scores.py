@@ -39,5 +39,5 @@ def binary_cross_entropy(pred: Tensor, target: Tensor, activated: bool) -> Tenso
 def row_count(pred: Tensor, target: Any, ignored: Tensor | None = None, **_: Any) -> Tensor:
     """How many rows (or pixels) count: what losses that sum over classes divide by."""
     if ignored is None or ignored.shape == pred.shape:
-        return pred.new_tensor(float(max(math.prod(without_class_axis(pred)), 1)))
+        return pred.new_full((), float(max(math.prod(without_class_axis(pred)), 1)))
     return ignored.logical_not().sum().to(pred.dtype)

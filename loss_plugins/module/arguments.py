@@ -8,12 +8,12 @@ from typing import Any
 from torch import Tensor
 
 from ..catalog.declare import COLUMNS
-from ..catalog.entries import Entry, add_alias, check_tensors, get_entry
+from ..catalog.entries import Entry, add_alias, get_entry
 from ..catalog.ranges import Allowed, Choice, Interval, check_value, plain
 from ..errors import refusal, shown
 from ..labels import Given
-from ..tensors import Target, check_weight, fit_weight
-from .reduction import REDUCTIONS, check_avg_factor
+from ..tensors import check_weight, fit_weight
+from .reduction import REDUCTIONS
 
 #: the keywords that every module takes beside its function's
 SETTINGS: dict[str, Allowed] = {
@@ -58,38 +58,27 @@ def check_settings(
     return settings["reduction"], settings["loss_weight"], settings["compile"]
 
 
-def check_call(
-    entry: Entry,
-    reduction: Any,
-    pred: Tensor,
-    target: Target,
-    avg_factor: Any,
-    reduction_override: Any,
-    positional: tuple[Any, ...],
-    unknown: Mapping[str, Any],
-) -> tuple[Any, float | Tensor | None]:
-    """The reduction of a call and its avg_factor; raise for what `forward` does not know."""
+def reduction_of_call(
+    entry: Entry, reduction: Any, reduction_override: Any, positional: tuple[Any, ...], unknown: Mapping[str, Any]
+) -> Any:
+    """The reduction of a call; raise for what `forward` does not know."""
     if positional or unknown:
         name, value = next(iter(unknown.items()), ("a sixth argument", positional[0] if positional else None))
         allowed = "pred, target, weight, avg_factor, reduction_override"
         remedy = "leave it out; hyper-parameters are given when the loss is built"
         raise refusal(entry.name, f"{name}={shown(value)} is unknown to forward", allowed, remedy, TypeError)
-    if reduction_override is not None:
-        remedy = f"leave it out for this module's {reduction!r}"
-        reduction = plain(reduction_override)
-        check_value(entry.name, "reduction_override", reduction, REDUCTIONS, remedy)
-    if avg_factor is not None:
-        check_tensors(entry, pred, target)  # first: their errors are the more telling ones
-    return reduction, check_avg_factor(entry.name, avg_factor, reduction, pred)
+    if reduction_override is None:
+        return reduction
+    asked, remedy = plain(reduction_override), f"leave it out for this module's {reduction!r}"
+    check_value(entry.name, "reduction_override", asked, REDUCTIONS, remedy)
+    return asked
 
 
-def check_weight_of(entry: Entry, weight: Tensor | None, given: Given, learnt: bool) -> None:
+def check_weight_of(entry: Entry, weight: Tensor, given: Given, learnt: bool) -> None:
     """Raise for a weight that is none; if running statistics learn from it, also for one of another shape.
 
     They would learn before the loss is there to compare its shape with.
     """
-    if weight is None:
-        return
     check_weight(entry.name, weight, given.pred)
     if learnt:
         shape = given.pred.shape

@@ -16,11 +16,11 @@ from ..catalog.dialects import defaults_of, translated
 from ..catalog.entries import Entry, evaluate, read_tensors
 from ..labels import Given
 from ..tensors import Target
-from .arguments import SETTINGS, as_lists, check_call, check_settings, check_weight_of, named_entry
+from .arguments import SETTINGS, as_lists, check_settings, check_weight_of, named_entry, reduction_of_call
 from .constants import split_constants
 from .fused import fused_loss
 from .help import explain
-from .reduction import Reduction, own_divisor, reduce_loss
+from .reduction import Reduction, check_avg_factor, own_divisor, reduce_loss
 from .state import Stateful, running_statistics
 
 #: module classes by name
@@ -106,7 +106,8 @@ class Loss(Stateful):
 
     def per_element(self, given: Given, weight: Tensor | None) -> Tensor:
         """As `elementwise`, of tensors that have been read."""
-        check_weight_of(self.entry, weight, given, learnt=len(self.statistics) > 0)
+        if weight is not None:
+            check_weight_of(self.entry, weight, given, learnt=len(self.statistics) > 0)
         arguments = self._arguments(given, weight)
         if self.fused is None or (given.ignored is not None and self.entry.function in self.entry.told):
             return evaluate(self.entry, given, arguments)
@@ -155,10 +156,9 @@ class Loss(Stateful):
             ValueError: unknown reduction, avg_factor with "sum", a weight that fits no row, a label that is no class.
             TypeError: something else than tensors.
         """
-        reduction, avg_factor = check_call(
-            self.entry, self.reduction, pred, target, avg_factor, reduction_override, positional, unknown
-        )
+        reduction = reduction_of_call(self.entry, self.reduction, reduction_override, positional, unknown)
         given = read_tensors(self.entry, pred, target, self.labels)
+        avg_factor = check_avg_factor(self.entry.name, avg_factor, reduction, pred)
         loss = self.per_element(given, weight)
         if defaults_of(self.entry.name, self.dialect).counts_itself:
             avg_factor, weight = None, None if weight is None else (weight > 0).to(weight.dtype)

@@ -132,8 +132,9 @@ def joint_rule(rules: Sequence[LabelRule | None]) -> LabelRule | None:
         return None
     ignored = {rule.ignore for rule in known}
     if len(ignored) > 1:
-        shown = " and ".join(f"{rule.where} {list(rule.ignore)}" for rule in known)
-        raise ValueError(f"mix: its losses ignore different labels: {shown}; give all the same ignore_index")
+        came = " and ".join(f"{rule.where} {list(rule.ignore)}" for rule in known)
+        remedy = "give all the same ignore_index"
+        raise refusal("mix", f"its losses ignore different labels: {came}", "one set of labels to ignore", remedy)
     return replace(
         known[0],
         where="mix",

@@ -65,9 +65,7 @@ def check_avg_factor(where: str, avg_factor: Any, reduction: str, pred: Tensor) 
     if isinstance(avg_factor, Tensor):
         if avg_factor.numel() != 1 or avg_factor.is_complex():
             raise refusal(where, f"avg_factor is {shown(avg_factor)}", *AVG_FACTOR)
-        if avg_factor.ndim == 0 and avg_factor.device.type == "cpu":
-            pass  # torch divides by such a number on any device
-        else:
+        if avg_factor.ndim or avg_factor.device.type != "cpu":  # torch divides by a number of the host on any device
             check_device(where, "avg_factor", avg_factor, pred)
         known = number_in(avg_factor) if readable(avg_factor) else None
         divisor: Any = avg_factor.reshape(())
@@ -89,41 +87,41 @@ def own_divisor(
     """
     rule = defaults_of(entry.name, dialect)
     named = rule.sum if reduction == "sum" else rule.mean
-    own = entry.denominator if reduction == "mean" else None
-    denominator = DIVISORS[named] if named else own
-    if denominator is not None and reduction != "none":
+    divisor: Tensor | None = None
+    if named:
+        count = DIVISORS[named]
+        divisor = None if count is None else count(raised(given.pred, given.target)[0], given.ignored)
+    elif reduction == "mean" and entry.denominator is not None:
         pred, target = raised(given.pred, given.target)
-        left_out = {"ignored": given.ignored} if named else {}
-        divisor = denominator(pred, target, **{**with_ignored(entry, denominator, arguments, given), **left_out})
-    elif reduction == "mean" and not named and given.ignored is not None:
+        divisor = entry.denominator(pred, target, **with_ignored(entry, entry.denominator, arguments, given))
+    elif reduction == "mean":
         divisor = given.counted(loss)
-    else:
-        return None
-    return divisor.masked_fill(divisor == 0, 1.0)
+    return None if divisor is None else divisor.masked_fill(divisor == 0, 1.0)
 
 
-def _columns(pred: Tensor, target: Any, **_: Any) -> Tensor:
+def _columns(pred: Tensor, ignored: Tensor | None) -> Tensor:
     """The length of axis 1: of a mean, the mean over that axis, summed over the others."""
-    return pred.new_tensor(float(max(pred.shape[1], 1)))
+    return pred.new_full((), float(max(pred.shape[1], 1)))
 
 
-def _scores(pred: Tensor, target: Any, **_: Any) -> Tensor:
+def _scores(pred: Tensor, ignored: Tensor | None) -> Tensor:
     """All elements of the prediction, those of ignored rows included."""
-    return pred.new_tensor(float(max(pred.numel(), 1)))
+    return pred.new_full((), float(max(pred.numel(), 1)))
 
 
-def _counted_scores(pred: Tensor, target: Any, ignored: Tensor | None = None, **_: Any) -> Tensor:
+def _counted_scores(pred: Tensor, ignored: Tensor | None) -> Tensor:
     """The elements of the prediction in rows that are not ignored."""
-    return _scores(pred, target) if ignored is None else ignored.logical_not().expand_as(pred).sum().to(pred.dtype)
+    return _scores(pred, None) if ignored is None else ignored.logical_not().expand_as(pred).sum().to(pred.dtype)
 
 
-def _pixels(pred: Tensor, target: Any, **_: Any) -> Tensor:
+def _pixels(pred: Tensor, ignored: Tensor | None) -> Tensor:
     """The elements behind axis 1; of rows, for which there are none, MONAI's mean over no axes is that over all."""
-    return pred.new_tensor(float(max(pred.numel() if pred.ndim <= 2 else pred.shape[2:].numel(), 1)))
+    return pred.new_full((), float(max(pred.numel() if pred.ndim <= 2 else pred.shape[2:].numel(), 1)))
 
 
-#: the denominators that `Defaults.mean` and `Defaults.sum` of a dialect name; None: the number of elements of the loss
-DIVISORS: dict[str, Callable[..., Tensor] | None] = {
+#: the denominators that `Defaults.mean` and `Defaults.sum` of a dialect name, of pred and what is ignored; None: the
+#: number of elements of the loss
+DIVISORS: dict[str, Callable[[Tensor, Tensor | None], Tensor] | None] = {
     "columns": _columns,
     "scores": _scores,
     "counted scores": _counted_scores,

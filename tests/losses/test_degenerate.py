@@ -85,7 +85,7 @@ def test_transforms_of_inverted_boxes_stay_bounded(name: str, parameters: dict[s
     assert gradient.abs().max() < BOUND
 
 
-def test_the_pair_of_the_report_given_as_centre_and_size() -> None:
+def test_boxes_given_as_centre_and_size_where_corners_are_wanted() -> None:
     pred, target = torch.tensor([[60.0, 50, 40, 40]]), torch.tensor([[10.0, 40, 20, 20]])
     loss, gradient = value_and_gradient(build("eiou"), pred, target)
     assert 1 <= float(loss) <= 13

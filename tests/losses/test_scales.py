@@ -106,7 +106,7 @@ def test_every_loss_on_boxes_says_whether_its_unit_matters() -> None:
             assert entry.traits.scale_invariant == (entry.traits.units == "any"), entry.name
 
 
-def test_normalised_rotated_boxes_of_the_report() -> None:
+def test_normalised_rotated_boxes_cost_what_they_cost_in_pixels() -> None:
     # the same boxes in thousandths: B is large, and so is its slope
     pred, target = [[0.5, 0.5, 0.02, 0.01, 0.3]], [[0.525, 0.505, 0.02, 0.01, 0.5]]
     p, t = torch.tensor(pred, dtype=torch.float64), torch.tensor(target, dtype=torch.float64)

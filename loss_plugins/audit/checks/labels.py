@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import re
 from typing import Any
 
 import torch
@@ -87,7 +88,7 @@ def _taken(subject: Subject, pred: Tensor, target: Target, label: int) -> Findin
     try:
         loss, gradient = subject.gradient(pred, given)
     except REFUSALS as error:
-        if str(label) in str(error):
+        if re.search(rf"(?<![\w-]){label}(?!\d)", str(error)):
             return None
         said = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         return judged(False, f"label {label} of {classes} classes: the error does not name it: {said}", code=code)
