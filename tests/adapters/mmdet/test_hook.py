@@ -52,7 +52,15 @@ def changed(name: str, **changes: Any) -> Case:
 
 
 BOX = ("bbox_head.loss_bbox",)
+NO_FACTOR = r"allowed: a factor above 0; set model\.bbox_head\.loss_bbox\.loss_weight=1\.0"
+NOTHING = {"type": "loss_plugins.MixLoss", "losses": [{"type": "ciou", "loss_weight": 0.0}]}
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "a factor of 0, by which nothing is trained": (
+        lambda: CASES["ATSS"].build({**EIOU, "loss_weight": 0.0}),
+        NO_FACTOR,
+    ),
+    "a negative factor": (lambda: CASES["ATSS"].build({**EIOU, "loss_weight": -1.0}), NO_FACTOR),
+    "a mix of which nothing is trained": (lambda: CASES["ATSS"].build(NOTHING), NO_FACTOR),
     "RetinaNet on offsets": (
         lambda: changed("RetinaNet", changes={"bbox_head.reg_decoded_bbox": False}).build(EIOU),
         r"set model\.bbox_head\.reg_decoded_bbox=True",
