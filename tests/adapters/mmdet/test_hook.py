@@ -55,7 +55,7 @@ BOX = ("bbox_head.loss_bbox",)
 NO_FACTOR = r"allowed: a factor above 0; set model\.bbox_head\.loss_bbox\.loss_weight=1\.0"
 NOTHING = {"type": "loss_plugins.MixLoss", "losses": [{"type": "ciou", "loss_weight": 0.0}]}
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
-    "a factor of 0, by which nothing is trained": (
+    "a factor of 0, which trains nothing": (
         lambda: CASES["ATSS"].build({**EIOU, "loss_weight": 0.0}),
         NO_FACTOR,
     ),
