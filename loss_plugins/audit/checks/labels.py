@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...tensors import Target, on_target
+from ...tensors import Target, class_axis, on_target
 from ..check import SCORES, Check, Finding, judged, not_applicable
 from ..subject import Scores, Subject, literal
-from .maps import MAP, as_maps, class_axis, flat_rows, no_maps
+from .maps import MAP, as_maps, flat_rows, no_maps
 
 #: the forms whose target holds integers
 INTEGERS = ("labels", "class_map", "label_score")
@@ -26,6 +26,11 @@ def integer_forms(subject: Subject) -> list[Subject]:
     """The subject, fed with each form of integer labels that it takes."""
     forms = subject.forms or (subject.form,)
     return [subject.fed(Scores(form, subject.scores.scale)) for form in forms if form in INTEGERS]
+
+
+def _fed(subject: Subject, maps: bool) -> list[Subject]:
+    """The loss, fed with each form of integer labels that it takes, on maps or on rows."""
+    return [fed for fed in integer_forms(subject) if not (maps and no_maps(fed))]
 
 
 def labels_of(target: Target) -> Tensor:
@@ -65,12 +70,10 @@ def bad_labels(subject: Subject, classes: int) -> tuple[int, ...]:
 
 def out_of_range(subject: Subject, maps: bool) -> Finding:
     """A label that is no class, nor declared as ignored, is an error that names the label."""
-    forms = integer_forms(subject)
+    forms = _fed(subject, maps)
     if not forms:
         return not_applicable("takes no integer labels")
     for fed in forms:
-        if maps and (reason := no_maps(fed)):
-            return not_applicable(reason)
         pred, target = batch(fed, maps)
         for label in bad_labels(subject, pred.shape[class_axis(pred)]):
             finding = _taken(fed, pred, target, label)
@@ -122,7 +125,7 @@ def ignores(subject: Subject, maps: bool) -> Finding:
     """An ignored label: loss and gradient exactly 0, and not counted by the mean."""
     if subject.rebuild is None or "ignore_index" not in subject.parameters:
         return not_applicable("no parameter ignore_index")
-    forms = [fed for fed in integer_forms(subject) if not (maps and no_maps(fed))]
+    forms = _fed(subject, maps)
     if not forms:
         return not_applicable("takes no integer labels")
     marks: list[tuple[Any, int]] = [(None, label) for label in ignored(subject)] + [(255, 255)]

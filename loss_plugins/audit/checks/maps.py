@@ -20,11 +20,6 @@ SHAPES = (MAP, (2, 3, CLASSES), (2, CLASSES, 3), (2, CLASSES, CLASSES), (CLASSES
 SAME = 1e-9
 
 
-def class_axis(pred: Tensor) -> int:
-    """Axis 1 of maps, the last of rows."""
-    return 1 if pred.ndim > 2 else pred.ndim - 1
-
-
 def as_maps(pred: Tensor, target: Target, shape: tuple[int, int, int]) -> tuple[Tensor, Target]:
     """Rows as the pixels of maps: (n h w, C) to (n, C, h, w), and one number per row to (n, h, w)."""
 
