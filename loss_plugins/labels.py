@@ -8,6 +8,9 @@ With C classes, which lie on axis 1 of maps (n, C, ...) and on the last axis of 
   CPU alone: on a GPU the host would have to wait, and under `torch.compile`, `vmap` and `torch.export` there is nothing
   to read. There a wrong label of a softmax loss is caught by PyTorch's own indexing, if at all, and one of a sigmoid
   loss counts as background.
+- Of one class, C = 1, integers without class axis may be labels (0 is the class) or a mask (1 is the object). Region
+  losses take a target without class axis as the mask. Class losses take rows as labels, as heads of one class hand them
+  over; maps are an error, and so are rows in the dialect of a framework that knows no labels.
 - In a dense target, of the shape of pred, the scores equal to `ignore_index` are left out one by one, unless it is
   -100, the default, which stands for labels alone: scores are in [0, 1], and comparing them all takes time.
 """
@@ -17,17 +20,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .errors import refusal
-from .tensors import Target, class_axis, is_label, number_in, readable
+from .tensors import Target, class_axis, is_label, is_mask, number_in, readable
 
 #: the label that is left out by default, as in torch
 IGNORED = -100
 IgnoreIndex = int | Sequence[int] | None
+Single = Literal["labels", "rows", "mask", "refused"]
 
 
 class Given(NamedTuple):
@@ -68,6 +72,8 @@ class LabelRule:
         scores: which scores of a dense target are left out: "none", those "given" by a number other than -100, or
             "all" that equal one of the numbers.
         adjustable: the loss takes `ignore_index`.
+        single: what a target without class axis is where there is one class: "labels"; "rows": labels if there is
+            nothing behind the class axis, else refused; "mask": the mask of the object; "refused".
     """
 
     where: str
@@ -76,6 +82,7 @@ class LabelRule:
     negative: bool = False
     scores: str = "given"
     adjustable: bool = True
+    single: Single = "labels"
 
     def read(self, pred: Tensor, target: Target) -> Given:
         """Leave out what is to be ignored, and raise for labels that are no class.
@@ -85,15 +92,21 @@ class LabelRule:
             target: labels or a dense target, alone or with qualities beside it.
 
         Raises:
-            ValueError: a label that is neither a class, nor background, nor ignored.
+            ValueError: a label that is neither a class, nor background, nor ignored; or labels that may be a mask.
         """
         labels, *others = target if isinstance(target, tuple) else (target,)
+        axis = class_axis(pred)
+        of_object = self.single == "mask" and is_mask(pred, labels)
+        if of_object and (labels.is_floating_point() or labels.dtype == torch.bool or labels.numel() == 0):
+            labels = labels.unsqueeze(axis)
         if labels.numel() == 0:
-            return Given(pred, target)
+            return Given(pred, (labels, *others) if others else labels)
         if is_label(pred, labels):
-            axis = class_axis(pred)
+            self._refuse_ambiguous(pred, labels)
             ignored = self._ignored_labels(labels, pred.shape[axis])
             mask = None if ignored is None else ignored.unsqueeze(axis)
+            if of_object:
+                labels, ignored = labels.unsqueeze(axis), mask
         else:
             mask = ignored = self._ignored_scores(labels)
         if mask is not None and ignored is not None:
@@ -101,15 +114,30 @@ class LabelRule:
         return Given(pred, (labels, *others) if others else labels, mask)
 
     def _ignored_labels(self, labels: Tensor, classes: int) -> Tensor | None:
-        last = classes if self.background else classes - 1
+        last = self._last(classes)
         found = extremes(labels)
         inside = found is not None and found[0] >= 0 and found[1] <= last
         if inside and not any(0 <= label <= last for label in self.ignore):
             return None
         ignored = self._matches(labels, self.ignore)
         if found is not None and not inside:
-            self._check(labels if ignored is None else labels.masked_fill(ignored, 0), last)
+            self._check(labels if ignored is None else labels.masked_fill(ignored, 0), classes)
         return ignored
+
+    def _last(self, classes: int) -> int:
+        return classes if self.background or (self.single == "mask" and classes == 1) else classes - 1
+
+    def _refuse_ambiguous(self, pred: Tensor, labels: Tensor) -> None:
+        rows = pred.ndim <= 2
+        if not is_mask(pred, labels) or self.single in ("labels", "mask") or (self.single == "rows" and rows):
+            return
+        given = f"{tuple(labels.shape)} {str(labels.dtype).removeprefix('torch.')}"
+        came = (
+            f"target {given} for pred {tuple(pred.shape)} of one class: 0 may be the class, or the background of a mask"
+        )
+        axis = class_axis(pred)
+        remedy = f"pass a mask as target.unsqueeze({axis}).float(), labels as (target == 0).unsqueeze({axis}).float()"
+        raise refusal(self.where, came, "a target of pred's shape", remedy)
 
     def _ignored_scores(self, target: Tensor) -> Tensor | None:
         if self.scores == "none":
@@ -122,20 +150,24 @@ class LabelRule:
         found += [values < 0] if self.negative else []
         return functools.reduce(torch.logical_or, found) if found else None
 
-    def _check(self, labels: Tensor, last: int) -> None:
+    def _check(self, labels: Tensor, classes: int) -> None:
+        last = self._last(classes)
         wrong = ((labels < 0) | (labels > last)).nonzero()
         if not len(wrong):
             return
         place = tuple(wrong[0].tolist())
         label = int(labels[place])
-        classes = last if self.background else last + 1
         several = f" ({len(wrong)} such labels)" if len(wrong) > 1 else ""
         came = f"target{list(place) or ''} is the label {label}{several}, and pred has C = {classes} classes"
         remedy = f"to leave such rows out, pass ignore_index={label}" if self.adjustable else "give each row its class"
+        if classes == last + 1 == 1:
+            remedy = "the softmax of one class is always 1: take a loss of sigmoids for the mask of one object"
         raise refusal(self.where, came, self._allowed(classes), remedy)
 
     def _allowed(self, classes: int) -> str:
         names = [f"[0, {classes})", *([f"{classes} for background"] if self.background else [])]
+        if self.single == "mask" and classes == 1:
+            names = ["0 for background and 1 for the object"]
         left_out = [*map(str, self.ignore), *(["negative labels"] if self.negative else [])]
         return ", ".join(names) + (f", and {', '.join(left_out)} to ignore" if left_out else "")
 

@@ -88,6 +88,12 @@ def is_label(pred: Tensor, target: Target) -> bool:
     )
 
 
+def is_mask(pred: Tensor, target: Target) -> bool:
+    """Whether the target may be the mask of the one class of pred, without class axis."""
+    one = pred.ndim > 0 and pred.shape[class_axis(pred)] == 1
+    return one and isinstance(target, Tensor) and tuple(target.shape) == without_class_axis(pred)
+
+
 def _is_score(pred: Tensor, target: Target) -> bool:
     return isinstance(target, Tensor) and target.is_floating_point() and target.shape == pred.shape[:-1]
 

@@ -352,6 +352,17 @@ def defaults_of(loss: str, dialect: object) -> Defaults:
 _SAME = Defaults()
 
 
+def single_class(dialect: object) -> Literal["rows", "mask", "refused"]:
+    """What integers without class axis are to a sigmoid class loss where there is one class.
+
+    Heads of MMDetection hand over rows of labels, and so may ours; to smp they are the mask of the object; other
+    frameworks refuse a target that is not of the shape of the prediction.
+    """
+    if dialect is None or dialect == "mmdet":
+        return "rows"
+    return "mask" if dialect == "smp" else "refused"
+
+
 def translated(loss: str, parameters: Mapping[str, Any]) -> Parameters:
     """Parameters under our names, with the defaults of the dialect that they name. A second call changes nothing.
 

@@ -18,7 +18,18 @@ from torch import Tensor
 
 from ..errors import refusal, shown
 from ..labels import IGNORED, Given, IgnoreIndex, LabelRule
-from ..tensors import FORMS, Target, check_boxes, check_forms, check_weight, fit_weight, raised, whole_labels
+from ..tensors import (
+    FORMS,
+    Target,
+    check_boxes,
+    check_forms,
+    check_weight,
+    class_axis,
+    fit_weight,
+    is_mask,
+    raised,
+    whole_labels,
+)
 from .declare import COLUMNS, KINDS, LABELS, TARGETS, Kind, Parameter, Source, Traits, keywords, takes_ignored
 from .dialects import dialects_of, translated
 from .entry import Entry as Entry
@@ -342,6 +353,8 @@ def check_tensors(entry: Entry, pred: Tensor, target: Target) -> None:
     if entry.kind in COLUMNS:
         check_boxes(entry.name, pred, target, COLUMNS[entry.kind])
     else:
+        if entry.takes_masks and isinstance(pred, Tensor) and is_mask(pred, target):
+            target = target.unsqueeze(class_axis(pred))  # type: ignore[union-attr]
         check_forms(entry.name, pred, target, entry.targets)
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import refusal, shown
-from ..labels import IGNORED, LabelRule, numbers
+from ..labels import IGNORED, LabelRule, Single, numbers
 from .declare import LABELS, Kind, Parameter, Source, State, Traits, takes_ignored
-from .dialects import convention_keywords, defaults_of, function_keywords
+from .dialects import convention_keywords, defaults_of, function_keywords, single_class
 from .docstring import Docstring, parsed
 from .ranges import Choice, closest
 
@@ -141,7 +141,19 @@ class Entry:
             negative=dialect.ignores == "negative",
             scores="none" if softmax else "all" if dialect.ignores == "scores" else "given",
             adjustable=adjustable,
+            single=self._single(softmax, parameters.get("dialect")),
         )
+
+    def _single(self, softmax: bool, dialect: object) -> Single:
+        if self.takes_masks:
+            return "mask"
+        return "labels" if softmax or self.kind == "region" else single_class(dialect)
+
+    @property
+    def takes_masks(self) -> bool:
+        """Whether a target without class axis is the mask of the one class that there is."""
+        own = "ignore_index" in self.keywords
+        return self.kind == "region" and not own and {"dense", "class_map"} <= set(self.targets)
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Entry:
         """This entry, with the traits that the parameters give it."""
