@@ -16,7 +16,7 @@ from rich.table import Table
 
 from .catalog.declare import KINDS, traits_of
 from .catalog.dialects import dialects_of
-from .catalog.entries import Entry, get_entry, list_losses
+from .catalog.entries import Entry, entry_called, get_entry, list_losses
 from .parity.deviations import deviations
 from .reports import strict_json
 from .version import __version__
@@ -98,7 +98,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one loss: formula, parameters, traits, source, when to use it."""
-    entry = get_entry(name)
+    entry = entry_called(name, "show", "NAME")
     if as_json:
         print_json(describe(entry))
         return

@@ -7,11 +7,29 @@ A message names the loss (or the function), the argument, what came, what is all
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import difflib
+import functools
+import inspect
+import numbers
+from collections.abc import Callable, Iterable, Mapping
+from types import NoneType
+from typing import Any, TypeVar, cast
 
 from torch import Tensor
 
 Error = TypeVar("Error", bound=Exception)
+Called = TypeVar("Called", bound=Callable[..., Any])
+#: what messages call the types that arguments may have
+TYPES: dict[Any, str] = {
+    str: "text",
+    bool: "True or False",
+    numbers.Real: "a number",
+    numbers.Integral: "a whole number",
+    Callable: "a function",
+    Mapping: "a dict",
+    Tensor: "a tensor",
+    NoneType: "None",
+}
 #: characters of a value that a message shows
 SHOWN = 100
 
@@ -52,3 +70,78 @@ def shown(value: Any) -> str:
         return f"a tensor of shape {tuple(value.shape)} and dtype {value.dtype}"
     text = " ".join(repr(value).split())
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
+
+def closest(word: str, words: Iterable[str]) -> str:
+    """A sentence with the names most like `word`, or all of them.
+
+    >>> closest("coiu", ["ciou", "l1"])
+    "did you mean 'ciou'?"
+    """
+    known = sorted(words)
+    near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    if near:
+        return "did you mean " + " or ".join(repr(name) for name in near) + "?"
+    return "known: " + ", ".join(known)
+
+
+def check_type(where: str, argument: str, value: Any, *wanted: Any) -> None:
+    """Raise a TypeError unless the value has one of the types; True and False are no numbers.
+
+    >>> check_type("Source", "year", "2021", int, type(None))
+    Traceback (most recent call last):
+    ...
+    TypeError: Source: year='2021' is of type str; allowed: int or None; pass one of these types
+    """
+    if isinstance(value, wanted) and (not isinstance(value, bool) or bool in wanted):
+        return
+    names = " or ".join(TYPES.get(each, each.__name__) for each in wanted)
+    came = f"{argument}={shown(value)} is of type {type(value).__name__}"
+    raise refusal(where, came, names, "pass one of these types", TypeError)
+
+
+def in_our_words(called: Called) -> Called:
+    """Decorator of a public function or class: unknown, missing and surplus arguments are refused in this style.
+
+    >>> @in_our_words
+    ... def square(side):
+    ...     return side**2
+    >>> square(sied=2)
+    Traceback (most recent call last):
+    ...
+    TypeError: square: unknown argument sied=2; allowed: side; did you mean 'side'?
+    """
+    if isinstance(called, type):
+        called.__init__ = _in_our_words(called.__init__, called.__name__)  # type: ignore[misc]
+        return called
+    return cast(Called, _in_our_words(called, called.__name__))
+
+
+def _in_our_words(function: Any, where: str) -> Any:
+    @functools.wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        try:
+            return function(*arguments, **named)
+        except TypeError:
+            mistake = _mistake(function, where, arguments, named)
+            if mistake is None:  # the call itself was right
+                raise
+        raise mistake
+
+    return call
+
+
+def _mistake(function: Any, where: str, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> TypeError | None:
+    """The refusal of a call that does not go with the function's signature; None: it does."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*arguments, **named)
+    except TypeError as error:
+        names = [name for name in signature.parameters if name != "self"]
+        allowed = ", ".join(names) or "no argument"
+        unknown = [name for name in named if name not in names]
+        if unknown:
+            came = f"unknown argument {unknown[0]}={shown(named[unknown[0]])}"
+            return refusal(where, came, allowed, closest(unknown[0], names) if names else "leave it out", TypeError)
+        return refusal(where, f"arguments: {error}", allowed, f"see help({where})", TypeError)
+    return None

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from .errors import refusal
 from .peers import framework_versions
 from .version import __version__
 
@@ -118,11 +119,14 @@ def require_writable(option: str, file: Path | None) -> None:
     """Make the folder of a result's file; raise, before the work is done, if the file cannot be written."""
     if file is None:
         return
+    allowed = "a file that can be written"
     if file.is_dir():
-        raise ValueError(f"{option}={str(file)!r} is a folder; give the name of a file in it")
+        raise refusal(option, f"{option}={str(file)!r} is a folder", allowed, "give the name of a file in it")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"{option}={str(file)!r} cannot be written: {error}") from error
+        came = f"{option}={str(file)!r} cannot be written: {error}"
+        raise refusal(option, came, allowed, "name a file in a folder of yours") from error
     if not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise ValueError(f"{option}={str(file)!r} cannot be written; name a file in a folder of yours")
+        came = f"{option}={str(file)!r} cannot be written"
+        raise refusal(option, came, allowed, "name a file in a folder of yours")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from loss_plugins.errors import LossNotUsed, refusal, shown
+from loss_plugins.errors import LossNotUsed, in_our_words, refusal, shown
 from loss_plugins.module.state import sync_losses
 from loss_plugins.registry import HOOKS
 from loss_plugins.reports import beside
@@ -25,6 +25,7 @@ YAML = "loss_plugins.yaml"
 LATE = {"loss_l1"}  # slots that may stay uncalled: YOLOX adds its L1 in the last epochs
 
 
+@in_our_words
 class LossPluginsHook(Hook):  # type: ignore[misc]
     """Log which slots hold losses of loss_plugins, refuse slots they do not fit, and assert that each loss is called.
 
@@ -40,13 +41,14 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
     checkpoint carries the specifications in `meta["loss_plugins"]`. Stateful losses are synced after each iteration.
     """
 
-    def __init__(self, allow: Sequence[str] = ()) -> None:
-        if isinstance(allow, str) or not all(isinstance(path, str) for path in allow):
+    def __init__(self, allow: Iterable[str] = ()) -> None:
+        paths = (None,) if isinstance(allow, str) or not isinstance(allow, Iterable) else tuple(allow)
+        if not all(isinstance(path, str) for path in paths):
             remedy = "write allow=['bbox_head.loss_bbox']"
             raise refusal(
                 "LossPluginsHook", f"allow={shown(allow)} is no list of text", "a list of paths", remedy, TypeError
             )
-        self.allow = frozenset(allow)
+        self.allow = frozenset(paths)
         self.slots: list[LossSlot] = []
         self.proven = False
 

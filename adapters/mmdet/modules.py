@@ -12,6 +12,7 @@ from loss_plugins.catalog.dialects import translated
 from loss_plugins.catalog.entries import Entry, check_tensors
 from loss_plugins.catalog.ranges import closest
 from loss_plugins.errors import refusal, shown
+from loss_plugins.module.arguments import entry_of
 from loss_plugins.module.loss import Loss
 from loss_plugins.module.reduction import check_avg_factor
 from loss_plugins.module.state import statistics_of
@@ -48,6 +49,7 @@ class PluggedLoss(nn.Module):
 
     def __init__(self, reduction: str = "mean", loss_weight: float = 1.0, *positional: Any, **parameters: Any) -> None:
         nn.Module.__init__(self)  # not super(): one class also inherits from MMDetection (registration.py, `_bases`)
+        entry_of(type(self))
         if positional:
             raise self.entry.by_position(positional[0], len(positional))
         _refuse_unknown(self.entry, parameters)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from loss_plugins import list_losses
-from loss_plugins.catalog.entries import Entry, get_entry
-from loss_plugins.catalog.ranges import closest
+from loss_plugins.catalog.entries import Entry, get_entry, unknown_loss
+from loss_plugins.errors import check_type, in_our_words
 from loss_plugins.module.build import module_class
 from loss_plugins.registry import ADAPTER, LOSSES
 
@@ -21,8 +21,10 @@ KINDS: dict[str, type[PluggedLoss]] = {
 }
 
 
+@in_our_words
 def register(name: str) -> type[PluggedLoss] | None:
     """The registered class called `name` ("EIoULoss"), made now if the catalogue knows the loss; else None."""
+    check_type("register", "name", name, str)
     entries = {module_class(loss).__name__: get_entry(loss) for loss in list_losses()}
     if name not in entries:
         return None
@@ -35,16 +37,19 @@ def register(name: str) -> type[PluggedLoss] | None:
     return cls
 
 
+@in_our_words
 def register_all() -> None:
     """Register every catalogued loss; those registered already are left alone."""
     for loss in list_losses():
         register(module_class(loss).__name__)
 
 
+@in_our_words
 def unknown(name: str) -> str:
     """The message for a name that is not in the catalogue, with the closest names."""
+    check_type("unknown", "name", name, str)
     names = [module_class(loss).__name__ for loss in list_losses()]
-    return f"unknown loss 'loss_plugins.{name}'; {closest(name, names)}"
+    return str(unknown_loss(name, "MMEngine", f"type='loss_plugins.{name}'", names))
 
 
 def _make(name: str, entry: Entry) -> type[PluggedLoss]:

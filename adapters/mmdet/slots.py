@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from loss_plugins.errors import check_type, in_our_words
 from loss_plugins.module.loss import Loss
 from loss_plugins.module.mix import trains_nothing
 
@@ -61,8 +62,10 @@ class LossSlot:
         return {"where": self.path, "head": type(self.head).__name__, "loss": self.loss.spec()}
 
 
+@in_our_words
 def find_losses(model: nn.Module) -> list[LossSlot]:
     """Every slot that holds a loss of loss_plugins, in the order of the model."""
+    check_type("find_losses", "model", model, nn.Module)
     return [_slot(model, path, loss) for path, loss in model.named_modules() if _is_outermost(model, path, loss)]
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 if find_spec("ultralytics") is None:
     raise ImportError('the Ultralytics adapter needs ultralytics: pip install "loss-plugins[ultralytics]"')
 
-from loss_plugins.errors import LossNotUsed
+from loss_plugins.errors import LossNotUsed, in_our_words
 
 from .doctor import doctor
 from .errors import UnsupportedUltralytics
@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 
+@in_our_words
 @contextmanager
 def patched(
     box: LossSpec | None = None,

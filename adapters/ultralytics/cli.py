@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from loss_plugins.errors import refusal
+
 from .config import import_modules, yaml_value
 from .errors import UnsupportedUltralytics
 from .trainers import REFUSED, TRAINERS, trainer
@@ -40,7 +42,7 @@ def yolo(
     chosen = trainer(task, **losses)
     model_file = overrides.pop("model", None)
     if model_file is None:
-        raise ValueError(f"yolo: model=... is missing; for example: {EXAMPLE}")
+        raise refusal("yolo", "model=... is missing", "a model file of Ultralytics", f"write, for example: {EXAMPLE}")
     make_model(task, model_file).train(trainer=chosen, **overrides)
 
 
@@ -57,10 +59,8 @@ def chosen_task(words: list[str]) -> str:
             "Use train with the settings you want to compare",
         )
     if len(words) != 2 or words[1] != "train" or words[0] not in (*TRAINERS, *REFUSED):
-        raise ValueError(
-            f"yolo: got {' '.join(words)!r}; only training uses a loss, so write TASK train with TASK one of "
-            f"{', '.join(TRAINERS)}; for example: {EXAMPLE}"
-        )
+        came = f"got {' '.join(words)!r}, and only training uses a loss"
+        raise refusal("yolo", came, f"TASK train with TASK one of {', '.join(TRAINERS)}", f"for example: {EXAMPLE}")
     return words[0]
 
 
@@ -80,7 +80,8 @@ def split_settings(pairs: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
         name = SLOTS.get(argument)
         if name is not None and parameter:
             if name not in losses:
-                raise ValueError(f"yolo: {key} was given without {argument}=NAME before it")
+                came = f"{key}={value} was given without {argument}=NAME before it"
+                raise refusal("yolo", came, f"{argument}=NAME {key}=VALUE", f"name the loss first: {argument}=...")
             spec = losses[name]
             losses[name] = {**({"type": spec} if isinstance(spec, str) else spec), parameter: yaml_value(value, pair)}
         elif name is not None:

@@ -11,12 +11,15 @@ from typing import Any
 
 from ultralytics.utils.loss import BboxLoss
 
+from loss_plugins.errors import in_our_words
+
 from . import canary, probe
 from .plug import plugged
 from .spec import make_spec
 from .trainers import REFUSED, TRAINERS, check_trainer, ultralytics_versions
 
 
+@in_our_words
 def doctor() -> dict[str, Any]:
     """Try the installed Ultralytics: versions, what the probe finds, canary values, tasks served and refused.
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from loss_plugins import Loss, ciou_loss
-from loss_plugins.errors import LossNotUsed
+from loss_plugins.errors import LossNotUsed, refusal
 from loss_plugins.tensors import warn_of_inverted
 
 from . import probe
@@ -214,10 +214,8 @@ class BoxSlot(Slot):
                 )
             loss = loss_module.elementwise(pred, target)
         if loss.shape != weight.shape:
-            raise ValueError(
-                f"{self.loss_name} returned shape {tuple(loss.shape)} for {len(weight)} boxes; "
-                f"return one number per box: ({len(weight)},)"
-            )
+            came = f"returned shape {tuple(loss.shape)} for {len(weight)} boxes"
+            raise refusal(self.loss_name, came, f"({len(weight)},)", "return one number per box")
         factor = self.calls.gain * loss_module.loss_weight
         total: Tensor = (loss * weight).sum() / call["target_scores_sum"] * factor
         self.calls.count(total, len(weight), training)

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 from loss_plugins import Loss, build_loss
+from loss_plugins.catalog.entries import entry_called
 from loss_plugins.catalog.ranges import Choice, check_value
-from loss_plugins.errors import refusal, shown
+from loss_plugins.errors import in_our_words, refusal, shown
 from loss_plugins.module.mix import trains_nothing
 
 from .config import read_config
@@ -55,7 +56,9 @@ class Spec:
 
     def _build(self, spec: dict[str, Any] | None) -> Loss:
         if spec is None:
-            raise ValueError("no loss was asked for in this slot")
+            raise refusal(
+                "Spec", "no loss was asked for in this slot", "a box loss, a cls loss, or both", "give it one"
+            )
         for module in self.imports:
             importlib.import_module(module)
         return build_loss(spec, reduction="none")
@@ -75,6 +78,7 @@ class Spec:
         return cls(**{**fields, "imports": tuple(fields["imports"])})
 
 
+@in_our_words
 def make_spec(
     box: LossSpec | None = None,
     cls: LossSpec | None = None,
@@ -100,7 +104,10 @@ def make_spec(
     given = {"box": box, "cls": cls, "gain": gain, "assigner": assigner}
     chosen.update({key: value for key, value in given.items() if value is not None})
     if chosen.get("box") is None and chosen.get("cls") is None:
-        came, remedy = "no loss was asked for", "pass box='eiou' (or a config file with losses: {box: ...})"
+        came, remedy = (
+            "no loss was asked for (box=None, cls=None)",
+            "pass box='eiou' (or a config file with losses: {box: ...})",
+        )
         raise refusal("ultralytics adapter", came, "a box loss, a cls loss, or both", remedy)
     gain, assigner = chosen.get("gain", "keep"), chosen.get("assigner", "keep")
     check_value("ultralytics adapter", "gain", gain, GAINS)
@@ -138,6 +145,11 @@ def _module(slot: str, asked: Any) -> Loss:
     if isinstance(asked, Mapping) and "reduction" in asked:
         came = f"{slot}={shown(dict(asked))}: reduction is the trainer's (a weighted sum)"
         raise refusal(where, came, "no reduction", "leave it out")
+    if isinstance(asked, Mapping) and "type" not in asked:
+        came, allowed = f"{slot}={shown(dict(asked))} has no 'type'", "a name, or a dict with 'type'"
+        raise refusal(where, came, allowed, "add the name of a loss", TypeError)
+    name, argument = (asked, slot) if isinstance(asked, str) else (asked["type"], f"{slot}.type")
+    entry_called(name, where, argument)
     loss = build_loss(asked, reduction="none")
     reason = trains_nothing(loss)
     if reason:

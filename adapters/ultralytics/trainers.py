@@ -22,7 +22,7 @@ from ultralytics.utils import RANK
 import loss_plugins
 from loss_plugins import Loss
 from loss_plugins.catalog.ranges import closest
-from loss_plugins.errors import LossNotUsed, refusal, shown
+from loss_plugins.errors import LossNotUsed, in_our_words, refusal, shown
 from loss_plugins.reports import write_whole
 
 from . import probe
@@ -107,15 +107,14 @@ class LossPluginMixin:
         if ckpt is not None and self.resume:  # type: ignore[attr-defined]
             stamp = getattr(ckpt.get("ema"), STAMP, None)
             if stamp is None:
-                raise ValueError(
-                    f"resume: the checkpoint was trained with the stock loss, and {self._plug.names} was asked for; "
-                    "resume with the stock trainer, or start a new run from these weights"
-                )
+                came = f"the checkpoint was trained with the stock loss, and {self._plug.names} was asked for"
+                remedy = "resume with the stock trainer, or start a new run from these weights"
+                raise refusal("resume", came, "a checkpoint of the same losses", remedy)
             if stamp["losses"] != self.loss_spec.as_dict():
-                raise ValueError(
-                    f"resume: the checkpoint was trained with losses={stamp['losses']}, asked for now: "
-                    f"{self.loss_spec.as_dict()}; pass the same, or config='.../{PROOF_FILE}' of that run"
-                )
+                came = f"the checkpoint was trained with losses={stamp['losses']}"
+                came += f", asked for now: {self.loss_spec.as_dict()}"
+                remedy = f"pass the same, or config='.../{PROOF_FILE}' of that run"
+                raise refusal("resume", came, "the losses of the checkpoint", remedy)
             self._plug.restore(stamp)
         return super().resume_training(ckpt)  # type: ignore[misc]
 
@@ -215,6 +214,7 @@ TRAINERS: dict[str, type[LossPluginMixin]] = {
 }
 
 
+@in_our_words
 def trainer(
     task: str,
     box: LossSpec | None = None,

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from ..catalog.declare import KINDS, Kind
 from ..catalog.entries import list_losses
-from ..catalog.ranges import Choice
+from ..catalog.ranges import Choice, check_value
+from ..errors import refusal
 from ..reports import strict_json
 from ..tensors import FORMS
 from .find import catalogued, find_subject
@@ -46,13 +47,12 @@ def check(
 
 def _subjects(target: str | None, everything: bool, kind: str, form: str) -> list[Subject]:
     if everything == (target is not None):
-        raise ValueError("name one loss, or --all: loss-plugins check ciou")
+        came = "two things were asked for: a loss and --all" if everything else "no loss was named"
+        raise refusal("check", came, "one loss, or --all", "name one loss, or --all: loss-plugins check ciou")
     if everything:
         return [catalogued(name) for name in list_losses()]
-    if kind not in KINDS:
-        raise ValueError(f"--kind={kind!r}; allowed: {Choice(*KINDS)}")
-    if form not in FORMS:
-        raise ValueError(f"--form={form!r}; allowed: {Choice(*FORMS)}")
+    check_value("check", "--kind", kind, Choice(*KINDS))
+    check_value("check", "--form", form, Choice(*FORMS))
     assert target is not None
     here = str(Path.cwd())
     if here not in sys.path:  # the console script does not look for modules where it is called

@@ -12,9 +12,12 @@ from torch import nn
 
 from ..catalog.declare import Kind, Traits
 from ..catalog.entries import Entry, get_entry, list_losses
+from ..errors import closest, refusal
 from ..module.build import build_loss, module_class
 from ..module.loss import Loss
 from .subject import NO_CODE, LossCallable, Scores, Subject, frozen
+
+TARGETS = "a loss of the catalogue, or package.module:callable"
 
 
 def resolve(target: str) -> Any:
@@ -28,19 +31,23 @@ def resolve(target: str) -> Any:
     """
     module_name, _, path = target.partition(":")
     if not module_name or not path:
-        raise ValueError(f"{target!r} is neither a loss of the catalogue nor of the form package.module:callable")
+        came = f"{target!r} is neither a loss of the catalogue nor of the form package.module:callable"
+        raise refusal("check", came, TARGETS, "look names up: loss-plugins list")
     try:
         found: Any = importlib.import_module(module_name)
     except (ImportError, SystemExit) as error:
         exits = isinstance(error, SystemExit)
         why = f"it calls sys.exit({error}) when it is imported" if exits else str(error)
-        raise ValueError(f"cannot import {module_name!r}: {why}") from error
+        remedy = "correct the name, or put its folder on PYTHONPATH"
+        raise refusal("check", f"{target!r}: cannot import {module_name!r}: {why}", TARGETS, remedy) from error
     for part in path.split("."):
         if not hasattr(found, part):
-            raise ValueError(f"{module_name!r} has no {path!r}")
+            came = f"{target!r}: {module_name!r} has no {path!r}"
+            raise refusal("check", came, TARGETS, closest(part, [name for name in vars(found) if name[0] != "_"]))
         found = getattr(found, part)
     if not callable(found):
-        raise ValueError(f"{target!r} is not callable, it is of type {type(found).__name__}")
+        came = f"{target!r} is not callable, it is of type {type(found).__name__}"
+        raise refusal("check", came, TARGETS, "name a function or a class")
     return unreduced(found)
 
 
@@ -51,7 +58,8 @@ def unreduced(found: Any) -> LossCallable:
         try:
             return found(reduction="none") if asks else found()  # type: ignore[no-any-return]
         except SystemExit as error:
-            raise ValueError(f"cannot build {found.__qualname__}: it calls sys.exit({error})") from error
+            came = f"cannot build {found.__qualname__}: it calls sys.exit({error})"
+            raise refusal("check", came, TARGETS, "take the call out") from error
     return functools.partial(found, reduction="none") if asks else found  # type: ignore[no-any-return]
 
 

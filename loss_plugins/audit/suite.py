@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from types import NoneType
 
 from ..catalog.declare import KINDS, Kind, Traits
-from ..catalog.ranges import Choice
+from ..catalog.ranges import Choice, check_value
+from ..errors import check_type, in_our_words
 from .check import Check, run_check
 from .checks import boxes as box_checks
 from .checks import form as form_checks
@@ -60,6 +62,7 @@ def audit_subject(
     return AuditReport(subject.name, subject.kind, tuple(results))
 
 
+@in_our_words
 def audit(
     function: LossCallable,
     *,
@@ -92,6 +95,10 @@ def audit(
     >>> report.groups()["equal"].clean
     True
     """
-    if kind not in KINDS:
-        raise ValueError(f"audit: kind={kind!r}; allowed: {Choice(*KINDS)}")
+    check_value("audit", "kind", kind, Choice(*KINDS))
+    check_type("audit", "function", function, Callable)
+    check_type("audit", "traits", traits, Traits, NoneType)
+    check_type("audit", "scores", scores, Scores, NoneType)
+    check_type("audit", "name", name, str)
+    check_type("audit", "setup", setup, str)
     return audit_subject(subject_of(function, name=name, kind=kind, traits=traits, scores=scores, setup=setup))

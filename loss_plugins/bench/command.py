@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
-from ..catalog.ranges import closest
+from ..errors import closest, refusal
 from ..reports import beside, environment, require_writable, strict_json, write_whole
 from .cases import CASES, Case
 from .chart import draw
@@ -26,6 +26,7 @@ from .terminal import print_report
 EXTENSIONS = "loss_plugins.benchmarks"
 #: repeats, for a median with quartiles
 LEAST = 3
+DEVICES = "cpu, cuda, cuda:0, ..."
 
 
 def bench(
@@ -40,7 +41,7 @@ def bench(
     cases = chosen(losses)
     check_device(device)
     if repeats < LEAST:
-        raise ValueError(f"--repeats={repeats}; allowed: {LEAST} or more")
+        raise refusal("bench", f"--repeats={repeats}", f"{LEAST} or more", "leave it out for the default")
     require_writable("--out", out / "bench.json")
     require_writable("--report", report)
     console = Console()
@@ -65,7 +66,8 @@ def chosen(losses: str) -> list[Case]:
     names = list(dict.fromkeys(name.strip() for name in losses.split(",")))
     for name in names:
         if name not in CASES:
-            raise ValueError(f"--losses={losses!r}: no benchmark for {name!r}; {closest(name, CASES)}")
+            came = f"--losses={losses!r}: no benchmark for {name!r}"
+            raise refusal("bench", came, ", ".join(CASES), closest(name, CASES))
     return [CASES[name] for name in names]
 
 
@@ -74,12 +76,12 @@ def check_device(device: str) -> None:
     try:
         wanted = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"--device={device!r}; allowed: cpu, cuda, cuda:0, ...") from error
+        raise refusal("bench", f"--device={device!r}", DEVICES, "use --device=cpu") from error
     if wanted.type not in ("cpu", "cuda"):
-        raise ValueError(f"--device={device!r}; allowed: cpu, cuda, cuda:0, ...")
+        raise refusal("bench", f"--device={device!r}", DEVICES, "use --device=cpu")
     count = torch.cuda.device_count()
     if wanted.type == "cuda" and (wanted.index or 0) >= count:
-        raise ValueError(f"--device={device!r}: torch sees {count} GPUs here; use --device=cpu")
+        raise refusal("bench", f"--device={device!r}: torch sees {count} GPUs here", DEVICES, "use --device=cpu")
 
 
 def extension_costs() -> tuple[dict[str, Any], dict[str, str]]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from torch import Tensor
 
+from ..errors import check_type, closest, in_our_words, refusal, shown
 from .docstring import parsed
 from .ranges import Allowed, Choice, Integers, Interval, PerClass, Series, Specs, check_value
 
@@ -27,6 +28,17 @@ TARGETS: dict[str, tuple[str, ...]] = {"classification": ("dense", "labels"), "r
 LABELS = frozenset({"labels", "class_map", "label_score"})
 
 
+#: of the traits that are neither numbers nor chosen from a list
+_TRAIT_TYPES: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("zero_at_equality", "symmetric", "scale_invariant", "translation_invariant"), (bool,)),
+    **dict.fromkeys(("stateful", "gradient_when_disjoint"), (bool,)),
+    **dict.fromkeys(("detached", "not_mirrored"), (str,)),
+    "not_monotone": (Mapping,),
+    "proper": (bool, type(None)),
+}
+
+
+@in_our_words
 @dataclass(frozen=True)
 class Traits:
     """What is promised of a loss with its default parameters; each promise is tested from here.
@@ -61,6 +73,16 @@ class Traits:
     not_mirrored: str = ""
     proper: bool | None = None
 
+    def __post_init__(self) -> None:
+        ends = self.range if isinstance(self.range, tuple) and len(self.range) == 2 else (None,)
+        if not all(isinstance(end, (int, float)) for end in ends) or not ends[0] <= ends[-1]:
+            remedy = "pass (0.0, math.inf), say"
+            raise refusal("Traits", f"range={shown(self.range)} is out of range", "(smallest, largest)", remedy)
+        check_value("Traits", "units", self.units, Choice("any", "pixels", "image"))
+        check_value("Traits", "scale", self.scale, Choice(*get_args(Scale)))
+        for trait, wanted in _TRAIT_TYPES.items():
+            check_type("Traits", trait, getattr(self, trait), *wanted)
+
 
 #: the traits that say something of boxes alone, and of scores and masks alone
 OF_BOXES = (
@@ -80,6 +102,7 @@ def traits_of(kind: str) -> tuple[str, ...]:
     return tuple(each.name for each in fields(Traits) if each.name not in others)
 
 
+@in_our_words
 @dataclass(frozen=True)
 class Source:
     """Where a loss comes from."""
@@ -88,11 +111,17 @@ class Source:
     year: int | None = None
     url: str = ""
 
+    def __post_init__(self) -> None:
+        check_type("Source", "title", self.title, str)
+        check_type("Source", "year", self.year, int, type(None))
+        check_type("Source", "url", self.url, str)
+
     def __str__(self) -> str:
         year = f" ({self.year})" if self.year else ""
         return f"{self.title}{year} {self.url}".strip()
 
 
+@in_our_words
 @dataclass(frozen=True)
 class Effect:
     """Traits that change with a parameter: put into its annotation, true while it differs from its default."""
@@ -100,9 +129,16 @@ class Effect:
     changes: Mapping[str, Any]
 
     def __init__(self, **changes: Any) -> None:
+        known = [each.name for each in fields(Traits)]
+        for name, value in changes.items():
+            if name not in known:
+                came = f"unknown argument {name}={shown(value)}"
+                raise refusal("Effect", came, ", ".join(known), closest(name, known), TypeError)
+        Traits(**changes)  # which looks at the values
         object.__setattr__(self, "changes", changes)
 
 
+@in_our_words
 @dataclass(frozen=True)
 class State:
     """A running statistic, declared in the annotation of the keyword by which the function takes it.
@@ -125,6 +161,11 @@ class State:
     summary: Callable[..., Tensor]
     update: Callable[..., Tensor]
     when: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("initial", "empty", "summary", "update"):
+            check_type("State", name, getattr(self, name), Callable)
+        check_type("State", "when", self.when, str)
 
     @property
     def update_keywords(self) -> tuple[str, ...]:

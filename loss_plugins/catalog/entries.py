@@ -9,14 +9,15 @@ import pkgutil
 import re
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
+from types import NoneType
 from typing import Any, TypeVar
 
 from torch import Tensor
 
-from ..errors import refusal, shown
+from ..errors import check_type, in_our_words, refusal, shown
 from ..labels import IGNORED, Given, IgnoreIndex, LabelRule
 from ..tensors import (
     FORMS,
@@ -57,6 +58,7 @@ _ENTRIES: dict[str, Entry] = {}
 _ALIASES: dict[str, str] = {}
 
 
+@in_our_words
 def register_loss(
     name: str,
     *,
@@ -67,8 +69,8 @@ def register_loss(
     use_when: str = "",
     avoid_when: str = "",
     options: Callable[..., Tensor] | None = None,
-    without: tuple[str, ...] = (),
-    targets: tuple[str, ...] | None = None,
+    without: Sequence[str] = (),
+    targets: Sequence[str] | None = None,
     denominator: Callable[..., Tensor] | None = None,
     example: Mapping[str, Any] | None = None,
     pure: bool | None = None,
@@ -126,13 +128,14 @@ def register_loss(
     check_name(name)
     check_value("register_loss", "kind", kind, Choice(*KINDS), f"{name!r} is of one kind")
     said = {
-        "traits": (traits, Traits), "formula": (formula, str), "source": (source, Source), "use_when": (use_when, str),
-        "avoid_when": (avoid_when, str), "options": (options, Callable), "without": (without, (list, tuple)),
-        "targets": (targets, (list, tuple)), "denominator": (denominator, Callable), "example": (example, Mapping),
-        "pure": (pure, bool),
+        "traits": (traits, Traits, NoneType), "formula": (formula, str), "source": (source, Source, NoneType),
+        "use_when": (use_when, str), "avoid_when": (avoid_when, str), "options": (options, Callable, NoneType),
+        "without": (without, list, tuple), "targets": (targets, list, tuple, NoneType),
+        "denominator": (denominator, Callable, NoneType), "example": (example, Mapping, NoneType),
+        "pure": (pure, bool, NoneType),
     }  # fmt: skip
-    for argument, (value, wanted) in said.items():
-        check_type(f"register_loss({name!r})", argument, value, wanted)
+    for argument, (value, *wanted) in said.items():
+        check_type(f"register_loss({name!r})", argument, value, *wanted)
     check_targets(name, targets)
 
     def register(function: LossFunction) -> LossFunction:
@@ -142,7 +145,7 @@ def register_loss(
         parameters = {key: keyword for key, keyword in taken.items() if keyword.state is None and key != "weight"}
         for state in states.values():
             parameters.update(keywords(state.update))
-        forms = TARGETS.get(kind, ()) if targets is None else targets
+        forms = TARGETS.get(kind, ()) if targets is None else tuple(targets)
         if LABELS.intersection(forms) and (kind == "classification" or takes_ignored(function)):
             parameters.setdefault("ignore_index", IGNORE_INDEX)
         known = dialects_of(name)
@@ -194,16 +197,6 @@ def register_loss(
         return typing.cast(LossFunction, checked)
 
     return register
-
-
-def check_type(where: str, argument: str, value: Any, wanted: Any) -> None:
-    """Raise a TypeError unless the value is None or of the type."""
-    if value is not None and not isinstance(value, wanted):
-        types = wanted if isinstance(wanted, tuple) else (wanted,)
-        names = " or ".join(each.__name__.replace("Callable", "a function") for each in types)
-        raise refusal(
-            where, f"{argument}={shown(value)} is of type {type(value).__name__}", names, "leave it out", TypeError
-        )
 
 
 def check_handed(entry: Entry, name: str, value: Any, pred: Tensor, parameters: Mapping[str, Any]) -> None:
@@ -291,7 +284,7 @@ def _follows_conventions(options: Callable[..., Tensor] | None) -> bool:
     return options is not None and "convention" in inspect.signature(options).parameters
 
 
-def _options(options: Callable[..., Tensor] | None, without: tuple[str, ...]) -> dict[str, Parameter]:
+def _options(options: Callable[..., Tensor] | None, without: Sequence[str]) -> dict[str, Parameter]:
     """The keywords that `**options` stands for."""
     return {} if options is None else {key: known for key, known in keywords(options).items() if key not in without}
 
@@ -325,9 +318,10 @@ def _restore(name: str, kind: Kind, traits: Traits) -> Entry:
 copyreg.pickle(Entry, _by_name)  # type: ignore[arg-type]
 
 
+@in_our_words
 def unregister_loss(name: str) -> None:
     """Take a loss out of the catalogue again (for tests and notebooks)."""
-    entry = get_entry(name)
+    entry = entry_called(name, "unregister_loss", "name")
     del _ENTRIES[entry.name]
     for alias in [alias for alias, known in _ALIASES.items() if known == entry.name]:
         del _ALIASES[alias]
@@ -365,6 +359,7 @@ def read_tensors(entry: Entry, pred: Tensor, target: Target, rule: LabelRule | N
     return Given(pred, target) if rule is None else rule.read(pred, target)
 
 
+@in_our_words
 def get_entry(name: str) -> Entry:
     """The catalogue entry called `name`: `"ciou"` or `"CIoULoss"`.
 
@@ -372,16 +367,28 @@ def get_entry(name: str) -> Entry:
         ValueError: no such loss; the error lists the closest names.
         TypeError: the name is no text.
     """
+    return entry_called(name, "get_entry", "name")
+
+
+def entry_called(name: Any, where: str, argument: str) -> Entry:
+    """The entry for a name that came as an argument of a public call, which an error names."""
     if not isinstance(name, str):
-        came, remedy = f"name={shown(name)} is of type {type(name).__name__}", "pass a name of list_losses()"
-        raise refusal("get_entry", came, "the name of a loss, 'ciou' or 'CIoULoss'", remedy, TypeError)
+        came, remedy = f"{argument}={shown(name)} is of type {type(name).__name__}", "pass a name of list_losses()"
+        raise refusal(where, came, "the name of a loss, 'ciou' or 'CIoULoss'", remedy, TypeError)
     found = _found(name)
     if found is None:  # it may be a loss of another package; they are looked for only now, as that takes a while
         _load_entry_points()
         found = _found(name)
     if found is None:
-        raise ValueError(f"unknown loss {shown(name)}; {closest(name, [*_ENTRIES, *_ALIASES])}")
+        raise unknown_loss(name, where, f"{argument}={shown(name)}", [*_ENTRIES, *_ALIASES])
     return found
+
+
+def unknown_loss(name: str, where: str, came: str, names: list[str]) -> ValueError:
+    """The error for a name that is not in the catalogue, with the closest of those that could have been meant."""
+    near = closest(name, names)
+    remedy = near if near.startswith("did you mean") else "look one up: loss-plugins list"
+    return refusal(where, f"{came} is an unknown loss", f"the {len(_ENTRIES)} names of list_losses()", remedy)
 
 
 def _found(name: str) -> Entry | None:
@@ -401,6 +408,7 @@ def add_alias(alias: str, name: str) -> None:
     _ALIASES[alias] = name
 
 
+@in_our_words
 def list_losses(kind: str | None = None) -> list[str]:
     """Names of all catalogued losses, sorted; of one kind if given.
 

@@ -7,19 +7,21 @@ import enum
 import itertools
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..errors import refusal, shown
+from ..errors import check_type, in_our_words, refusal, shown
+from ..errors import closest as closest
 
 #: types of values that need no conversion to plain ones
 PLAIN = frozenset((bool, int, float, str, type(None), Tensor))
 
 
+@in_our_words
 @dataclass(frozen=True)
 class Interval:
     """Allowed values of a finite number, from `low` to `high`; an `open_` end is excluded; `whole`: integers only.
@@ -35,6 +37,15 @@ class Interval:
     open_low: bool = False
     open_high: bool = False
     whole: bool = False
+
+    def __post_init__(self) -> None:
+        for end, value in (("low", self.low), ("high", self.high)):
+            check_type("Interval", end, value, numbers.Real)
+        for flag in ("open_low", "open_high", "whole"):
+            check_type("Interval", flag, getattr(self, flag), bool)
+        if not self.low <= self.high:  # nor is NaN
+            came = f"low={self.low!r}, high={self.high!r} hold nothing"
+            raise refusal("Interval", came, "low <= high", "turn them round, or leave one out")
 
     def __contains__(self, value: Any) -> bool:
         if isinstance(value, bool) or not isinstance(value, numbers.Integral if self.whole else numbers.Real):
@@ -52,6 +63,7 @@ class Interval:
         return ends if not self.whole else f"a whole number in {ends}" if bounded else "a whole number"
 
 
+@in_our_words
 @dataclass(frozen=True)
 class Choice:
     """Allowed values listed one by one.
@@ -72,6 +84,7 @@ class Choice:
         return " or ".join(repr(choice) for choice in self.values) or "nothing (leave it out)"
 
 
+@in_our_words
 @dataclass(frozen=True)
 class Series:
     """Allowed lists of `length` numbers, each in `each`; `rising`: every number above the one before.
@@ -84,6 +97,11 @@ class Series:
     each: Interval = field(default_factory=Interval)
     rising: bool = False
 
+    def __post_init__(self) -> None:
+        check_value("Series", "length", self.length, Interval(1, whole=True), "say how many numbers the list has")
+        check_type("Series", "each", self.each, Interval)
+        check_type("Series", "rising", self.rising, bool)
+
     def __contains__(self, value: object) -> bool:
         if not isinstance(value, (list, tuple)) or len(value) != self.length:
             return False
@@ -94,6 +112,7 @@ class Series:
         return f"{self.length} {'rising ' if self.rising else ''}numbers in {self.each}"
 
 
+@in_our_words
 @dataclass(frozen=True)
 class PerClass:
     """Allowed: one number per class (list or 1-dim tensor), or a single one where `single`. Tensors are not read.
@@ -104,6 +123,10 @@ class PerClass:
 
     each: Interval = field(default_factory=Interval)
     single: bool = False
+
+    def __post_init__(self) -> None:
+        check_type("PerClass", "each", self.each, Interval)
+        check_type("PerClass", "single", self.single, bool)
 
     def __contains__(self, value: object) -> bool:
         if isinstance(value, Tensor):  # reading it would wait for the device
@@ -222,16 +245,3 @@ def _plain_scalar(value: Any) -> Any:
     if isinstance(value, numbers.Integral):
         return int(value)
     return float(value) if isinstance(value, numbers.Real) else value
-
-
-def closest(word: str, words: Iterable[str]) -> str:
-    """A sentence with the names most like `word`, or all of them.
-
-    >>> closest("coiu", ["ciou", "l1"])
-    "did you mean 'ciou'?"
-    """
-    known = sorted(words)
-    near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
-    if near:
-        return "did you mean " + " or ".join(repr(name) for name in near) + "?"
-    return "known: " + ", ".join(known)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import refusal
 from ..reports import write_whole
 
 FORMAT = 1  # raise it when the pictures or the files change: sets of another format are composed anew
@@ -352,7 +353,8 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 def _check_integer(name: str, value: Any, low: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise ValueError(f"make_digits: {name}={value!r} is out of range; allowed: integers from {low}")
+        came = f"{name}={value!r} is out of range"
+        raise refusal("make_digits", came, f"integers from {low}", "leave it out for the default")
 
 
 def _check_installed(progress: bool) -> None:

@@ -33,6 +33,8 @@ from .trials import Form, Kernel, Layout, Samples, brief, is_separable
 
 #: from so many numbers on, machine code for a GPU would have to count with 64 bits
 MANY = 1 << 31
+#: what compile=True takes
+PURE = "a loss that depends on its arguments alone"
 _SEPARABLE: dict[Any, tuple[bool, str]] = {}
 _KERNELS: dict[Any, Kernel | None] = {}
 
@@ -85,19 +87,17 @@ class Fused:
         """
         require_compiler()
         if not self._pure:
-            raise ValueError(
-                f"{self._name}: compile=True records the loss once, so it must depend on its arguments alone; "
-                "if it does, say so: register_loss(..., pure=True)"
-            )
+            came = "compile=True records the loss once, so it must depend on its arguments alone"
+            raise ValueError(f"{self._name}: {came}; allowed: {PURE}; if it is one, say register_loss(..., pure=True)")
         if self._no_key:
-            raise ValueError(f"{self._name}: compile=True records the loss once, but {self._no_key}")
+            came = f"compile=True records the loss once, but {self._no_key}"
+            raise ValueError(f"{self._name}: {came}; allowed: {PURE}; leave compile out")
         tensors = {name: value for name, value in arguments.items() if isinstance(value, Tensor)}
         separable, why_not = alone(lambda: self._separable(tensors))
         if not separable:
-            raise ValueError(
-                f"{self._name}: compile=True serves losses in which each number depends on one row or element "
-                f"of prediction and target, and {why_not or 'this loss is none'}; leave compile out"
-            )
+            allowed = "losses in which each number depends on one row or element of prediction and target"
+            came = f"compile=True does not serve this loss: {why_not or 'its numbers depend on other rows'}"
+            raise ValueError(f"{self._name}: {came}; allowed: {allowed}; leave compile out")
 
     def __call__(self, pred: Tensor, target: Target, arguments: Mapping[str, Any]) -> Tensor:
         """The loss per row or element, for tensors and keywords that are checked already."""

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from ..catalog.dialects import OURS, Convention
+from ..errors import in_our_words, refusal
+from ..tensors import check_tensor
 
 #: Our own form measures boxes by themselves: no length is added to what has a size, so that the unit of the boxes does
 #: not matter. Boxes without size have nothing to be measured by, and 1 / size would have no bound: they are measured by
@@ -43,13 +45,19 @@ def corners(boxes: Tensor) -> Boxes:
     return Boxes(x1, y1, x2, y2, x2 - x1, y2 - y1)
 
 
+@in_our_words
 def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
     """(centre x, centre y, width, height) to (x1, y1, x2, y2), same shape and unit.
 
     >>> cxcywh_to_xyxy(torch.tensor([2.0, 3.0, 4.0, 2.0])).tolist()
     [0.0, 2.0, 4.0, 4.0]
     """
-    x, y, w, h = boxes.unbind(-1)
+    check_tensor("cxcywh_to_xyxy", "boxes", boxes, "shape (..., 4)")
+    try:
+        x, y, w, h = boxes.unbind(-1)
+    except (ValueError, IndexError):
+        came = f"boxes has shape {tuple(boxes.shape)}"
+        raise refusal("cxcywh_to_xyxy", came, "(..., 4)", "pass one box per row") from None
     return torch.stack((x - w / 2, y - h / 2, x + w / 2, y + h / 2), dim=-1)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..catalog.declare import Effect, Source, Traits
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval
+from ..errors import refusal
 from ..tensors import class_axis, dense
 from .scores import bounded_log
 
@@ -76,7 +77,8 @@ def masses_of(
     """Overlap and masses of prediction and target per region."""
     wanted = "(n, C, ...)" if "channel" in over else "(n, ...)"
     if pred.ndim < (3 if "channel" in over else 2):
-        raise ValueError(f"over={over!r} needs pred of shape {wanted}, got {tuple(pred.shape)}")
+        came = f"over={over!r} needs pred of shape {wanted}, got {tuple(pred.shape)}"
+        raise refusal("masses of regions", came, f"pred of shape {wanted}", "add the axes (pred[None])")
     p, t = counted(activate(pred, activation), ignored), counted(dense(pred, target), ignored)
     shared = p * t if overlap == "product" else torch.minimum(p, t)
     exponent = 2 if squared else 1

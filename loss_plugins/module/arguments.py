@@ -44,6 +44,15 @@ def named_entry(cls: type, name: str | None, known: Any) -> Entry:
     return entry
 
 
+def entry_of(cls: type) -> Entry:
+    """The loss of a module class; raise for the base classes, which have none."""
+    entry = getattr(cls, "entry", None)
+    if not isinstance(entry, Entry):
+        came, remedy = f"{cls.__name__} is the base of all losses and computes none", "call build_loss('ciou'), say"
+        raise refusal(cls.__name__, came, "the class of a loss, as CIoULoss", remedy, TypeError)
+    return entry
+
+
 def check_settings(
     entry: Entry, reduction: Any, loss_weight: Any, compile: Any, positional: tuple[Any, ...]
 ) -> tuple[Any, float, bool]:

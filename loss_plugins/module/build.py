@@ -6,7 +6,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from ..catalog.entries import class_name, get_entry
+from ..catalog.entries import class_name, entry_called, get_entry
 from ..catalog.ranges import plain
 from ..errors import refusal, shown
 from .loss import CLASSES, Loss
@@ -42,7 +42,7 @@ def build_loss(spec: str | Mapping[str, Any] | None = None, *positional: Any, **
         came, remedy = f"{shown(positional[0])} came by position", "name the parameters: build_loss('ciou', eps=1e-7)"
         raise refusal("build_loss", came, "one spec, then keywords", remedy, TypeError)
     if isinstance(spec, str):
-        return module_class(plain(spec))(**parameters)
+        return module_class(entry_called(plain(spec), "build_loss", "spec").name)(**parameters)
     if not isinstance(spec, Mapping):
         came = f"spec={shown(spec)}: spec must be a name or a dict with 'type', got {type(spec).__name__}"
         remedy = "pass loss.spec() for a loss in hand, or an entry of list_losses()"
@@ -56,7 +56,7 @@ def build_loss(spec: str | Mapping[str, Any] | None = None, *positional: Any, **
         came = f"spec {shown(given)} has the key {shown(odd[0])}, which is no text"
         raise refusal("build_loss", came, "names of parameters as keys", "take it out", TypeError)
     merged = {**{key: value for key, value in given.items() if key != "type"}, **parameters}
-    return module_class(given["type"])(**merged)
+    return module_class(entry_called(given["type"], "build_loss", "type").name)(**merged)
 
 
 def _reduce_by_name(self: Loss, protocol: typing.SupportsIndex) -> tuple[Any, ...]:

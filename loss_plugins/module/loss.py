@@ -16,7 +16,15 @@ from ..catalog.dialects import defaults_of, translated
 from ..catalog.entries import Entry, evaluate, read_tensors
 from ..labels import Given
 from ..tensors import Target
-from .arguments import SETTINGS, as_lists, check_settings, check_weight_of, named_entry, reduction_of_call
+from .arguments import (
+    SETTINGS,
+    as_lists,
+    check_settings,
+    check_weight_of,
+    entry_of,
+    named_entry,
+    reduction_of_call,
+)
 from .constants import split_constants
 from .fused import fused_loss
 from .help import explain
@@ -66,7 +74,7 @@ class Loss(Stateful):
         **parameters: Any,
     ) -> None:
         super().__init__()
-        entry = type(self).entry
+        entry = entry_of(type(self))
         settings = check_settings(entry, reduction, loss_weight, compile, positional)
         self.reduction, self.loss_weight, self.compile_wanted = settings
         parameters = translated(entry.name, {name: as_lists(value) for name, value in parameters.items()})

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import closest, refusal
 from ..peers import FRAMEWORKS, installed
 from ..reports import Environment, environment
 from ..samples import SAMPLES
@@ -123,7 +124,8 @@ def check_framework(against: str) -> None:
     if against == "all":
         return
     if against not in FRAMEWORKS:
-        raise ValueError(f"--against={against!r}; allowed: {', '.join(FRAMEWORKS)}, all")
+        came, allowed = f"--against={against!r} is no framework", f"{', '.join(FRAMEWORKS)}, all"
+        raise refusal("parity", came, allowed, closest(against, [*FRAMEWORKS, "all"]))
     if installed(against) is None:
         raise ImportError(f"{against} is not installed: pip install {FRAMEWORKS[against]}")
 

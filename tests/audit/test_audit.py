@@ -277,7 +277,7 @@ def test_the_table_is_as_wide_as_the_terminal_of_the_call(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["coiu"], "unknown loss 'coiu'; did you mean 'ciou'"),
+        (["coiu"], "'coiu' is an unknown loss"),
         ([], "name one loss, or --all"),
         (["ciou", "--all"], "name one loss, or --all"),
         (["math:pi"], "not callable"),

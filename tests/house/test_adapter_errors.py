@@ -84,7 +84,7 @@ def test_the_hook_of_mmdetection_takes_a_list_of_paths(value: Any) -> None:
     [
         ({"box": 3}, "box", "3"), ({"box": ["eiou"]}, "box", "['eiou']"),
         ({"box": torch.nn.L1Loss()}, "box", "L1Loss()"),
-        ({"box": {}}, "spec", "{}"), ({"box": {"type": 3}}, "type", "3"), ({"box": {"type": "eiou", 3: 4}}, "key", "3"),
+        ({"box": {}}, "box", "{}"), ({"box": {"type": 3}}, "type", "3"), ({"box": {"type": "eiou", 3: 4}}, "key", "3"),
         ({"box": {"type": "eiou", "eps": "1e-7"}}, "eps", "'1e-7'"), ({"box": "l1"}, "box", "'l1'"),
         ({"box": {"type": "eiou", "loss_weight": 0}}, "loss_weight", "0"),
         ({"box": {"type": "eiou", "reduction": "sum"}}, "reduction", "'sum'"),

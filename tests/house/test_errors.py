@@ -124,7 +124,7 @@ def test_numbers_of_numpy_become_plain_ones_at_the_door(entry: Entry) -> None:
         (lambda: lp.get_entry(3), "get_entry", "name", "3"),
         (lambda: lp.get_entry(["ciou"]), "get_entry", "name", "['ciou']"),
         (lambda: lp.list_losses(kind=["box"]), "list_losses", "kind", "['box']"),
-        (lambda: lp.unregister_loss(3), "get_entry", "name", "3"),
+        (lambda: lp.unregister_loss(3), "unregister_loss", "name", "3"),
         (lambda: lp.MixLoss(), "mix", "losses", "required"),
         (lambda: lp.MixLoss(["ciou", "nwd"]), "mix", "reduction", "['ciou', 'nwd']"),
         (lambda: lp.MixLoss(losses=["ciou"], compile=True), "mix", "compile", "True"),

@@ -105,7 +105,7 @@ def test_a_loss_of_ones_own() -> None:
             lp.register_loss("test_own")(own)
     finally:
         lp.unregister_loss("test_own")
-    with pytest.raises(ValueError, match="unknown loss 'test_own'"):
+    with pytest.raises(ValueError, match="'test_own' is an unknown loss"):
         lp.build_loss("test_own")
 
 

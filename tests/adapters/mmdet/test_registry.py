@@ -59,14 +59,14 @@ def test_every_catalogued_loss_is_registered() -> None:
 
 
 def test_unknown_name_lists_the_closest() -> None:
-    with pytest.raises(KeyError, match=r"unknown loss 'loss_plugins\.EIuoLoss'; did you mean 'EIoULoss'"):
+    with pytest.raises(KeyError, match=r"loss_plugins\.EIuoLoss.* is an unknown loss; .*; did you mean .*EIoULoss"):
         MODELS.build({"type": "loss_plugins.EIuoLoss"})
 
 
 def test_attribute_of_the_package_is_not_a_loss() -> None:
     """MMEngine would call any attribute of the package that was never registered."""
     assert callable(loss_plugins.build_loss)
-    with pytest.raises(KeyError, match="unknown loss"):
+    with pytest.raises(KeyError, match="is an unknown loss"):
         MODELS.build({"type": "loss_plugins.build_loss", "spec": "eiou"})
 
 

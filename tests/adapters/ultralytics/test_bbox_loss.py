@@ -80,7 +80,7 @@ def test_empty_foreground_costs_a_connected_zero() -> None:
 
 def test_a_loss_of_the_wrong_shape_is_named() -> None:
     bbox_loss, call = bbox_call()
-    with pytest.raises(ValueError, match=r"column returned shape \(3, 1\) for 3 boxes"), lpu.patched(box="column"):
+    with pytest.raises(ValueError, match=r"column: returned shape \(3, 1\) for 3 boxes"), lpu.patched(box="column"):
         bbox_loss(**call)
 
 

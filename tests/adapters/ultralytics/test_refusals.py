@@ -72,7 +72,7 @@ def test_a_box_gain_of_zero_raises(train: Train) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ({"box": "eoiu"}, "unknown loss 'eoiu'; did you mean"),
+        ({"box": "eoiu"}, "box='eoiu' is an unknown loss; allowed: .*; did you mean"),
         ({"box": {"type": "eiou", "gamma": 1}}, "unknown parameter 'gamma'"),
         ({"box": {"type": "alpha_iou", "alpha": -1.0}}, r"alpha=-1.0 is out of range; allowed: \(0, 10\]"),
         ({"box": {"alpha": 1.0}}, "has no 'type'"),
