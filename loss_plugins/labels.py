@@ -35,7 +35,7 @@ Single = Literal["labels", "rows", "mask", "refused"]
 
 
 class Given(NamedTuple):
-    """What a loss computes with: rows to leave out hold zeros.
+    """What a loss computes with: rows to leave out hold zeros, and scores to leave out have no gradient.
 
     Attributes:
         ignored: what to leave out, of pred's shape or with one entry along the class axis; None: nothing.
@@ -105,12 +105,14 @@ class LabelRule:
             self._refuse_ambiguous(pred, labels)
             ignored = self._ignored_labels(labels, pred.shape[axis])
             mask = None if ignored is None else ignored.unsqueeze(axis)
+            pred = pred if mask is None else pred.masked_fill(mask, 0)
             if of_object:
                 labels, ignored = labels.unsqueeze(axis), mask
         else:
             mask = ignored = self._ignored_scores(labels)
-        if mask is not None and ignored is not None:
-            pred, labels = pred.masked_fill(mask, 0), labels.masked_fill(ignored, 0)
+            pred = pred if mask is None else _without_gradient(pred, mask)
+        if ignored is not None:
+            labels = labels.masked_fill(ignored, 0)
         return Given(pred, (labels, *others) if others else labels, mask)
 
     def _ignored_labels(self, labels: Tensor, classes: int) -> Tensor | None:
@@ -170,6 +172,11 @@ class LabelRule:
             names = ["0 for background and 1 for the object"]
         left_out = [*map(str, self.ignore), *(["negative labels"] if self.negative else [])]
         return ", ".join(names) + (f", and {', '.join(left_out)} to ignore" if left_out else "")
+
+
+def _without_gradient(pred: Tensor, mask: Tensor) -> Tensor:
+    """A score that is left out keeps its value, for a softmax over the classes has a share for it; NaN becomes 0."""
+    return torch.where(mask, pred.detach().nan_to_num(0, 0, 0), pred)
 
 
 def extremes(labels: Tensor) -> tuple[float, float] | None:

@@ -170,7 +170,7 @@ def nll_loss(pred: Tensor, target: Tensor, *, class_weight: ClassWeight = None) 
     avoid_when="You need torch's 'mean': that divides by all elements, ours by rows, which is the divergence itself.",
 )
 def kl_div_loss(pred: Tensor, target: Tensor, *, log_target: Annotated[bool, Choice(False, True)] = False) -> Tensor:
-    """Terms of the Kullback-Leibler divergence of pred from target. "mean" is torch's "batchmean".
+    """Terms of the Kullback-Leibler divergence of pred from target. Of rows, "mean" is torch's "batchmean".
 
     The sum of the terms over the classes is the divergence of the row; a term alone may be negative.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .compare import Comparison
-from .contract import ContractResult
+from .contract import ContractResult, rules_met
 from .deviations import Deviation
 from .training import TrainingResult
 
@@ -11,8 +11,8 @@ COMPARISON_HEADINGS = (
     "framework", "built-in", "ours", "dtype", "value max", "mean", "gradient max", "mean", "excluded", "verdict",
 )  # fmt: skip
 CONTRACT_HEADINGS = (
-    "framework", "built-in", "ours", "calls", "equal", "value max", "gradient max", "differ on purpose",
-    "refused by the built-in", "verdict", "what varies",
+    "framework", "built-in", "ours", "calls", "equal", "value max", "gradient max", "differ on purpose", "verdict",
+    "what varies",
 )  # fmt: skip
 #: for terminals that are too narrow for the full row
 SHORT_HEADINGS = ("framework", "ours", "bits", "value", "gradient", "verdict")
@@ -32,10 +32,10 @@ def comparison_cells(row: Comparison) -> list[str]:
 def contract_cells(row: ContractResult) -> list[str]:
     """All calls of one built-in."""
     counts = dict(row.counts)
-    equal, theirs = counts.pop("equal", 0), counts.pop("refused by theirs", 0)
+    equal = counts.pop("equal", 0)
     largest = small(row.largest(lambda case: case.value)), small(row.largest(lambda case: case.gradient))
-    known = ", ".join(f"{count} {name}" for name, count in counts.items() if name not in ("DIFFERS", "refused by ours"))
-    told = [str(len(row.cases)), str(equal), *largest, known, str(theirs or ""), row.verdict]
+    known = ", ".join(f"{counts[rule.name]} {rule.name}" for rule in rules_met([row]))
+    told = [str(len(row.cases)), str(equal), *largest, known, row.verdict]
     return [row.framework, row.builtin, row.loss, *told, row.varied + (f". {row.remark}" if row.remark else "")]
 
 

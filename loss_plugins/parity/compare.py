@@ -20,11 +20,18 @@ ROUNDINGS = 8
 NEGLIGIBLE = 1e-6
 
 
-def evaluated(loss: LossCall, pred: Tensor, target: Target) -> tuple[Tensor, Tensor]:
-    """Values, and the gradient of their sum."""
+def evaluated(
+    loss: LossCall, pred: Tensor, target: Target, total: Callable[[Tensor], Tensor] = torch.sum
+) -> tuple[Tensor, Tensor]:
+    """Values, and the gradient of their sum, or of another total.
+
+    Of a prediction without elements there is no gradient, and some built-ins leave the graph there.
+    """
     leaf = pred.detach().clone().requires_grad_()
     value = loss(leaf, target)
-    (gradient,) = torch.autograd.grad(value.sum(), leaf)
+    if not leaf.numel():
+        return value.detach(), leaf.detach()
+    (gradient,) = torch.autograd.grad(total(value), leaf)
     return value.detach(), gradient
 
 

@@ -75,6 +75,16 @@ def _ignored(labels: Tensor) -> Tensor:
     return flat.view_as(labels)
 
 
+def _background() -> Tensor:
+    """A label per row, the last of which is background."""
+    return torch.arange(ROWS) % (CLASSES + 1)
+
+
+def _third(labels: Tensor, label: int) -> Tensor:
+    """Every third label is another."""
+    return labels.masked_fill(torch.arange(len(labels)) % 3 == 0, label)
+
+
 def _present_apart(draw: Draw) -> Tensor:
     """One class per pixel: of the first image class 0 alone, of the second 1 and 3, of the third all."""
     first, second = torch.zeros(PIXELS[1:], dtype=torch.int64), 2 * draw.labels(*PIXELS[1:], classes=2) + 1
@@ -109,12 +119,22 @@ INPUTS: dict[str, Callable[[Draw], Pair]] = {
     "no rows": _no_columns,
     "probabilities": lambda draw: (draw.uniform(ROWS, CLASSES), draw.uniform(ROWS, CLASSES)),
     "probabilities, maps": lambda draw: (draw.uniform(*MAP), draw.uniform(*MAP)),
-    "probabilities, labels": lambda draw: (draw.uniform(ROWS, CLASSES), torch.arange(ROWS) % (CLASSES + 1)),
-    "labels and background": lambda draw: (draw.normal(ROWS, CLASSES), torch.arange(ROWS) % (CLASSES + 1)),
+    "probabilities, labels": lambda draw: (draw.uniform(ROWS, CLASSES), _background()),
+    "labels and background": lambda draw: (draw.normal(ROWS, CLASSES), _background()),
+    "labels, some negative": lambda draw: (draw.normal(ROWS, CLASSES), _third(_background(), -1)),
+    "labels, some ignored": lambda draw: (draw.normal(ROWS, CLASSES), _third(_background(), -100)),
     "no labels": lambda draw: (_no_columns(draw)[0], torch.zeros(0, dtype=torch.int64)),
     "labels and scores": lambda draw: (
         draw.normal(ROWS, CLASSES),
-        (torch.arange(ROWS) % (CLASSES + 1), draw.uniform(ROWS)),
+        (_background(), draw.uniform(ROWS)),
+    ),
+    "labels and scores, some negative": lambda draw: (
+        draw.normal(ROWS, CLASSES),
+        (_third(_background(), -1), draw.uniform(ROWS)),
+    ),
+    "labels and scores, some ignored": lambda draw: (
+        draw.normal(ROWS, CLASSES),
+        (_third(_background(), -100), draw.uniform(ROWS)),
     ),
     "qualities": lambda draw: (draw.normal(ROWS, CLASSES), draw.hard(ROWS, CLASSES) * draw.uniform(ROWS, CLASSES)),
     "qualities, maps": lambda draw: (draw.normal(*MAP), draw.hard(*MAP) * draw.uniform(*MAP)),
@@ -141,6 +161,8 @@ INPUTS: dict[str, Callable[[Draw], Pair]] = {
     "heat maps, maps": lambda draw: (draw.uniform(*MAP), torch.maximum(draw.hard(*MAP), draw.uniform(1))),
     "masks": lambda draw: (draw.normal(*MAP), _pooled(draw)),
     "soft masks": lambda draw: (draw.normal(*MAP), draw.uniform(*MAP)),
+    "masks, some ignored": lambda draw: (draw.normal(*MAP), _ignored(_pooled(draw))),
+    "class masks, some ignored": lambda draw: (draw.normal(*MAP), _ignored(_present_apart(draw))),
     "masks of one channel": lambda draw: (draw.normal(*PIXELS), _pooled(draw)[:, 0]),
     "no masks": lambda draw: (draw.normal(0, *PIXELS[1:]), draw.normal(0, *PIXELS[1:])),
     "no maps": lambda draw: (draw.normal(0, *MAP[1:]), draw.uniform(0, *MAP[1:])),

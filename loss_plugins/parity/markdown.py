@@ -38,7 +38,8 @@ Each built-in and our dialect of it are also called in every way that the built-
 with every form of a weight and of `avg_factor`, as rows, as maps, as nothing at all, with labels for background and
 labels to ignore where it takes them; then each parameter that both have, over its range here; then all at once. Value
 and gradient differ by at most {DOUBLE:g} (relative above 1), where the built-in casts to float32 by {SINGLE:g}. The
-column *differ on purpose* names the rule of each call that does not. `loss-plugins parity --json` lists every call."""
+column *differ on purpose* names the rule of each call that does not; a rule says what ours must
+be there, and value and gradient are compared with that. `loss-plugins parity --json` lists every call."""
 DEVIATION_LEGEND = """\
 Our default beside theirs, float32, on the samples of the parity report. *gradient max* is relative to the row's own
 gradient; *theirs not finite* counts rows in which their gradient is NaN or infinite."""

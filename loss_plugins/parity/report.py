@@ -13,11 +13,12 @@ from ..errors import closest, refusal
 from ..peers import FRAMEWORKS, installed
 from ..reports import Environment, environment
 from ..samples import SAMPLES
+from .case_rules import CASE_RULES, CaseRule
 from .compare import Comparison, absent, parity_of
 from .contract import ContractResult, contracts_of, rules_met
 from .deviations import Deviation
 from .reasons import measure_all
-from .rules import CASE_RULES, RULES, CaseRule, Rule
+from .rules import RULES, Rule
 from .training import GROUP, TrainingResult, compare_training, training_cases
 
 Progress = Callable[[str], None]
@@ -89,14 +90,13 @@ class Report:
         count: Counter[str] = Counter()
         for contract in self.contracts:
             count.update(contract.counts)
-        theirs, equal = count.pop("refused by theirs", 0), count.pop("equal", 0)
+        met = self.case_rules_used
+        known = sum(count[rule.name] for rule in met)
+        refused = sum(count[rule.name] for rule in met if rule.theirs_raises)
         wrong = sum(len(contract.wrong) for contract in self.contracts)
-        total = equal + count.total()
-        known = total - equal - wrong
         return (
-            f"{equal} of {total} calls are equal, {known} differ on purpose"
-            + (f", {wrong} are BROKEN" if wrong else "")
-            + f" ({theirs} more are refused by the built-in)"
+            f"{count['equal']} of {count.total()} calls are equal, {known} differ on purpose ({refused} of these are "
+            "refused by the built-in)" + (f", {wrong} are BROKEN" if wrong else "")
         )
 
     def to_dict(self) -> dict[str, Any]:

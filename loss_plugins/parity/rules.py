@@ -9,9 +9,7 @@ from torch import Tensor
 
 from ..losses.scores import SLOPE_FLOOR
 from ..peers import Compared
-from ..peers.contracts import Contract
 from ..tensors import Target
-from .cases import Case
 
 
 @dataclass(frozen=True)
@@ -72,121 +70,5 @@ RULES: tuple[Rule, ...] = (
         f"{1 / SLOPE_FLOOR:g}; the values are equal",
         _steep,
         gradient_only=True,
-    ),
-)
-
-
-@dataclass(frozen=True)
-class CaseRule:
-    """Calls in which ours differs from a built-in on purpose, and is finite: a comparison of contracts counts them.
-
-    Attributes:
-        losses: our names; (): all.
-        frameworks: names of dialects; (): all.
-        calls: which calls.
-        refused: ours raises there.
-    """
-
-    name: str
-    why: str
-    calls: Callable[[Case], bool]
-    frameworks: tuple[str, ...] = ()
-    losses: tuple[str, ...] = ()
-    refused: bool = False
-
-    def applies(self, contract: Contract, case: Case) -> bool:
-        """Whether it speaks of this call."""
-        named = not self.frameworks or contract.framework in self.frameworks
-        return named and (not self.losses or contract.loss in self.losses) and self.calls(case)
-
-
-def _nothing_left(case: Case) -> bool:
-    return case.reduction == "mean" and (case.inputs.startswith("no ") or "all ignored" in case.inputs)
-
-
-CASE_RULES: tuple[CaseRule, ...] = (
-    CaseRule(
-        "float32-out",
-        "half precision gives half precision there; ours computes in float32 and returns it",
-        lambda case: "half precision" in case.inputs,
-        ("torch",),
-    ),
-    CaseRule(
-        "one-row-at-least",
-        "a prediction without dimension is refused: pred[None] is one row",
-        lambda case: "without dimension" in case.inputs,
-        ("torch",),
-        refused=True,
-    ),
-    CaseRule(
-        "batchmean",
-        "reduction='batchmean' is refused: the 'mean' of kl_div without dialect is it",
-        lambda case: case.reduction == "batchmean",
-        ("torch",),
-        ("kl_div",),
-        refused=True,
-    ),
-    CaseRule(
-        "nothing-left",
-        "the mean of no elements, or of ignored ones only, is 0 / 0 = NaN there; ours is 0, in the graph",
-        _nothing_left,
-    ),
-    CaseRule(
-        "shape-of-nothing",
-        "no rows give one number, 0, with reduction 'none' too; ours gives no numbers",
-        lambda case: case.reduction == "none" and case.inputs.startswith("no "),
-        ("mmdet",),
-    ),
-    CaseRule(
-        "positives-as-negatives",
-        "with gamma=0 its discount (1 - y)^0 is 1 at centres as well: each counts as a negative beside; ours does not",
-        lambda case: case.parameters.get("gamma") == 0,
-        ("mmdet",),
-        ("gaussian_focal",),
-    ),
-    CaseRule(
-        "weights-along-the-width",
-        "class_weight on maps is broadcast there along the last axis, the width; ours lies along the class axis",
-        lambda case: "maps" in case.inputs and "class_weight" in case.parameters,
-        ("mmdet",),
-        ("bce_with_logits",),
-    ),
-    CaseRule(
-        "ignored-channel",
-        "its ignore_index names a channel of the target, and pixels of that class are left out of all channels; of a "
-        "dense target, ours leaves out the scores that equal ignore_index",
-        lambda case: "ignore_index" in case.parameters,
-        ("monai",),
-        ("focal", "dice", "tversky"),
-    ),
-    CaseRule(
-        "mean-of-the-others",
-        "its 'none' is the mean of each class over the pixels that are not ignored; ours has one number per pixel, 0 "
-        "where it is ignored; the means are equal",
-        lambda case: case.reduction == "none" and "ignore_index" in case.parameters,
-        ("smp",),
-        ("softmax_focal",),
-    ),
-    CaseRule(
-        "root-of-zero",
-        "with a power below 1, the gradient of a loss that is exactly 0 is 0 * inf = NaN there; ours is finite",
-        lambda case: 0 < case.parameters.get("gamma", 1) < 1 and "ignore_index" in case.parameters,
-        ("smp",),
-        ("focal_tversky",),
-    ),
-    CaseRule(
-        "counted-scores",
-        "with 'none' and a weight its losses are relative to the number of scores with weight, ours to that of all "
-        "scores; the means are equal",
-        lambda case: case.reduction == "none" and bool(case.weight),
-        ("mmdet",),
-        ("ghm_c",),
-    ),
-    CaseRule(
-        "logarithm-of-0",
-        "with eps=0 its -ln IoU of boxes apart is infinite, and so is the sum; ours is at most -ln 1e-20",
-        lambda case: case.parameters.get("eps") == 0 and not case.inputs.startswith("no "),
-        ("mmdet",),
-        ("iou",),
     ),
 )

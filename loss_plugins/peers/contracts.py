@@ -43,6 +43,7 @@ class Contract:
         reductions: those that theirs knows; a single one: it has no such parameter.
         weights: the forms of a weight at the call.
         avg_factor: whether the call takes one.
+        reduction_at_call: the call takes `reduction_override`; tried where a weight is given.
         bind: (their object, parameters) to their loss as a function; None: as `framework` does it.
         shape: brings our loss per element into the shape of theirs.
         extra: values of parameters that frameworks document and our ranges do not suggest.
@@ -61,6 +62,7 @@ class Contract:
     reductions: tuple[str, ...] = REDUCTIONS
     weights: tuple[str, ...] = ()
     avg_factor: bool = False
+    reduction_at_call: bool = False
     bind: Callable[[Any, Mapping[str, Any]], Call] | None = None
     shape: Callable[[Tensor], Tensor] = unchanged
     extra: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -174,16 +176,19 @@ NUMBERS = (*OFFSETS, "offsets in half precision", "a number without dimension")
 DENSE = ("hard targets", "soft targets", "soft targets, maps", "no rows")
 SCORES = (*DENSE[:3], "no maps")
 LABELLED = ("labels and background", "no labels")
+NEGATIVE = ("labels, some negative", "labels, some ignored")
+QUALITIES = ("labels and scores", "labels and scores, some negative", "labels and scores, some ignored")
 CLASSES = ("class map", "class map, maps", "no classes")
 IGNORED = ("class map, some ignored", "class map, maps, some ignored", "class map, all ignored")
 SHARES = ("class shares", "class shares, maps")
 MASKS = ("masks", "soft masks", "no maps")
-CLASS_MASKS = ("class masks", "class masks, all present", "no class masks")
+CLASS_MASKS = ("class masks", "class masks, all present", "class masks, some ignored", "no class masks")
 BOTH = (ROWS, ELEMENTS)
 
 
 def _mmdet(name: str, loss: str, inputs: tuple[str, ...], weights: tuple[str, ...] = (), **more: Any) -> Contract:
-    return Contract("mmdet", name, loss, inputs, weights=weights, avg_factor=True, **more)
+    asked: dict[str, Any] = {"weights": weights, "avg_factor": True, "reduction_at_call": True}
+    return Contract("mmdet", name, loss, inputs, **asked, **more)
 
 
 def _torch(name: str, loss: str, *inputs: str, **more: Any) -> Contract:
@@ -210,7 +215,7 @@ MMDET = (
     _mmdet(
         "CrossEntropyLoss",
         "bce_with_logits",
-        LABELLED,
+        (*LABELLED, *NEGATIVE),
         (ROWS,),
         given=_SIGMOID,
         single=True,
@@ -218,12 +223,12 @@ MMDET = (
     ),
     _mmdet("CrossEntropyLoss", "bce_with_logits", DENSE, (ELEMENTS,), given=_SIGMOID, single=True),
     _mmdet("FocalLoss", "focal", DENSE, (ELEMENTS,), apart=_NO_COLUMNS),
-    _mmdet("FocalLoss", "focal", LABELLED, BOTH, apart=_NO_COLUMNS, variant="labels"),
+    _mmdet("FocalLoss", "focal", (*LABELLED, *NEGATIVE), BOTH, apart=_NO_COLUMNS, variant="labels"),
     _mmdet("FocalLoss", "focal", ("probabilities, labels",), BOTH, given={"activated": True}, variant="probabilities"),
     _mmdet(
         "QualityFocalLoss",
         "quality_focal",
-        ("qualities", "labels and scores", "no rows"),
+        ("qualities", *QUALITIES, "no rows"),
         (ROWS,),
         shape=over_classes,
         apart=_NO_COLUMNS,
@@ -232,9 +237,13 @@ MMDET = (
     _mmdet("DistributionFocalLoss", "distribution_focal", ("bins", "no bins"), (ROWS,)),
     _mmdet("GHMC", "ghm_c", ("hard targets",), (ELEMENTS,), bind=weights_third, single=True),
     _mmdet("GHMC", "ghm_c", LABELLED[:1], (ROWS,), bind=weights_third, single=True, variant="labels"),
+    Contract(
+        "mmdet", "GHMC", "ghm_c", (LABELLED[0], *NEGATIVE), reductions=("none", "mean"), bind=weights_third,
+        single=True, variant="negative labels",
+    ),
     _mmdet("GaussianFocalLoss", "gaussian_focal", ("heat maps", "heat maps, maps", "no rows"), (ELEMENTS,)),
     _mmdet("DiceLoss", "dice", ("masks of one channel", "masks", "soft masks", "no masks"), (ROWS,), single=True),
-)
+)  # fmt: skip
 
 TORCH = (
     _torch("L1Loss", "l1", *NUMBERS),
@@ -306,15 +315,16 @@ ULTRALYTICS = (
     Contract("ultralytics", "MultiChannelDiceLoss", "dice", MASKS, shape=over_channels),
 )
 
+BINARY = (*SCORES, "masks, some ignored")
 KORNIA = (
-    Contract("kornia", "BinaryFocalLossWithLogits", "focal", SCORES, given={"alpha": 0.25}),
-    Contract("kornia", "BinaryFocalLossWithLogits", "focal", SCORES, given={"alpha": None}, variant="no alpha"),
+    Contract("kornia", "BinaryFocalLossWithLogits", "focal", BINARY, given={"alpha": 0.25}),
+    Contract("kornia", "BinaryFocalLossWithLogits", "focal", BINARY, given={"alpha": None}, variant="no alpha"),
     *(
         Contract(
             "kornia",
             "FocalLoss",
             "softmax_focal",
-            (*CLASSES[:2], "no class masks"),
+            (*CLASSES[:2], *IGNORED[:2], "no class masks"),
             {"alpha": alpha},
             bind=over_labels,
             variant="" if alpha else "no alpha",

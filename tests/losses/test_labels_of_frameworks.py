@@ -177,3 +177,19 @@ def test_dice_with_label_255_is_the_dice_of_the_other_pixels() -> None:
     torch.testing.assert_close(loss, torch.tensor([[3 / 7, 3 / 5]], dtype=torch.float64))
     with pytest.raises(ValueError, match="label 255"):
         lp.dice_loss(pred, labels, **parameters)
+
+
+@pytest.mark.parametrize("name", ["dice", "tversky", "focal_tversky"])
+def test_a_score_that_is_left_out_keeps_its_share_of_the_softmax(name: str) -> None:
+    """A shift of all logits of a pixel changes no probability; the score itself has no gradient, even where it is NaN."""
+    pred = torch.randn(2, 3, 2, 2, dtype=torch.float64, requires_grad=True)
+    target = torch.rand(2, 3, 2, 2, dtype=torch.float64)
+    target[0, 1], target[1, 2, 0] = 255, 255
+    loss = lp.build_loss(name, activation="softmax", ignore_index=255)
+    found = loss(pred, target)
+    (gradient,) = torch.autograd.grad(found, pred)
+    assert loss(pred + 3, target).item() == pytest.approx(found.item(), abs=1e-12)
+    assert (gradient[target == 255] == 0).all()
+    lost = pred.detach().masked_fill(target == 255, torch.nan).requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(lost, target), lost)
+    assert gradient.isfinite().all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,10 +14,11 @@ import torch
 import loss_plugins as lp
 from loss_plugins.catalog import dialects
 from loss_plugins.catalog.dialects import DEFAULTS, GUARDS, Defaults
-from loss_plugins.parity.cases import cases_of, values_of
-from loss_plugins.parity.contract import ContractResult, compare_contract
-from loss_plugins.parity.inputs import CLASSES, INPUTS, made
-from loss_plugins.parity.rules import CASE_RULES
+from loss_plugins.parity.case_rules import CASE_RULES, CaseRule
+from loss_plugins.parity.cases import Case, cases_of, values_of
+from loss_plugins.parity.contract import ContractResult, compare_case, compare_contract, trial_of
+from loss_plugins.parity.inputs import CLASSES, made
+from loss_plugins.parity.stated import Trial
 from loss_plugins.peers import find
 from loss_plugins.peers.contracts import CONTRACTS, REDUCTIONS, Contract
 
@@ -54,14 +56,59 @@ def test_the_names_are_different() -> None:
 # --- what is varied -------------------------------------------------------------------------------------------------
 
 
+def test_calls_with_defaults_are_every_combination() -> None:
+    assert [str(case) for case in cases_of(named("mmdet", "bounded_iou")) if not case.parameters] == [
+        f"{inputs}, {call}"
+        for inputs in ("boxes", "no boxes")
+        for call in (
+            "none",
+            "none, avg_factor 2.5",
+            "none, weight one per element",
+            "none, weight one per element, avg_factor 2.5",
+            "mean",
+            "mean, avg_factor 2.5",
+            "mean, weight one per element",
+            "mean, weight one per element, avg_factor 2.5",
+            "sum",
+            "sum, weight one per element",
+        )
+    ]
+
+
+BOTH_REFUSE = {"mmdet-focal (labels)": {"labels, some negative"}}
+
+
+@pytest.mark.parametrize("index", range(len(CONTRACTS)), ids=NAMES)
+def test_every_input_reduction_weight_and_parameter_is_compared_by_number(index: int) -> None:
+    """A call that both refuse compares nothing, and one without elements no number."""
+    contract, refused = CONTRACTS[index], {rule.name for rule in CASE_RULES if rule.ours is rule.instead is None}
+    found = [
+        call
+        for call, case in zip(result(index).calls, result(index).cases, strict=True)
+        if case.verdict not in refused and not call.inputs.startswith("no ")
+    ]
+    filled = {name for name in contract.inputs if not name.startswith("no ")}
+    assert filled - {call.inputs for call in found} == BOTH_REFUSE.get(NAMES[index], set())
+    assert {call.reduction for call in found} == set(contract.reductions)
+    assert {call.weight for call in found} == {"", *contract.weights}
+    assert {call.avg_factor is not None for call in found} == {False, contract.avg_factor}
+    assert {name for call in found for name in call.parameters} == set(values_of(contract)[0])
+
+
 @EVERY
-def test_each_call_with_defaults_stands_in_every_combination(contract: Contract) -> None:
-    calls = [case for case in cases_of(contract) if not case.parameters]
-    factors = 2 if contract.avg_factor else 1
-    sums = ("sum" in contract.reductions) * (factors - 1)  # no avg_factor with a sum
-    weights = 1 + len(contract.weights)
-    assert len(calls) == len(contract.inputs) * weights * (len(contract.reductions) * factors - sums)
-    assert set(contract.inputs) <= set(INPUTS)
+def test_what_can_be_ignored_is_ignored_in_some_call(contract: Contract) -> None:
+    """Theirs has `ignore_index`, so some target holds it."""
+    if "ignore_index" not in contract.parameters():
+        return
+    default = contract.parameters()["ignore_index"]
+    targets = [trial_of(contract, case) for case in cases_of(contract)]
+    met = {trial.parameters.get("ignore_index", default) for trial in targets if _holds_ignored(trial, default)}
+    assert met >= ({-100} if default == -100 else set()) | {1}
+
+
+def _holds_ignored(trial: Trial, default: int | None) -> bool:
+    ignored = trial.parameters.get("ignore_index", default)
+    return ignored is not None and bool((trial.dense == ignored).any())
 
 
 @EVERY
@@ -93,6 +140,7 @@ def test_each_class_or_region_loss_is_called_with_maps_or_has_rows_only() -> Non
         ("mmdet", "distribution_focal"),
         ("mmdet", "ghm_c"),
         ("mmdet", "ghm_c (labels)"),
+        ("mmdet", "ghm_c (negative labels)"),
         ("ultralytics", "distribution_focal"),
         ("torch", "margin_ranking"),
         ("torch", "hinge_embedding"),
@@ -100,11 +148,63 @@ def test_each_class_or_region_loss_is_called_with_maps_or_has_rows_only() -> Non
 
 
 def test_a_framework_with_weights_is_called_with_them() -> None:
-    assert all(each.avg_factor and each.weights for each in CONTRACTS if each.framework == "mmdet")
-    assert all(set(each.reductions) >= set(REDUCTIONS) for each in CONTRACTS if each.framework in ("mmdet", "torch"))
+    whole = [each for each in CONTRACTS if each.variant != "negative labels"]
+    assert all(each.avg_factor and each.weights for each in whole if each.framework == "mmdet")
+    assert all(set(each.reductions) >= set(REDUCTIONS) for each in whole if each.framework in ("mmdet", "torch"))
 
 
 # --- a break is found -----------------------------------------------------------------------------------------------
+
+
+def calls_by_rule() -> dict[str, tuple[Contract, Case]]:
+    """One call that meets each rule."""
+    return {
+        case.verdict: (contract, call)
+        for index, contract in enumerate(CONTRACTS)
+        for call, case in zip(result(index).calls, result(index).cases, strict=True)
+    }
+
+
+@pytest.mark.parametrize("rule", CASE_RULES, ids=lambda rule: rule.name)
+def test_a_rule_excuses_its_own_number_alone(rule: CaseRule, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finite is not enough: a thousandth off is a break, and so is a number where ours must raise."""
+    contract, case = calls_by_rule()[rule.name]
+    assert compare_case(contract, case).ok
+
+    def off(value: torch.Tensor, pred: torch.Tensor) -> torch.Tensor:
+        return 1.001 * value + 1e-3 + 0 * pred.sum() if value.numel() else pred.sum().expand(7)
+
+    side = "theirs" if rule.instead else "ours"
+    right = getattr(Trial, side)
+
+    def wrong(trial: Trial, pred: torch.Tensor, *more: Any, **changed: Any) -> torch.Tensor:
+        if rule.ours is rule.instead is None:
+            return pred.sum()
+        return off(right(trial, pred, *more, **changed), pred)
+
+    monkeypatch.setattr(Trial, side, wrong)
+    found = compare_case(contract, case)
+    assert not found.ok, found
+    assert found.verdict.startswith(("DIFFERS", "refused by theirs"))
+
+
+def test_a_mistake_in_the_call_of_theirs_is_no_refusal_of_theirs() -> None:
+    def mistaken(place: Any, parameters: Any) -> Any:
+        return lambda pred, target: place(pred, target, no_such_parameter=1)
+
+    found = compare_contract(replace(named("torchvision", "giou"), bind=mistaken))
+    assert not found.ok
+    assert found.verdict == "BROKEN in 17 calls"
+    assert all("no_such_parameter" in case.verdict for case in found.wrong)
+
+
+def test_calls_that_are_only_known_to_differ_are_no_equality() -> None:
+    index = NAMES.index("torch-l1")
+    known = tuple(case for case in result(index).cases if case.verdict != "equal")
+    found = replace(result(index), cases=known)
+    assert known
+    assert found.wrong == []
+    assert (found.ok, found.verdict) == (False, "NOT COMPARED: no call is equal")
 
 
 def rows(pred: torch.Tensor, target: Any, **_: Any) -> torch.Tensor:
