@@ -181,7 +181,7 @@ def test_dice_with_label_255_is_the_dice_of_the_other_pixels() -> None:
 
 @pytest.mark.parametrize("name", ["dice", "tversky", "focal_tversky"])
 def test_a_score_that_is_left_out_keeps_its_share_of_the_softmax(name: str) -> None:
-    """A shift of all logits of a pixel changes no probability; the score itself has no gradient, even where it is NaN."""
+    """A shift of all logits of a pixel changes no probability; the score has no gradient, even where it is NaN."""
     pred = torch.randn(2, 3, 2, 2, dtype=torch.float64, requires_grad=True)
     target = torch.rand(2, 3, 2, 2, dtype=torch.float64)
     target[0, 1], target[1, 2, 0] = 255, 255

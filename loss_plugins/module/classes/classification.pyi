@@ -141,7 +141,7 @@ class HingeEmbeddingLoss(Loss, name="hinge_embedding"):
     ) -> None: ...
 
 class KLDivLoss(Loss, name="kl_div"):
-    """Terms of the Kullback-Leibler divergence of pred from target. "mean" is torch's "batchmean".
+    """Terms of the Kullback-Leibler divergence of pred from target. Of rows, "mean" is torch's "batchmean".
 
     The sum of the terms over the classes is the divergence of the row; a term alone may be negative.
 
