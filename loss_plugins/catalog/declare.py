@@ -204,17 +204,20 @@ class Parameter:
         allowed = "" if self.allowed is None else f"; allowed: {self.allowed}"
         return f"{self.name} ({default}{allowed}): {self.meaning}"
 
-    def check(self, where: str, value: Any) -> None:
-        """Raise a ValueError naming loss, parameter, value, range and remedy."""
+    def check(self, where: str, value: Any, defaults: Mapping[str, Any]) -> None:
+        """Raise a ValueError naming loss, parameter, value, range and remedy.
+
+        Args:
+            where: the loss.
+            value: what came.
+            defaults: those of the dialect, where they are not ours.
+        """
         if self.allowed is None or (value is None and self.optional):
             return
         if value not in self.allowed:
-            check_value(where, self.name, value, self.allowed, self.remedy)
-
-    @property
-    def remedy(self) -> str:
-        """What always helps against a wrong value."""
-        return "it has no default" if self.required else f"leave it out for its default {self.default!r}"
+            default = defaults.get(self.name, self.default)
+            remedy = "it has no default" if self.required else f"leave it out for its default {default!r}"
+            check_value(where, self.name, value, self.allowed, remedy)
 
 
 @functools.cache

@@ -129,13 +129,17 @@ class Keyword:
 
     Attributes:
         to: our name for it; "": we have none, because our loss always does what it asks for.
-        values: their values and ours; those not listed are refused. None: any value, unchanged.
+        values: their values and ours (None: our default stands); those not listed are refused. None: any, unchanged.
         convert: their value to ours, where a list will not do. None: unchanged.
+        defaults: which of our defaults a value of theirs changes beside that.
+        remedy: what to do where a value of theirs is refused; "": leave it out.
     """
 
     to: str = ""
     values: Mapping[Any, Any] | None = None
     convert: Callable[[Any], Any] | None = None
+    defaults: Mapping[Any, Mapping[str, Any]] = field(default_factory=dict)
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,9 @@ class Defaults:
             which elements count.
         ignores: what it leaves out beside the labels in `ignore_index`: "" nothing; "negative" labels or scores;
             "scores" of a dense target that equal `ignore_index`, its default -100 too.
+        weight: what a weight at the call is laid along: "rows" as ours; "last axes", as torch broadcasts it.
+        none: its "none": "" as ours; "rows" the sum over the classes; "images" the mean over the channels; "pixel axes"
+            with axes of length 1 for those that were summed over.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -164,14 +171,16 @@ class Defaults:
     sum: Literal["", "columns", "pixels"] = ""
     counts_itself: bool = False
     ignores: Literal["", "negative", "scores"] = ""
+    weight: Literal["rows", "last axes"] = "rows"
+    none: Literal["", "rows", "images", "pixel axes"] = ""
 
 
 Parameters = dict[str, Any]
 
 
-def fixed_at(value: Any) -> Keyword:
+def fixed_at(value: Any, remedy: str = "") -> Keyword:
     """A parameter of theirs that has this one value here."""
-    return Keyword(values={value: None})
+    return Keyword(values={value: None}, remedy=remedy)
 
 
 def renamed(name: str) -> Keyword:
@@ -210,17 +219,29 @@ def _smooth_monai(parameters: Parameters) -> Parameters:
     return {**parameters, "eps": parameters["eps"] - parameters["smooth"]}
 
 
+_TORCH_BCE = Defaults(
+    names={"weight": fixed_at(None, "pass it when the loss is called: loss(pred, target, weight)")}, weight="last axes"
+)
 _SIGMOID = {"use_sigmoid": fixed_at(True)}
 _IGNORE_MMDET = Keyword("ignore_index", convert=lambda index: -100 if index is None else index)
 _SMP = {
-    "from_logits": Keyword("activation", {True: "sigmoid", False: "none"}),
-    "mode": Keyword("over", {"binary": "batch", "multilabel": "batch_channel"}),
+    "mode": Keyword(
+        "over",
+        {"binary": "batch", "multilabel": "batch_channel", "multiclass": "batch_channel"},
+        defaults={"multiclass": {"activation": "softmax"}},
+    ),
+    "from_logits": Keyword("activation", {True: None, False: "none"}),
 }
 _SMP_VALUES = {"over": "batch", "overlap": "min", "empty": "zero"}
-_SMP_FOCAL = {"normalized": fixed_at(False), "reduced_threshold": fixed_at(None)}
+_SMP_FOCAL = {
+    "normalized": fixed_at(False),
+    "reduced_threshold": fixed_at(None),
+    "from_logits": fixed_at(True, "pass logits"),
+    "eps": fixed_at(1e-7, "it bounds probabilities, and pred is logits"),
+}
 _MONAI = {
-    "sigmoid": Keyword("activation", {True: "sigmoid", False: "none"}),
-    "softmax": Keyword("activation", {True: "softmax"}),
+    "sigmoid": Keyword("activation", {True: "sigmoid", False: None}),
+    "softmax": Keyword("activation", {True: "softmax", False: None}),
     "smooth_nr": renamed("smooth"),
     "smooth_dr": renamed("eps"),
 }
@@ -242,9 +263,9 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
     "smooth_l1": {"mmdet": Defaults(), "torch": Defaults()},
     "huber": {"torch": Defaults()},
     "balanced_l1": {"mmdet": Defaults()},
-    "bce": {"torch": Defaults()},
+    "bce": {"torch": _TORCH_BCE},
     "bce_with_logits": {
-        "torch": Defaults(),
+        "torch": _TORCH_BCE,
         "ultralytics": Defaults(),
         "mmdet": Defaults(
             names={
@@ -279,13 +300,27 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
         "ultralytics": Defaults({"gamma": 1.5}, {"alpha": Keyword("alpha", convert=none_from_zero)}, mean="columns"),
         "kornia": Defaults(mean="elements", ignores="scores"),
         "monai": Defaults({"alpha": None}, {"use_softmax": fixed_at(False)}, sum="pixels"),
-        "smp": Defaults({"alpha": None}, {**_SMP_FOCAL, "mode": fixed_at("multilabel")}, sum="columns"),
+        "smp": Defaults(
+            {"alpha": None},
+            {
+                **_SMP_FOCAL,
+                "mode": fixed_at(
+                    "multilabel",
+                    "'multiclass' is the loss softmax_focal, and 'binary' is 'multilabel' of one channel (n, 1, ...)",
+                ),
+            },
+            sum="columns",
+        ),
     },
     "softmax_focal": {
         "kornia": Defaults(mean="scores"),
-        "smp": Defaults(names={**_SMP_FOCAL, "mode": fixed_at("multiclass")}, mean="counted scores", sum="columns"),
+        "smp": Defaults(
+            names={**_SMP_FOCAL, "mode": fixed_at("multiclass", "take the loss focal")},
+            mean="counted scores",
+            sum="columns",
+        ),
     },
-    "quality_focal": {"mmdet": Defaults(names=_SIGMOID)},
+    "quality_focal": {"mmdet": Defaults(names=_SIGMOID, none="rows")},
     "varifocal": {"mmdet": Defaults(names=_SIGMOID, mean="elements"), "ultralytics": Defaults(mean="columns")},
     "distribution_focal": {
         "mmdet": Defaults(),
@@ -303,7 +338,9 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
             },
             _dice_mmdet,
         ),
-        "ultralytics": Defaults({"form": "naive", "over": "channel", "smooth": 1e-6, "eps": 0.0}, sum="columns"),
+        "ultralytics": Defaults(
+            {"form": "naive", "over": "channel", "smooth": 1e-6, "eps": 0.0}, sum="columns", none="images"
+        ),
         "kornia": Defaults(
             {"form": "naive", "activation": "softmax", "eps": 1e-8},
             {"average": Keyword("over", {"micro": "image", "macro": "channel"})},
@@ -312,6 +349,7 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
             {**_MONAI_VALUES, "form": "naive"},
             {**_MONAI, "squared_pred": Keyword("form", {False: "naive", True: "vnet"})},
             _smooth_monai,
+            none="pixel axes",
         ),
         "smp": Defaults(
             {**_SMP_VALUES, "form": "naive", "smooth": 0.0, "eps": 1e-7},
@@ -325,7 +363,7 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
     "focal_tversky": {
         "smp": Defaults(
             {**_SMP_VALUES, "gamma": 1.0, "alpha": 0.5, "beta": 0.5, "eps": 1e-7},
-            {**_SMP, "log_loss": fixed_at(False)},
+            {**_SMP, "log_loss": fixed_at(False, "the loss dice has it")},
             _exponent_smp,
         )
     },
@@ -367,7 +405,7 @@ def translated(loss: str, parameters: Mapping[str, Any]) -> Parameters:
     """Parameters under our names, with the defaults of the dialect that they name. A second call changes nothing.
 
     Raises:
-        ValueError: a value of theirs that we do not have, or one parameter under both names.
+        ValueError: a value of theirs that we do not have, or one parameter under two names.
 
     >>> translated("dice", {"dialect": "mmdet", "naive_dice": True})
     {'form': 'naive', 'eps': 0.001, 'dialect': 'mmdet'}
@@ -376,28 +414,46 @@ def translated(loss: str, parameters: Mapping[str, Any]) -> Parameters:
     """
     rule = defaults_of(loss, parameters.get("dialect"))
     given: Parameters = {}
+    defaults, said_by = dict(rule.values), {name: name for name in parameters if name not in rule.names}
     for name, value in parameters.items():
         keyword = rule.names.get(name)
         if keyword is None:
             given[name] = value
             continue
-        known = [] if keyword.values is None else list(keyword.values)
-        matches = (value is None or isinstance(value, (bool, int, float, str))) and value in known
-        if known and name != keyword.to and not matches:
-            came = f"{name}={shown(value)} of {parameters['dialect']} has no counterpart"
-            allowed = " or ".join(repr(choice) for choice in known)
-            raise refusal(loss, came, allowed, f"leave {name} out, or dialect={parameters['dialect']!r}")
-        ours = keyword.values[value] if keyword.values is not None and matches else value
-        ours = ours if keyword.convert is None else keyword.convert(ours)
-        if not keyword.to or (keyword.values is not None and ours is None):
+        ours, stands = _counterpart(loss, parameters["dialect"], name, value, keyword)
+        defaults.update(stands)
+        if not keyword.to:
             continue
         if keyword.to != name and keyword.to in parameters:
-            came = f"{name}={shown(value)} and {keyword.to}={shown(parameters[keyword.to])}, two names of one parameter"
-            raise refusal(
-                loss, came, f"one of {name!r} ({parameters['dialect']}'s) and {keyword.to!r}", "pass one of them"
-            )
+            raise _two_names(loss, parameters, name, keyword.to)
+        if keyword.values is not None and ours is None:
+            continue
+        other = said_by.setdefault(keyword.to, name)
+        if other != name:
+            raise _two_names(loss, parameters, other, name)
         given[keyword.to] = ours
-    return {**rule.values, **given}
+    return {**defaults, **given}
+
+
+def _counterpart(loss: str, dialect: str, name: str, value: Any, keyword: Keyword) -> tuple[Any, Mapping[str, Any]]:
+    """Our value for one of theirs, and the defaults that come with it."""
+    known = keyword.values or {}
+    matches = (value is None or isinstance(value, (bool, int, float, str))) and value in known
+    if known and name != keyword.to and not matches:
+        came = f"{name}={shown(value)} of {dialect} has no counterpart"
+        allowed = " or ".join(repr(choice) for choice in known)
+        raise refusal(loss, came, allowed, keyword.remedy or f"leave {name} out, or dialect={dialect!r}")
+    ours = known[value] if matches else value
+    return (ours if keyword.convert is None else keyword.convert(ours)), (
+        keyword.defaults.get(value, {}) if matches else {}
+    )
+
+
+def _two_names(loss: str, parameters: Mapping[str, Any], one: str, other: str) -> ValueError:
+    """The error for one parameter that came under two names."""
+    came = " and ".join(f"{name}={shown(parameters[name])}" for name in (one, other))
+    allowed = f"one of {one!r} and {other!r}, as dialect={parameters['dialect']!r} has two names for it"
+    return refusal(loss, f"{came}, two names of one parameter", allowed, "pass one of them")
 
 
 def function_keywords(loss: str, parameters: Mapping[str, Any]) -> Parameters:

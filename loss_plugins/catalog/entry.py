@@ -80,10 +80,11 @@ class Entry:
 
     def check(self, parameters: Mapping[str, Any]) -> None:
         """Raise a TypeError for an unknown keyword, a ValueError for one out of range."""
+        defaults = defaults_of(self.name, parameters.get("dialect")).values
         for name, value in parameters.items():
             if name not in self.parameters:
                 raise self.unknown(name, value)
-            self.parameters[name].check(self.name, value)
+            self.parameters[name].check(self.name, value, defaults)
 
     def check_complete(self, parameters: Mapping[str, Any]) -> None:
         """As `check`, and a TypeError for a required parameter that is missing."""

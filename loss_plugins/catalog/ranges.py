@@ -197,6 +197,8 @@ def _hint(value: Any, allowed: Allowed) -> str:
     """What the value was probably meant to be; "" if nothing can be told."""
     if isinstance(value, Tensor) and value.ndim == 0:
         return "pass a Python number (.item())"
+    if isinstance(value, (list, tuple, Tensor)) and isinstance(allowed, Interval):
+        return "pass one number"
     if not isinstance(value, str):
         return ""
     if isinstance(allowed, Choice):

@@ -43,10 +43,15 @@ class Masses(NamedTuple):
     rows: int
 
 
-def activate(pred: Tensor, activation: str) -> Tensor:
+def activate(where: str, pred: Tensor, activation: str) -> Tensor:
     """Probabilities of logits; "none": they are probabilities already."""
     if activation == "softmax":
-        return pred.softmax(class_axis(pred))
+        axis = class_axis(pred)
+        if pred.shape[axis] == 1:  # p is 1 whatever the logits are, so nothing would be trained
+            came = f"activation='softmax' of one channel, pred {tuple(pred.shape)}"
+            remedy = "pass activation='sigmoid' for a single channel of logits, 'none' for probabilities"
+            raise refusal(where, came, f"two channels or more along axis {axis}", remedy)
+        return pred.softmax(axis)
     return pred.sigmoid() if activation == "sigmoid" else pred
 
 
@@ -66,6 +71,7 @@ def total(values: Tensor, over: str) -> Tensor:
 
 
 def masses_of(
+    where: str,
     pred: Tensor,
     target: Tensor,
     ignored: Tensor | None,
@@ -78,8 +84,8 @@ def masses_of(
     wanted = "(n, C, ...)" if "channel" in over else "(n, ...)"
     if pred.ndim < (3 if "channel" in over else 2):
         came = f"over={over!r} needs pred of shape {wanted}, got {tuple(pred.shape)}"
-        raise refusal("masses of regions", came, f"pred of shape {wanted}", "add the axes (pred[None])")
-    p, t = counted(activate(pred, activation), ignored), counted(dense(pred, target), ignored)
+        raise refusal(where, came, f"pred of shape {wanted}", "add the axes (pred[None]), or pass another `over`")
+    p, t = counted(activate(where, pred, activation), ignored), counted(dense(pred, target), ignored)
     shared = p * t if overlap == "product" else torch.minimum(p, t)
     exponent = 2 if squared else 1
     return Masses(
@@ -171,7 +177,7 @@ def dice_loss(
     >>> dice_loss(pred, target, activation="none", form="naive", eps=1e-7)  # 1 - 2 (1/2) / (1 + 1)
     tensor([0.5000])
     """
-    m = masses_of(pred, target, ignored, activation, over, overlap, squared=form == "vnet")
+    m = masses_of("dice", pred, target, ignored, activation, over, overlap, squared=form == "vnet")
     both = 2 * (m.pred + m.target - m.overlap) if jaccard else m.pred + m.target
     if halved:  # smooth and eps are those of half the masses, and eps is a bound
         coefficient = (m.overlap + smooth) / (both / 2 + smooth).clamp(min=max(eps, LEAST))
@@ -230,7 +236,7 @@ def tversky_loss(
     >>> tversky_loss(pred, target, activation="none", alpha=1.0, beta=1.0)  # 1 - 0.5 / (0.5 + 0.5 + 0.5)
     tensor([0.6667])
     """
-    m = masses_of(pred, target, ignored, activation, over, overlap)
+    m = masses_of("tversky", pred, target, ignored, activation, over, overlap)
     return settled(1 - tversky_index(m, alpha, beta, smooth, eps), m, empty, present)
 
 
@@ -279,7 +285,7 @@ def focal_tversky_loss(
     >>> focal_tversky_loss(pred, target, activation="none", alpha=0.5, beta=0.5, gamma=0.5)  # (1/2)^2
     tensor([0.2500])
     """
-    m = masses_of(pred, target, ignored, activation, over, overlap)
+    m = masses_of("focal_tversky", pred, target, ignored, activation, over, overlap)
     missed = 1 - tversky_index(m, alpha, beta, smooth, eps, bound=of_mean)
     if of_mean:  # one number for the whole batch
         return gentle_power(settled(missed, m, empty).mean(), 1 / gamma)

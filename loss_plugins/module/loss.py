@@ -28,7 +28,14 @@ from .arguments import (
 from .constants import split_constants
 from .fused import fused_loss
 from .help import explain
-from .reduction import Reduction, check_avg_factor, own_divisor, reduce_loss
+from .reduction import (
+    Reduction,
+    check_avg_factor,
+    own_divisor,
+    reduce_loss,
+    shape_as_theirs,
+    weight_as_theirs,
+)
 from .state import Stateful, running_statistics
 
 #: module classes by name
@@ -170,9 +177,13 @@ class Loss(Stateful):
         loss = self.per_element(given, weight)
         if defaults_of(self.entry.name, self.dialect).counts_itself:
             avg_factor, weight = None, None if weight is None else (weight > 0).to(weight.dtype)
+        elif weight is not None:
+            weight = weight_as_theirs(self.entry, self.dialect, weight, loss.shape)
         own = reduction != "none" and avg_factor is None
         divisor = own_divisor(self.entry, self.dialect, reduction, given, loss, self._hyper()) if own else None
         reduced = reduce_loss(self.entry.name, loss, weight, reduction, avg_factor, divisor)
+        if reduction == "none" and self.dialect is not None:
+            reduced = shape_as_theirs(self.entry, self.dialect, reduced, given.pred)
         return reduced if self.loss_weight == 1 else self.loss_weight * reduced
 
     def spec(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ..catalog.entry import REDUCTIONS as REDUCTIONS
 from ..catalog.ranges import plain
 from ..errors import refusal, shown
 from ..labels import Given
-from ..tensors import check_device, fit_weight, number_in, raised, readable
+from ..tensors import check_device, class_axis, fit_weight, number_in, raised, readable
 
 Reduction = Literal["none", "mean", "sum"]
 #: of avg_factor: what is allowed, and the remedy
@@ -50,6 +50,31 @@ def reduce_loss(
     if avg_factor is None:
         return loss.sum() / (max(loss.numel(), 1) if divisor is None else divisor)
     return loss.sum() / (avg_factor + AVG_FACTOR_EPS)
+
+
+def weight_as_theirs(entry: Entry, dialect: str | None, weight: Tensor, shape: torch.Size) -> Tensor:
+    """The weight of a call for a loss of that shape, laid along the axes that the dialect has it along."""
+    if defaults_of(entry.name, dialect).weight == "rows":
+        return fit_weight(entry.name, weight, shape)
+    if any(has not in (1, wanted) for has, wanted in zip(weight.shape[::-1], shape[::-1], strict=False)) or (
+        weight.ndim > len(shape)
+    ):
+        came = f"weight has shape {tuple(weight.shape)}, the loss {tuple(shape)}"
+        remedy = "pass one per element; or (n, 1) for one per row, (C, 1, 1) for one per channel of maps"
+        raise refusal(entry.name, came, f"what {dialect} broadcasts to it, from the last axis on", remedy)
+    return weight.expand(shape)
+
+
+def shape_as_theirs(entry: Entry, dialect: str | None, loss: Tensor, pred: Tensor) -> Tensor:
+    """What reduction "none" gives, in the shape that the dialect has."""
+    form = defaults_of(entry.name, dialect).none
+    if form == "rows":
+        return loss.sum(class_axis(pred))
+    if loss.ndim != 2:  # one loss per image and channel
+        return loss
+    if form == "images":
+        return loss.mean(1)
+    return loss.view(*loss.shape, *(1,) * (pred.ndim - 2)) if form == "pixel axes" else loss
 
 
 def check_avg_factor(where: str, avg_factor: Any, reduction: str, pred: Tensor) -> float | Tensor | None:

@@ -96,6 +96,11 @@ REASONS: tuple[Reason, ...] = (
         "Not offered: activated=True has equal values.",
     ),
     Reason(
+        _row("mmdet", "quality_focal"),
+        "Its 'none' is the sum over the classes, one number per row; ours is one per score. The rest is equal.",
+        _say("mmdet"),
+    ),
+    Reason(
         _row("mmdet", "gaussian_focal"),
         "The slope of its logarithm has no bound, ours stops at 5000.",
         "Not offered: the values are equal.",

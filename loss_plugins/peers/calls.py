@@ -76,21 +76,6 @@ def unchanged(loss: Tensor) -> Tensor:
     return loss
 
 
-def over_classes(loss: Tensor) -> Tensor:
-    """For losses that are summed over the classes of a row."""
-    return loss.sum(-1)
-
-
 def over_sides(loss: Tensor) -> Tensor:
     """For losses that are averaged over the four sides of a box."""
     return loss.view(-1, 4).mean(-1, keepdim=True)
-
-
-def over_channels(loss: Tensor) -> Tensor:
-    """For losses that are averaged over the channels of an image."""
-    return loss.mean(1)
-
-
-def with_pixel_axes(loss: Tensor) -> Tensor:
-    """For losses that keep the two pixel axes that they have summed over."""
-    return loss[..., None, None]

@@ -12,13 +12,10 @@ from torch import Tensor
 
 from .calls import (
     four_sides,
-    over_channels,
-    over_classes,
     over_sides,
     score_before_label,
     similarity,
     unchanged,
-    with_pixel_axes,
 )
 from .lookups import find
 from .packages import installed, located
@@ -230,7 +227,6 @@ MMDET = (
         "quality_focal",
         ("qualities", *QUALITIES, "no rows"),
         (ROWS,),
-        shape=over_classes,
         apart=_NO_COLUMNS,
     ),
     _mmdet("VarifocalLoss", "varifocal", ("qualities", "qualities, maps", "no rows"), (ELEMENTS,)),
@@ -312,7 +308,7 @@ ULTRALYTICS = (
     ),
     Contract("ultralytics", "BCEWithLogitsLoss", "bce_with_logits", DENSE),
     Contract("ultralytics", "FocalLoss", "focal", DENSE, reductions=("mean",), extra={"alpha": (0.0,)}, single=True),
-    Contract("ultralytics", "MultiChannelDiceLoss", "dice", MASKS, shape=over_channels),
+    Contract("ultralytics", "MultiChannelDiceLoss", "dice", MASKS),
 )
 
 BINARY = (*SCORES, "masks, some ignored")
@@ -350,7 +346,6 @@ MONAI = (
             MASKS,
             {activation: True},
             apart=dict.fromkeys(("sigmoid", "softmax"), "one of them at a time"),
-            shape=unchanged if loss == "tversky" else with_pixel_axes,
             variant=activation,
         )
         for name, loss in {"DiceLoss": "dice", "TverskyLoss": "tversky"}.items()

@@ -8,15 +8,12 @@ from .calls import (
     all_counted,
     four_sides,
     label_column,
-    over_channels,
-    over_classes,
     over_sides,
     reduced,
     score_before_label,
     second_input,
     similarity,
     similarity_column,
-    with_pixel_axes,
 )
 from .uses import EXACT, SINGLE, Audited, Compared, ComparedSum, Peer, Timed, Tolerance
 
@@ -179,14 +176,13 @@ MMDET = (
     ),
     _mmdet(
         "QualityFocalLoss",
-        Compared("quality_focal", LABEL_SCORE, after=over_classes),
-        Compared("quality_focal", QUALITY, after=over_classes, variant="dense"),
+        Compared("quality_focal", LABEL_SCORE),
+        Compared("quality_focal", QUALITY, variant="dense"),
         _mean("quality_focal", LABEL_SCORE, {"beta": 1.5}, variant="mean"),
         Compared(
             "quality_focal",
             "probabilities, labels and scores",
             {"activated": True},
-            after=over_classes,
             variant="probabilities",
         ),
         Timed("quality_focal"),
@@ -284,7 +280,7 @@ ULTRALYTICS = (
         "ultralytics",
         "ultralytics.utils.loss:MultiChannelDiceLoss",
         uses=(
-            Compared("dice", "masks", after=over_channels),
+            Compared("dice", "masks"),
             _mean("dice", "soft masks", {"smooth": 1.0}, variant="as in BCEDiceLoss"),
             Audited("dice"),
         ),
@@ -381,12 +377,11 @@ MONAI = (
     ),
     _monai(
         "DiceLoss",
-        Compared("dice", "masks", {"sigmoid": True}, after=with_pixel_axes),
+        Compared("dice", "masks", {"sigmoid": True}),
         Compared(
             "dice",
             "masks",
             {"sigmoid": True, "jaccard": True, "squared_pred": True},
-            after=with_pixel_axes,
             variant="jaccard, squared",
         ),
         Timed("dice", {"sigmoid": True}),
