@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from .catalog.declare import COLUMNS, Kind, Scale
+from .labels import IGNORED
 from .tensors import Target, cast
 
 CLASSES = 5  # of an ordinary input
@@ -199,7 +200,7 @@ def _label_score_dense(n: int, generator: torch.Generator) -> Pair:
 
 def _class_map(n: int, generator: torch.Generator) -> Pair:
     labels = torch.randint(0, TABLE_CLASSES, (n,), generator=generator)
-    return _logits(n, generator), torch.where(torch.arange(n) % 10 == 0, -100, labels)
+    return _logits(n, generator), torch.where(torch.arange(n) % 10 == 0, IGNORED, labels)
 
 
 def _all_classes(n: int, generator: torch.Generator) -> Pair:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypedDict
 
 from ..errors import refusal, shown
+from ..labels import IGNORED
 
 
 class Dialect(TypedDict, total=False):
@@ -223,7 +224,7 @@ _TORCH_BCE = Defaults(
     names={"weight": fixed_at(None, "pass it when the loss is called: loss(pred, target, weight)")}, weight="last axes"
 )
 _SIGMOID = {"use_sigmoid": fixed_at(True)}
-_IGNORE_MMDET = Keyword("ignore_index", convert=lambda index: -100 if index is None else index)
+_IGNORE_MMDET = Keyword("ignore_index", convert=lambda index: IGNORED if index is None else index)
 _SMP = {
     "mode": Keyword(
         "over",

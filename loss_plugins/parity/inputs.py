@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..labels import IGNORED
 from ..samples import SAMPLES
 from ..tensors import Target
 
@@ -71,7 +72,7 @@ def _no_columns(draw: Draw) -> Pair:
 
 def _ignored(labels: Tensor) -> Tensor:
     flat = labels.flatten().clone()
-    flat[::3] = -100
+    flat[::3] = IGNORED
     return flat.view_as(labels)
 
 
@@ -145,7 +146,7 @@ INPUTS: dict[str, Callable[[Draw], Pair]] = {
     "no classes": lambda draw: (_no_columns(draw)[0], torch.zeros(0, dtype=torch.int64)),
     "class map, some ignored": lambda draw: (draw.normal(ROWS, CLASSES), _ignored(draw.labels(ROWS))),
     "class map, maps, some ignored": lambda draw: (draw.normal(*MAP), _ignored(draw.labels(*PIXELS))),
-    "class map, all ignored": lambda draw: (draw.normal(ROWS, CLASSES), torch.full((ROWS,), -100)),
+    "class map, all ignored": lambda draw: (draw.normal(ROWS, CLASSES), torch.full((ROWS,), IGNORED)),
     "class shares": lambda draw: (draw.normal(ROWS, CLASSES), _shares(draw, ROWS, CLASSES)),
     "class shares, maps": lambda draw: (draw.normal(*MAP), _shares(draw, *MAP)),
     "log-probabilities": lambda draw: (draw.normal(ROWS, CLASSES).log_softmax(1), _ignored(draw.labels(ROWS))),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,10 @@ import torch
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.mmdet.hook import LossPluginsHook
 from loss_plugins.adapters.mmdet.registration import register
+from loss_plugins.adapters.ultralytics import cli as shell
 from loss_plugins.adapters.ultralytics import config
 from loss_plugins.catalog.declare import COLUMNS
-from loss_plugins.catalog.entries import Entry, shipped
+from loss_plugins.catalog.entries import Entry, list_losses, shipped, unregister_loss
 from loss_plugins.module.build import module_class
 
 from .wrong_values import example_of, refused, samples, wrong_values
@@ -138,6 +141,40 @@ def test_numbers_of_yaml_are_numbers(text: str, tmp_path: Path) -> None:
     assert spec.box is not None
     assert spec.box["eps"] == pytest.approx(1e-7, rel=1e-12)
     assert config.yaml_value(f"'{text}'", "here") == text  # in quotes it is text
+
+
+def test_imports_on_the_shell_are_followed_for_names_and_for_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As README says: modules of the current folder, and those that a file from elsewhere names."""
+    said = " ".join((Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split())
+    assert "A file from outside of the current folder imports nothing by itself; say `imports=mylosses` on the" in said
+    (home := tmp_path / "home").mkdir()
+    (home / "imported_module_3.py").write_text(MODULE.format(number=3))
+    (away := tmp_path / "away.yaml").write_text("losses: {box: test_imported_3, imports: [imported_module_3]}")
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    trained: list[Any] = []
+    model = SimpleNamespace(train=lambda trainer, **settings: trained.append((trainer.keywords["loss_spec"], settings)))
+    monkeypatch.setattr(shell, "make_model", lambda task, file: model)
+    words = ["detect", "train", "model=yolo11n.yaml", "epochs=3"]
+    try:
+        refused(lambda: shell.yolo([*words, f"losses={away}"]), ADAPTER, "imports", "imported_module_3")
+        refused(lambda: shell.yolo([*words, "box_loss=test_imported_3"]), ADAPTER, "box", "test_imported_3")
+        refused(lambda: shell.yolo([*words, "imports=imported_module_4"]), ADAPTER, "imports", "imported_module_4")
+        assert not trained
+        for loss in ("box_loss=test_imported_3", f"losses={away}"):
+            sys.modules.pop("imported_module_3", None)
+            if "test_imported_3" in list_losses():
+                unregister_loss("test_imported_3")
+            shell.yolo(["imports=imported_module_3", *words, loss])
+            spec, settings = trained.pop()
+            assert (spec.box["type"], spec.imports) == ("test_imported_3", ("imported_module_3",))
+            assert settings == {"epochs": 3}
+    finally:
+        sys.modules.pop("imported_module_3", None)
+        if "test_imported_3" in list_losses():
+            unregister_loss("test_imported_3")
 
 
 MODULE = """

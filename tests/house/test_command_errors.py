@@ -41,6 +41,8 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
 
 
 def test_json_of_every_loss_is_strict_and_null_is_no_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    said = " ".join((Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split())
+    assert "with `null` for a number that is not finite, such as the upper end of a loss without bound" in said
     list_command(as_json=True)
     rows = {row["name"]: row for row in strict(capsys.readouterr().out)}
     for entry in shipped():

@@ -136,7 +136,7 @@ def tried() -> Iterator[Any]:
             yield pytest.param(function, name, id=f"{place}-{name}")
 
 
-@pytest.mark.parametrize(("function", "name"), tried())
+@pytest.mark.parametrize(("function", "name"), list(tried()))
 def test_wrong_values_of_each_parameter_are_refused(function: Callable[..., Any], name: str) -> None:
     hint = hints(function).get(name, Any)
     for value in TABLE:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...labels import IGNORED
 from ...tensors import Target, class_axis, on_target
 from ..check import SCORES, Check, Finding, judged, not_applicable
 from ..subject import Scores, Subject, literal
@@ -65,7 +66,7 @@ def bad_labels(subject: Subject, classes: int) -> tuple[int, ...]:
     """Labels that nothing declares: next to the classes, the usual marks for "ignore", and far off."""
     softmax = subject.kind == "classification" and "class_map" in (subject.forms or (subject.form,))
     first = classes if softmax else classes + 1  # where C means background
-    return tuple(label for label in (first, 255, 10**6, -1, -2, -100) if label not in ignored(subject))
+    return tuple(label for label in (first, 255, 10**6, -1, -2, IGNORED) if label not in ignored(subject))
 
 
 def out_of_range(subject: Subject, maps: bool) -> Finding:
