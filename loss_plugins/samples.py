@@ -360,13 +360,14 @@ def labelled_images(images: int, side: int, each: int = 10, classes: int = 10, s
     return LabelledImages(pixels, boxes, labels, torch.arange(images).repeat_interleave(each))
 
 
-def trial_pairs(kind: Kind, rows: int, classes: int = CLASSES) -> tuple[Tensor, Tensor]:
+def trial_pairs(kind: Kind, rows: int, classes: int = CLASSES, labelled: bool = False) -> tuple[Tensor, Tensor]:
     """Some float32 pred and target that any loss of a kind can be tried on, the same at every call.
 
     Args:
         kind: of the loss; boxes for "box" and "coordinate", for others numbers that are logits and probabilities alike.
         rows: how many.
         classes: of a class loss.
+        labelled: the target is one label per row, the class of its largest number.
 
     >>> pred, target = trial_pairs("rotated_box", 9)
     >>> pred.shape, bool(pred.min() >= 0.1), bool(target.max() <= 1)
@@ -377,7 +378,7 @@ def trial_pairs(kind: Kind, rows: int, classes: int = CLASSES) -> tuple[Tensor, 
     with torch.device("cpu"):  # whatever the default device is
         generator = torch.Generator().manual_seed(0)
         pred, target = torch.rand(2, rows, COLUMNS.get(kind, classes), generator=generator).unbind()
-    return pred + 0.1, target.clamp(min=0.1)
+    return pred + 0.1, target.argmax(-1) if labelled else target.clamp(min=0.1)
 
 
 # --- the table -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from ..catalog.declare import Kind, Traits
-from ..catalog.entries import Entry, get_entry, list_losses
+from ..catalog.entries import Entry, get_entry, is_shipped, list_losses
 from ..errors import closest, refusal
 from ..module.build import build_loss, module_class
 from ..module.loss import Loss
@@ -134,6 +134,7 @@ def catalogued(name: str, **parameters: Any) -> Subject:
         rebuild=_rebuild(entry, given),
         denominator=_denominator(entry, given),
         pure=entry.pure,
+        shipped=is_shipped(entry.function),
     )
 
 

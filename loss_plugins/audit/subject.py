@@ -49,6 +49,7 @@ class Subject:
         rebuild: the same loss with other parameters, where that can be done.
         denominator: (pred, target) to what "mean" divides by; None: the number of elements.
         pure: the loss is declared to depend on its arguments alone, so its value and gradient may be computed together.
+        shipped: it is a loss of this package.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Subject:
     rebuild: Callable[..., LossCallable] | None = None
     denominator: Callable[[Tensor, Any], Tensor] | None = None
     pure: bool = False
+    shipped: bool = False
 
     @property
     def module(self) -> nn.Module | None:

@@ -36,7 +36,8 @@ MANY = 1 << 31
 #: what compile=True takes
 PURE = "a loss that depends on its arguments alone"
 _SEPARABLE: dict[Any, tuple[bool, str]] = {}
-_KERNELS: dict[Any, Kernel | None] = {}
+#: with each kernel, why there is none; no reason where autograd is best
+_KERNELS: dict[Any, tuple[Kernel | None, str]] = {}
 
 
 class Fused:
@@ -74,6 +75,22 @@ class Fused:
         except NoKeyError as error:
             self._no_key = str(error)
         self._suits = pure
+        self._why_not = "" if pure else "it is not declared pure"
+
+    def why_not(self, pred: Tensor, target: Target, arguments: Mapping[str, Any]) -> str | None:
+        """Why such a call runs by autograd; "": it gains nothing otherwise; None: value and gradient come in one go."""
+        if not self._suits:
+            return self._why_not
+        if not isinstance(target, Tensor):
+            return "its target is not one tensor"
+        if not _differentiates(pred, target):
+            return "pred wants no gradient, or something else wants one"
+        tensors = self._varying(arguments)
+        if tensors is None:
+            return "a parameter wants a gradient, or is not what it was built with"
+        if self._kernel(pred, target, tensors) is not None:
+            return None
+        return self._why_not
 
     def require(self, arguments: Mapping[str, Any]) -> None:
         """Raise unless the loss can be compiled here.
@@ -168,14 +185,15 @@ class Fused:
         types = (layout.pred.dtype, layout.target.dtype, layout.pred.device)
         key = (self._key, self._compiled, layout.form, layout.axes, columns, layout.serial, *types, kinds)
 
-        def made() -> tuple[Kernel | None, str]:
-            if key in _KERNELS:
-                return _KERNELS[key], ""
-            _KERNELS[key], why_not = self._made(layout, tensors)
-            return _KERNELS[key], why_not
+        def made() -> tuple[Kernel | None, str, bool]:
+            known = key in _KERNELS
+            if not known:
+                _KERNELS[key] = self._made(layout, tensors)
+            return *_KERNELS[key], known
 
-        kernel, why_not = (None, self._no_key) if self._no_key else alone(made)
-        if why_not and self._tell:
+        kernel, why_not, known = (None, self._no_key, False) if self._no_key else alone(made)
+        self._why_not = why_not
+        if why_not and self._tell and not known:
             warnings.warn(
                 f"loss_plugins: {self._name} runs by ordinary autograd, slower and with the same results: {why_not}",
                 RuntimeWarning,

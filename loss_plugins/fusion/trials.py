@@ -110,7 +110,8 @@ def is_separable(function: LossFunction, samples: Samples, per_row: bool, tensor
 
     The gradient of the sum then holds that of every number, and rows may be computed block by block. Tried on a few.
     """
-    pred, target = (part.double() for part in samples(8, classes_of(tensors)))
+    pair = samples(8, classes_of(tensors))
+    pred, target = (part.double() if part.is_floating_point() else part for part in pair)
     on_cpu = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
     leaf = pred.clone().requires_grad_()
     loss = function(leaf, target, **on_cpu)

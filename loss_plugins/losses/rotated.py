@@ -300,8 +300,9 @@ def kfiou_loss(
     joint = joint_determinant(pair)
     shared = p_area * t_area / joint.clamp(min=torch.finfo(pred.dtype).tiny).sqrt()
     overlap = shared / (p_area + t_area - shared + (0.0 if side_floor is None else 1e-6))
-    centers = functional.smooth_l1_loss(pred[..., :2], target[..., :2], reduction="none", beta=beta).sum(-1)
-    centers = centers + 0 * pair.x.detach()  # which shows an infinite side
+    both = zip(pred.unbind(-1)[:2], target.unbind(-1)[:2], strict=True)
+    along = [functional.smooth_l1_loss(p, t, reduction="none", beta=beta) for p, t in both]
+    centers = along[0] + along[1] + 0 * pair.x.detach()  # which shows an infinite side
     if fun == "ln":
         return centers - (overlap + eps).log()
     return centers + (torch.expm1(1 - overlap) if fun == "exp" else 1 - overlap)

@@ -28,7 +28,7 @@ def fused_loss(entry: Entry, fixed: Mapping[str, Any], dialect: str | None, comp
         return None
     return fuse(
         entry.function,
-        functools.partial(trial_pairs, entry.kind),
+        functools.partial(trial_pairs, entry.kind, labelled=entry.targets == ("class_map",)),
         per_row=entry.kind in ("box", "rotated_box"),
         fixed=fixed,
         name=entry.name,

@@ -128,6 +128,13 @@ class Loss(Stateful):
             return evaluate(self.entry, given, arguments)
         return given.silenced(self.fused(given.pred, given.target, arguments))
 
+    def why_not_fused(self, pred: Tensor, target: Target) -> str | None:
+        """Why autograd gives the gradient of such a call; "": no other way is better; None: it comes with the value."""
+        if self.fused is None:
+            return "a dialect rounds as its framework does"
+        given = read_tensors(self.entry, pred, target, self.labels)
+        return self.fused.why_not(given.pred, given.target, self._arguments(given, None))
+
     def _hyper(self) -> dict[str, Any]:
         """The parameters as the function takes them; numbers per class on the module's device."""
         return self.fixed if self.constants is None else {**self.fixed, **self.constants.tensors}

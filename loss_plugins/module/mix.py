@@ -13,7 +13,7 @@ from ..catalog.entries import Entry, register_loss
 from ..catalog.ranges import Choice, Specs, plain
 from ..errors import refusal, shown
 from ..labels import Given, LabelRule
-from ..tensors import check_weight
+from ..tensors import Target, check_weight
 from .build import build_loss
 from .loss import Loss
 from .reduction import Reduction
@@ -95,6 +95,14 @@ class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
             member.loss_weight * member.per_element(given, weight) for member in cast(Iterable[Loss], self.members)
         )
         return sum(rest, start=first)
+
+    def why_not_fused(self, pred: Tensor, target: Target) -> str | None:
+        """What any of the members says."""
+        found = [
+            (member.entry.name, member.why_not_fused(pred, target)) for member in cast(Iterable[Loss], self.members)
+        ]
+        reasons = [f"{name}: {why}" if why else "" for name, why in found if why is not None]
+        return max(reasons, default=None)
 
 
 def build_member(spec: Spec) -> Loss:

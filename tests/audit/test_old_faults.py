@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import typer
+from torch import Tensor
 from typer.testing import CliRunner
 
 import loss_plugins as lp
-from loss_plugins.audit import AuditReport, audit_subject, catalogued, checks_for, command
+from loss_plugins.audit import AuditReport, Result, Subject, audit_subject, catalogued, checks_for, command
+from loss_plugins.catalog.entries import shipped
 from tests.audit.planted import PLANTED, SOUND, Loss
 
 #: takes long, and says nothing of these faults
@@ -48,6 +51,43 @@ def test_a_fault_is_named(loss: Loss, audit_of: Callable[[Loss], AuditReport]) -
     for check, words in loss.faults.items():
         assert words in said.get(check, "passed"), str(report)
     assert set(said) <= {*loss.faults, *loss.also}, str(report)
+
+
+def looked_up(pred: Tensor, target: Tensor) -> Tensor:
+    """Separable, and with a branch on a number in Python, so that no recording of it can be used."""
+    power = 2.0 if float(pred.detach().sum()) == 12345.0 else 1.0
+    return ((pred - target).abs().sum(-1).sqrt() + (pred - target).square().sum(-1)).pow(power)
+
+
+def paths_of(subject: Subject) -> dict[str, Result]:
+    names = ("fused path", "compiled path")
+    report = audit_subject(subject, [check for check in checks_for(subject.kind) if check.name in names])
+    return {result.check: result for result in report.results}
+
+
+@pytest.mark.filterwarnings("ignore:loss_plugins")
+def test_a_path_that_is_not_taken_is_not_passed() -> None:
+    """The engine gave up: autograd on both sides is equal, and nothing was compared."""
+    lp.register_loss("looked_up", pure=True)(looked_up)
+    try:
+        subject = catalogued("looked_up")
+        for result in paths_of(subject).values():
+            assert result.status == "not applicable"
+            assert "reads the numbers in its tensors" in result.detail
+        for result in paths_of(replace(subject, shipped=True)).values():
+            assert (result.status, result.detail.partition(":")[0]) in [
+                ("failed", "not fused"),
+                ("failed", "not compiled"),
+            ]
+    finally:
+        lp.unregister_loss("looked_up")
+
+
+def test_every_box_loss_of_this_package_is_fused(audited: Callable[[str], AuditReport]) -> None:
+    for entry in shipped():
+        if entry.kind in ("box", "rotated_box"):
+            found = next(result for result in audited(entry.name).results if result.check == "fused path")
+            assert found.status == "passed", (entry.name, found)
 
 
 MODULE = """

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ...fusion import rows_per_block
+from ...module.loss import Loss
 from ...tensors import Target, on_target
 from ..check import BOXES, EVERY, Check, Finding, judged, measured, not_applicable
 from ..subject import LossCallable, Subject, row_of, show_call
@@ -90,7 +91,7 @@ def fused(subject: Subject) -> Finding:
     if not subject.pure:
         return not_applicable("not registered with pure=True: value and gradient come from autograd")
     with one_thread():
-        return _same_as_autograd(subject, subject.function, (2, 7, 300, _longer_than_a_block(subject)), "fused")
+        return _compared(subject, subject.function, (2, 7, 300, _longer_than_a_block(subject)), "fused")
 
 
 def compiled(subject: Subject) -> Finding:
@@ -101,7 +102,30 @@ def compiled(subject: Subject) -> Finding:
         machine_code = subject.rebuild(compile=True)
     except (ValueError, RuntimeError) as error:  # refused, with the reason
         return not_applicable(str(error))
-    return _same_as_autograd(subject, machine_code, (2, 7, 300), "compiled")
+    return _compared(subject, machine_code, (2, 7, 300), "compiled")
+
+
+def _compared(subject: Subject, function: LossCallable, sizes: tuple[int, ...], how: str) -> Finding:
+    """Where autograd computes both sides nothing is compared, which fails for a loss of this package.
+
+    Unless no other way is better than autograd, as for a few operations, or the engine takes no such target.
+    """
+    finding = _same_as_autograd(subject, function, sizes, how)
+    if finding.status == "failed":
+        return finding
+    reasons = {_why_not_fused(subject, function, n) for n in sizes}
+    if reasons == {None}:
+        return finding
+    if why := next(filter(None, reasons), ""):
+        gave_up = subject.shipped and not isinstance(subject.sample(2)[1], tuple)
+        return judged(False, f"not {how}: {why}") if gave_up else not_applicable(f"not {how}: {why}")
+    return not_applicable(f"not {how}: each number depends on several, or a few operations gain nothing")
+
+
+def _why_not_fused(subject: Subject, function: LossCallable, n: int) -> str | None:
+    assert isinstance(function, Loss)
+    pred, target = subject.sample(n, seed=n, dtype=torch.float32)
+    return function.why_not_fused(pred.requires_grad_(), target)
 
 
 def _same_as_autograd(subject: Subject, function: LossCallable, sizes: tuple[int, ...], how: str) -> Finding:
