@@ -160,7 +160,7 @@ def test_copies_and_pickles_compute_the_same() -> None:
 
 @pytest.mark.parametrize("name", ["bounded_iou", "dice", "cross_entropy", "distribution_focal"])
 def test_losses_that_are_not_separable_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name}: compile=True serves losses in which each number depends on one row"):
+    with pytest.raises(ValueError, match=f"{name}: .*losses in which each number depends on one row"):
         lp.build_loss(name, compile=True)
 
 

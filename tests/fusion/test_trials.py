@@ -39,7 +39,7 @@ def own_far() -> Callable[..., Tensor]:
 
 def built(name: str, compiled: bool) -> lp.Loss | None:
     """The module; None where the loss is known not to be separable, and refuses to be compiled."""
-    refused = "compile=True serves losses in which each number depends on one row or element"
+    refused = "compile=True does not serve this loss"
     try:
         return lp.build_loss(name, reduction="none", compile=compiled)
     except ValueError as error:
