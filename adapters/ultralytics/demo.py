@@ -21,6 +21,7 @@ from loss_plugins.parity.compare import compare_builtin
 from loss_plugins.peers import compared
 from loss_plugins.reports import write_whole
 
+from .spec import make_spec
 from .trainers import PROOF_FILE, trainer
 
 MODEL = "yolo11n.yaml"
@@ -43,6 +44,7 @@ def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Epochs; fewer for a quick look.")] = RECIPE["epochs"],
 ) -> None:
     """Train YOLO11n from scratch on handwritten digits with a plugged loss, and prove it."""
+    make_spec(box=box)  # refuses a wrong name before any work
     console = Console()
     folder = folder.resolve()
     place_font()

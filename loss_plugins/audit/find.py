@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from ..catalog.declare import Kind, Traits
-from ..catalog.entries import Entry, get_entry, is_shipped, list_losses
+from ..catalog.entries import Entry, entry_called, get_entry, is_shipped, list_losses
 from ..errors import closest, refusal
 from ..module.build import build_loss, module_class
 from ..module.loss import Loss
@@ -162,7 +162,7 @@ def find_subject(target: str, kind: Kind = "box", scores: Scores | None = None) 
         ValueError: neither.
     """
     if ":" not in target:
-        return catalogued(target)
+        return catalogued(entry_called(target, "check", "TARGET").name)
     function = resolve(target)
     name = _registered_as(function)
     if name is not None:
