@@ -38,6 +38,10 @@ class IoUOptions(Dialect, total=False):
     wise_mean: Tensor | float
 
 
+#: what the two weights of the family leave out of the gradient
+FOCAL, FOCUS = "the weight IoU^gamma (2101.08158)", "the focusing weight (2301.10051)"
+
+
 def iou_family(
     pred: Tensor,
     target: Tensor,
@@ -52,8 +56,8 @@ def iou_family(
     power: Annotated[float | None, Interval(0, 10, open_low=True)] = None,
     inner_ratio: Annotated[float | None, Interval(0, 3, open_low=True)] = None,
     focaler: Annotated[tuple[float, float] | None, Series(2, Interval(0, 1), rising=True)] = None,
-    focal_gamma: Annotated[float, Interval(0, 10), Effect(gradient_when_disjoint=False)] = 0.0,
-    wise: Annotated[int | None, Choice(2, 3), Effect(stateful=True, range=(0, math.inf))] = None,
+    focal_gamma: Annotated[float, Interval(0, 10), Effect(gradient_when_disjoint=False, detached=FOCAL)] = 0.0,
+    wise: Annotated[int | None, Choice(2, 3), Effect(stateful=True, range=(0, math.inf), detached=FOCUS)] = None,
     wise_mean: Annotated[Tensor | float, State(one, no_boxes, sum_of_iou_losses, paper_mean, when="wise")] = 1.0,
     **_: Unpack[Dialect],
 ) -> Tensor:

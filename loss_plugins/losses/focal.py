@@ -351,7 +351,7 @@ def asymmetric_loss(
     gamma_pos: Exponent = 1.0,
     clip: Annotated[float, Interval(0, 1, open_high=True)] = 0.05,
     eps: Annotated[float, Interval(0, 1e-2, open_low=True)] = 1e-8,
-    detach_focus: Annotated[bool, Choice(False, True)] = True,
+    detach_focus: Annotated[bool, Choice(False, True), Effect(detached="")] = True,
 ) -> Tensor:
     """Asymmetric loss: focal loss with its own exponent for negatives, of which easy ones are free.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 import loss_plugins as lp
-from loss_plugins.audit import AuditReport
+from loss_plugins.audit import AuditReport, audit_subject, catalogued, checks_for
 from loss_plugins.catalog.declare import COLUMNS, traits_of
 from loss_plugins.catalog.entries import shipped
 from loss_plugins.cli import describe
@@ -34,6 +34,25 @@ def test_each_trait_belongs_to_some_kind() -> None:
     assert set().union(*(traits_of(kind) for kind in kinds)) == FIELDS
     assert all("units" in traits_of(kind) for kind in COLUMNS)
     assert "symmetric" not in traits_of("classification")
+
+
+#: parameters that take a weight out of the gradient, or back into it, and a value that is not their default
+WEIGHTS = {"focal_gamma": 2.5, "wise": 3, "detach_focus": False}
+WEIGHTED = [
+    (entry.name, parameter)
+    for entry in shipped()
+    for parameter in WEIGHTS
+    if parameter in entry.parameters and entry.name != "focal_eiou"
+]
+
+
+@pytest.mark.parametrize(("name", "parameter"), WEIGHTED)
+def test_a_weight_without_gradient_is_declared_with_its_parameter(name: str, parameter: str) -> None:
+    """Else the gradient is promised to be the slope, and a step against it to lower the loss."""
+    subject = catalogued(name, **{parameter: WEIGHTS[parameter]})
+    names = ("gradient is the slope", "downhill lowers the loss")
+    report = audit_subject(subject, [check for check in checks_for(subject.kind) if check.name in names])
+    assert report.ok, str(report)
 
 
 @pytest.mark.parametrize("name", ["ciou", "focal", "dice"])

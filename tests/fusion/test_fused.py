@@ -171,7 +171,7 @@ def test_a_loss_of_ones_own_that_couples_rows_is_refused() -> None:
         return distance / distance.sum()
 
     try:
-        with pytest.raises(ValueError, match="test_coupled: compile=True serves losses"):
+        with pytest.raises(ValueError, match="test_coupled: compile=True does not serve this loss"):
             lp.build_loss("test_coupled", compile=True)
     finally:
         lp.unregister_loss("test_coupled")

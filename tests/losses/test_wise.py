@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import loss_plugins as lp
-from loss_plugins.losses.focusing import WISE_MOMENTUM, wise_momentum, wise_weight
+from loss_plugins.losses.focusing import wise_momentum, wise_weight
 
 TARGET = torch.tensor([[0.0, 0, 10, 10]]).repeat(4, 1)
 #: IoU 1/2, 1/4, 1, 0, so that 1 - IoU is 1/2, 3/4, 0, 1 and its mean 9/16
@@ -64,8 +64,9 @@ def test_the_weight_is_1_at_delta_and_highest_at_1_over_ln_alpha() -> None:
 
 
 def test_the_paper_s_momentum() -> None:
-    assert wise_momentum(890, 34) == WISE_MOMENTUM == lp.get_entry("wiou").parameters["momentum"].default
-    mean = (1 - WISE_MOMENTUM) ** (890 * 34)  # what is left of the beginning after 34 epochs
+    momentum = lp.get_entry("wiou").parameters["momentum"].default
+    assert wise_momentum(890, 34) == momentum
+    mean = (1 - momentum) ** (890 * 34)  # what is left of the beginning after 34 epochs
     assert mean == pytest.approx(0.05)
 
 
