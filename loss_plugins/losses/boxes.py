@@ -164,10 +164,15 @@ def safe_hypot(x: Tensor, y: Tensor) -> Tensor:
 
 
 def safe_power(base: Tensor, exponent: float) -> Tensor:
-    """base^exponent for base >= 0, with derivative 0 (not inf) at 0 where the exponent is below 1."""
-    if exponent >= 1 or exponent == 0:
+    """base^exponent for base >= 0, with derivative 0 (not inf) at 0 where the exponent is below 1.
+
+    A probability just outside of [0, 1] makes a base below 0; it counts as 0 where its power is no real number.
+    """
+    if exponent == int(exponent):
         return base**exponent
-    zero = base == 0
+    if exponent > 1:
+        return base.clamp(min=0) ** exponent
+    zero = base <= 0
     return torch.where(zero, torch.zeros_like(base), torch.where(zero, torch.ones_like(base), base) ** exponent)
 
 

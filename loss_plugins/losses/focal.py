@@ -13,7 +13,8 @@ from torch.nn import functional
 from ..catalog.declare import Effect, Source
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval
-from ..tensors import class_axis, dense, one_hot
+from ..errors import refusal
+from ..tensors import class_axis, dense, one_hot, readable
 from .boxes import safe_power
 from .scores import SCORES, UNEQUAL, binary_cross_entropy, bounded_log, row_count
 
@@ -34,6 +35,8 @@ Exponent = Annotated[float, Interval(0)]
 Share = Annotated[float | None, Interval(0, 1)]
 Soft = Literal["mean", "entropy", "logit", "terms"]
 Activated = Annotated[bool, Choice(False, True), Effect(scale="probabilities")]
+#: a log-probability at which 1 - p is 1 in every precision
+NEVER = -100.0
 #: qualities, or labels, or labels with their qualities
 LabelScore = Tensor | tuple[Tensor, Tensor]
 
@@ -146,7 +149,8 @@ def softmax_focal_loss(
         terms = focal_terms(pred, dense(pred, target), alpha, gamma, activated=False)
         return terms.sum(class_axis(pred))
     log_p = picked(functional.log_softmax(pred, class_axis(pred)), target)
-    loss = safe_power(-torch.expm1(log_p), gamma) * -log_p
+    # the clamp changes no value: it only ends the slope of the weight, 0 there, before a large -log_p multiplies it
+    loss = safe_power(-torch.expm1(log_p.clamp(min=NEVER)), gamma) * -log_p
     return loss if alpha is None else torch.where(target == 0, (1 - alpha) * loss, alpha * loss)
 
 
@@ -244,10 +248,18 @@ def distribution_focal_loss(pred: Tensor, target: Tensor, *, margin: Annotated[f
     tensor([1.3863])
     """
     last = pred.shape[-1] - 1
+    if last < 1:
+        came = f"pred has {pred.shape[-1]} bin(s) on its last axis"
+        raise refusal("distribution_focal", came, "2 or more", "set reg_max of the head to 2 or more")
+    if readable(target) and target.isnan().any():
+        came = f"target has NaN in {int(target.isnan().sum())} of {target.numel()} places"
+        raise refusal("distribution_focal", came, f"distances in [0, {last}]", "look for boxes or strides that are NaN")
     target = target.to(pred.dtype).clamp(0, last - margin)
-    low = target.detach().floor().clamp(max=last - 1)
+    low = target.detach().floor().clamp(max=last - 1).nan_to_num(0)  # NaN stays NaN, but is no index
     log_p = functional.log_softmax(pred, -1)
     near, far = (log_p.gather(-1, bin.long().unsqueeze(-1)).squeeze(-1) for bin in (low, low + 1))
+    least = torch.finfo(pred.dtype).min  # a bin without share costs nothing, though its logit be -inf
+    near, far = near.clamp(min=least), far.clamp(min=least)
     return -((low + 1 - target) * near + (target - low) * far)
 
 
@@ -411,5 +423,6 @@ def asymmetric_softmax_loss(
     log_p = functional.log_softmax(pred, axis)
     p, truth = log_p.exp(), one_hot(target, pred.shape[axis], axis).to(pred.dtype)
     focus = truth * safe_power(1 - p, gamma_pos) + (1 - truth) * safe_power(p, gamma_neg)
-    smooth = (1 - label_smoothing) * truth + label_smoothing / pred.shape[axis]
-    return -(smooth * focus * log_p).sum(axis)
+    weight = focus * ((1 - label_smoothing) * truth + label_smoothing / pred.shape[axis])
+    # p^gamma ln p is 0 at p = 0, as of a class whose logit is -inf
+    return -(weight * torch.where(weight == 0, 0, log_p)).sum(axis)
