@@ -135,7 +135,7 @@ CORE: Table = {
         "a value of theirs that we do not have": lambda *_: translated(
             "dice", {"dialect": "mmdet", "activate": False, "use_sigmoid": False}
         ),
-        "one parameter under both names": lambda *_: translated(
+        "one parameter under two names": lambda *_: translated(
             "dice", {"dialect": "mmdet", "naive_dice": True, "form": "vnet"}
         ),
     },
@@ -200,6 +200,9 @@ CORE: Table = {
     ("loss_plugins/labels.py::LabelRule.read", "ValueError"): {
         "a label that is neither a class, nor background, nor ignored": lambda *_: lp.FocalLoss().labels.read(
             torch.zeros(2, 3), torch.tensor([0, 4])
+        ),
+        "labels that may be a mask": lambda *_: lp.FocalLoss().labels.read(
+            torch.zeros(2, 1, 3, 3), torch.zeros(2, 3, 3, dtype=torch.long)
         ),
     },
     ("loss_plugins/labels.py::per_class", "ValueError"): {
