@@ -26,12 +26,17 @@ import torch
 from torch import Tensor
 
 from .errors import refusal
-from .tensors import Target, class_axis, is_label, is_mask, number_in, readable
+from .tensors import Target, class_axis, is_mask, number_in, readable
 
 #: the label that is left out by default, as in torch
 IGNORED = -100
+#: how far a share may be off by rounding, in half precision too
+ROUNDING = 0.01
 IgnoreIndex = int | Sequence[int] | None
 Single = Literal["labels", "rows", "mask", "refused"]
+#: what numbers the dense target of a loss has
+Numbers = Literal["shares", "signs"]
+ALLOWED: dict[Numbers, str] = {"shares": "[0, 1]", "signs": "-1 or 1"}
 
 
 class Given(NamedTuple):
@@ -71,9 +76,10 @@ class LabelRule:
         negative: negative labels are left out too.
         scores: which scores of a dense target are left out: "none", those "given" by a number other than -100, or
             "all" that equal one of the numbers.
-        adjustable: the loss takes `ignore_index`.
+        adjust: how errors tell to set `ignore_index`; "": the loss does not take it.
         single: what a target without class axis is where there is one class: "labels"; "rows": labels if there is
             nothing behind the class axis, else refused; "mask": the mask of the object; "refused".
+        holds: what numbers a dense target has, and qualities beside labels; each of these is checked.
     """
 
     where: str
@@ -81,39 +87,41 @@ class LabelRule:
     ignore: tuple[int, ...] = ()
     negative: bool = False
     scores: str = "given"
-    adjustable: bool = True
+    adjust: str = "pass"
     single: Single = "labels"
+    holds: tuple[Numbers, ...] = ()
 
-    def read(self, pred: Tensor, target: Target) -> Given:
-        """Leave out what is to be ignored, and raise for labels that are no class.
+    def read(self, pred: Tensor, target: Target, form: str) -> Given:
+        """Leave out what is to be ignored, and raise for labels that are no class and scores that are none.
 
         Args:
             pred: predictions of C classes.
             target: labels or a dense target, alone or with qualities beside it.
+            form: which form of `tensors.ALL_FORMS` the target has.
 
         Raises:
-            ValueError: a label that is neither a class, nor background, nor ignored; or labels that may be a mask.
+            ValueError: a label that is neither a class, nor background, nor ignored; labels that may be a mask; a score
+                that the loss does not take.
         """
-        labels, *others = target if isinstance(target, tuple) else (target,)
-        axis = class_axis(pred)
-        of_object = self.single == "mask" and is_mask(pred, labels)
-        if of_object and (labels.is_floating_point() or labels.dtype == torch.bool or labels.numel() == 0):
-            labels = labels.unsqueeze(axis)
-        if labels.numel() == 0:
-            return Given(pred, (labels, *others) if others else labels)
-        if is_label(pred, labels):
-            self._refuse_ambiguous(pred, labels)
-            ignored = self._ignored_labels(labels, pred.shape[axis])
-            mask = None if ignored is None else ignored.unsqueeze(axis)
-            pred = pred if mask is None else pred.masked_fill(mask, 0)
-            if of_object:
-                labels, ignored = labels.unsqueeze(axis), mask
-        else:
-            mask = ignored = self._ignored_scores(labels)
-            pred = pred if mask is None else _without_gradient(pred, mask)
+        first, *others = target if isinstance(target, tuple) else (target,)
+        axis, bare = class_axis(pred), first.ndim < pred.ndim
+        labelled = bare and form != "score" and not first.is_floating_point() and first.dtype != torch.bool
+        if labelled and form != "mask":
+            self._refuse_ambiguous(pred, first)
+        ignored = None
+        if first.numel() and form != "score":
+            ignored = self._ignored_labels(first, pred.shape[axis]) if labelled else self._ignored_scores(first)
+        mask = ignored
         if ignored is not None:
-            labels = labels.masked_fill(ignored, 0)
-        return Given(pred, (labels, *others) if others else labels, mask)
+            first, *others = (part.masked_fill(ignored, 0) for part in (first, *others))
+            mask = ignored.unsqueeze(axis) if bare else ignored
+            pred = pred.masked_fill(mask, 0) if labelled else _without_gradient(pred, mask)
+        for number, part in enumerate((first, *others)):
+            if number or not (labelled or form == "input_sign"):
+                self._check_scores(part, f"target[{number}]" if others else "target")
+        if form == "mask" or (labelled and self.single == "mask" and pred.shape[axis] == 1):
+            first = first.unsqueeze(axis)
+        return Given(pred, (first, *others) if others else first, mask)
 
     def _ignored_labels(self, labels: Tensor, classes: int) -> Tensor | None:
         last = self._last(classes)
@@ -152,6 +160,27 @@ class LabelRule:
         found += [values < 0] if self.negative else []
         return functools.reduce(torch.logical_or, found) if found else None
 
+    def _check_scores(self, target: Tensor, name: str) -> None:
+        if not self.holds or target.dtype == torch.bool or not target.numel() or not readable(target):
+            return
+        for numbers in self.holds:
+            wrong = outside(target.detach(), numbers)
+            if wrong is not None and number_in(wrong.any()):
+                raise self._wrong_score(target, name, numbers, wrong.nonzero())
+
+    def _wrong_score(self, target: Tensor, name: str, numbers: Numbers, wrong: Tensor) -> ValueError:
+        place = tuple(wrong[0].tolist())
+        score = target[place].item()
+        several = f" ({len(wrong)} such numbers)" if len(wrong) > 1 else ""
+        remedy = (
+            "pass labels of 0 and 1 as 2 * target - 1" if numbers == "signs" else "pass masks as (target > 0).float()"
+        )
+        if self.adjust and self.scores != "none" and score == int(score):
+            number = 255 if score == IGNORED and self.scores == "given" else int(score)
+            mark = "mark it by 255 and " if number != score else ""
+            remedy += f"; to leave out what is {score:g}, {mark}{self.adjust} ignore_index={number}"
+        return refusal(self.where, f"{name}{list(place) or ''} is {score:g}{several}", ALLOWED[numbers], remedy)
+
     def _check(self, labels: Tensor, classes: int) -> None:
         last = self._last(classes)
         wrong = ((labels < 0) | (labels > last)).nonzero()
@@ -161,7 +190,9 @@ class LabelRule:
         label = int(labels[place])
         several = f" ({len(wrong)} such labels)" if len(wrong) > 1 else ""
         came = f"target{list(place) or ''} is the label {label}{several}, and pred has C = {classes} classes"
-        remedy = f"to leave such rows out, pass ignore_index={label}" if self.adjustable else "give each row its class"
+        remedy = (
+            f"to leave such rows out, {self.adjust} ignore_index={label}" if self.adjust else "give each row its class"
+        )
         if classes == last + 1 == 1:
             remedy = "the softmax of one class is always 1: take a loss of sigmoids for the mask of one object"
         raise refusal(self.where, came, self._allowed(classes), remedy)
@@ -177,6 +208,16 @@ class LabelRule:
 def _without_gradient(pred: Tensor, mask: Tensor) -> Tensor:
     """A score that is left out keeps its value, for a softmax over the classes has a share for it; NaN becomes 0."""
     return torch.where(mask, pred.detach().nan_to_num(0, 0, 0), pred)
+
+
+def outside(scores: Tensor, numbers: Numbers) -> Tensor | None:
+    """Which finite scores are not such numbers, but for rounding; None: all are."""
+    if numbers == "signs":
+        return (scores.abs() != 1) & scores.isfinite()
+    found = extremes(scores)
+    if found is None or (found[0] >= -ROUNDING and found[1] <= 1 + ROUNDING):
+        return None
+    return ((scores < -ROUNDING) | (scores > 1 + ROUNDING)) & scores.isfinite()
 
 
 def extremes(labels: Tensor) -> tuple[float, float] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -71,8 +71,13 @@ def class_axis(pred: Tensor) -> int:
 
 def without_class_axis(pred: Tensor) -> tuple[int, ...]:
     """The shape of labels for pred."""
-    axis = class_axis(pred)
-    return (*pred.shape[:axis], *pred.shape[axis + 1 :])
+    return without(pred.shape, class_axis(pred))
+
+
+def without(shape: Sequence[int], axis: int) -> tuple[int, ...]:
+    """The shape without one of its axes, which may be counted from the end."""
+    axis %= len(shape)
+    return (*shape[:axis], *shape[axis + 1 :])
 
 
 def _is_dense(pred: Tensor, target: Target) -> bool:
@@ -129,16 +134,18 @@ FORMS: dict[str, tuple[Callable[[Tensor, Target], bool], str]] = {
     ),
     "input_sign": (_is_input_sign, "a tuple (second input, sign), both of pred's shape"),
 }
+#: and the one that region losses take beside, where there is one class
+ALL_FORMS = {"mask": (is_mask, "the mask of the one class of pred, without class axis"), **FORMS}
 
 
-def check_forms(where: str, pred: Tensor, target: Target, forms: tuple[str, ...]) -> None:
-    """Raise unless pred is a floating-point tensor and target has one of the forms, on the same device."""
+def check_forms(where: str, pred: Tensor, target: Target, forms: tuple[str, ...]) -> str:
+    """The form that the target has; raise unless it is one of these, and pred of floating point, on one device."""
     check_tensor(where, "pred", pred, "class scores or masks")
     check_float(where, "pred", pred, "values")
     if pred.ndim == 0:
         remedy = "pass one row at least (pred[None])"
         raise refusal(where, "pred has no dimension, its shape is ()", "one axis at least", remedy)
-    wanted = "; or ".join(FORMS[form][1] for form in forms)
+    wanted = "; or ".join(ALL_FORMS[form][1] for form in forms)
     parts = target if isinstance(target, tuple) else (target,)
     for part in parts:
         if not isinstance(part, Tensor):
@@ -148,10 +155,12 @@ def check_forms(where: str, pred: Tensor, target: Target, forms: tuple[str, ...]
         check_device(where, "target", part, pred)
         if part.is_floating_point() or part.is_complex():
             check_float(where, "target", part, "values")
-    if not any(FORMS[form][0](pred, target) for form in forms):
-        given = ", ".join(f"{tuple(part.shape)} {str(part.dtype).removeprefix('torch.')}" for part in parts)
-        given = f"({given})" if isinstance(target, tuple) else given
-        raise refusal(where, f"target {given} does not go with pred {tuple(pred.shape)}", wanted, "pass that")
+    for form in forms:
+        if ALL_FORMS[form][0](pred, target):
+            return form
+    given = ", ".join(f"{tuple(part.shape)} {str(part.dtype).removeprefix('torch.')}" for part in parts)
+    given = f"({given})" if isinstance(target, tuple) else given
+    raise refusal(where, f"target {given} does not go with pred {tuple(pred.shape)}", wanted, "pass that")
 
 
 def _kind(value: object) -> str:
@@ -195,20 +204,36 @@ def number_in(tensor: Tensor) -> float | None:
         return None
 
 
-def fit_weight(where: str, weight: Tensor, shape: torch.Size) -> Tensor:
-    """The weight for a loss of that shape: one per row is repeated, several per element become their mean."""
-    given = weight
+def fit_weight(where: str, weight: Tensor, shape: torch.Size, scores: torch.Size | None = None) -> Tensor:
+    """The weight for a loss of that shape: one per row or pixel is repeated, several per element become their mean.
+
+    Args:
+        where: what errors call the loss.
+        weight: the weight as it came.
+        shape: of the loss.
+        scores: the shape of class scores, whose class axis a weight per row or pixel lacks; None: rows are (n, ...).
+    """
+    axis = -1 if scores is None else min(1, len(scores) - 1)
     if weight.shape == shape:
         return weight
-    if shape and weight.shape[:-1] == shape:  # (n, 4) or (n, 1) for one loss per box
-        return weight.float().mean(-1) if weight.dtype not in FLOATS else weight.mean(-1)
-    if weight.ndim > 1 and weight.shape[-1] == 1 and weight.ndim == len(shape):
-        weight = weight.squeeze(-1)
+    given = weight.shape
+    averaged = given[:-1] == shape if scores is None else shape != scores and spreads(given, scores)
+    if shape and averaged:
+        weight = weight.float().mean(axis) if weight.dtype not in FLOATS else weight.mean(axis)
+    if shape and shape == scores and weight.shape == without(shape, axis):
+        return weight.unsqueeze(axis)
+    if weight.shape == shape or (weight.ndim > 1 and spreads(weight.shape, shape)):
+        return weight.expand(shape)
     if weight.ndim > 0 and weight.shape == shape[: weight.ndim]:
         return weight.reshape(*weight.shape, *(1 for _ in range(len(shape) - weight.ndim)))
-    came = f"weight has shape {tuple(given.shape)}, the loss {tuple(shape)}"
+    came = f"weight has shape {tuple(given)}, the loss {tuple(shape)}"
     remedy = "pass one weight per row, or set loss_weight, one factor for all"
-    raise refusal(where, came, "one per row, (n,) or (n, 1), or one per element", remedy)
+    raise refusal(where, came, "one per row, (n,) or (n, 1), one per pixel, or one per element", remedy)
+
+
+def spreads(shape: Sequence[int], whole: Sequence[int]) -> bool:
+    """Whether each axis of the shape is as long as that of the whole, or has length 1."""
+    return len(shape) == len(whole) and all(size in (1, each) for size, each in zip(shape, whole, strict=True))
 
 
 def check_weight(where: str, weight: Any, pred: Tensor) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from torch import Tensor
 
 from ..errors import check_type, closest, in_our_words, refusal, shown
+from ..labels import ALLOWED
 from .docstring import parsed
 from .ranges import Allowed, Choice, Integers, Interval, PerClass, Series, Specs, check_value
 
@@ -124,17 +125,23 @@ class Source:
 @in_our_words
 @dataclass(frozen=True)
 class Effect:
-    """Traits that change with a parameter: put into its annotation, true while it differs from its default."""
+    """Traits that change with a parameter: put into its annotation, true while it differs from its default.
+
+    Likewise `holds`: what numbers a dense target has, see `register_loss`.
+    """
 
     changes: Mapping[str, Any]
 
     def __init__(self, **changes: Any) -> None:
-        known = [each.name for each in fields(Traits)]
+        known = [*(each.name for each in fields(Traits)), "holds"]
         for name, value in changes.items():
             if name not in known:
                 came = f"unknown argument {name}={shown(value)}"
                 raise refusal("Effect", came, ", ".join(known), closest(name, known), TypeError)
-        Traits(**changes)  # which looks at the values
+        traits = {name: value for name, value in changes.items() if name != "holds"}
+        Traits(**traits)  # which looks at the values
+        if changes.get("holds") is not None:
+            check_value("Effect", "holds", changes["holds"], Choice(*ALLOWED), "None for any numbers")
         object.__setattr__(self, "changes", changes)
 
 

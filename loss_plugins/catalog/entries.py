@@ -15,19 +15,18 @@ from importlib import metadata
 from types import NoneType
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from ..errors import check_type, in_our_words, refusal, shown
-from ..labels import IGNORED, Given, IgnoreIndex, LabelRule
+from ..labels import ALLOWED, IGNORED, Given, IgnoreIndex, LabelRule, Numbers
 from ..tensors import (
     FORMS,
     Target,
     check_boxes,
     check_forms,
     check_weight,
-    class_axis,
     fit_weight,
-    is_mask,
     raised,
     whole_labels,
 )
@@ -71,6 +70,7 @@ def register_loss(
     options: Callable[..., Tensor] | None = None,
     without: Sequence[str] = (),
     targets: Sequence[str] | None = None,
+    holds: Numbers | None = None,
     denominator: Callable[..., Tensor] | None = None,
     example: Mapping[str, Any] | None = None,
     pure: bool | None = None,
@@ -96,6 +96,8 @@ def register_loss(
             keyword `ignore_index`: where something is left out, the function sees zeros, and its result is replaced by
             0. If rows depend on each other, as the pixels of a region do, the function takes `ignored` before the `*`:
             a mask that has pred's shape, or one entry along the class axis, or is None.
+        holds: what numbers a dense target has: "shares" of [0, 1], "signs", -1 or 1; None: any. Others are an error on
+            the CPU.
         denominator: (pred, target, **parameters) to what "mean" divides by; None: the number of elements.
         example: parameters that make a working instance, where some are required.
         pure: the function depends on its arguments alone and does nothing but return a result: it reads no global
@@ -137,6 +139,8 @@ def register_loss(
     for argument, (value, *wanted) in said.items():
         check_type(f"register_loss({name!r})", argument, value, *wanted)
     check_targets(name, targets)
+    if holds is not None:
+        check_value(f"register_loss({name!r})", "holds", holds, Choice(*ALLOWED), "leave it out for any numbers")
 
     def register(function: LossFunction) -> LossFunction:
         check_function(name, function)
@@ -164,6 +168,7 @@ def register_loss(
             keywords=taken,
             states=states,
             targets=forms,
+            holds=holds,
             denominator=denominator,
             example=example or {},
             pure=is_shipped(function) if pure is None else pure,
@@ -205,7 +210,7 @@ def check_handed(entry: Entry, name: str, value: Any, pred: Tensor, parameters: 
         return
     if name == "weight":
         check_weight(entry.name, value, pred)
-        fit_weight(entry.name, value, pred.shape)
+        fit_weight(entry.name, value, pred.shape, rows_of(entry, pred))
         return
     shape = tuple(entry.states[name].initial(parameters).shape)
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and not shape
@@ -259,7 +264,13 @@ def class_name(name: str) -> str:
 def check_targets(name: str, targets: Any) -> None:
     """Raise unless all are forms of a target."""
     for form in targets or ():
-        check_value(f"register_loss({name!r})", "targets", form, Choice(*FORMS), "leave it out for those of its kind")
+        check_value(
+            f"register_loss({name!r})",
+            "targets",
+            form,
+            Choice(*FORMS),
+            "leave it out for those of its kind",
+        )
 
 
 def check_function(name: str, function: Any) -> None:
@@ -342,21 +353,27 @@ def with_ignored(
     return {**arguments, "ignored": given.ignored} if wanted else arguments
 
 
-def check_tensors(entry: Entry, pred: Tensor, target: Target) -> None:
-    """Raise unless the tensors are what the loss's kind demands."""
+def check_tensors(entry: Entry, pred: Tensor, target: Target) -> str:
+    """Raise unless the tensors are what the loss's kind demands; the form of the target.
+
+    It is one of `tensors.ALL_FORMS`, or "" for boxes.
+    """
     if entry.kind in COLUMNS:
         check_boxes(entry.name, pred, target, COLUMNS[entry.kind])
-    else:
-        if entry.takes_masks and isinstance(pred, Tensor) and is_mask(pred, target):
-            target = target.unsqueeze(class_axis(pred))  # type: ignore[union-attr]
-        check_forms(entry.name, pred, target, entry.targets)
+        return ""
+    return check_forms(entry.name, pred, target, entry.forms)
 
 
 def read_tensors(entry: Entry, pred: Tensor, target: Target, rule: LabelRule | None) -> Given:
     """Check the tensors, and take out what the labels say is to be ignored; labels become int64."""
-    check_tensors(entry, pred, target)
+    form = check_tensors(entry, pred, target)
     target = whole_labels(target)
-    return Given(pred, target) if rule is None else rule.read(pred, target)
+    return Given(pred, target) if rule is None else rule.read(pred, target, form)
+
+
+def rows_of(entry: Entry, pred: Tensor) -> torch.Size | None:
+    """The shape of class scores, as `fit_weight` takes it: None where rows do not lie around a class axis."""
+    return pred.shape if entry.kind == "classification" and "score" not in entry.targets else None
 
 
 @in_our_words

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import refusal, shown
-from ..labels import IGNORED, LabelRule, Single, numbers
+from ..labels import IGNORED, LabelRule, Numbers, Single, numbers
 from .declare import LABELS, Kind, Parameter, Source, State, Traits, takes_ignored
 from .dialects import convention_keywords, defaults_of, function_keywords, single_class
 from .docstring import Docstring, parsed
@@ -35,10 +35,12 @@ class Entry:
         keywords: keywords of the function, with running statistics and `weight`, which the module hands in.
         states: running statistics by keyword.
         targets: forms of the target, for class and region losses.
+        holds: what numbers a dense target has; None: any.
         denominator: (pred, target, **parameters) to what "mean" divides by; None: the number of elements.
         example: parameters that make a working instance, where some are required.
         pure: the function depends on its arguments alone and does nothing but return a result.
         told: which of its functions are told what is left out, by a parameter `ignored`.
+        forms: all forms of the target: of regions also the mask of one class without class axis.
     """
 
     name: str
@@ -53,15 +55,18 @@ class Entry:
     keywords: Mapping[str, Parameter] = field(default_factory=dict)
     states: Mapping[str, State] = field(default_factory=dict)
     targets: tuple[str, ...] = ()
+    holds: Numbers | None = None
     denominator: Callable[..., Tensor] | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
     pure: bool = False
     told: tuple[Callable[..., Any], ...] = field(init=False)
+    forms: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         functions = (self.function, self.denominator, *(state.summary for state in self.states.values()))
         told = tuple(function for function in functions if function is not None and takes_ignored(function))
         object.__setattr__(self, "told", told)
+        object.__setattr__(self, "forms", ("mask", *self.targets) if self.takes_masks else self.targets)
 
     @property
     def docstring(self) -> Docstring:
@@ -126,23 +131,26 @@ class Entry:
         return {**taken, **convention_keywords(self.name, said.get("dialect"), said.get("box_format", "xyxy"))}
 
     def label_rule(self, parameters: Mapping[str, Any]) -> LabelRule | None:
-        """Which labels the loss takes and leaves out with these parameters; None: it takes no labels.
+        """Which labels and scores the loss takes and leaves out with these parameters; None: all are its own affair.
 
         Losses of a softmax have the target form "class_map", and no "labels"; region losses an activation.
         """
-        if not LABELS.intersection(self.targets) or "ignore_index" in self.keywords:  # which then does so itself
+        labelled = bool(LABELS.intersection(self.targets))
+        if "ignore_index" in self.keywords or not (labelled or self.holds):
             return None
         softmax = "labels" not in self.targets and self.kind == "classification"
         adjustable = "ignore_index" in self.parameters
         dialect = defaults_of(self.name, parameters.get("dialect"))
+        holds = self.changed(parameters).get("holds", self.holds)
         return LabelRule(
             self.name,
             background=not softmax and parameters.get("activation") != "softmax",
             ignore=numbers(parameters.get("ignore_index", IGNORED)) if adjustable else (),
             negative=dialect.ignores == "negative",
-            scores="none" if softmax else "all" if dialect.ignores == "scores" else "given",
-            adjustable=adjustable,
+            scores="none" if softmax and labelled else "all" if dialect.ignores == "scores" else "given",
+            adjust="pass" if adjustable else "",
             single=self._single(softmax, parameters.get("dialect")),
+            holds=(holds,) if holds else (),
         )
 
     def _single(self, softmax: bool, dialect: object) -> Single:
@@ -158,9 +166,17 @@ class Entry:
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Entry:
         """This entry, with the traits that the parameters give it."""
+        changes = self.changed(parameters)
+        if not changes:
+            return self
+        holds = changes.pop("holds", self.holds)
+        return replace(self, traits=replace(self.traits, **changes), holds=holds)
+
+    def changed(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The traits that the parameters change, and likewise `holds`."""
         changes: dict[str, Any] = {}
         for name, value in parameters.items():
-            parameter = self.parameters[name]
-            if parameter.effect is not None and value != parameter.default:
+            parameter = self.parameters.get(name)
+            if parameter is not None and parameter.effect is not None and value != parameter.default:
                 changes.update(parameter.effect.changes)
-        return replace(self, traits=replace(self.traits, **changes)) if changes else self
+        return changes

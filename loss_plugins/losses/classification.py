@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 from typing_extensions import Unpack
 
-from ..catalog.declare import Source
+from ..catalog.declare import Effect, Source
 from ..catalog.dialects import Dialect
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval, PerClass
@@ -40,6 +40,7 @@ def class_weights(loss: str, class_weight: Sequence[float] | Tensor | None, pred
     formula=r"-\left[y \ln p + (1 - y) \ln(1 - p)\right]",
     source=Source("Binary cross-entropy", None, DOCS + "BCELoss.html"),
     traits=replace(SCORES, scale="probabilities", proper=True),
+    holds="shares",
     use_when="Scores are probabilities already, because another part of the model must see them so.",
     avoid_when="You have logits: bce_with_logits is exact where probabilities round to 0 or 1.",
 )
@@ -63,6 +64,7 @@ def bce_loss(pred: Tensor, target: Tensor, bounded_slope: bool = True, **_: Unpa
     formula=r"(1 - y) x + (1 + (w_+ - 1) y) \ln(1 + e^{-x})",
     source=Source("Binary cross-entropy on logits", None, DOCS + "BCEWithLogitsLoss.html"),
     traits=replace(UNEQUAL, proper=True),
+    holds="shares",
     use_when="Several classes may be true at once, or targets are soft: the default of today's YOLO models.",
     avoid_when="Negatives outnumber positives a thousandfold and nothing balances them: see focal or quality_focal.",
 )
@@ -111,6 +113,7 @@ def class_weights_met(
     source=Source("Cross-entropy", None, DOCS + "CrossEntropyLoss.html"),
     traits=replace(UNEQUAL, proper=True),
     targets=("class_map", "dense"),
+    holds="shares",
     denominator=class_weights_met,
     use_when="Exactly one class is true per row, background being one of them.",
     avoid_when="pred has been through softmax already: a second one flattens it; and not for several true classes.",
@@ -132,6 +135,7 @@ def cross_entropy_loss(
     tensor([ 0.6931, 10.0000])
     """
     weight = class_weights("cross_entropy", class_weight, pred)
+    target = dense(pred, target) if target.shape == pred.shape else target
     return functional.cross_entropy(pred, target, weight, label_smoothing=label_smoothing, reduction="none")
 
 
@@ -165,11 +169,14 @@ def nll_loss(pred: Tensor, target: Tensor, *, class_weight: ClassWeight = None) 
     source=Source("On Information and Sufficiency", 1951, DOCS + "KLDivLoss.html"),
     traits=replace(SCORES, range=(-math.inf, math.inf), scale="log_probabilities", proper=True),
     targets=("dense",),
+    holds="shares",
     denominator=row_count,
     use_when="A teacher's distribution should be matched, as in distillation.",
     avoid_when="You need torch's 'mean': that divides by all elements, ours by rows, which is the divergence itself.",
 )
-def kl_div_loss(pred: Tensor, target: Tensor, *, log_target: Annotated[bool, Choice(False, True)] = False) -> Tensor:
+def kl_div_loss(
+    pred: Tensor, target: Tensor, *, log_target: Annotated[bool, Choice(False, True), Effect(holds=None)] = False
+) -> Tensor:
     """Terms of the Kullback-Leibler divergence of pred from target. Of rows, "mean" is torch's "batchmean".
 
     The sum of the terms over the classes is the divergence of the row; a term alone may be negative.
@@ -181,6 +188,7 @@ def kl_div_loss(pred: Tensor, target: Tensor, *, log_target: Annotated[bool, Cho
     >>> kl_div_loss(torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[1.0, 0.0]]))  # ln 2
     tensor([[0.6931, 0.0000]])
     """
+    target = dense(pred, target)
     if log_target:
         return target.exp() * (target - pred)
     return torch.xlogy(target, target) - target * pred
@@ -193,6 +201,7 @@ def kl_div_loss(pred: Tensor, target: Tensor, *, log_target: Annotated[bool, Cho
     source=Source("Margin ranking", None, DOCS + "MarginRankingLoss.html"),
     traits=replace(SCORES, scale="ranks"),
     targets=("input_sign",),
+    holds="signs",
     use_when="Only the order of two scores matters, for instance of a good and a poor box of one object.",
     avoid_when="Scores are read as probabilities: nothing fixes their level.",
 )
@@ -224,6 +233,7 @@ def margin_ranking_loss(
     source=Source("Hinge embedding", None, DOCS + "HingeEmbeddingLoss.html"),
     traits=replace(UNEQUAL, range=(-math.inf, math.inf), scale="distances"),
     targets=("dense",),
+    holds="signs",
     use_when="x is a distance between two embeddings that are alike (y = 1) or not (y = -1).",
     avoid_when="x is a score: more of it is punished where y is 1.",
 )

@@ -97,6 +97,7 @@ def focal_terms(
     formula=r"-\alpha_t (1 - p_t)^\gamma \ln p_t",
     source=FOCAL,
     traits=replace(UNEQUAL, proper=False),
+    holds="shares",
     use_when="Dense heads with hard labels, in which easy background outnumbers objects a thousandfold.",
     avoid_when="Targets are soft: it is not proper there (for a target of 0.8 the best score is 0.95), and scores lose "
     "calibration; take quality_focal or varifocal.",
@@ -161,6 +162,7 @@ def softmax_focal_loss(
     source=GENERALIZED_FOCAL,
     traits=replace(UNEQUAL, proper=True),
     targets=("dense", "labels", "label_score"),
+    holds="shares",
     denominator=row_count,
     use_when="Targets are soft (IoU of the box, or an assigner's score): the best score is the target itself.",
     avoid_when="Targets are hard and confidence should not follow box quality: focal does that.",
@@ -194,6 +196,7 @@ def quality_focal_loss(
     source=Source("VarifocalNet: An IoU-aware Dense Object Detector", 2020, "https://arxiv.org/abs/2008.13367"),
     traits=replace(UNEQUAL, proper=True),
     targets=("dense", "labels", "label_score"),
+    holds="shares",
     use_when="Targets are box qualities and the best boxes should lead: positives weigh as much as their quality.",
     avoid_when="Qualities start near 0, as early in training: positives then weigh next to nothing.",
 )
@@ -271,6 +274,7 @@ def distribution_focal_loss(pred: Tensor, target: Tensor, *, margin: Annotated[f
     source=Source("CornerNet: Detecting Objects as Paired Keypoints", 2018, "https://arxiv.org/abs/1808.01244"),
     traits=replace(SCORES, scale="probabilities"),
     targets=("dense",),
+    holds="shares",
     use_when="Targets are heat maps with a Gaussian around each centre, as in CenterNet.",
     avoid_when="No target is exactly 1: then nothing is positive.",
 )
@@ -286,6 +290,7 @@ def gaussian_focal_loss(pred: Tensor, target: Tensor, *, alpha: Exponent = 2.0, 
     >>> gaussian_focal_loss(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.5]))
     tensor([0.1733, 0.0108])
     """
+    target = dense(pred, target)
     center = -bounded_log(pred, 1e-12) * safe_power(1 - pred, alpha)
     around = -bounded_log(1 - pred, 1e-12) * safe_power(pred, alpha) * safe_power(1 - target, gamma)
     return torch.where(target == 1, center, around)
@@ -320,6 +325,7 @@ def poly_cross_entropy_loss(pred: Tensor, target: Tensor, *, epsilon: Annotated[
     formula=r"-\alpha_t (1 - p_t)^\gamma \ln p_t + \varepsilon (1 - p_t)^{\gamma + 1}",
     source=POLY,
     traits=replace(UNEQUAL, proper=False),
+    holds="shares",
     use_when="As focal, with more pull on unsure scores.",
     avoid_when="Negatives dominate: the added term carries no alpha, so it weighs them as much as positives.",
 )
@@ -352,6 +358,7 @@ def poly_focal_loss(
     formula=r"-(1 - p_t)^{\gamma_t} \left[y \ln p + (1 - y) \ln p_-\right],\quad p_- = \min(1 - p + m, 1)",
     source=ASYMMETRIC,
     traits=replace(UNEQUAL, detached="the focusing weight (detach_focus=True)", proper=False),
+    holds="shares",
     use_when="Many labels per image, few of them true, and easy negatives should cost nothing at all.",
     avoid_when="Calibrated scores are needed: probabilities below clip are free.",
 )

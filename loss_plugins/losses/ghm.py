@@ -13,7 +13,7 @@ from torch.nn import functional
 from ..catalog.declare import Source, State
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Interval
-from ..tensors import dense
+from ..tensors import dense, fit_weight
 from .scores import UNEQUAL
 
 
@@ -44,9 +44,7 @@ def gradient_counts(
 
 
 def _per_score(weight: Tensor, pred: Tensor) -> Tensor:
-    if weight.shape == pred.shape or (weight.ndim == pred.ndim and weight.shape[-1] == 1):
-        return weight.expand_as(pred)
-    return weight.reshape(*weight.shape, *(1,) * (pred.ndim - weight.ndim)).expand_as(pred)
+    return fit_weight("ghm_c", weight, pred.shape, pred.shape).expand_as(pred)
 
 
 def updated_counts(
@@ -74,6 +72,7 @@ def no_counts(parameters: Mapping[str, Any]) -> Tensor:
     formula=r"\frac{N\, \mathrm{BCE}(x, y)}{m\, S_{b(g)}},\quad g = |p - y|",
     source=Source("Gradient Harmonized Single-stage Detector", 2018, "https://arxiv.org/abs/1811.05181"),
     traits=replace(UNEQUAL, stateful=True),
+    holds="shares",
     use_when="Both the easy mass and a crowd of outliers (wrong labels) should lose weight.",
     avoid_when="Batches are small: the density of ten bins is then noise. Its weights make boxes depend on each other.",
 )

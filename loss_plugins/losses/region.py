@@ -137,6 +137,7 @@ def regions(
     r" 1 - \frac{2 \sum p t + s}{\sum p + \sum t + s} & \text{form} = \text{naive} \end{cases}",
     source=Source("V-Net: Fully Convolutional Neural Networks", 2016, "https://arxiv.org/abs/1606.04797"),
     traits=MASKS,
+    holds="shares",
     denominator=regions,
     use_when="Objects cover a small part of the mask, so that pixel-wise losses are ruled by background.",
     avoid_when="Masks may be empty and `empty` is left at 'cost': without smooth, any prediction then costs 1.",
@@ -201,6 +202,7 @@ def tversky_index(m: Masses, alpha: float, beta: float, smooth: float, eps: floa
     formula=r"1 - \frac{TP}{TP + \alpha FP + \beta FN}",
     source=TVERSKY,
     traits=MASKS,
+    holds="shares",
     denominator=regions,
     use_when="Misses should cost more than false alarms (beta above alpha), or the other way round.",
     avoid_when="alpha and beta are both 0.5: it is then Dice; both 1: Jaccard.",
@@ -248,6 +250,7 @@ def tversky_loss(
         "A Novel Focal Tversky Loss Function with Improved Attention U-Net", 2018, "https://arxiv.org/abs/1810.07842"
     ),
     traits=MASKS,
+    holds="shares",
     denominator=regions,
     use_when="Regions that are nearly right should keep a strong gradient: gamma above 1 raises it near the optimum.",
     avoid_when="You took gamma from a framework where it is the exponent: here, as in the paper, that is 1 / gamma.",

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..catalog.declare import Traits
-from ..tensors import without_class_axis
+from ..tensors import class_axis, without_class_axis
 
 #: the traits of a loss on scores: there are no boxes to scale or shift
 SCORES = Traits(scale_invariant=False, translation_invariant=False)
@@ -37,7 +37,7 @@ def binary_cross_entropy(pred: Tensor, target: Tensor, activated: bool) -> Tenso
 
 
 def row_count(pred: Tensor, target: Any, ignored: Tensor | None = None, **_: Any) -> Tensor:
-    """How many rows (or pixels) count: what losses that sum over classes divide by."""
-    if ignored is None or ignored.shape == pred.shape:
+    """How many rows (or pixels) are not left out as a whole: what losses that sum over classes divide by."""
+    if ignored is None:
         return pred.new_full((), float(max(math.prod(without_class_axis(pred)), 1)))
-    return ignored.logical_not().sum().to(pred.dtype)
+    return ignored.all(class_axis(pred)).logical_not().sum().to(pred.dtype)

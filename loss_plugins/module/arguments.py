@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ..catalog.declare import COLUMNS
-from ..catalog.entries import Entry, add_alias, get_entry
+from ..catalog.entries import Entry, add_alias, get_entry, rows_of
 from ..catalog.ranges import Allowed, Choice, Interval, check_value, plain
 from ..errors import refusal, shown
 from ..labels import Given
@@ -91,7 +91,8 @@ def check_weight_of(entry: Entry, weight: Tensor, given: Given, learnt: bool) ->
     check_weight(entry.name, weight, given.pred)
     if learnt:
         shape = given.pred.shape
-        fit_weight(entry.name, weight, shape[:-1] if entry.kind in COLUMNS else shape)
+        loss = shape[:-1] if entry.kind in COLUMNS else shape
+        fit_weight(entry.name, weight, loss, rows_of(entry, given.pred))
 
 
 def as_lists(value: Any) -> Any:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..catalog.declare import Parameter
 from ..catalog.dialects import defaults_of, translated
-from ..catalog.entries import Entry, evaluate, read_tensors
+from ..catalog.entries import Entry, evaluate, read_tensors, rows_of
 from ..labels import Given
 from ..tensors import Target
 from .arguments import (
@@ -36,7 +36,7 @@ from .reduction import (
     shape_as_theirs,
     weight_as_theirs,
 )
-from .state import Stateful, running_statistics
+from .state import RunningStatistic, Stateful, running_statistics
 
 #: module classes by name
 CLASSES: dict[str, type[Loss]] = {}
@@ -121,9 +121,10 @@ class Loss(Stateful):
 
     def per_element(self, given: Given, weight: Tensor | None) -> Tensor:
         """As `elementwise`, of tensors that have been read."""
+        statistics = self.statistics
         if weight is not None:
-            check_weight_of(self.entry, weight, given, learnt=len(self.statistics) > 0)
-        arguments = self._arguments(given, weight)
+            check_weight_of(self.entry, weight, given, learnt=len(statistics) > 0)
+        arguments = self._arguments(given, weight, statistics)
         if self.fused is None or (given.ignored is not None and self.entry.function in self.entry.told):
             return evaluate(self.entry, given, arguments)
         return given.silenced(self.fused(given.pred, given.target, arguments))
@@ -139,12 +140,14 @@ class Loss(Stateful):
         """The parameters as the function takes them; numbers per class on the module's device."""
         return self.fixed if self.constants is None else {**self.fixed, **self.constants.tensors}
 
-    def _arguments(self, given: Given, weight: Tensor | None) -> dict[str, Any]:
+    def _arguments(
+        self, given: Given, weight: Tensor | None, statistics: Mapping[str, RunningStatistic]
+    ) -> dict[str, Any]:
         arguments = dict(self._hyper())
         if weight is not None and "weight" in self.entry.keywords:
             arguments["weight"] = weight
         learning = self.training and torch.is_grad_enabled()
-        for name, statistic in self.statistics.items():
+        for name, statistic in statistics.items():
             arguments[name] = statistic.learn(given, weight) if learning else statistic.current
         return arguments
 
@@ -182,15 +185,16 @@ class Loss(Stateful):
         given = read_tensors(self.entry, pred, target, self.labels)
         avg_factor = check_avg_factor(self.entry.name, avg_factor, reduction, pred)
         loss = self.per_element(given, weight)
-        if defaults_of(self.entry.name, self.dialect).counts_itself:
+        rule, scores = defaults_of(self.entry.name, self.dialect), rows_of(self.entry, pred)
+        if rule.counts_itself:
             avg_factor, weight = None, None if weight is None else (weight > 0).to(weight.dtype)
         elif weight is not None:
-            weight = weight_as_theirs(self.entry, self.dialect, weight, loss.shape)
+            weight = weight_as_theirs(self.entry, self.dialect, rule, weight, loss.shape, scores)
         own = reduction != "none" and avg_factor is None
-        divisor = own_divisor(self.entry, self.dialect, reduction, given, loss, self._hyper()) if own else None
-        reduced = reduce_loss(self.entry.name, loss, weight, reduction, avg_factor, divisor)
+        divisor = own_divisor(self.entry, rule, reduction, given, loss, self._hyper()) if own else None
+        reduced = reduce_loss(self.entry.name, loss, weight, reduction, avg_factor, divisor, scores)
         if reduction == "none" and self.dialect is not None:
-            reduced = shape_as_theirs(self.entry, self.dialect, reduced, given.pred)
+            reduced = shape_as_theirs(rule, reduced, given.pred)
         return reduced if self.loss_weight == 1 else self.loss_weight * reduced
 
     def spec(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, cast
 
@@ -91,9 +91,12 @@ class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
         """The weighted sum of the members' losses."""
         if weight is not None:
             check_weight(self.entry.name, weight, given.pred)
-        first, *rest = (
-            member.loss_weight * member.per_element(given, weight) for member in cast(Iterable[Loss], self.members)
-        )
+        members = [cast(Loss, member) for member in self.members]
+        first, *rest = (member.loss_weight * member.per_element(given, weight) for member in members)
+        if any(loss.shape != first.shape for loss in rest):
+            shapes = zip(members, (first, *rest), strict=True)
+            came = "its losses differ in shape: " + ", ".join(f"{m.entry.name} {tuple(x.shape)}" for m, x in shapes)
+            raise refusal("mix", came, "losses per row, or per score, or per region", "mix each sort by itself")
         return sum(rest, start=first)
 
     def why_not_fused(self, pred: Tensor, target: Target) -> str | None:
@@ -124,30 +127,38 @@ def joint_entry(entry: Entry, members: Sequence[Entry], weights: Sequence[float]
     if len(kinds) > 1:
         came = f"losses of different kinds: {', '.join(f'{m.name} ({m.kind})' for m in members)}"
         raise refusal("mix", came, "losses of one kind", "mix each kind by itself")
-    forms = [set(member.targets) for member in members]
+    targets = tuple(form for form in members[0].targets if all(form in other.targets for other in members))
+    if members[0].targets and not targets:
+        came = f"its losses have no target in common: {', '.join(f'{m.name} ({m.targets[0]})' for m in members)}"
+        raise refusal("mix", came, "losses of one form of target", "mix losses of sigmoids, or of a softmax, alone")
     return replace(
         entry,
         kind=members[0].kind,
-        targets=tuple(form for form in members[0].targets if all(form in other for other in forms)),
+        targets=targets,
         traits=joint_traits([member.traits for member in members], weights),
     )
 
 
 def joint_rule(rules: Sequence[LabelRule | None]) -> LabelRule | None:
-    """Which labels the mix takes, and leaves out of all its losses."""
+    """Which labels the mix takes, and what it leaves out of all its losses: what any of them leaves out."""
     known = [rule for rule in rules if rule is not None]
     if not known:
         return None
-    ignored = {rule.ignore for rule in known}
-    if len(ignored) > 1:
-        came = " and ".join(f"{rule.where} {list(rule.ignore)}" for rule in known)
-        remedy = "give all the same ignore_index"
+    setting = [rule for rule in known if rule.adjust]
+    if len({frozenset(rule.ignore) for rule in setting}) > 1:
+        came = " and ".join(f"{rule.where} {list(rule.ignore)}" for rule in setting)
+        remedy = "give all of these the same ignore_index"
         raise refusal("mix", f"its losses ignore different labels: {came}", "one set of labels to ignore", remedy)
-    return replace(
-        known[0],
-        where="mix",
+    scores, singles = {rule.scores for rule in known}, {rule.single for rule in known}
+    return LabelRule(
+        "mix",
         background=all(rule.background for rule in known),
+        ignore=setting[0].ignore if setting else (),
         negative=any(rule.negative for rule in known),
+        scores=next(each for each in ("none", "all", "given") if each in scores),
+        adjust="give its losses" if setting else "",
+        single=singles.pop() if len(singles) == 1 else "refused",
+        holds=tuple(dict.fromkeys(numbers for rule in known for numbers in rule.holds)),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..catalog.dialects import defaults_of
+from ..catalog.dialects import Defaults
 from ..catalog.entries import Entry, with_ignored
 from ..catalog.entry import REDUCTIONS as REDUCTIONS
 from ..catalog.ranges import plain
@@ -30,17 +30,19 @@ def reduce_loss(
     reduction: Reduction = "mean",
     avg_factor: float | Tensor | None = None,
     divisor: Tensor | None = None,
+    scores: torch.Size | None = None,
 ) -> Tensor:
     """Weight, then reduce, as MMDetection defines it.
 
     mean: the sum over `avg_factor` (+ float32's epsilon) if given, else over `divisor`, else over the number of
-    elements. sum: likewise over `divisor`, where a dialect has one.
+    elements. sum: likewise over `divisor`, where a dialect has one. The shape of class scores tells a weight per pixel,
+    see `fit_weight`.
 
     >>> reduce_loss("demo", torch.tensor([1.0, 3.0]), torch.tensor([1.0, 0.0]))
     tensor(0.5000)
     """
     if weight is not None:
-        loss = loss * fit_weight(where, weight, loss.shape)
+        loss = loss * fit_weight(where, weight, loss.shape, scores)
     if reduction == "none":
         return loss
     if reduction == "sum":
@@ -52,10 +54,12 @@ def reduce_loss(
     return loss.sum() / (avg_factor + AVG_FACTOR_EPS)
 
 
-def weight_as_theirs(entry: Entry, dialect: str | None, weight: Tensor, shape: torch.Size) -> Tensor:
+def weight_as_theirs(
+    entry: Entry, dialect: str | None, rule: Defaults, weight: Tensor, shape: torch.Size, scores: torch.Size | None
+) -> Tensor:
     """The weight of a call for a loss of that shape, laid along the axes that the dialect has it along."""
-    if defaults_of(entry.name, dialect).weight == "rows":
-        return fit_weight(entry.name, weight, shape)
+    if rule.weight == "rows":
+        return fit_weight(entry.name, weight, shape, scores)
     if any(has not in (1, wanted) for has, wanted in zip(weight.shape[::-1], shape[::-1], strict=False)) or (
         weight.ndim > len(shape)
     ):
@@ -65,9 +69,9 @@ def weight_as_theirs(entry: Entry, dialect: str | None, weight: Tensor, shape: t
     return weight.expand(shape)
 
 
-def shape_as_theirs(entry: Entry, dialect: str | None, loss: Tensor, pred: Tensor) -> Tensor:
+def shape_as_theirs(rule: Defaults, loss: Tensor, pred: Tensor) -> Tensor:
     """What reduction "none" gives, in the shape that the dialect has."""
-    form = defaults_of(entry.name, dialect).none
+    form = rule.none
     if form == "rows":
         return loss.sum(class_axis(pred))
     if loss.ndim != 2:  # one loss per image and channel
@@ -104,13 +108,12 @@ def check_avg_factor(where: str, avg_factor: Any, reduction: str, pred: Tensor) 
 
 
 def own_divisor(
-    entry: Entry, dialect: str | None, reduction: Reduction, given: Given, loss: Tensor, arguments: Mapping[str, Any]
+    entry: Entry, rule: Defaults, reduction: Reduction, given: Given, loss: Tensor, arguments: Mapping[str, Any]
 ) -> Tensor | None:
     """What a reduction divides by, as the dialect has it or the loss, but never 0; None: as `reduce_loss` does.
 
     A divisor of several elements is one per row of the loss.
     """
-    rule = defaults_of(entry.name, dialect)
     named = rule.sum if reduction == "sum" else rule.mean
     divisor: Tensor | None = None
     if named:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -91,3 +92,81 @@ def test_members_keep_their_state() -> None:
     module(PRED.clone().requires_grad_(), TARGET)
     (mean,) = module.state_dict().values()
     assert float(mean) < 1
+
+
+#: losses of labels that leave out other things of a dense target, or of labels
+LEAVE_OUT: list[Any] = [
+    "bce_with_logits",
+    {"type": "focal", "dialect": "kornia"},
+    {"type": "bce_with_logits", "dialect": "mmdet"},
+    "gaussian_focal",
+    "ghm_c",
+]
+
+
+@pytest.mark.parametrize("losses", itertools.permutations(LEAVE_OUT, 2), ids=str)
+def test_what_a_mix_leaves_out_does_not_depend_on_the_order(losses: tuple[Any, Any]) -> None:
+    """It is what any of its losses leaves out."""
+    alone = [lp.build_loss(loss, reduction="none") for loss in losses]
+    mixes = [lp.build_loss("mix", losses=[*order], reduction="none") for order in (losses, losses[::-1])]
+    pred = torch.full((2, 3), 0.25)
+    for target in map(torch.tensor, ([[1, 0, 1], [-100, 1, 0]], [[1, 0, 1], [-1, 1, 0]], [-100, 1], [-7, 1])):
+        found = [_outcome(mix, pred, target) for mix in mixes]
+        assert (found[0] is None) == (found[1] is None)
+        single = [_outcome(loss, pred, target) for loss in alone]
+        taken = [loss for loss in single if loss is not None]
+        if found[0] is None:  # what neither leaves out, or a form that one does not take
+            assert None in single
+            continue
+        torch.testing.assert_close(*found)
+        if len(taken) == 2:
+            torch.testing.assert_close(found[0], taken[0] + taken[1])
+        assert torch.equal(found[0][target < 0], torch.zeros_like(found[0][target < 0]))
+
+
+def _outcome(loss: lp.Loss, pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor | None:
+    try:
+        return loss(pred, target)
+    except ValueError:
+        return None
+
+
+def test_different_labels_to_ignore_are_refused_and_the_remedy_works() -> None:
+    pred, target = torch.zeros(3, 2), torch.tensor([0, 1, 255])
+    losses = [{"type": "focal", "ignore_index": 255}, "quality_focal"]
+    for order in (losses, losses[::-1]):
+        with pytest.raises(ValueError, match=r"focal .*255.*give all of these the same ignore_index"):
+            lp.build_loss("mix", losses=order)
+    with pytest.raises(ValueError, match="to leave such rows out, give its losses ignore_index=255"):
+        lp.build_loss("mix", losses=["focal", "quality_focal"])(pred, target)
+    same = [{"type": "focal", "ignore_index": [255, 9]}, {"type": "bce_with_logits", "ignore_index": [9, 255]}]
+    mean = lp.build_loss("mix", losses=same)(pred, target)
+    torch.testing.assert_close(mean, lp.build_loss("mix", losses=same)(pred[:2], target[:2]))
+
+
+def test_a_loss_that_takes_no_ignore_index_follows_the_others() -> None:
+    """Its own set is empty, and there is nothing that one could set."""
+    losses: list[Any] = [{"type": "focal", "ignore_index": 255}, {"type": "gaussian_focal"}]
+    for order in (losses, losses[::-1]):
+        loss = lp.build_loss("mix", losses=order, reduction="none")(torch.full((1, 2), 0.5), torch.tensor([[1, 255]]))
+        assert float(loss[0, 1]) == 0
+        assert float(loss[0, 0]) > 0
+
+
+@pytest.mark.parametrize(
+    ("losses", "shape", "message"),
+    [
+        (["cross_entropy", "bce"], (4, 4), r"differ in shape: cross_entropy \(4,\), bce \(4, 4\)"),
+        (["bce", "cross_entropy"], (4, 4), r"differ in shape: bce \(4, 4\), cross_entropy \(4,\)"),
+        (["dice", {"type": "tversky", "over": "batch"}], (2, 1, 3), r"differ in shape: dice \(2,\), tversky \(\)"),
+    ],
+)
+def test_losses_per_row_and_per_score_are_not_added(losses: Any, shape: tuple[int, ...], message: str) -> None:
+    """Where the number of rows is that of the classes, they would be, along the wrong axis."""
+    with pytest.raises(ValueError, match=message):
+        lp.build_loss("mix", losses=losses)(torch.zeros(shape), torch.ones(shape))
+
+
+def test_losses_without_a_target_in_common_are_refused_when_built() -> None:
+    with pytest.raises(ValueError, match=r"no target in common: focal \(dense\), softmax_focal \(class_map\)"):
+        lp.build_loss("mix", losses=["focal", "softmax_focal"])
