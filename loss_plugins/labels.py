@@ -30,8 +30,6 @@ from .tensors import Target, class_axis, is_mask, number_in, readable
 
 #: the label that is left out by default, as in torch
 IGNORED = -100
-#: how far a share may be off by rounding, in half precision too
-ROUNDING = 0.01
 IgnoreIndex = int | Sequence[int] | None
 Single = Literal["labels", "rows", "mask", "refused"]
 #: what numbers the dense target of a loss has
@@ -211,13 +209,13 @@ def _without_gradient(pred: Tensor, mask: Tensor) -> Tensor:
 
 
 def outside(scores: Tensor, numbers: Numbers) -> Tensor | None:
-    """Which finite scores are not such numbers, but for rounding; None: all are."""
+    """Which finite scores are not such numbers; None: all are, or are not read, as it takes time for many floats."""
     if numbers == "signs":
         return (scores.abs() != 1) & scores.isfinite()
-    found = extremes(scores)
-    if found is None or (found[0] >= -ROUNDING and found[1] <= 1 + ROUNDING):
+    found = None if scores.is_floating_point() else extremes(scores)
+    if found is None or (found[0] >= 0 and found[1] <= 1):
         return None
-    return ((scores < -ROUNDING) | (scores > 1 + ROUNDING)) & scores.isfinite()
+    return (scores < 0) | (scores > 1)
 
 
 def extremes(labels: Tensor) -> tuple[float, float] | None:

@@ -97,7 +97,7 @@ def register_loss(
             0. If rows depend on each other, as the pixels of a region do, the function takes `ignored` before the `*`:
             a mask that has pred's shape, or one entry along the class axis, or is None.
         holds: what numbers a dense target has: "shares" of [0, 1], "signs", -1 or 1; None: any. Others are an error on
-            the CPU.
+            the CPU; shares are read in integer types only.
         denominator: (pred, target, **parameters) to what "mean" divides by; None: the number of elements.
         example: parameters that make a working instance, where some are required.
         pure: the function depends on its arguments alone and does nothing but return a result: it reads no global
