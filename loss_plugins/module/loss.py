@@ -134,7 +134,7 @@ class Loss(Stateful):
         if self.fused is None:
             return "a dialect rounds as its framework does"
         given = read_tensors(self.entry, pred, target, self.labels)
-        return self.fused.why_not(given.pred, given.target, self._arguments(given, None))
+        return self.fused.why_not(given.pred, given.target, self._arguments(given, None, self.statistics))
 
     def _hyper(self) -> dict[str, Any]:
         """The parameters as the function takes them; numbers per class on the module's device."""
