@@ -186,10 +186,12 @@ class BoxLoss(PluggedLoss):
     def check_targets(self, target: Tensor) -> None:
         """Once, on the first call with enough rows: targets must be boxes, not encoded offsets.
 
-        The first inverted one is named, on the CPU only: on a GPU the host would wait in every step.
+        The first inverted one is named once targets are known to be boxes, on the CPU only: on a GPU the host would
+        wait in every step.
         """
         self.refuse_offsets(target)
-        self.inverted_named = self.inverted_named or warn_of_inverted(self.entry.name, target, self.sides(target))
+        if self.targets_seen and not self.inverted_named:
+            self.inverted_named = warn_of_inverted(self.entry.name, target, self.sides(target))
 
     def refuse_offsets(self, target: Tensor) -> None:
         """Raise if targets have no size too often to be boxes."""

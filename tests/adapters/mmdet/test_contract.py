@@ -230,3 +230,10 @@ def test_the_first_inverted_target_is_named_once(weighted: bool) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loss(boxes(seed=1), target, weight)
+
+
+def test_few_encoded_offsets_are_not_called_inverted_boxes() -> None:
+    offsets = torch.tensor([[0.25, -0.5, -0.125, -0.75]]).repeat(4, 1)  # too few to tell them from boxes
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        build("eiou")(boxes()[:4], offsets)
