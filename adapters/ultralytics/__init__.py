@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 if find_spec("ultralytics") is None:
     raise ImportError('the Ultralytics adapter needs ultralytics: pip install "loss-plugins[ultralytics]"')
@@ -21,7 +22,6 @@ from loss_plugins.errors import LossNotUsed, in_our_words
 
 from .doctor import doctor
 from .errors import UnsupportedUltralytics
-from .guards import subprocess_training_refused
 from .plug import Report, plugged
 from .spec import LossSpec, Spec, make_spec
 from .trainers import trainer
@@ -44,15 +44,21 @@ def patched(
     box: LossSpec | None = None,
     cls: LossSpec | None = None,
     *,
+    model: Any = None,
     gain: str | None = None,
     assigner: str | None = None,
     config: str | Path | None = None,
 ) -> Iterator[Report]:
-    """For your own loops: inside the context, every Ultralytics criterion of this process computes the given losses.
+    """For your own loops: inside the context, the criteria of a model compute the given losses.
+
+    Contexts may be entered and left in any order and in any thread. Leaving puts back the very objects found.
 
     Args:
         box: the box loss: a name, a dict with `type`, or a module; None: the stock loss.
-        cls: the class loss, likewise; for criteria that are built inside the context (set model.criterion to None).
+        cls: the class loss, likewise.
+        model: whose criteria are served, the one it has and those it will build, and those of its copies. None: every
+            criterion that is called in this thread and that no other context or training owns; for `cls`, one that was
+            built inside the context (set model.criterion to None).
         gain: "keep" (default) or "match", as in `trainer`.
         assigner: "keep" (default) or "match", as in `trainer`.
         config: YAML file with a `losses` section.
@@ -61,16 +67,14 @@ def patched(
         The report: calls, boxes and gradients of each slot.
 
     Raises:
-        ValueError, TypeError: unknown loss, parameter or value.
-        UnsupportedUltralytics: an installation that cannot be served.
-        LossNotUsed: the context ended and no criterion had called the loss.
+        ValueError, TypeError: unknown loss, parameter or value; a model that has a plug, or is no model.
+        UnsupportedUltralytics: an installation, or a criterion built inside the context, that cannot be served.
+        LossNotUsed: the context ended and no criterion had called the loss, or no gradient had come back from it.
     """
     spec = make_spec(box, cls, gain=gain, assigner=assigner, config=config)
-    with subprocess_training_refused(), plugged(spec) as plug:
+    with plugged(spec, bound=model is not None) as plug:
+        if model is not None:
+            plug.bind(model)
         yield plug.report
     for slot in plug.slots:
-        if slot.calls.train_calls + slot.calls.val_calls == 0:
-            raise LossNotUsed(
-                f"the context ended and no criterion had called the {slot.name} loss {slot.loss_name}: was a model's "
-                "loss computed, with a criterion built inside the context?"
-            )
+        slot.require_call()

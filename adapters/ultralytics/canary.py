@@ -86,7 +86,7 @@ def check_box(branch: Any, slot: BoxSlot) -> float:
         boxes = arguments["pred_bboxes"].clone().requires_grad_()
         return _value_and_gradient(slot, loss({**_cloned(arguments), "pred_bboxes": boxes}), boxes)
 
-    plain = _untrained(slot)
+    plain = _twin(slot, branch.bbox_loss)
     with _apart(slot, branch.bbox_loss):
         live = through(lambda given: branch.bbox_loss(**given)[0])
     with by_autograd():
@@ -113,7 +113,7 @@ def check_cls(branch: Any, slot: ClassSlot) -> float:
             )
         return _value_and_gradient(slot, found.mean(), logits)
 
-    plain = _untrained(slot)
+    plain = _twin(slot, branch.bce)
     with _apart(slot, branch.bce):
         live = through(branch.bce)
     with by_autograd():
@@ -121,9 +121,9 @@ def check_cls(branch: Any, slot: ClassSlot) -> float:
     return _checked(slot, live, expected)
 
 
-def _untrained(slot: Slot) -> Loss:
-    """The slot's loss on the CPU, with its running statistics at their start, which do not learn."""
-    return copy.deepcopy(slot.prototype).cpu().eval()
+def _twin(slot: Slot, part: Any) -> Loss:
+    """A copy of the branch's loss on the CPU, with the running statistics that it has, which do not learn."""
+    return copy.deepcopy(slot.loss_of(part, torch.device("cpu"))).eval()
 
 
 def by_autograd() -> AbstractContextManager[Any]:

@@ -1,27 +1,25 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The plug: one spec, put into Ultralytics for the time of a context, and what was computed through it."""
+"""The plug: one spec, in Ultralytics for the time of a context, and what was computed through it."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import uuid
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from loss_plugins import Loss
+from loss_plugins.errors import LossNotUsed, refusal, shown
 from loss_plugins.module.state import sync_losses
 
-from . import canary, probe
+from . import canary, marks, owners, probe, seams
 from .slots import BoxSlot, Calls, ClassSlot, Slot, State
 from .spec import Spec
-
-Criteria = Callable[[], list[Any]]
 
 
 @dataclass
@@ -45,37 +43,96 @@ class Report:
 
 
 class Plug:
-    """One spec, plugged in.
+    """One spec, and the criteria that compute it.
 
     Args:
         spec: what was asked for.
-        criteria: the live criteria (of the model and of its EMA copy), to tell their branches apart.
+        bound: serve the models that are given to `bind` alone; else every criterion of the thread that has no plug.
     """
 
-    def __init__(self, spec: Spec, criteria: Criteria = list) -> None:
+    def __init__(self, spec: Spec, bound: bool = False) -> None:
         self.spec = spec
-        self._criteria = criteria
+        self.bound = bound
+        self.token = uuid.uuid4().hex
         match_gain = spec.gain == "match"
-        self.box = BoxSlot(spec.build_box, match_gain, self._branch_index) if spec.box else None
-        self.cls = ClassSlot(spec.build_cls, match_gain, self._branch_index) if spec.cls else None
+        self.box = BoxSlot(spec.build_box, match_gain, self.token) if spec.box else None
+        self.cls = ClassSlot(spec.build_cls, match_gain, self.token) if spec.cls else None
         self.report = Report(self.box.calls if self.box else None, self.cls.calls if self.cls else None)
+        self._models: list[weakref.ref[nn.Module]] = []
+        self._branches: list[weakref.ref[Any]] = []
+        self._criteria = 0
 
     @property
     def slots(self) -> list[Slot]:
         """The slots in use."""
         return [slot for slot in (self.box, self.cls) if slot is not None]
 
+    def slot(self, name: str) -> Slot | None:
+        """The slot of that name, if a loss was asked for there."""
+        return next((slot for slot in self.slots if slot.name == name), None)
+
     @property
     def names(self) -> str:
         """For messages: "box loss eiou and cls loss quality_focal"."""
         return " and ".join(f"{slot.name} loss {slot.loss_name}" for slot in self.slots)
 
-    def _branch_index(self, part: object) -> int | None:
-        for criterion in self._criteria():
-            for index, branch in enumerate(probe.find_branches(criterion)):
-                if part is branch.bbox_loss or part is branch.bce:
-                    return index
-        return None
+    # --- whose losses it computes --------------------------------------------------------------------------------
+
+    def bind(self, model: nn.Module) -> None:
+        """Serve the criteria of a model, the one it has and those it will build; its copies, as the EMA, likewise.
+
+        Raises:
+            TypeError: it is no model of Ultralytics.
+            ValueError: the model has a plug.
+            UnsupportedUltralytics: the criterion that it has cannot be served.
+        """
+        models = [part for part in model.modules() if hasattr(type(part), "init_criterion")]
+        if not models:
+            came = f"model={shown(model)} has no criterion"
+            remedy = "pass YOLO(...), or its model"
+            raise refusal("ultralytics adapter", came, "a model of Ultralytics", remedy, TypeError)
+        for part in models:
+            if owners.owner(part) not in (None, self):
+                came = f"the losses of model={type(part).__name__} are plugged by another context or training"
+                raise refusal("ultralytics adapter", came, "one plug for each model", "leave the other context first")
+        for part in models:
+            marks.mark(part, self.token)
+            self._models.append(weakref.ref(part))
+            if getattr(part, "criterion", None) is not None:
+                self.adopt(part.criterion)
+
+    def adopt(self, criterion: Any) -> None:
+        """Serve a criterion.
+
+        Raises:
+            UnsupportedUltralytics: it computes no loss that could be replaced.
+        """
+        family = "" if self.bound else f"{self._criteria}."  # a model and its EMA copy share their running statistics
+        self._criteria += 1
+        for index, branch in enumerate(probe.require_branches(criterion, [slot.name for slot in self.slots])):
+            name = f"{family}{index}"
+            for part in (branch, branch.bbox_loss, branch.assigner):
+                marks.mark(part, self.token, name)
+            if self.cls is not None or not self.bound:  # a context around this one may ask for the class loss
+                stock = branch.bce.stock if isinstance(branch.bce, BCEReplacement) else branch.bce
+                branch.bce = BCEReplacement(stock)
+                marks.mark(branch.bce, self.token, name)
+            self._branches.append(weakref.ref(branch))
+
+    def release(self) -> None:
+        """Take the marks off, and put the class losses back that were found, once no context of this thread is left."""
+        heir = owners.context()
+        for model in filter(None, (each() for each in self._models)):
+            _unmark(model)
+        for branch in filter(None, (each() for each in self._branches)):
+            for part in (branch, branch.bbox_loss, branch.assigner, branch.bce):
+                _unmark(part)
+            if isinstance(heir, Plug):
+                heir._branches.append(weakref.ref(branch))
+            elif isinstance(branch.bce, BCEReplacement) and owners.owner(branch.bce) is None:
+                branch.bce = branch.bce.stock
+
+    # --- proof ---------------------------------------------------------------------------------------------------
 
     def check(self, criterion: Any) -> int:
         """Feed fixed boxes and scores through every branch of a live criterion; the number of branches.
@@ -83,7 +140,7 @@ class Plug:
         Raises:
             UnsupportedUltralytics: a branch does not compute the plugged loss.
         """
-        branches = probe.require_branches(criterion)
+        branches = probe.require_branches(criterion, [slot.name for slot in self.slots])
         counted = [(slot.calls, slot.calls.train_calls, slot.calls.val_calls) for slot in self.slots]
         self.report.canary = {"stock": canary.check_stock_contract(branches[0].bbox_loss)}
         if self.box is not None:
@@ -94,10 +151,28 @@ class Plug:
             calls.train_calls, calls.val_calls = train_calls, val_calls
         return len(branches)
 
+    def expect(self, foreground: Tensor) -> None:
+        """A branch was called in training: each slot is expected to follow, the box slot where there is foreground."""
+        if torch.is_grad_enabled():
+            if self.box is not None:
+                self.box.calls.expect(foreground.any())
+            if self.cls is not None:
+                self.cls.calls.expect(torch.ones_like(foreground[:0].any()))
+
+    def require_calls(self) -> None:
+        """Raise LossNotUsed if a batch has passed and no branch of a criterion that belongs to this plug was called."""
+        if all(slot.calls.branch_calls == 0 for slot in self.slots):
+            raise LossNotUsed(
+                f"a batch was trained and no criterion of the {self.names} was called: the stock loss was trained "
+                "(does the model build a criterion of its own?)"
+            )
+
     def require_use(self) -> None:
-        """Raise LossNotUsed unless the loss of every slot was called in training and received a gradient."""
+        """Raise LossNotUsed unless the loss of every slot was called as often as expected, and received gradients."""
         for slot in self.slots:
             slot.require_use()
+
+    # --- running statistics --------------------------------------------------------------------------------------
 
     def prepare(self, branches: int, device: torch.device) -> None:
         """Make the losses of all criterion branches, on every rank alike."""
@@ -106,11 +181,15 @@ class Plug:
 
     def begin_step(self) -> None:
         """Before each batch: the calls on it make one update of the running statistics."""
+        for slot in self.slots:
+            slot.calls.begin_step()
         for loss in self._losses:
             loss.begin_step()
 
     def sync(self) -> None:
         """After each batch, on every rank: one state, made of the boxes of all ranks."""
+        for slot in self.slots:
+            slot.calls.end_step()
         sync_losses(self._losses)
 
     @property
@@ -130,90 +209,55 @@ class Plug:
 class BCEReplacement:
     """What a criterion holds in `bce` in place of `BCEWithLogitsLoss(reduction="none")`.
 
-    After the context, and once unpickled, it is that stock loss.
+    Where no plug is in, and once unpickled, it is that stock loss.
+
+    Args:
+        stock: the loss that was found.
     """
 
-    def __init__(self, slot: ClassSlot) -> None:
-        self.slot = slot
+    def __init__(self, stock: nn.Module) -> None:
+        self.stock = stock
 
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
         """(b, anchors, classes) logits and soft targets to a loss of that shape."""
-        if not self.slot.active:
-            return functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-        return self.slot.compute(self, logits, target)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> BCEReplacement:
-        return BCEReplacement(self.slot)
+        plug = owners.plug_for(self, "cls")
+        if plug is None or plug.cls is None:
+            stock: Tensor = self.stock(logits, target)
+            return stock
+        return plug.cls.compute(self, logits, target)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # some versions pickle the criterion into last.pt, which must load where loss_plugins is not installed
         return nn.BCEWithLogitsLoss, (None, None, None, "none")
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> BCEReplacement:
+        twin = BCEReplacement(self.stock)
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+
+def _unmark(part: Any) -> None:
+    """Take the mark off, unless it is that of another plug which is in."""
+    if owners.owner(part) is None:
+        marks.unmark(part)
+
 
 @contextmanager
-def plugged(spec: Spec, criteria: Criteria = list) -> Iterator[Plug]:
+def plugged(spec: Spec, bound: bool = False) -> Iterator[Plug]:
     """Put the losses in; leaving, by return or by exception, puts back the very objects found.
+
+    Args:
+        spec: what was asked for.
+        bound: serve the models that are given to `Plug.bind` alone.
 
     Raises:
         UnsupportedUltralytics: this installation cannot be served for certain.
     """
-    from ultralytics.utils.loss import BboxLoss, v8DetectionLoss
-    from ultralytics.utils.tal import TaskAlignedAssigner
-
-    stock = probe.stock_forward()
-    plug = Plug(spec, criteria)
-    with ExitStack() as stack:
-        if plug.box is not None:
-            stack.enter_context(replaced(BboxLoss, "forward", _box_forward(stock, plug.box)))
-            if spec.assigner == "match":
-                stack.enter_context(replaced(TaskAlignedAssigner, "iou_calculation", _overlap(plug.box)))
-        if plug.cls is not None:
-            stack.enter_context(replaced(v8DetectionLoss, "__init__", _criterion_init(v8DetectionLoss, plug.cls)))
-            stack.callback(setattr, plug.cls, "active", False)
-        yield plug
-
-
-@contextmanager
-def replaced(owner: type, name: str, new: Any) -> Iterator[None]:
-    """Set a class attribute for the time of the context, then put back the very object found."""
-    found = vars(owner)[name]
-    setattr(owner, name, new)
+    probe.stock_forward()
+    plug = Plug(spec, bound)
+    seams.enter(plug)
     try:
-        yield
+        yield plug
     finally:
-        setattr(owner, name, found)
-
-
-def _box_forward(stock: Callable[..., Any], slot: BoxSlot) -> Callable[..., Any]:
-    """`BboxLoss.forward` with the first of its losses, the box loss, replaced."""
-    signature = inspect.signature(stock)
-
-    @functools.wraps(stock)
-    def forward(self: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
-        losses = stock(self, *args, **kwargs)
-        call = signature.bind(self, *args, **kwargs).arguments
-        return (slot.compute(self, call), *losses[1:])
-
-    forward.plugged_over = stock  # type: ignore[attr-defined]
-    return forward
-
-
-def _criterion_init(owner: type, slot: ClassSlot) -> Callable[..., None]:
-    """The criterion's `__init__`, with its `bce` replaced."""
-    stock = vars(owner)["__init__"]
-
-    @functools.wraps(stock)
-    def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        stock(self, *args, **kwargs)
-        self.bce = BCEReplacement(slot)
-
-    return init
-
-
-def _overlap(slot: BoxSlot) -> Callable[..., Tensor]:
-    """The assigner's overlap, computed from the box loss."""
-
-    def overlap(self: nn.Module, gt_bboxes: Tensor, pd_bboxes: Tensor) -> Tensor:
-        return slot.similarity(pd_bboxes, gt_bboxes)
-
-    return overlap
+        seams.leave(plug)
+        plug.release()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from .errors import UnsupportedUltralytics
@@ -62,17 +62,21 @@ def has_stride() -> bool:
     return "stride" in inspect.signature(stock_forward()).parameters
 
 
-def require_branches(criterion: Any) -> list[Any]:
-    """As `find_branches`, but a criterion in which no box loss can be replaced is refused.
+def require_branches(criterion: Any, slots: Sequence[str] = ("box",)) -> list[Any]:
+    """As `find_branches`, but a criterion in which a loss cannot be replaced is refused.
+
+    Args:
+        criterion: a live criterion.
+        slots: where losses were asked for, "box" or "cls".
 
     Raises:
         UnsupportedUltralytics: the criterion has no `BboxLoss`, or one that is rotated or not trained.
     """
     name = type(criterion).__name__
-    if name.startswith("TVP"):
+    if name.startswith("TVP") and "box" in slots:
         raise UnsupportedUltralytics(
             f"{name} (visual prompts) drops the box loss: it would be logged, but not trained",
-            "Train with text prompts or classes",
+            "Train with text prompts or classes, or replace the class loss alone",
         )
     found = find_branches(criterion)
     rotated = [kind for kind in (type(branch.bbox_loss).__name__ for branch in found) if kind.startswith("Rotated")]

@@ -16,10 +16,9 @@ from loss_plugins import Loss, ciou_loss
 from loss_plugins.errors import LossNotUsed, refusal
 from loss_plugins.tensors import warn_of_inverted
 
-from . import probe
+from . import marks, probe
 from .errors import UnsupportedUltralytics
 
-BranchIndex = Callable[[object], "int | None"]
 State = dict[str, dict[str, Any]]
 
 
@@ -28,6 +27,7 @@ class Calls:
     """The calls of one slot in this process.
 
     Attributes:
+        branch_calls: calls of a branch of the criterion in training.
         train_calls: losses computed with gradient.
         val_calls: losses computed without.
         rows: boxes (or anchors) in the train calls.
@@ -35,17 +35,47 @@ class Calls:
         norms: mean gradient norm per row of the stock and of the new loss, where gain is "match".
     """
 
+    branch_calls: int = 0
     train_calls: int = 0
     val_calls: int = 0
     rows: int = 0
     gain: float = 1.0
     norms: tuple[float, float] | None = None
-    _gradients: Tensor | None = field(default=None, repr=False)
+    _counts: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    _of_step: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    @property
+    def expected_calls(self) -> int:
+        """Train calls that were due: one for each call of a branch, in the box slot for each with foreground."""
+        return self._count("expected")
+
+    @property
+    def filled_calls(self) -> int:
+        """Train calls on one row or more."""
+        return self._count("filled")
 
     @property
     def gradient_calls(self) -> int:
         """Train calls whose loss received a gradient other than 0."""
-        return 0 if self._gradients is None else int(self._gradients)
+        return self._count("gradients")
+
+    @property
+    def gradient_rows(self) -> int:
+        """Boxes to whose prediction the loss sent a gradient other than 0."""
+        return self._count("gradient_rows")
+
+    @property
+    def broken_calls(self) -> int:
+        """Train calls whose loss was NaN or infinite."""
+        return self._count("broken")
+
+    def _count(self, name: str) -> int:
+        return sum(int(counts[name]) for counts in (self._counts, self._of_step) if name in counts)
+
+    def expect(self, due: Tensor) -> None:
+        """Count the call of a branch, and the call of the slot that is due if `due`, of 0 dimensions, is true."""
+        self.branch_calls += 1
+        _add(self._of_step, "expected", due)
 
     def count(self, loss: Tensor, rows: int, training: bool) -> None:
         """Count a call, and the gradient that comes back to it."""
@@ -54,23 +84,50 @@ class Calls:
             return
         self.train_calls += 1
         self.rows += rows
+        total = loss.detach().sum()
+        _add(self._of_step, "filled", torch.full_like(total, float(rows > 0)))
+        _add(self._counts, "broken", ~total.isfinite())
         loss.register_hook(self._count_gradient)  # type: ignore[no-untyped-call]
 
+    def follow(self, boxes: Tensor) -> None:
+        """Count the boxes (n, 4) to which a gradient comes back."""
+        if boxes.requires_grad:
+            boxes.register_hook(self._count_rows)  # type: ignore[no-untyped-call]
+
+    # the counts stay on the device: reading them here would make the host wait in every step
+
     def _count_gradient(self, gradient: Tensor) -> None:
-        # the count stays on the device: reading it here would make the host wait in every step
-        arrived = (gradient != 0).any().long()
-        self._gradients = arrived if self._gradients is None else self._gradients + arrived
+        _add(self._counts, "gradients", (gradient != 0).any())
+
+    def _count_rows(self, gradient: Tensor) -> None:
+        _add(self._counts, "gradient_rows", (gradient != 0).any(-1).sum())
+
+    def begin_step(self) -> None:
+        """Forget what was due in a step that did not come to its end: out of memory, it begins again."""
+        self._of_step.clear()
+
+    def end_step(self) -> None:
+        """Keep what was due in this step, and what was done."""
+        for name, count in self._of_step.items():
+            _add(self._counts, name, count)
+        self._of_step.clear()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types, as stored in run folder and checkpoint."""
         return {
             "train_calls": self.train_calls,
+            "expected_calls": self.expected_calls,
             "val_calls": self.val_calls,
             "rows": self.rows,
             "gradient_calls": self.gradient_calls,
+            "gradient_rows": self.gradient_rows,
             "gain": self.gain,
             "norms": list(self.norms) if self.norms else None,
         }
+
+
+def _add(counts: dict[str, Tensor], name: str, more: Tensor) -> None:
+    counts[name] = counts[name] + more.long() if name in counts else more.long()
 
 
 class Slot:
@@ -80,7 +137,7 @@ class Slot:
         name: "box" or "cls".
         build: makes a new module of the loss.
         match_gain: whether to scale the loss to the gradient norm of the stock loss.
-        branch_index: the number of the criterion branch that a part belongs to, or None.
+        token: of the plug: parts of a criterion with its mark know their branch.
 
     Attributes:
         prototype: a module of the loss that no branch trains with: for checks, and for the assigner.
@@ -88,32 +145,39 @@ class Slot:
         gain_settled: whether `calls.gain` is final.
     """
 
-    def __init__(self, name: str, build: Callable[[], Loss], match_gain: bool, branch_index: BranchIndex) -> None:
+    def __init__(self, name: str, build: Callable[[], Loss], match_gain: bool, token: str) -> None:
         self.name = name
         self.calls = Calls()
         self.prototype = build()
         self.loss_name = self.prototype.entry.name
         self.gain_settled = not match_gain
         self._build = build
-        self._branch_index = branch_index
-        self._shared: dict[int, Loss] = {}
+        self._token = token
+        self._broken = 0
+        self._shared: dict[str, Loss] = {}
         self._own: WeakKeyDictionary[Any, Loss] = WeakKeyDictionary()
 
-    def loss_of(self, branch: Any, device: torch.device) -> Loss:
+    def loss_of(self, part: Any, device: torch.device) -> Loss:
         """The loss of one criterion branch.
 
         Branches never share a running statistic, but the same branch of the model and of its EMA copy do, so that
         validation uses what training has learnt.
         """
-        if branch not in self._own:
-            index = self._branch_index(branch)
-            self._own[branch] = self._build() if index is None else self._shared.setdefault(index, self._build())
-        return self._own[branch].to(device)
+        mark = marks.mark_of(part)
+        if mark is not None and mark.token == self._token:
+            return self._made(self._shared, mark.branch).to(device)
+        return self._made(self._own, part).to(device)
+
+    def _made(self, losses: Any, key: Any) -> Loss:
+        if key not in losses:
+            losses[key] = self._build()
+        loss: Loss = losses[key]
+        return loss
 
     def prepare(self, branches: int, device: torch.device) -> None:
         """Make the losses of all branches: every rank syncs the same ones, even one that has seen no object yet."""
         for index in range(branches):
-            self._shared.setdefault(index, self._build()).to(device)
+            self._made(self._shared, str(index)).to(device)
 
     @property
     def losses(self) -> list[Loss]:
@@ -122,32 +186,76 @@ class Slot:
 
     def state(self) -> State:
         """Running statistics by branch, as in the loss's state dict, in plain types."""
-        states = {str(index): loss.state_dict() for index, loss in sorted(self._shared.items())}
+        states = {branch: loss.state_dict() for branch, loss in sorted(self._shared.items())}
         return {
-            index: {key: value.tolist() for key, value in state.items()} for index, state in states.items() if state
+            branch: {key: value.tolist() for key, value in state.items()} for branch, state in states.items() if state
         }
 
     def restore(self, state: State, calls: dict[str, Any]) -> None:
         """Go on with the statistics and the gain of an earlier run."""
-        for index, values in state.items():
-            loss = self._shared.setdefault(int(index), self._build())
+        for branch, values in state.items():
+            loss = self._made(self._shared, branch)
             loss.load_state_dict({key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()})
         if not self.gain_settled and calls["norms"]:
             self.calls.gain, self.calls.norms = calls["gain"], tuple(calls["norms"])
             self.gain_settled = True
 
-    def require_use(self) -> None:
-        """Raise LossNotUsed unless the loss was called in training and received a gradient."""
-        if self.calls.train_calls == 0:
+    def require_call(self) -> None:
+        """Raise LossNotUsed if no criterion called the loss, or none sent a gradient back to it."""
+        calls, loss = self.calls, f"the {self.name} loss {self.loss_name}"
+        if calls.train_calls + calls.val_calls + calls.branch_calls == 0:
             raise LossNotUsed(
-                f"the {self.name} loss {self.loss_name} was never called during training: the stock loss was trained"
+                f"the context ended and no criterion had called {loss}: was a model's loss computed, with a criterion "
+                "that was built inside the context? (model=... serves the one that a model has)"
             )
-        if self.calls.gradient_calls == 0:
+        if calls.filled_calls and calls.gradient_calls == 0:
             raise LossNotUsed(
-                f"the {self.name} loss {self.loss_name} was computed {self.calls.train_calls} times, but no gradient "
+                f"the context ended and {loss} was computed {calls.train_calls} times, but no gradient came back from "
+                "it: it was logged, not trained (to look at values alone, compute them under torch.no_grad())"
+            )
+
+    def require_use(self) -> None:
+        """Raise LossNotUsed unless the loss was called in training as often as it was due, and received a gradient.
+
+        Without a box there is nothing to train on, which is no fault of the plug.
+        """
+        calls, loss = self.calls, f"the {self.name} loss {self.loss_name}"
+        due, done = calls.expected_calls, calls.filled_calls
+        if calls.branch_calls and due == done == 0:
+            return
+        if done == 0:
+            raise LossNotUsed(f"{loss} was never called during training: the stock loss was trained")
+        if done < due:
+            raise LossNotUsed(
+                f"{loss} was called {done} times in training where {due} calls were due: the others trained the stock "
+                "loss (did other code replace the criterion, or a method of it?)"
+            )
+        if calls.gradient_calls == 0:
+            raise LossNotUsed(
+                f"{loss} was computed {calls.train_calls} times, but no gradient "
                 f"came back from it: it is logged, not trained (is the {self.name} gain 0, or the loss outside of the "
                 "sum?)"
             )
+
+    def broken_since_last(self) -> str:
+        """The calls since the last question whose loss was NaN or infinite, in words; "" if there were none."""
+        broken = self.calls.broken_calls - self._broken
+        self._broken += broken
+        return f"the {self.name} loss {self.loss_name} was NaN or infinite in {broken} calls" if broken else ""
+
+    def outcome(self) -> str:
+        """What training did with the loss, in one line."""
+        calls, loss = self.calls, f"{self.name} loss {self.loss_name}"
+        if calls.rows == 0:
+            return f"{loss}: nothing to train on, no box in {calls.branch_calls} calls of the criterion"
+        rows = f"{calls.rows} {'boxes' if self.name == 'box' else 'anchors'}"
+        reached = (
+            f"{calls.gradient_calls}, for {calls.gradient_rows} boxes" if self.name == "box" else calls.gradient_calls
+        )
+        return (
+            f"{loss} was trained: {calls.train_calls} training calls on {rows}, gradient in {reached}; "
+            f"{calls.val_calls} validation calls"
+        )
 
     def match_gain(self, stock: Callable[[Tensor], Tensor], new: Callable[[Tensor], Tensor], pred: Tensor) -> None:
         """Set the gain to the ratio of the gradient norms of stock and new loss, summed over rows and processes.
@@ -177,8 +285,8 @@ class Slot:
 class BoxSlot(Slot):
     """The first of the two losses that `BboxLoss.forward` returns."""
 
-    def __init__(self, build: Callable[[], Loss], match_gain: bool, branch_index: BranchIndex) -> None:
-        super().__init__("box", build, match_gain, branch_index)
+    def __init__(self, build: Callable[[], Loss], match_gain: bool, token: str) -> None:
+        super().__init__("box", build, match_gain, token)
         self.inverted_named = False
         self.units = self.prototype.entry.traits.units
         if self.units != "any" and not probe.has_stride():
@@ -204,6 +312,7 @@ class BoxSlot(Slot):
         training = torch.is_grad_enabled() and pred.requires_grad
         if not self.inverted_named:  # on the CPU only: on a GPU the host would wait in every step
             self.inverted_named = warn_of_inverted(self.loss_name, target, target[:, 2:] - target[:, :2])
+        self.calls.follow(pred)
         loss_module = self.loss_of(bbox_loss, pred.device)
         with torch.autocast(pred.device.type, enabled=False):
             if training and not self.gain_settled:
@@ -227,29 +336,23 @@ class BoxSlot(Slot):
 
 
 class ClassSlot(Slot):
-    """The criterion's `bce`: logits and soft targets to one number per image, anchor and class.
+    """The criterion's `bce`: logits and soft targets to one number per image, anchor and class."""
 
-    Attributes:
-        active: whether the plug is in; after that the stock loss is computed.
-    """
+    def __init__(self, build: Callable[[], Loss], match_gain: bool, token: str) -> None:
+        super().__init__("cls", build, match_gain, token)
 
-    active = True
-
-    def __init__(self, build: Callable[[], Loss], match_gain: bool, branch_index: BranchIndex) -> None:
-        super().__init__("cls", build, match_gain, branch_index)
-
-    def compute(self, branch: object, logits: Tensor, target: Tensor) -> Tensor:
+    def compute(self, bce: object, logits: Tensor, target: Tensor) -> Tensor:
         """The class loss in float32, unreduced: the trainer weights, sums and normalises it.
 
         Args:
-            branch: the object in the criterion's `bce`.
+            bce: the object in the criterion's `bce`.
             logits: (b, anchors, classes).
             target: soft targets of that shape.
         """
         shape = logits.shape
         logits, target = logits.float().flatten(0, -2), target.float().flatten(0, -2)  # rows: their classes are last
         training = torch.is_grad_enabled() and logits.requires_grad
-        loss_module = self.loss_of(branch, logits.device)
+        loss_module = self.loss_of(bce, logits.device)
         with torch.autocast(logits.device.type, enabled=False):
             if training and not self.gain_settled:
                 self.match_gain(

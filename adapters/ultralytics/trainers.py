@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,6 @@ from loss_plugins.reports import write_whole
 
 from . import probe
 from .errors import UnsupportedUltralytics
-from .guards import subprocess_training_refused
 from .plug import Plug, plugged
 from .slots import log
 from .spec import LossSpec, Spec, make_spec
@@ -35,7 +35,15 @@ from .spec import LossSpec, Spec, make_spec
 ENVIRONMENT = "LOSS_PLUGINS_ULTRALYTICS"
 STAMP = "loss_plugins"
 PROOF_FILE = "loss_plugins.yaml"
-OVERRIDDEN_METHODS = ("_do_train", "_setup_train", "resume_training", "save_model", "run_callbacks", "train")
+OVERRIDDEN_METHODS = (
+    "_do_train",
+    "_setup_train",
+    "setup_model",
+    "resume_training",
+    "save_model",
+    "run_callbacks",
+    "train",
+)
 REFUSED = {
     "obb": "its boxes are rotated, and the catalogue's box losses are axis-aligned",
     "rtdetr": "its criterion (DETRLoss) has no BboxLoss: the box loss is computed inside the matcher's class",
@@ -63,29 +71,22 @@ class LossPluginMixin:
 
     def train(self) -> Any:
         """Train; processes that training starts (one per GPU) find the spec in the environment."""
-        before = os.environ.get(ENVIRONMENT)
-        os.environ[ENVIRONMENT] = self.loss_spec.to_json()
-        try:
+        with in_environment(self.loss_spec.to_json() if getattr(self, "ddp", True) else None):
             result = super().train()  # type: ignore[misc]
-        finally:
-            if before is None:
-                del os.environ[ENVIRONMENT]
-            else:
-                os.environ[ENVIRONMENT] = before
         if not getattr(self, "ddp", False):  # with several GPUs each child proves itself
             self._prove_at_end()
         return result
 
     def _do_train(self, *args: Any, **kwargs: Any) -> Any:
-        with subprocess_training_refused(), plugged(self.loss_spec, self._criteria) as plug:
+        with plugged(self.loss_spec, bound=True) as plug:
             self.loss_plug = plug
             return super()._do_train(*args, **kwargs)  # type: ignore[misc]
 
-    def _criteria(self) -> list[Any]:
-        models = [bare(self.model)]  # type: ignore[attr-defined]
-        if self.ema is not None:  # type: ignore[attr-defined]
-            models.append(self.ema.ema)  # type: ignore[attr-defined]
-        return [model.criterion for model in models if getattr(model, "criterion", None) is not None]
+    def setup_model(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the model; the criteria of it and of its copies, as the EMA, belong to this training's plug."""
+        result = super().setup_model(*args, **kwargs)  # type: ignore[misc]
+        self._plug.bind(bare(self.model))  # type: ignore[attr-defined]
+        return result
 
     def _setup_train(self, *args: Any, **kwargs: Any) -> Any:
         result = super()._setup_train(*args, **kwargs)  # type: ignore[misc]
@@ -132,9 +133,11 @@ class LossPluginMixin:
             self._plug.begin_step()
         elif event == "on_train_batch_end":
             self._plug.sync()
+            self._plug.require_calls()
         elif event == "on_train_epoch_end":
             self._plug.sync()  # a time limit stops between the last batch and its end
             self._plug.require_use()
+            self._warn_of_broken_values()
             self._write_proof()
         return super().run_callbacks(event)  # type: ignore[misc]
 
@@ -161,18 +164,34 @@ class LossPluginMixin:
             proof = {**self._stamp(), "seed": self.args.seed}  # type: ignore[attr-defined]
             write_whole(file, yaml.safe_dump(proof, sort_keys=False))
 
+    def _warn_of_broken_values(self) -> None:
+        for slot in self._plug.slots:
+            text = slot.broken_since_last()
+            if text:
+                log(f"epoch {self.epoch + 1}: {text}")  # type: ignore[attr-defined]
+
     def _prove_at_end(self) -> None:
         self._plug.require_use()
         self._write_proof()
         if RANK not in {-1, 0}:
             return
         for slot in self._plug.slots:
-            calls, unit = slot.calls, "boxes" if slot.name == "box" else "anchors"
-            log(
-                f"{slot.name} loss {slot.loss_name} was trained: {calls.train_calls} training calls on {calls.rows} "
-                f"{unit}, gradient in {calls.gradient_calls}; {calls.val_calls} validation calls "
-                f"(proof in {Path(self.save_dir) / PROOF_FILE})"  # type: ignore[attr-defined]
-            )
+            log(f"{slot.outcome()} (proof in {Path(self.save_dir) / PROOF_FILE})")  # type: ignore[attr-defined]
+
+
+@contextmanager
+def in_environment(spec: str | None) -> Iterator[None]:
+    """The spec where other processes find it; None: there are none."""
+    before = os.environ.get(ENVIRONMENT)
+    if spec is not None:
+        os.environ[ENVIRONMENT] = spec
+    try:
+        yield
+    finally:
+        if spec is not None and before is None:
+            del os.environ[ENVIRONMENT]
+        elif spec is not None and before is not None:
+            os.environ[ENVIRONMENT] = before
 
 
 def bare(model: Any) -> Any:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from torch import nn
+from ultralytics.cfg import get_cfg
+from ultralytics.nn import tasks
 from ultralytics.utils.loss import BboxLoss
 
 from loss_plugins.adapters import ultralytics as lpu
@@ -76,6 +78,38 @@ def entered(**losses: Any) -> None:
         pass
 
 
+def entered_twice(model: Any) -> None:
+    with lpu.patched(box="eiou", model=model), lpu.patched(box="giou", model=model):
+        pass
+
+
+def detector(cls: Any = tasks.DetectionModel, file: str = "yolo11n.yaml") -> Any:
+    model = cls(file, nc=3, verbose=False)
+    model.args = get_cfg()
+    return model
+
+
+def rotated_detector() -> Any:
+    return detector(tasks.OBBModel, "yolo11n-obb.yaml")
+
+
+def with_criterion(model: Any) -> Any:
+    model.criterion = model.init_criterion()
+    return model
+
+
+def built_inside(model: Any) -> None:
+    with lpu.patched(box="eiou"):
+        model.init_criterion()
+
+
+def forward_only() -> None:
+    bbox_loss = BboxLoss(16)
+    call = canary.fixed_arguments(bbox_loss)
+    with lpu.patched(box="eiou"):
+        bbox_loss(**{**call, "pred_bboxes": call["pred_bboxes"].requires_grad_()})
+
+
 def plugged_in() -> None:
     with plug.plugged(lpu.make_spec("eiou")):
         pass
@@ -127,12 +161,18 @@ ADAPTERS: Table = {
     ("adapters/mmdet/training_parity.py::curve", "RuntimeError"): {
         "an equivalent was never called": lambda _, folder: curve("RetinaNet", folder / "run", True, 0),
     },
-    (f"{ULTRALYTICS}/__init__.py::patched", "ValueError, TypeError"): wrong(entered),
+    (f"{ULTRALYTICS}/__init__.py::patched", "ValueError, TypeError"): {
+        **wrong(entered),
+        "a model that has a plug": lambda *_: entered_twice(detector()),
+        "is no model": lambda *_: entered(box="eiou", model=nn.Linear(1, 1)),
+    },
     (f"{ULTRALYTICS}/__init__.py::patched", "UnsupportedUltralytics"): {
-        "an installation that cannot be served": lambda patch, _: (unknown_installation(patch), entered(box="eiou")),
+        "an installation": lambda patch, _: (unknown_installation(patch), entered(box="eiou")),
+        "a criterion built inside the context, that cannot be served": lambda *_: built_inside(rotated_detector()),
     },
     (f"{ULTRALYTICS}/__init__.py::patched", "LossNotUsed"): {
         "the context ended and no criterion had called the loss": lambda *_: idle_context(),
+        "no gradient had come back from it": lambda *_: forward_only(),
     },
     (f"{ULTRALYTICS}/canary.py::check_stock_contract", "UnsupportedUltralytics"): {
         "loss, weights or normaliser of the stock loss are not those known": lambda patch, _: (
@@ -156,6 +196,18 @@ ADAPTERS: Table = {
     (f"{ULTRALYTICS}/cli.py::chosen_task", "UnsupportedUltralytics"): {
         "`tune`": lambda *_: chosen_task(["detect", "tune"]),
         "a task that cannot be served": lambda *_: lpu.trainer(chosen_task(["obb", "train"]), box="eiou"),
+    },
+    (f"{ULTRALYTICS}/plug.py::Plug.bind", "TypeError"): {
+        "it is no model of Ultralytics": lambda *_: unplugged().bind(nn.Linear(1, 1)),
+    },
+    (f"{ULTRALYTICS}/plug.py::Plug.bind", "ValueError"): {
+        "the model has a plug": lambda *_: entered_twice(detector()),
+    },
+    (f"{ULTRALYTICS}/plug.py::Plug.bind", "UnsupportedUltralytics"): {
+        "the criterion that it has cannot be served": lambda *_: unplugged().bind(with_criterion(rotated_detector())),
+    },
+    (f"{ULTRALYTICS}/plug.py::Plug.adopt", "UnsupportedUltralytics"): {
+        "it computes no loss that could be replaced": lambda *_: unplugged().adopt(nn.Linear(1, 1)),
     },
     (f"{ULTRALYTICS}/plug.py::Plug.check", "UnsupportedUltralytics"): {
         "a branch does not compute the plugged loss": lambda *_: unplugged().check(stock_criterion()),

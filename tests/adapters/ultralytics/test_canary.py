@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from ultralytics.utils.loss import BboxLoss
 
 import loss_plugins as lp
@@ -22,7 +22,7 @@ def checked(plug: Plug) -> list[float]:
     """What the canary finds in a branch with both slots."""
     assert plug.cls is not None
     assert plug.box is not None
-    branch = SimpleNamespace(bbox_loss=BboxLoss(16), bce=BCEReplacement(plug.cls))
+    branch = SimpleNamespace(bbox_loss=BboxLoss(16), bce=BCEReplacement(nn.BCEWithLogitsLoss(reduction="none")))
     return [canary.check_box(branch, plug.box), canary.check_cls(branch, plug.cls)]
 
 

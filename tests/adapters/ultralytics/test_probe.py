@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import pickle
@@ -17,7 +18,7 @@ from ultralytics.utils.loss import BboxLoss, TVPDetectLoss
 from ultralytics.utils.metrics import bbox_iou
 
 from loss_plugins.adapters import ultralytics as lpu
-from loss_plugins.adapters.ultralytics import canary, guards, plug, probe, slots, spec, trainers
+from loss_plugins.adapters.ultralytics import canary, marks, owners, plug, probe, seams, slots, spec, trainers
 from loss_plugins.adapters.ultralytics.plug import BCEReplacement, Plug, plugged
 
 from .ultralytics_runs import batch_of
@@ -47,7 +48,7 @@ def test_visual_prompts_are_refused() -> None:
 
 
 def test_visual_prompts_are_seen_by_the_gradient_count() -> None:
-    """The box loss is called and logged, but nothing comes back: calls are no proof."""
+    """The box loss is called and logged, but nothing comes back: calls are no proof, and that is an error."""
     model = tasks.YOLOEModel("yoloe-11s.yaml", nc=3, verbose=False).train()
     model.args = get_cfg()
     criterion = TVPDetectLoss(model)
@@ -59,7 +60,9 @@ def test_visual_prompts_are_seen_by_the_gradient_count() -> None:
         "scores": torch.randn(2, 5, anchors, generator=generator).requires_grad_(),
         "feats": [torch.zeros(2, 8, side, side) for side in (8, 4, 2)],
     }
-    with lpu.patched(box="constant") as report:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(pytest.raises(lpu.LossNotUsed, match="computed 1 times, but no gradient came back"))
+        report = stack.enter_context(lpu.patched(box="constant"))
         total, _ = criterion(preds, batch_of(model))
         total.sum().backward()
     assert report.box.train_calls == 1
@@ -169,7 +172,7 @@ def test_doctor_reports_what_it_tried() -> None:
 
 def test_no_callback_that_runs_on_one_rank_only() -> None:
     """on_pretrain_routine_start runs on rank 0 alone: a plug put in there would leave the other ranks stock."""
-    modules = (canary, guards, plug, probe, slots, spec, trainers)
+    modules = (canary, marks, owners, plug, probe, seams, slots, spec, trainers)
     source = "".join(inspect.getsource(module) for module in modules)
     assert "on_pretrain_routine_start" not in source
     assert "add_callback" not in source
@@ -177,8 +180,8 @@ def test_no_callback_that_runs_on_one_rank_only() -> None:
 
 def test_a_criterion_that_is_pickled_holds_the_stock_class_loss() -> None:
     """Older versions put the criterion into last.pt; nothing of ours may be found there."""
-    with plugged(lpu.make_spec(cls="quality_focal")) as plug:
-        bce = BCEReplacement(plug.cls)
+    with plugged(lpu.make_spec(cls="quality_focal")):
+        bce = BCEReplacement(nn.BCEWithLogitsLoss(reduction="none"))
         assert isinstance(copy.deepcopy(bce), BCEReplacement)
         plain = pickle.loads(pickle.dumps(bce))
     assert type(plain) is nn.BCEWithLogitsLoss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ultralytics import YOLO
+from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils.dist import generate_ddp_file
 
@@ -16,7 +18,7 @@ from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import trainers
 from loss_plugins.demo.digits import DigitsSet
 
-from .ultralytics_runs import BOX_GAIN, Shared, column, constant
+from .ultralytics_runs import BOX_GAIN, column, constant
 
 
 def launched(
@@ -51,9 +53,21 @@ def test_a_worker_process_without_the_spec_raises(digits: DigitsSet, tmp_path: P
     assert not (tmp_path / "child" / "results.csv").exists()
 
 
-def test_the_spec_is_in_the_environment_only_while_training(shared: Shared) -> None:
-    run = shared("yolo11n.yaml", box={"type": "constant", "value": 7.0})
-    assert lpu.Spec.from_json(run.environment).box["type"] == "constant"
+@pytest.mark.parametrize("ddp", [True, False])
+def test_the_spec_is_in_the_environment_only_while_workers_train(
+    ddp: bool, digits: DigitsSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trainings in two threads of one process would overwrite each other's."""
+    seen: list[str | None] = []
+    monkeypatch.setattr(BaseTrainer, "train", lambda _: seen.append(os.environ.get(trainers.ENVIRONMENT)))
+    overrides = {"model": "yolo11n.yaml", "data": str(digits.yaml), "project": str(tmp_path), "device": "cpu"}
+    trainer = constant(7.0)(overrides=overrides)
+    trainer.ddp = ddp
+    with contextlib.nullcontext() if ddp else pytest.raises(lpu.LossNotUsed):
+        trainer.train()
+    (text,) = seen
+    assert (text is not None) == ddp
+    assert text is None or lpu.Spec.from_json(text).box["type"] == "constant"
     assert trainers.ENVIRONMENT not in os.environ
 
 

@@ -135,7 +135,9 @@ def watched(digits: DigitsSet, tmp_path_factory: pytest.TempPathFactory) -> Watc
     def look(trainer: Any) -> None:
         after.append(trainer.loss_plug.state()["box"])
         slot = trainer.loss_plug.box
-        live, copied = ([b.bbox_loss for b in probe.find_branches(c)] for c in trainer._criteria())
+        live, copied = (
+            [b.bbox_loss for b in probe.find_branches(c)] for c in (trainer.model.criterion, trainer.ema.ema.criterion)
+        )
         device = torch.device("cpu")
         same.extend(slot.loss_of(a, device) is slot.loss_of(b, device) for a, b in zip(live, copied, strict=True))
         other.append(slot.loss_of(live[0], device) is not slot.loss_of(live[1], device))

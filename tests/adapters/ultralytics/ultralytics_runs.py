@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from ultralytics import YOLO
 from ultralytics.engine.trainer import BaseTrainer
 
 from loss_plugins.adapters import ultralytics as lpu
-from loss_plugins.adapters.ultralytics import trainers
 
 Rows = list[dict[str, float]]
 Train = Callable[..., Path]
@@ -35,14 +33,12 @@ class Run:
         rows: results.csv.
         proof: loss_plugins.yaml; empty for the stock losses.
         first_epoch: the checkpoint of the first epoch, which the end of training would strip.
-        environment: the spec in the environment while it trained.
     """
 
     folder: Path
     rows: Rows
     proof: dict[str, Any]
     first_epoch: Path
-    environment: str | None
 
     def column(self, name: str) -> list[float]:
         return [row[name] for row in self.rows]
@@ -75,11 +71,9 @@ def train_once(model: str, project: Path, on: dict[str, Callable[..., None]] | N
 
 def record_run(model: str, project: Path, on: dict[str, Callable[..., None]], **overrides: Any) -> Run:
     """As `train_once`, with all that tests read of it."""
-    environment: list[str | None] = []
     keep = Kept(project / "first-epoch.pt")
-    starting = {"on_train_epoch_start": lambda _: environment.append(os.environ.get(trainers.ENVIRONMENT))}
-    folder = train_once(model, project, {**starting, "on_model_save": keep, **on}, **overrides)
-    return Run(folder, results(folder), proof(folder), keep.file, environment[0])
+    folder = train_once(model, project, {"on_model_save": keep, **on}, **overrides)
+    return Run(folder, results(folder), proof(folder), keep.file)
 
 
 class Kept:

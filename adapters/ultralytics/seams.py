@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The places of Ultralytics that ask whose loss to compute.
+
+They are changed once, when the first plug comes in, and put back, the very objects found, when the last one leaves. In
+between each criterion gets the loss of the plug that its mark names; a criterion without a mark is served by the
+innermost context of its thread, and computes the stock loss where there is none.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from . import owners
+from .errors import UnsupportedUltralytics
+
+Function = Callable[..., Any]
+
+
+class Seam(NamedTuple):
+    """A method that is changed: `wrap` makes the new one of the one found."""
+
+    owner: type
+    name: str
+    wrap: Callable[[Function], Function]
+
+
+class Changed(NamedTuple):
+    """A method that has been changed."""
+
+    owner: type
+    name: str
+    found: Any
+    ours: Function
+
+
+class OfThread(threading.local):
+    """The criteria that a thread is building."""
+
+    def __init__(self) -> None:
+        self.building: list[int] = []
+
+
+_lock = threading.RLock()
+_changed: list[Changed] = []
+_here = OfThread()
+
+
+def enter(plug: owners.Owner) -> None:
+    """Bring a plug in, and change the seams if it is the first one."""
+    with _lock:
+        if owners.add(plug):
+            _changed.extend(_change(seam) for seam in _seams())
+
+
+def leave(plug: owners.Owner) -> None:
+    """Take a plug out, in any order and from any thread; the last one puts the seams back."""
+    with _lock:
+        if owners.remove(plug):
+            for changed in reversed(_changed):
+                _put_back(changed)
+            _changed.clear()
+
+
+def _change(seam: Seam) -> Changed:
+    found = vars(seam.owner)[seam.name]
+    ours = seam.wrap(found)
+    ours.plugged_over = found  # type: ignore[attr-defined]
+    setattr(seam.owner, seam.name, ours)
+    return Changed(seam.owner, seam.name, found, ours)
+
+
+def _put_back(changed: Changed) -> None:
+    if vars(changed.owner)[changed.name] is changed.ours:  # else somebody has patched over it: what is below is inert
+        setattr(changed.owner, changed.name, changed.found)
+
+
+def _seams() -> Iterator[Seam]:
+    from ultralytics.engine import trainer as engine
+    from ultralytics.engine.model import Model
+    from ultralytics.nn import tasks
+    from ultralytics.utils import loss, tal
+
+    yield Seam(loss.BboxLoss, "forward", _box_forward)
+    yield Seam(tal.TaskAlignedAssigner, "forward", _assigned)
+    yield Seam(tal.TaskAlignedAssigner, "iou_calculation", _overlap)
+    for criterion in _classes(loss):
+        made = vars(criterion).get("__init__")
+        if made is not None and "model" in inspect.signature(made).parameters:
+            yield Seam(criterion, "__init__", _criterion_init)
+    for model in _classes(tasks):
+        if "init_criterion" in vars(model):
+            yield Seam(model, "init_criterion", _init_criterion)
+    yield Seam(Model, "tune", functools.partial(_refused_in_a_plug, reason=_tunes))
+    yield Seam(engine.BaseTrainer, "train", functools.partial(_refused_in_a_plug, reason=_starts_stock_ranks))
+    if hasattr(engine, "MultiTrainer"):
+        several = functools.partial(_refused_in_a_plug, reason=_starts_stock_data_sets)
+        yield Seam(engine.MultiTrainer, "train", several)
+
+
+def _classes(module: ModuleType) -> list[type]:
+    found = (value for value in vars(module).values() if isinstance(value, type))
+    return [cls for cls in found if cls.__module__ == module.__name__]
+
+
+def _box_forward(stock: Function) -> Function:
+    """`BboxLoss.forward` with the first of its losses, the box loss, replaced."""
+    signature = inspect.signature(stock)
+
+    @functools.wraps(stock)
+    def forward(self: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
+        losses = stock(self, *args, **kwargs)
+        plug = owners.plug_for(self, "box")
+        if plug is None or plug.box is None:
+            return tuple(losses)
+        call = signature.bind(self, *args, **kwargs).arguments
+        return (plug.box.compute(self, call), *losses[1:])
+
+    return forward
+
+
+def _assigned(stock: Function) -> Function:
+    """The assigner runs once in each call of a branch: so many calls of the losses are expected."""
+
+    @functools.wraps(stock)
+    def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        assigned = stock(self, *args, **kwargs)
+        plug = owners.owner(self)
+        if plug is not None:
+            plug.expect(foreground=assigned[3])
+        return assigned
+
+    return forward
+
+
+def _overlap(stock: Function) -> Function:
+    """The assigner's overlap, computed from the box loss where that was asked for."""
+
+    @functools.wraps(stock)
+    def overlap(self: nn.Module, gt_bboxes: Tensor, pd_bboxes: Tensor) -> Any:
+        plug = owners.plug_for(self, "box")
+        if plug is None or plug.box is None or plug.spec.assigner == "keep":
+            return stock(self, gt_bboxes, pd_bboxes)
+        return plug.box.similarity(pd_bboxes, gt_bboxes)
+
+    return overlap
+
+
+def _criterion_init(stock: Function) -> Function:
+    """The `__init__` of a criterion: once it is whole, it belongs to the plug of its model, or to a context."""
+    signature = inspect.signature(stock)
+
+    @functools.wraps(stock)
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        if id(self) in _here.building:  # called by the __init__ of a subclass
+            stock(self, *args, **kwargs)
+            return
+        _here.building.append(id(self))
+        try:
+            stock(self, *args, **kwargs)
+        finally:
+            _here.building.remove(id(self))
+        plug = owners.builder(signature.bind(self, *args, **kwargs).arguments.get("model"))
+        if plug is not None:
+            plug.adopt(self)
+
+    return init
+
+
+def _init_criterion(stock: Function) -> Function:
+    """A model's `init_criterion`, for criteria that do not take the model."""
+
+    @functools.wraps(stock)
+    def init_criterion(self: nn.Module) -> Any:
+        criterion = stock(self)
+        plug = owners.builder(self)
+        if plug is not None:
+            plug.adopt(criterion)
+        return criterion
+
+    return init_criterion
+
+
+USE_TRAINER = "Pass trainer=lpu.trainer(...) to YOLO(...).train(...), which other processes can import"
+
+
+def _refused_in_a_plug(stock: Function, reason: Callable[[Any], str | None]) -> Function:
+    """Training in other processes, which would use the stock loss, raises while a plug is in."""
+
+    @functools.wraps(stock)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        what = reason(self) if owners.any_here() else None
+        if what:
+            raise UnsupportedUltralytics(f"{what}, where the plugged loss would be missing", USE_TRAINER)
+        return stock(self, *args, **kwargs)
+
+    return guarded
+
+
+def _tunes(model: Any) -> str:
+    return "tune() trains in other processes"
+
+
+def _starts_stock_data_sets(multi: Any) -> str | None:
+    return "train(data=[...]) without a trainer starts one process per data set" if multi.trainer is None else None
+
+
+def _starts_stock_ranks(trainer: Any) -> str | None:
+    stock = getattr(trainer, "ddp", False) and not hasattr(trainer, "loss_spec")
+    return "training on several GPUs starts one process per GPU" if stock else None
