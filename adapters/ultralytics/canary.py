@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from loss_plugins import Loss, ciou_loss
 
 from . import probe
+from .calls import Calls
 from .errors import UnsupportedUltralytics
-from .slots import BoxSlot, Calls, ClassSlot, Slot
+from .slots import BoxSlot, ClassSlot, Slot
 
 TOLERANCE = 1e-5
 
@@ -133,16 +134,16 @@ def by_autograd() -> AbstractContextManager[Any]:
 
 @contextmanager
 def _apart(slot: Slot, part: Any) -> Iterator[None]:
-    """Losses with gradients that are no training: nothing is counted, learnt or matched."""
-    calls, settled, loss = slot.calls, slot.gain_settled, slot.loss_of(part, torch.device("cpu"))
+    """Losses with gradients that are no training: nothing is counted, learnt or measured."""
+    calls, measure, loss = slot.calls, slot.measure_next, slot.loss_of(part, torch.device("cpu"))
     training = loss.training
-    slot.calls, slot.gain_settled = Calls(gain=calls.gain), True
+    slot.calls, slot.measure_next = Calls(gain=calls.gain), False
     loss.eval()
     try:
         with torch.enable_grad():  # type: ignore[no-untyped-call]
             yield
     finally:
-        slot.calls, slot.gain_settled = calls, settled
+        slot.calls, slot.measure_next = calls, measure
         loss.train(training)
 
 

@@ -18,7 +18,8 @@ from loss_plugins.errors import LossNotUsed, refusal, shown
 from loss_plugins.module.state import sync_losses
 
 from . import canary, marks, owners, probe, seams
-from .slots import BoxSlot, Calls, ClassSlot, Slot, State
+from .calls import Calls
+from .slots import BoxSlot, ClassSlot, Slot, State
 from .spec import Spec
 
 
@@ -48,14 +49,15 @@ class Plug:
     Args:
         spec: what was asked for.
         bound: serve the models that are given to `bind` alone; else every criterion of the thread that has no plug.
+        image_size: side of the training images in pixels: gain="match" looks at boxes of a tenth of it.
     """
 
-    def __init__(self, spec: Spec, bound: bool = False) -> None:
+    def __init__(self, spec: Spec, bound: bool = False, image_size: float = 640.0) -> None:
         self.spec = spec
         self.bound = bound
         self.token = uuid.uuid4().hex
         match_gain = spec.gain == "match"
-        self.box = BoxSlot(spec.build_box, match_gain, self.token) if spec.box else None
+        self.box = BoxSlot(spec.build_box, match_gain, self.token, image_size) if spec.box else None
         self.cls = ClassSlot(spec.build_cls, match_gain, self.token) if spec.cls else None
         self.report = Report(self.box.calls if self.box else None, self.cls.calls if self.cls else None)
         self._models: list[weakref.ref[nn.Module]] = []
@@ -179,6 +181,11 @@ class Plug:
         for slot in self.slots:
             slot.prepare(branches, device)
 
+    def begin_epoch(self) -> None:
+        """Measure on the next batch how hard the losses pull, beside the stock losses."""
+        for slot in self.slots:
+            slot.measure_next = True
+
     def begin_step(self) -> None:
         """Before each batch: the calls on it make one update of the running statistics."""
         for slot in self.slots:
@@ -201,9 +208,9 @@ class Plug:
         return {slot.name: slot.state() for slot in self.slots}
 
     def restore(self, stamp: dict[str, Any]) -> None:
-        """Go on with the statistics and gains of an earlier run."""
+        """Go on with the statistics of an earlier run."""
         for slot in self.slots:
-            slot.restore(stamp["state"].get(slot.name, {}), stamp["report"][slot.name])
+            slot.restore(stamp["state"].get(slot.name, {}))
 
 
 class BCEReplacement:
@@ -243,18 +250,19 @@ def _unmark(part: Any) -> None:
 
 
 @contextmanager
-def plugged(spec: Spec, bound: bool = False) -> Iterator[Plug]:
+def plugged(spec: Spec, bound: bool = False, image_size: float = 640.0) -> Iterator[Plug]:
     """Put the losses in; leaving, by return or by exception, puts back the very objects found.
 
     Args:
         spec: what was asked for.
         bound: serve the models that are given to `Plug.bind` alone.
+        image_size: side of the training images in pixels.
 
     Raises:
         UnsupportedUltralytics: this installation cannot be served for certain.
     """
     probe.stock_forward()
-    plug = Plug(spec, bound)
+    plug = Plug(spec, bound, image_size)
     seams.enter(plug)
     try:
         yield plug

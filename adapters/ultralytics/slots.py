@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -14,120 +15,17 @@ from torch.nn import functional
 
 from loss_plugins import Loss, ciou_loss
 from loss_plugins.errors import LossNotUsed, refusal
+from loss_plugins.module.gain import Gain, box_gain, class_gain
 from loss_plugins.tensors import warn_of_inverted
 
 from . import marks, probe
+from .calls import Calls
 from .errors import UnsupportedUltralytics
 
 State = dict[str, dict[str, Any]]
-
-
-@dataclass
-class Calls:
-    """The calls of one slot in this process.
-
-    Attributes:
-        branch_calls: calls of a branch of the criterion in training.
-        train_calls: losses computed with gradient.
-        val_calls: losses computed without.
-        rows: boxes (or anchors) in the train calls.
-        gain: factor on the loss: 1, or the matched one once it is known.
-        norms: mean gradient norm per row of the stock and of the new loss, where gain is "match".
-    """
-
-    branch_calls: int = 0
-    train_calls: int = 0
-    val_calls: int = 0
-    rows: int = 0
-    gain: float = 1.0
-    norms: tuple[float, float] | None = None
-    _counts: dict[str, Tensor] = field(default_factory=dict, repr=False)
-    _of_step: dict[str, Tensor] = field(default_factory=dict, repr=False)
-
-    @property
-    def expected_calls(self) -> int:
-        """Train calls that were due: one for each call of a branch, in the box slot for each with foreground."""
-        return self._count("expected")
-
-    @property
-    def filled_calls(self) -> int:
-        """Train calls on one row or more."""
-        return self._count("filled")
-
-    @property
-    def gradient_calls(self) -> int:
-        """Train calls whose loss received a gradient other than 0."""
-        return self._count("gradients")
-
-    @property
-    def gradient_rows(self) -> int:
-        """Boxes to whose prediction the loss sent a gradient other than 0."""
-        return self._count("gradient_rows")
-
-    @property
-    def broken_calls(self) -> int:
-        """Train calls whose loss was NaN or infinite."""
-        return self._count("broken")
-
-    def _count(self, name: str) -> int:
-        return sum(int(counts[name]) for counts in (self._counts, self._of_step) if name in counts)
-
-    def expect(self, due: Tensor) -> None:
-        """Count the call of a branch, and the call of the slot that is due if `due`, of 0 dimensions, is true."""
-        self.branch_calls += 1
-        _add(self._of_step, "expected", due)
-
-    def count(self, loss: Tensor, rows: int, training: bool) -> None:
-        """Count a call, and the gradient that comes back to it."""
-        if not training:
-            self.val_calls += 1
-            return
-        self.train_calls += 1
-        self.rows += rows
-        total = loss.detach().sum()
-        _add(self._of_step, "filled", torch.full_like(total, float(rows > 0)))
-        _add(self._counts, "broken", ~total.isfinite())
-        loss.register_hook(self._count_gradient)  # type: ignore[no-untyped-call]
-
-    def follow(self, boxes: Tensor) -> None:
-        """Count the boxes (n, 4) to which a gradient comes back."""
-        if boxes.requires_grad:
-            boxes.register_hook(self._count_rows)  # type: ignore[no-untyped-call]
-
-    # the counts stay on the device: reading them here would make the host wait in every step
-
-    def _count_gradient(self, gradient: Tensor) -> None:
-        _add(self._counts, "gradients", (gradient != 0).any())
-
-    def _count_rows(self, gradient: Tensor) -> None:
-        _add(self._counts, "gradient_rows", (gradient != 0).any(-1).sum())
-
-    def begin_step(self) -> None:
-        """Forget what was due in a step that did not come to its end: out of memory, it begins again."""
-        self._of_step.clear()
-
-    def end_step(self) -> None:
-        """Keep what was due in this step, and what was done."""
-        for name, count in self._of_step.items():
-            _add(self._counts, name, count)
-        self._of_step.clear()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain types, as stored in run folder and checkpoint."""
-        return {
-            "train_calls": self.train_calls,
-            "expected_calls": self.expected_calls,
-            "val_calls": self.val_calls,
-            "rows": self.rows,
-            "gradient_calls": self.gradient_calls,
-            "gradient_rows": self.gradient_rows,
-            "gain": self.gain,
-            "norms": list(self.norms) if self.norms else None,
-        }
-
-
-def _add(counts: dict[str, Tensor], name: str, more: Tensor) -> None:
-    counts[name] = counts[name] + more.long() if name in counts else more.long()
+#: how hard a loss may pull, over the stock loss, before a training is told
+FAIR = (0.3, 3.0)
+Function = Callable[[Tensor, Tensor], Tensor]
 
 
 class Slot:
@@ -136,24 +34,30 @@ class Slot:
     Args:
         name: "box" or "cls".
         build: makes a new module of the loss.
-        match_gain: whether to scale the loss to the gradient norm of the stock loss.
+        match: what makes the loss pull as hard as the stock loss, on a fixed set; None: the loss as it is.
         token: of the plug: parts of a criterion with its mark know their branch.
 
     Attributes:
         prototype: a module of the loss that no branch trains with: for checks, and for the assigner.
         loss_name: the catalogue's name of the loss.
-        gain_settled: whether `calls.gain` is final.
+        ratio: gradient of the loss over the stock loss's, on the last batch that was measured.
+        measure_next: measure it on the next batch.
     """
 
-    def __init__(self, name: str, build: Callable[[], Loss], match_gain: bool, token: str) -> None:
+    def __init__(self, name: str, build: Callable[[], Loss], match: Callable[[Loss], Gain] | None, token: str) -> None:
         self.name = name
         self.calls = Calls()
         self.prototype = build()
         self.loss_name = self.prototype.entry.name
-        self.gain_settled = not match_gain
+        self.ratio: float | None = None
+        self.measure_next = False
+        if match is not None:
+            self.calls.gain, *norms = match(self.prototype)
+            self.calls.norms = (norms[0], norms[1])
         self._build = build
         self._token = token
         self._broken = 0
+        self._warned = False
         self._shared: dict[str, Loss] = {}
         self._own: WeakKeyDictionary[Any, Loss] = WeakKeyDictionary()
 
@@ -191,14 +95,11 @@ class Slot:
             branch: {key: value.tolist() for key, value in state.items()} for branch, state in states.items() if state
         }
 
-    def restore(self, state: State, calls: dict[str, Any]) -> None:
-        """Go on with the statistics and the gain of an earlier run."""
+    def restore(self, state: State) -> None:
+        """Go on with the statistics of an earlier run."""
         for branch, values in state.items():
             loss = self._made(self._shared, branch)
             loss.load_state_dict({key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()})
-        if not self.gain_settled and calls["norms"]:
-            self.calls.gain, self.calls.norms = calls["gain"], tuple(calls["norms"])
-            self.gain_settled = True
 
     def require_call(self) -> None:
         """Raise LossNotUsed if no criterion called the loss, or none sent a gradient back to it."""
@@ -237,11 +138,21 @@ class Slot:
                 "sum?)"
             )
 
-    def broken_since_last(self) -> str:
-        """The calls since the last question whose loss was NaN or infinite, in words; "" if there were none."""
+    def news(self) -> list[str]:
+        """What an epoch has to tell of the loss, a line each; read once."""
+        lines = [] if self.ratio is None else [self.of_ratio()]
+        if self.ratio is not None and not FAIR[0] <= self.ratio <= FAIR[1] and not self._warned:
+            self._warned = True
+            lines.append(f"WARNING {self.of_ratio()}, which changes the balance of the losses; {self._remedy()}")
         broken = self.calls.broken_calls - self._broken
         self._broken += broken
-        return f"the {self.name} loss {self.loss_name} was NaN or infinite in {broken} calls" if broken else ""
+        if broken:
+            lines.append(f"WARNING the {self.name} loss {self.loss_name} was NaN or infinite in {broken} calls")
+        return lines
+
+    def _remedy(self) -> str:
+        other = "set loss_weight" if self.calls.norms else 'use gain="match", or set loss_weight'
+        return f"{other} or the trainer's {self.name}="
 
     def outcome(self) -> str:
         """What training did with the loss, in one line."""
@@ -257,36 +168,28 @@ class Slot:
             f"{calls.val_calls} validation calls"
         )
 
-    def match_gain(self, stock: Callable[[Tensor], Tensor], new: Callable[[Tensor], Tensor], pred: Tensor) -> None:
-        """Set the gain to the ratio of the gradient norms of stock and new loss, summed over rows and processes.
+    def measure(self, stock: Function, pred: Tensor, target: Tensor, rows: Tensor) -> None:
+        """Compare the gradient of the loss with that of the stock loss, on the rows of a batch that `rows` weighs.
 
-        Args:
-            stock: the stock loss of predictions, summed.
-            new: the new loss of predictions, summed.
-            pred: (n, k) predictions of one batch.
+        It takes a second backward pass, and the host waits for it: once in an epoch. It changes nothing.
         """
-        sums = torch.stack(
-            [_gradient_norms(stock, pred), _gradient_norms(new, pred), pred.new_tensor(float(len(pred)))]
-        )
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(sums)
-        stock_sum, new_sum, rows = sums.tolist()
-        if rows == 0 or new_sum == 0:
-            return  # this batch has no gradient to compare: the next one may
-        self.gain_settled = True
-        self.calls.gain = stock_sum / new_sum
-        self.calls.norms = (stock_sum / rows, new_sum / rows)
-        log(
-            f"{self.name} gain matched: gradient norm {self.calls.norms[0]:.4g} (stock) against "
-            f"{self.calls.norms[1]:.4g} ({self.loss_name}), so the loss is multiplied by {self.calls.gain:.4g}"
-        )
+        self.measure_next = False
+        twin = copy.deepcopy(self.prototype).eval()
+        norms = [_gradient_norm(loss, pred, target, rows) for loss in (stock, twin.elementwise)]
+        if norms[0] > 0:
+            self.ratio = self.calls.gain * abs(twin.loss_weight) * norms[1] / norms[0]
+
+    def of_ratio(self) -> str:
+        """The measured ratio, in words."""
+        return f"the gradient of the {self.name} loss {self.loss_name} is {self.ratio:.3g} times the stock loss's"
 
 
 class BoxSlot(Slot):
     """The first of the two losses that `BboxLoss.forward` returns."""
 
-    def __init__(self, build: Callable[[], Loss], match_gain: bool, token: str) -> None:
-        super().__init__("box", build, match_gain, token)
+    def __init__(self, build: Callable[[], Loss], match_gain: bool, token: str, image_size: float) -> None:
+        match = partial(box_gain, stock=stock_box_loss, image_size=image_size) if match_gain else None
+        super().__init__("box", build, match, token)
         self.inverted_named = False
         self.units = self.prototype.entry.traits.units
         if self.units != "any" and not probe.has_stride():
@@ -315,12 +218,8 @@ class BoxSlot(Slot):
         self.calls.follow(pred)
         loss_module = self.loss_of(bbox_loss, pred.device)
         with torch.autocast(pred.device.type, enabled=False):
-            if training and not self.gain_settled:
-                self.match_gain(
-                    lambda p: (ciou_loss(p, target, dialect="ultralytics") * weight.float()).sum(),
-                    lambda p: (self.prototype.elementwise(p, target) * weight.float()).sum(),
-                    pred,
-                )
+            if training and self.measure_next and len(pred):
+                self.measure(stock_box_loss, pred, target, weight.float()[:, None])
             loss = loss_module.elementwise(pred, target)
         if loss.shape != weight.shape:
             came = f"returned shape {tuple(loss.shape)} for {len(weight)} boxes"
@@ -339,7 +238,7 @@ class ClassSlot(Slot):
     """The criterion's `bce`: logits and soft targets to one number per image, anchor and class."""
 
     def __init__(self, build: Callable[[], Loss], match_gain: bool, token: str) -> None:
-        super().__init__("cls", build, match_gain, token)
+        super().__init__("cls", build, partial(class_gain, stock=stock_class_loss) if match_gain else None, token)
 
     def compute(self, bce: object, logits: Tensor, target: Tensor) -> Tensor:
         """The class loss in float32, unreduced: the trainer weights, sums and normalises it.
@@ -354,23 +253,34 @@ class ClassSlot(Slot):
         training = torch.is_grad_enabled() and logits.requires_grad
         loss_module = self.loss_of(bce, logits.device)
         with torch.autocast(logits.device.type, enabled=False):
-            if training and not self.gain_settled:
-                self.match_gain(
-                    lambda x: functional.binary_cross_entropy_with_logits(x, target, reduction="sum"),
-                    lambda x: self.prototype.elementwise(x, target).sum(),
-                    logits,
-                )
+            if training and self.measure_next:
+                self.measure_positives(logits, target)
             loss = loss_module.elementwise(logits, target) * (self.calls.gain * loss_module.loss_weight)
         self.calls.count(loss, len(loss), training)
         return loss.view(shape)
 
+    def measure_positives(self, logits: Tensor, target: Tensor) -> None:
+        """As `measure`, on the scores of a batch that have something to find."""
+        found = target.amax(-1) > 0
+        if found.any():
+            self.measure(stock_class_loss, logits[found], target[found], (target[found] > 0).float())
 
-def _gradient_norms(loss: Callable[[Tensor], Tensor], pred: Tensor) -> Tensor:
-    """The gradient norm of each row, summed."""
+
+def stock_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """Ultralytics' box loss, one number per box."""
+    return ciou_loss(pred, target, dialect="ultralytics")
+
+
+def stock_class_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Ultralytics' class loss, one number per score."""
+    return functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+
+
+def _gradient_norm(loss: Function, pred: Tensor, target: Tensor, weight: Tensor) -> float:
+    """The gradient norms of the rows, weighted and summed."""
     leaf = pred.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(loss(leaf), leaf)
-    total: Tensor = gradient.norm(dim=-1).sum()
-    return total
+    (gradient,) = torch.autograd.grad(loss(leaf, target).sum(), leaf)
+    return float((gradient * weight).norm(dim=-1).sum())
 
 
 def log(text: str) -> None:

@@ -35,7 +35,7 @@ class Spec:
     Attributes:
         box: catalogue spec of the box loss, all defaults resolved; None: the stock loss.
         cls: the same of the class loss.
-        gain: "keep" the trainer's gains, or "match" the stock losses' gradient norms.
+        gain: "keep" the trainer's gains, or "match" the stock losses' gradients on a fixed set.
         assigner: "keep" the stock IoU in the assigner, or "match" the new box loss.
         imports: modules that register the losses, for other processes.
     """

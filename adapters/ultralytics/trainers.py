@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,7 +79,8 @@ class LossPluginMixin:
         return result
 
     def _do_train(self, *args: Any, **kwargs: Any) -> Any:
-        with plugged(self.loss_spec, bound=True) as plug:
+        size = getattr(self.args, "imgsz", 640)  # type: ignore[attr-defined]
+        with plugged(self.loss_spec, True, max(size) if isinstance(size, (list, tuple)) else size) as plug:
             self.loss_plug = plug
             return super()._do_train(*args, **kwargs)  # type: ignore[misc]
 
@@ -95,9 +97,10 @@ class LossPluginMixin:
         plug.prepare(branches, self.device)  # type: ignore[attr-defined]
         for slot in plug.slots:
             values = ", ".join(f"{value:.5f}" for value in plug.report.canary[slot.name])
+            matched = f" x {slot.calls.gain:.3g}, matched" if slot.calls.norms else ""
             log(
                 f"{slot.name} loss {slot.loss_name} {non_defaults(slot.prototype)}in {branches} criterion branch(es), "
-                f"gain {getattr(self.args, slot.name):g} ({self.loss_spec.gain}), "  # type: ignore[attr-defined]
+                f"gain {getattr(self.args, slot.name):g}{matched}, "  # type: ignore[attr-defined]
                 f"assigner {self.loss_spec.assigner}; verified on a fixed batch: {values}"
             )
         self._write_proof()
@@ -129,7 +132,9 @@ class LossPluginMixin:
 
         Every rank passes here. Gradients may be accumulated over several batches; the statistics learn from each.
         """
-        if event == "on_train_batch_start":
+        if event == "on_train_epoch_start":
+            self._plug.begin_epoch()
+        elif event == "on_train_batch_start":
             self._plug.begin_step()
         elif event == "on_train_batch_end":
             self._plug.sync()
@@ -137,7 +142,7 @@ class LossPluginMixin:
         elif event == "on_train_epoch_end":
             self._plug.sync()  # a time limit stops between the last batch and its end
             self._plug.require_use()
-            self._warn_of_broken_values()
+            self._log_epoch()
             self._write_proof()
         return super().run_callbacks(event)  # type: ignore[misc]
 
@@ -164,11 +169,17 @@ class LossPluginMixin:
             proof = {**self._stamp(), "seed": self.args.seed}  # type: ignore[attr-defined]
             write_whole(file, yaml.safe_dump(proof, sort_keys=False))
 
-    def _warn_of_broken_values(self) -> None:
+    def _log_epoch(self) -> None:
         for slot in self._plug.slots:
-            text = slot.broken_since_last()
-            if text:
+            for text in slot.news():
                 log(f"epoch {self.epoch + 1}: {text}")  # type: ignore[attr-defined]
+
+    def validate(self, *args: Any, **kwargs: Any) -> Any:
+        """Validate; the epoch's numbers of the losses stand beside the metrics, for results.csv and for loggers."""
+        metrics, fitness = super().validate(*args, **kwargs)  # type: ignore[misc]
+        ratios = {slot.name: math.nan if slot.ratio is None else slot.ratio for slot in self._plug.slots}
+        numbers = {f"plug/{name}_gradient_ratio": ratio for name, ratio in ratios.items()}
+        return (metrics if metrics is None else {**metrics, **numbers}), fitness
 
     def _prove_at_end(self) -> None:
         self._plug.require_use()
@@ -249,7 +260,8 @@ def trainer(
         task: "detect", "segment", "pose" or "world".
         box: the box loss: a name, a dict with `type`, or a module; None: the stock loss.
         cls: the class loss, likewise: one that works per anchor and class on soft targets.
-        gain: "keep" (default) the trainer's gains, or "match": scale the losses to the stock gradient norms.
+        gain: "keep" (default) the trainer's gains, or "match": multiply each loss by the constant with
+            which it pulls as hard as the stock loss on a fixed set (see `loss_plugins.module.gain`).
         assigner: "keep" (default) the stock IoU in the assigner, or "match" the new box loss.
         config: YAML file with a `losses` section, as in configs/ultralytics/, or a run's loss_plugins.yaml.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,8 +16,8 @@ from ultralytics.utils.tal import TaskAlignedAssigner
 import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import canary
-
-from .ultralytics_runs import STOCK_TWIN
+from loss_plugins.adapters.ultralytics.plug import plugged
+from loss_plugins.module.gain import box_gain
 
 
 def bbox_call(bins: int = 16) -> tuple[BboxLoss, dict[str, Tensor]]:
@@ -132,22 +133,64 @@ def test_the_assigner_keeps_the_stock_overlap_unless_told() -> None:
         assert torch.equal(assigner.iou_calculation(gt, pred), (1 - lp.eiou_loss(pred, gt)).clamp(min=0))
 
 
-def test_gain_match_equals_the_gradient_norms(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("shift", [0.0, 3.0])
+def test_a_matched_gain_is_a_constant_whatever_the_first_batch_holds(shift: float) -> None:
     bbox_loss, call = bbox_call()
+    call["pred_bboxes"] = call["pred_bboxes"] + shift
+    kept, matched = (
+        float(gradient(bbox_loss, call, box="alpha_ciou", gain=gain)[0].norm(dim=-1).sum())
+        for gain in ("keep", "match")
+    )
+    factor = box_gain(lp.build_loss("alpha_ciou"), partial(lp.ciou_loss, dialect="ultralytics")).factor
+    assert matched / kept == pytest.approx(factor, rel=1e-4)
+    _, report = gradient(bbox_loss, call, box="alpha_ciou", gain="match")
+    assert report.box.gain == factor == report.box.norms[0] / report.box.norms[1]
 
-    def gradient_norm(**losses: Any) -> tuple[float, Any]:
-        leaf = call["pred_bboxes"].clone().requires_grad_()
-        with lpu.patched(**losses) as report:
-            bbox_loss(**{**call, "pred_bboxes": leaf})[0].backward()
-        return float(leaf.grad.norm(dim=-1).sum()), report
 
-    stock, _ = gradient_norm(box=STOCK_TWIN)
-    kept, _ = gradient_norm(box={"type": "alpha_iou", "loss_weight": 1.0})
-    matched, report = gradient_norm(box="alpha_iou", gain="match")
-    assert abs(kept / stock - 1) > 0.05
-    assert matched == pytest.approx(stock, rel=1e-4)
-    assert report.box.gain == pytest.approx(stock / kept, rel=1e-4)
-    assert report.box.norms[0] / report.box.norms[1] == pytest.approx(report.box.gain)
+def gradient(bbox_loss: BboxLoss, call: dict[str, Tensor], **losses: Any) -> tuple[Tensor, Any]:
+    leaf = call["pred_bboxes"].clone().requires_grad_()
+    with lpu.patched(**losses) as report:
+        bbox_loss(**{**call, "pred_bboxes": leaf})[0].backward()
+    return leaf.grad, report
+
+
+@pytest.mark.parametrize("gain", ["keep", "match"])
+def test_the_measured_ratio_is_that_of_the_gradients(gain: str) -> None:
+    """By hand: the gradients of both losses on the same boxes, each row weighted, their norms summed."""
+    bbox_loss, call = bbox_call()
+    leaf = call["pred_bboxes"].clone().requires_grad_()
+    bbox_loss(**{**call, "pred_bboxes": leaf})[0].backward()
+    spec = lpu.make_spec({"type": "alpha_ciou", "loss_weight": 2.0}, gain=gain)
+    with plugged(spec) as plug:
+        ours = call["pred_bboxes"].clone().requires_grad_()
+        plug.begin_epoch()
+        bbox_loss(**{**call, "pred_bboxes": ours})[0].backward()
+        wanted = float(ours.grad.norm(dim=-1).sum() / leaf.grad.norm(dim=-1).sum())
+        assert plug.box.ratio == pytest.approx(wanted, rel=1e-5)
+        bbox_loss(**{**call, "pred_bboxes": (call["pred_bboxes"] + 3).requires_grad_()})[0].backward()
+        assert plug.box.ratio == pytest.approx(wanted, rel=1e-5), "once in an epoch"
+        plug.begin_epoch()
+        bbox_loss(**{**call, "pred_bboxes": (call["pred_bboxes"] + 3).requires_grad_()})[0].backward()
+        assert plug.box.ratio != pytest.approx(wanted, rel=1e-3)
+
+
+def test_a_ratio_that_is_far_from_1_is_told_once() -> None:
+    bbox_loss, call = bbox_call()
+    with plugged(lpu.make_spec({"type": "eiou", "loss_weight": 50.0})) as plug:
+        lines = []
+        for _ in range(2):
+            plug.begin_epoch()
+            bbox_loss(**{**call, "pred_bboxes": call["pred_bboxes"].clone().requires_grad_()})[0].backward()
+            lines.append(plug.box.news())
+    first, second = lines
+    assert "the gradient of the box loss eiou is" in first[0]
+    assert 'use gain="match", or set loss_weight or the trainer\'s box=' in first[1]
+    assert second == first[:1]
+
+
+def test_a_loss_that_cannot_be_matched_says_so_before_training() -> None:
+    with pytest.raises(ValueError, match=r"constant: mean gradient 0 .*the stock loss's is 0\.\d+; .*use gain='keep'"):
+        lpu.trainer("detect", box="constant", gain="match")
 
 
 def test_the_first_inverted_target_is_named_once() -> None:

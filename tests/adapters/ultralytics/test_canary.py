@@ -29,7 +29,7 @@ def checked(plug: Plug) -> list[float]:
 @pytest.mark.parametrize("gain", ["keep", "match"])
 def test_it_finds_what_was_asked_for_and_leaves_no_trace(gain: str) -> None:
     with plugged(lpu.make_spec({"type": "wiou", "version": 3}, "focal", gain=gain)) as plug:
-        settled = [slot.gain_settled for slot in plug.slots]
+        plug.begin_epoch()
         gains = [slot.calls.gain for slot in plug.slots]
         box, cls = checked(plug)
         assert box > 0
@@ -38,7 +38,7 @@ def test_it_finds_what_was_asked_for_and_leaves_no_trace(gain: str) -> None:
         for slot in plug.slots:
             calls = slot.calls
             assert (calls.train_calls, calls.val_calls, calls.rows, calls.gradient_calls) == (0, 0, 0, 0)
-        assert [slot.gain_settled for slot in plug.slots] == settled
+        assert [(slot.measure_next, slot.ratio) for slot in plug.slots] == [(True, None)] * 2
         assert [slot.calls.gain for slot in plug.slots] == gains
         for slot in plug.slots:
             for loss in slot._own.values():

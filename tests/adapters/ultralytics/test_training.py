@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -68,9 +69,11 @@ def test_the_run_folder_holds_the_proof(train: Train, caplog: pytest.LogCaptureF
     assert set(written["versions"]) == {"loss_plugins", "ultralytics", "torch"}
     lines = [record.getMessage() for record in caplog.records if "loss_plugins:" in record.getMessage()]
     assert "verified on a fixed batch" in lines[0]
-    assert "box gain matched" in lines[1]
+    assert f"gain 7.5 x {report['gain']:.3g}, matched" in lines[0]
+    told = [float(re.search(r"is ([0-9.]+) times the stock loss's", line)[1]) for line in lines if "epoch" in line][:2]
     assert "was trained: 8 training calls" in lines[-1]
-    assert len(lines) == 3
+    ratios = [row["plug/box_gradient_ratio"] for row in results(run)]
+    assert ratios == pytest.approx(told, rel=1e-2)
 
 
 def test_many_empty_images_stay_finite(train: Train, digits: DigitsSet, tmp_path: Path) -> None:

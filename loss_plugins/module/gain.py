@@ -1,0 +1,161 @@
+"""The factor that makes a loss pull as hard as another one, on a fixed set of boxes or scores.
+
+It depends on the losses alone, so it is the same on every machine, in every process and after every restart, and it is
+known before training. A trained detector asks for about the same factor as the fixed set, since most of its positive
+predictions lie near their targets; a factor measured on the first batch of an untrained one can be 30 times off.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import refusal
+from ..labels import Given
+from ..losses.iou import iou_loss
+from .loss import Loss
+from .state import RunningStatistic, statistics_of
+
+Function = Callable[[Tensor, Tensor], Tensor]
+
+ASPECTS = (1 / 3, 1 / 2, 1.0, 2.0, 3.0)
+IOUS = tuple(0.7 + 0.025 * step for step in range(11))
+#: how predictions leave their targets: shares of the target's width and height that centre and sides change by
+MOVES = {
+    "right": (1, 0, 0, 0),
+    "down": (0, 1, 0, 0),
+    "along a diagonal": (1, 1, 0, 0),
+    "along the other diagonal": (1, -1, 0, 0),
+    "grow": (0, 0, 1, 1),
+    "shrink": (0, 0, -1, -1),
+    "widen": (0, 0, 1, 0),
+    "shift and stretch": (1, 0, 1, -1),
+}
+#: quality of a positive, and how far its logit lies from that quality's
+QUALITIES = (0.5, 0.6, 0.7, 0.8, 0.9)
+DISTANCES = (-2.0, -1.0, 0.0, 1.0, 2.0)
+
+
+class Gain(NamedTuple):
+    """The factor on a loss, and what it was computed from.
+
+    Attributes:
+        factor: gradient of the stock loss over that of the new one.
+        stock: mean gradient norm of the stock loss over the rows of the fixed set.
+        new: the same of the new loss.
+    """
+
+    factor: float
+    stock: float
+    new: float
+
+
+def box_gain(loss: Loss, stock: Function, image_size: float = 640.0) -> Gain:
+    """The gain of a box loss.
+
+    The set: targets of five aspects and the area (image_size / 10)^2, and predictions moved in eight ways until their
+    IoU is 0.70, 0.725 ... 0.95. A running statistic is the one of this set.
+
+    Args:
+        loss: the new loss; not changed.
+        stock: the loss that it replaces, (n, 4) xyxy and (n, 4) to (n,).
+        image_size: side of the image in pixels, for losses that depend on the size of boxes.
+
+    Raises:
+        ValueError: one of the losses has no gradient on the set, or one that is not finite.
+
+    >>> from loss_plugins import build_loss, ciou_loss
+    >>> round(box_gain(build_loss("alpha_ciou"), ciou_loss).factor, 2)
+    0.48
+    """
+    return _gain(loss, stock, *boxes_near_targets(image_size))
+
+
+def class_gain(loss: Loss, stock: Function, classes: int = 1) -> Gain:
+    """The gain of a class loss of sigmoids on soft targets.
+
+    The set: positives of quality 0.5 to 0.9, whose logits are up to 2 away from the quality's. Negatives are left out:
+    most of them are easy, and a loss may ignore them on purpose.
+
+    Args:
+        loss: the new loss; not changed.
+        stock: the loss that it replaces, (n, classes) logits and soft targets to that shape.
+        classes: number of classes, for losses with a number per class; each is the positive one in turn.
+
+    Raises:
+        ValueError: one of the losses has no gradient on the set, or one that is not finite.
+
+    >>> from torch.nn.functional import binary_cross_entropy_with_logits as bce
+    >>> from loss_plugins import build_loss
+    >>> round(class_gain(build_loss("quality_focal"), lambda x, t: bce(x, t, reduction="none")).factor, 2)
+    2.65
+    """
+    logits, targets = positives()
+    pred, target = logits[:, None].repeat(1, classes), targets[:, None].repeat(1, classes)
+    return _gain(loss, stock, pred, target)
+
+
+def boxes_near_targets(image_size: float) -> tuple[Tensor, Tensor]:
+    """Predictions and targets, (440, 4) xyxy in pixels, float64."""
+    rows = list(itertools.product(ASPECTS, IOUS, MOVES.values()))
+    aspect, iou = torch.tensor([row[:2] for row in rows], dtype=torch.float64).unbind(-1)
+    move = torch.tensor([row[2] for row in rows], dtype=torch.float64)
+    height = (image_size / 10) / aspect.sqrt()
+    sides = torch.stack([aspect * height, height], dim=-1)
+
+    def moved(far: Tensor) -> Tensor:
+        center = image_size / 2 + far[:, None] * move[:, :2] * sides
+        half = sides * (1 + far[:, None] * move[:, 2:]) / 2
+        return torch.cat([center - half, center + half], dim=-1)
+
+    target = moved(torch.zeros_like(aspect))
+    near, far = torch.zeros_like(aspect), torch.full_like(aspect, 0.9)
+    for _ in range(60):  # bisection: the IoU falls with the distance
+        middle = (near + far) / 2
+        beyond = 1 - iou_loss(moved(middle), target) < iou
+        near, far = torch.where(beyond, near, middle), torch.where(beyond, middle, far)
+    return moved(near), target
+
+
+def positives() -> tuple[Tensor, Tensor]:
+    """Logits and soft targets, (25,) each, float64."""
+    quality = torch.tensor(QUALITIES, dtype=torch.float64)
+    logits = torch.logit(quality)[:, None] + torch.tensor(DISTANCES, dtype=torch.float64)
+    return logits.flatten(), quality.repeat_interleave(len(DISTANCES))
+
+
+def _gain(loss: Loss, stock: Function, pred: Tensor, target: Tensor) -> Gain:
+    new = copy.deepcopy(loss).cpu().double().eval()
+    for statistic in statistics_of([new]):
+        _settle(statistic, pred, target)
+    norms = mean_gradient_norm(stock, pred, target), mean_gradient_norm(new.elementwise, pred, target)
+    if not all(math.isfinite(norm) and norm > 0 for norm in norms):
+        came = f"mean gradient {norms[1]:.4g} on boxes or scores near their targets, the stock loss's is {norms[0]:.4g}"
+        raise refusal(loss.entry.name, came, "a gain that can be matched: both above 0 and finite", "use gain='keep'")
+    return Gain(norms[0] / norms[1], *norms)
+
+
+def mean_gradient_norm(loss: Function, pred: Tensor, target: Tensor) -> float:
+    """The gradient norm of each row, averaged."""
+    leaf = pred.detach().clone().requires_grad_()
+    with torch.enable_grad():  # type: ignore[no-untyped-call]
+        (gradient,) = torch.autograd.grad(loss(leaf, target).sum(), leaf)
+    return float(gradient.norm(dim=-1).mean())
+
+
+def _settle(statistic: RunningStatistic, pred: Tensor, target: Tensor) -> None:
+    """Give a running statistic the value at which the rows leave it alone: two updates of a moving average tell it."""
+    first = statistic.value.clone()
+    statistic.learn(Given(pred, target), None)
+    second = statistic.value.clone()
+    statistic.learn(Given(pred, target), None)
+    third = statistic.value.clone()
+    bend = third - 2 * second + first
+    limit = first - (second - first) ** 2 / torch.where(bend == 0, torch.ones_like(bend), bend)
+    statistic.value.copy_(torch.where(bend == 0, third, limit))
