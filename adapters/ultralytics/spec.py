@@ -118,7 +118,48 @@ def make_spec(
         _check_assigner(box_loss)
     losses = [loss for loss in (box_loss, cls_loss) if loss is not None]
     imports = tuple(sorted({module for loss in losses for module in _imports(loss)}))
-    return Spec(_resolved(box_loss), _resolved(cls_loss), gain, assigner, imports)
+    box_spec, cls_spec = (_resolved(loss) if loss is not None else None for loss in (box_loss, cls_loss))
+    return Spec(box_spec, cls_spec, gain, assigner, imports)
+
+
+#: what may change from a run to its continuation: how a loss is computed, not which
+MAY_CHANGE = ("compile", "imports")
+
+
+def differences(trained: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """What a checkpoint was trained with and is not asked for now, parameter by parameter, in words.
+
+    A parameter that an older record does not have had today's default.
+
+    Args:
+        trained: the losses as the checkpoint's stamp has them.
+        asked: those asked for, see `Spec.as_dict`.
+
+    >>> differences({"box": {"type": "alpha_iou", "alpha": 2.0}}, make_spec("alpha_iou").as_dict())
+    ['box.alpha was 2.0, asked for now: 3.0']
+    """
+    before, now = _flat(trained), _flat(asked)
+    keys = [key for key in {**before, **now} if key.rpartition(".")[2] not in MAY_CHANGE]
+    return [
+        f"{key} was {before.get(key)!r}, asked for now: {now.get(key)!r}"
+        for key in keys
+        if before.get(key) != now.get(key)
+    ]
+
+
+def _flat(losses: Mapping[str, Any]) -> dict[str, Any]:
+    """One key for each slot's parameter and each setting, with today's defaults where the record has none."""
+    found = {key: losses.get(key, "keep") for key in ("gain", "assigner")}
+    for slot in ("box", "cls"):
+        found.update({f"{slot}.{key}": value for key, value in _completed(losses.get(slot) or {}).items()})
+    return found
+
+
+def _completed(loss: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        return _resolved(build_loss(loss, reduction="none")) if loss else loss
+    except (ValueError, TypeError):  # a loss or parameter that there is no more
+        return loss
 
 
 def _check_assigner(box_loss: Loss | None) -> None:
@@ -196,8 +237,8 @@ def _misfit(loss: Loss) -> str:
     return "" if falling else "does not fall as a logit moves towards its target (it wants probabilities?)"
 
 
-def _resolved(loss: Loss | None) -> dict[str, Any] | None:
-    return None if loss is None else {key: value for key, value in loss.spec().items() if key != "reduction"}
+def _resolved(loss: Loss) -> dict[str, Any]:
+    return {key: value for key, value in loss.spec().items() if key != "reduction"}
 
 
 def _imports(loss: Loss) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ from . import probe
 from .errors import UnsupportedUltralytics
 from .plug import Plug, plugged
 from .slots import log
-from .spec import LossSpec, Spec, make_spec
+from .spec import LossSpec, Spec, differences, make_spec
 
 ENVIRONMENT = "LOSS_PLUGINS_ULTRALYTICS"
 STAMP = "loss_plugins"
@@ -107,16 +107,19 @@ class LossPluginMixin:
         return result
 
     def resume_training(self, ckpt: Any) -> Any:
-        """Resume, after checking that the checkpoint was trained with the same losses."""
-        if ckpt is not None and self.resume:  # type: ignore[attr-defined]
+        """Resume, after checking that the checkpoint was trained with the same losses.
+
+        What is not to be resumed, a finished run, is left to Ultralytics, which says so.
+        """
+        if ckpt is not None and self.resume and ckpt.get("epoch", -1) >= 0:  # type: ignore[attr-defined]
             stamp = getattr(ckpt.get("ema"), STAMP, None)
             if stamp is None:
                 came = f"the checkpoint was trained with the stock loss, and {self._plug.names} was asked for"
                 remedy = "resume with the stock trainer, or start a new run from these weights"
                 raise refusal("resume", came, "a checkpoint of the same losses", remedy)
-            if stamp["losses"] != self.loss_spec.as_dict():
-                came = f"the checkpoint was trained with losses={stamp['losses']}"
-                came += f", asked for now: {self.loss_spec.as_dict()}"
+            different = differences(stamp["losses"], self.loss_spec.as_dict())
+            if different:
+                came = f"the checkpoint was trained with other losses: {'; '.join(different)}"
                 remedy = f"pass the same, or config='.../{PROOF_FILE}' of that run"
                 raise refusal("resume", came, "the losses of the checkpoint", remedy)
             self._plug.restore(stamp)

@@ -13,7 +13,7 @@ import torch
 from ultralytics import YOLO
 
 from loss_plugins.adapters import ultralytics as lpu
-from loss_plugins.adapters.ultralytics import probe
+from loss_plugins.adapters.ultralytics import probe, spec
 from loss_plugins.demo.digits import DigitsSet
 
 from ..interpreter import fresh_python
@@ -41,7 +41,8 @@ def test_resume_refuses_another_loss(shared: Shared, train: Train) -> None:
     run = shared("yolo11n.yaml", box={"type": "constant", "value": 7.0})
     before = results(run.folder)
     with pytest.raises(
-        ValueError, match=r"resume: the checkpoint was trained with losses=.*'value': 7\.0.*pass the same"
+        ValueError,
+        match=r"resume: the checkpoint was trained with other losses: box\.value was 7\.0, asked for now: 8\.0; .*pass",
     ):
         train(str(run.first_epoch), resume=True, trainer=constant(8.0))
     assert results(run.folder) == before
@@ -49,6 +50,30 @@ def test_resume_refuses_another_loss(shared: Shared, train: Train) -> None:
     trainer = lpu.trainer("detect", config=run.folder / "loss_plugins.yaml")
     resumed = train(str(run.first_epoch), resume=True, trainer=trainer)
     assert len(results(resumed)) == len(before) + 1
+
+
+def test_what_a_record_does_not_say_is_todays_default() -> None:
+    """An older stamp lacks a parameter that has been added since; how a loss is computed may change."""
+    today = lpu.make_spec({"type": "alpha_iou", "alpha": 2.0}, "focal").as_dict()
+    older = {"box": {"type": "alpha_iou", "alpha": 2.0}, "cls": {"type": "focal", "loss_weight": 1.0}}
+    assert spec.differences(older, today) == []
+    assert (
+        spec.differences(today, lpu.make_spec({"type": "alpha_iou", "alpha": 2.0, "compile": True}, "focal").as_dict())
+        == []
+    )
+    assert spec.differences({**older, "gain": "match"}, today) == ["gain was 'match', asked for now: 'keep'"]
+    assert spec.differences({"box": older["box"]}, today)[0] == "cls.type was None, asked for now: 'focal'"
+    gone = {"box": {"type": "of_another_day", "theta": 1.0}}
+    assert "box.theta was 1.0, asked for now: None" in spec.differences(gone, today)
+
+
+def test_a_finished_run_has_nothing_to_resume(shared: Shared, train: Train) -> None:
+    """Ultralytics' own answer, not one about losses: the stamp lies elsewhere in such a checkpoint."""
+    run = shared("yolo11n.yaml", box={"type": "constant", "value": 7.0}, epochs=2, name="finished")
+    before = results(run.folder)
+    with pytest.raises(AssertionError, match="is finished, nothing to resume"):
+        train(str(run.folder / "weights/last.pt"), resume=True, trainer=constant(7.0))
+    assert results(run.folder) == before
 
 
 def test_resume_refuses_a_stock_checkpoint(shared: Shared, train: Train) -> None:
