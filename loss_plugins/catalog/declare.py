@@ -44,6 +44,9 @@ _TRAIT_TYPES: dict[str, tuple[Any, ...]] = {
 class Traits:
     """What is promised of a loss with its default parameters; each promise is tested from here.
 
+    A parameter that breaks a promise says so by `Effect`; guards against division (an `eps` that is not small) and
+    powers near 0 change values without saying so.
+
     Attributes:
         range: smallest and largest value for valid boxes (the upper end may be approached only).
         zero_at_equality: 0, up to epsilon, when prediction and target are equal.

@@ -40,6 +40,17 @@ class IoUOptions(Dialect, total=False):
 
 #: what the two weights of the family leave out of the gradient
 FOCAL, FOCUS = "the weight IoU^gamma (2101.08158)", "the focusing weight (2301.10051)"
+#: the paths of the audit along which the loss falls while a box gets worse, and why
+POOR_COSTS_LESS = dict.fromkeys(
+    ("shifted right", "shifted down", "shifted diagonally", "shrunk", "grown"),
+    "boxes weigh IoU^gamma, so a poor one costs less than a fair one",
+)
+#: what the weight changes
+FocalGamma = Annotated[
+    float,
+    Interval(0, 10),
+    Effect(gradient_when_disjoint=False, detached=FOCAL, not_monotone=POOR_COSTS_LESS),
+]
 
 
 def iou_family(
@@ -56,7 +67,7 @@ def iou_family(
     power: Annotated[float | None, Interval(0, 10, open_low=True)] = None,
     inner_ratio: Annotated[float | None, Interval(0, 3, open_low=True)] = None,
     focaler: Annotated[tuple[float, float] | None, Series(2, Interval(0, 1), rising=True)] = None,
-    focal_gamma: Annotated[float, Interval(0, 10), Effect(gradient_when_disjoint=False, detached=FOCAL)] = 0.0,
+    focal_gamma: FocalGamma = 0.0,
     wise: Annotated[int | None, Choice(2, 3), Effect(stateful=True, range=(0, math.inf), detached=FOCUS)] = None,
     wise_mean: Annotated[Tensor | float, State(one, no_boxes, sum_of_iou_losses, paper_mean, when="wise")] = 1.0,
     **_: Unpack[Dialect],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import torch
@@ -12,7 +13,7 @@ from ..catalog.declare import Effect, Source, Traits
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval, Series
 from .boxes import LENGTH, Pair, cxcywh_to_xyxy, extended_iou
-from .family import IoUOptions, iou_family
+from .family import POOR_COSTS_LESS, IoUOptions, iou_family
 from .penalties import (
     cdiou_penalty,
     ciou_penalty,
@@ -167,13 +168,6 @@ def eiou_loss(pred: Tensor, target: Tensor, **options: Unpack[IoUOptions]) -> Te
     return iou_family(pred, target, eiou_penalty, **options)
 
 
-#: the paths of the audit along which the loss falls while a box gets worse, and why
-POOR_COSTS_LESS = dict.fromkeys(
-    ("shifted right", "shifted down", "shifted diagonally", "shrunk", "grown"),
-    "boxes weigh IoU^gamma, so a poor one costs less than a fair one",
-)
-
-
 @register_loss(
     "focal_eiou",
     formula=r"\mathrm{sg}(\mathrm{IoU})^{\gamma}\, L_\mathrm{EIoU}",
@@ -229,7 +223,7 @@ def cdiou_loss(
     pred: Tensor,
     target: Tensor,
     *,
-    lam: Annotated[float, Interval(0, 100)] = 1.0,
+    lam: Annotated[float, Interval(0, 100), Effect(range=(0, math.inf))] = 1.0,
     **options: Unpack[IoUOptions],
 ) -> Tensor:
     """Control-distance IoU loss: 1 - IoU plus the mean distance of the corners over the enclosing diagonal.

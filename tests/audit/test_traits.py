@@ -13,6 +13,7 @@ from loss_plugins.audit import AuditReport, audit_subject, catalogued, checks_fo
 from loss_plugins.catalog.declare import COLUMNS, traits_of
 from loss_plugins.catalog.entries import shipped
 from loss_plugins.cli import describe
+from loss_plugins.losses.family import POOR_COSTS_LESS
 
 NAMES = [entry.name for entry in shipped()]
 FIELDS = {field.name for field in dataclasses.fields(lp.Traits)}
@@ -48,10 +49,17 @@ WEIGHTED = [
 
 @pytest.mark.parametrize(("name", "parameter"), WEIGHTED)
 def test_a_weight_without_gradient_is_declared_with_its_parameter(name: str, parameter: str) -> None:
-    """Else the gradient is promised to be the slope, and a step against it to lower the loss."""
+    """Else the gradient promises to be the slope, a step against it to lower the loss, and a worse box to cost more."""
     subject = catalogued(name, **{parameter: WEIGHTS[parameter]})
-    names = ("gradient is the slope", "downhill lowers the loss")
+    names = ("gradient is the slope", "downhill lowers the loss", *POOR_COSTS_LESS)
     report = audit_subject(subject, [check for check in checks_for(subject.kind) if check.name in names])
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("lam", [0.3, 2.5, 100.0])
+def test_a_weight_on_a_penalty_changes_the_range(lam: float) -> None:
+    subject = catalogued("cdiou", lam=lam)
+    report = audit_subject(subject, [check for check in checks_for(subject.kind) if check.name == "range"])
     assert report.ok, str(report)
 
 
