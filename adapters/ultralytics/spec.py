@@ -203,7 +203,27 @@ def _box_module(asked: Any) -> Loss:
     if loss.entry.kind != "box":
         came = f"box={shown(asked)} is a loss per {loss.entry.kind}; the box slot takes one number per box"
         raise refusal("ultralytics adapter", came, "losses of kind box", "see loss-plugins list --kind box")
+    reason, remedy = _fault_of_box_loss(copy.deepcopy(loss))
+    if reason:
+        raise refusal(loss.entry.name, reason, "one number per box, computed from the prediction", remedy)
     return loss
+
+
+def _fault_of_box_loss(loss: Loss) -> tuple[str, str]:
+    """What is wrong with a box loss of one's own, found out on three boxes, and the remedy; "" if nothing is."""
+    pred = torch.tensor([[20.0, 30, 90, 70], [10, 10, 50, 60], [5, 5, 60, 40]], requires_grad=True)
+    try:
+        with torch.enable_grad():  # type: ignore[no-untyped-call]
+            found = loss.elementwise(pred, pred.detach() + torch.tensor([3.0, -2, 4, 1]))
+    except Exception as error:  # whatever the loss raises: it would have ended the training
+        return f"raised {type(error).__name__} on three boxes (3, 4): {error}", "mend the loss"
+    if not isinstance(found, torch.Tensor):
+        return f"returned {shown(found)} for 3 boxes", "return a tensor, one number per box"
+    if found.shape != (3,):
+        return f"returned shape {tuple(found.shape)} for 3 boxes", "return one number per box, without mean or sum"
+    if not found.requires_grad:
+        return "comes back without gradient: it would be logged, not trained", "do not use detach(), item() or numpy"
+    return "", ""
 
 
 def _cls_module(asked: Any) -> Loss:

@@ -19,6 +19,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.models.yolo.world import WorldTrainer
+from ultralytics.nn.tasks import guess_model_task
 from ultralytics.utils import RANK
 
 import loss_plugins
@@ -72,6 +73,8 @@ class LossPluginMixin:
 
     def train(self) -> Any:
         """Train; processes that training starts (one per GPU) find the spec in the environment."""
+        if getattr(self, "ddp", False):
+            check_imports(self.loss_spec)
         with in_environment(self.loss_spec.to_json() if getattr(self, "ddp", True) else None):
             result = super().train()  # type: ignore[misc]
         if not getattr(self, "ddp", False):  # with several GPUs each child proves itself
@@ -87,6 +90,7 @@ class LossPluginMixin:
     def setup_model(self, *args: Any, **kwargs: Any) -> Any:
         """Make the model; the criteria of it and of its copies, as the EMA, belong to this training's plug."""
         result = super().setup_model(*args, **kwargs)  # type: ignore[misc]
+        check_task(type(self), bare(self.model))  # type: ignore[attr-defined]
         self._plug.bind(bare(self.model))  # type: ignore[attr-defined]
         return result
 
@@ -193,6 +197,19 @@ class LossPluginMixin:
             log(f"{slot.outcome()} (proof in {Path(self.save_dir) / PROOF_FILE})")  # type: ignore[attr-defined]
 
 
+def check_imports(spec: Spec) -> None:
+    """Raise unless other processes can import the modules that register the losses.
+
+    Raises:
+        UnsupportedUltralytics: one of them is `__main__`, a script or a notebook.
+    """
+    if "__main__" in spec.imports:
+        raise UnsupportedUltralytics(
+            "a loss is registered in __main__, which the processes of several GPUs cannot import",
+            "Move it to a module of its own, and import that",
+        )
+
+
 @contextmanager
 def in_environment(spec: str | None) -> Iterator[None]:
     """The spec where other processes find it; None: there are none."""
@@ -249,7 +266,7 @@ TRAINERS: dict[str, type[LossPluginMixin]] = {
 
 @in_our_words
 def trainer(
-    task: str,
+    task: str | None = None,
     box: LossSpec | None = None,
     cls: LossSpec | None = None,
     *,
@@ -260,7 +277,7 @@ def trainer(
     """What to pass as `trainer=` to `YOLO(...).train(...)`.
 
     Args:
-        task: "detect", "segment", "pose" or "world".
+        task: "detect", "segment", "pose" or "world"; None: the one of the model.
         box: the box loss: a name, a dict with `type`, or a module; None: the stock loss.
         cls: the class loss, likewise: one that works per anchor and class on soft targets.
         gain: "keep" (default) the trainer's gains, or "match": multiply each loss by the constant with
@@ -272,17 +289,53 @@ def trainer(
         ValueError, TypeError: unknown loss, parameter or value.
         UnsupportedUltralytics: a task or an installation that cannot be served.
     """
+    if task is not None:
+        trainer_of(task)
+    spec = make_spec(box, cls, gain=gain, assigner=assigner, config=config)
+    probe.stock_forward()
+    Plug(spec)  # refuses losses that this version cannot feed
+    for cls_ in TRAINERS.values() if task is None else [TRAINERS[task]]:
+        check_trainer(cls_)
+    return partial(start, task=task, loss_spec=spec)
+
+
+def start(*args: Any, task: str | None, loss_spec: Spec, **kwargs: Any) -> LossPluginMixin:
+    """The trainer of a task, or of the task that Ultralytics found in the model."""
+    overrides = kwargs.get("overrides") or {}
+    if task is None:
+        world = "world" in Path(str(overrides.get("model", ""))).stem
+        task = "world" if world else overrides.get("task") or "detect"
+    return trainer_of(task)(*args, loss_spec=loss_spec, **kwargs)
+
+
+def trainer_of(task: Any) -> type[LossPluginMixin]:
+    """The trainer class of a task.
+
+    Raises:
+        TypeError: it is no text.
+        ValueError: no such task.
+        UnsupportedUltralytics: a task that cannot be served.
+    """
     if not isinstance(task, str):
         raise refusal("trainer", f"task={shown(task)} is no text", ", ".join(TRAINERS), "pass one of those", TypeError)
     if task in REFUSED:
         raise UnsupportedUltralytics(f"task {task!r} cannot be served: {REFUSED[task]}", f"Served: {list(TRAINERS)}")
     if task not in TRAINERS:
         raise refusal("trainer", f"task={task!r} is unknown", ", ".join(TRAINERS), closest(task, TRAINERS))
-    spec = make_spec(box, cls, gain=gain, assigner=assigner, config=config)
-    probe.stock_forward()
-    Plug(spec)  # refuses losses that this version cannot feed
-    check_trainer(TRAINERS[task])
-    return partial(TRAINERS[task], loss_spec=spec)
+    return TRAINERS[task]
+
+
+def check_task(cls: type, model: Any) -> None:
+    """Raise unless a trainer computes all losses of a model: a detection trainer would drop the loss of keypoints.
+
+    Raises:
+        ValueError: the model is one of another task.
+    """
+    task = guess_model_task(bare(model).yaml)
+    ours = next((task for task, trainer in TRAINERS.items() if issubclass(cls, trainer)), None)
+    if ours is not None and task not in (ours, "detect" if ours == "world" else ours):
+        came = f"task={ours!r}, and the model is one for {task!r}"
+        raise refusal("trainer", came, "the task of the model", f"pass lpu.trainer({task!r}, ...), or no task")
 
 
 def check_trainer(cls: type) -> None:

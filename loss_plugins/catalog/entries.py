@@ -5,9 +5,6 @@ from __future__ import annotations
 import copyreg
 import functools
 import inspect
-import pkgutil
-import re
-import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -33,12 +30,11 @@ from ..tensors import (
 from .declare import COLUMNS, KINDS, LABELS, TARGETS, Kind, Parameter, Source, Traits, keywords, takes_ignored
 from .dialects import dialects_of, translated
 from .entry import Entry as Entry
+from .names import check_name, name_taken
 from .ranges import Choice, Integers, check_value, closest, plain
 from .text import function_signature, function_text
 
 ENTRY_POINTS = "loss_plugins.losses"
-PACKAGE = __name__.partition(".")[0]
-SNAKE_CASE = re.compile("[a-z][a-z0-9]*(_[a-z0-9]+)*")
 #: what the catalogue does for the losses that take labels
 IGNORE_INDEX = Parameter(
     "ignore_index",
@@ -127,7 +123,7 @@ def register_loss(
     ValueError: doctest_corner: power=9.0 is out of range; allowed: [1, 4]; leave it out for its default 2.0
     >>> unregister_loss("doctest_corner")
     """
-    check_name(name)
+    check_name(name, _ENTRIES, _ALIASES)
     check_value("register_loss", "kind", kind, Choice(*KINDS), f"{name!r} is of one kind")
     said = {
         "traits": (traits, Traits, NoneType), "formula": (formula, str), "source": (source, Source, NoneType),
@@ -144,6 +140,7 @@ def register_loss(
 
     def register(function: LossFunction) -> LossFunction:
         check_function(name, function)
+        free_name(name, function)
         taken = {**keywords(function), **_options(options, without)}
         states = {key: keyword.state for key, keyword in taken.items() if keyword.state is not None}
         parameters = {key: keyword for key, keyword in taken.items() if keyword.state is None and key != "weight"}
@@ -221,44 +218,14 @@ def check_handed(entry: Entry, name: str, value: Any, pred: Tensor, parameters: 
         raise refusal(entry.name, f"{name}={shown(value)} is no running statistic", allowed, remedy, TypeError)
 
 
-def check_name(name: Any) -> None:
-    """Raise unless a loss may be called that: snake case, not taken, and no other thing of this package."""
-    allowed = "snake case, as 'my_iou'"
-    if not isinstance(name, str):
-        remedy = "pass the name: @register_loss('my_iou')"
-        raise refusal("register_loss", f"name={shown(name)} is no text", allowed, remedy, TypeError)
-    if not SNAKE_CASE.fullmatch(name):
-        raise refusal(
-            "register_loss", f"name={name!r} is no snake case", allowed, f"call it {_snake_case(name)!r}, say"
-        )
-    if name in _ENTRIES:
-        taken = _ENTRIES[name].function
-        came = f"the name {name!r} is taken by {taken.__module__}.{taken.__qualname__}"
-        raise refusal("register_loss", came, "a new name", f"choose another, or call unregister_loss({name!r}) first")
-    if name in _ALIASES or name in _modules():
-        other = f"a class of {_ALIASES[name]!r}" if name in _ALIASES else f"the module {PACKAGE}.{name}"
-        raise refusal("register_loss", f"name={name!r} stands for {other}", "a new name", f"call it 'my_{name}', say")
-    cls = class_name(name)
-    if cls in _ALIASES:
-        came = f"name={name!r} would make the class {cls}, which is that of {_ALIASES[cls]!r}"
-        raise refusal("register_loss", came, "a new name", f"call it 'my_{name}', say")
-
-
-@functools.cache
-def _modules() -> frozenset[str]:
-    """The modules of this package, which MMEngine would find under `type='loss_plugins.<name>'`."""
-    found = pkgutil.iter_modules(sys.modules[PACKAGE].__path__)
-    return frozenset({*(module.name for module in found), "adapters"})  # which may lie beside the package
-
-
-def _snake_case(name: str) -> str:
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).removesuffix("Loss").strip("_")
-    return re.sub(r"\W+", "_", words).strip("_").lower() or "my_iou"
-
-
-def class_name(name: str) -> str:
-    """What the module class of a loss is called where nobody names it: "my_iou" to "MyIouLoss"."""
-    return "".join(part.capitalize() for part in name.split("_")) + "Loss"
+def free_name(name: str, function: LossFunction) -> None:
+    """Make a name free for the function that had it, as when a cell of a notebook runs again, and for no other."""
+    if name not in _ENTRIES:
+        return
+    taken = _ENTRIES[name].function
+    if (taken.__module__, taken.__qualname__) != (function.__module__, function.__qualname__):
+        raise name_taken(name, taken)
+    unregister_loss(name)
 
 
 def check_targets(name: str, targets: Any) -> None:

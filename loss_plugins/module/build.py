@@ -6,7 +6,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from ..catalog.entries import class_name, entry_called, get_entry
+from ..catalog.entries import entry_called, get_entry
+from ..catalog.names import class_name
 from ..catalog.ranges import plain
 from ..errors import refusal, shown
 from .loss import CLASSES, Loss

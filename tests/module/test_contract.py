@@ -102,7 +102,9 @@ def test_a_loss_of_ones_own() -> None:
         assert copy.deepcopy(module)(pred, target).item() == 6.0
         assert own(pred, target).dtype == torch.float32
         with pytest.raises(ValueError, match=r"the name .test_own. is taken by .*test_contract"):
-            lp.register_loss("test_own")(own)
+            lp.register_loss("test_own")(lambda pred, target: (pred - target).abs().sum(-1))
+        lp.register_loss("test_own")(own)  # the same function again: a cell of a notebook that runs twice
+        assert lp.build_loss("test_own", reduction="sum")(pred, target).item() == 4.0
     finally:
         lp.unregister_loss("test_own")
     with pytest.raises(ValueError, match="'test_own' is an unknown loss"):

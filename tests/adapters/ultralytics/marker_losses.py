@@ -24,15 +24,3 @@ def area_in_pixels_loss(pred: Tensor, target: Tensor) -> Tensor:
     """1 - ratio of the areas; areas of 640 px boxes overflow half precision."""
     size, other = pred[..., 2:] - pred[..., :2], target[..., 2:] - target[..., :2]
     return 1 - size.prod(-1) / other.prod(-1)
-
-
-@register_loss("column")
-def column_loss(pred: Tensor, target: Tensor) -> Tensor:
-    """Wrong on purpose: (n, 1) instead of (n,)."""
-    return (pred - target).abs().mean(-1, keepdim=True)
-
-
-@register_loss("detached")
-def detached_loss(pred: Tensor, target: Tensor) -> Tensor:
-    """Wrong on purpose: no graph."""
-    return (pred - target).abs().mean(-1).detach()

@@ -79,12 +79,6 @@ def test_empty_foreground_costs_a_connected_zero() -> None:
     assert torch.equal(call["pred_bboxes"].grad, torch.zeros(1, 4, 4))
 
 
-def test_a_loss_of_the_wrong_shape_is_named() -> None:
-    bbox_loss, call = bbox_call()
-    with pytest.raises(ValueError, match=r"column: returned shape \(3, 1\) for 3 boxes"), lpu.patched(box="column"):
-        bbox_loss(**call)
-
-
 def test_contexts_nest_and_restore_the_same_objects() -> None:
     bbox_loss, call = bbox_call()
     stock = vars(BboxLoss)["forward"]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.nn.tasks import yaml_model_load
 from ultralytics.utils.loss import BboxLoss
 
+import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import probe, trainers
 from loss_plugins.demo.digits import DigitsSet
@@ -59,9 +64,83 @@ def test_training_that_never_calls_the_loss_raises(train: Train, monkeypatch: py
         )
 
 
-def test_a_loss_without_gradient_raises(train: Train) -> None:
-    with pytest.raises((RuntimeError, lpu.LossNotUsed), match=r"require.* grad|no gradient"):
-        train("yolo11n.yaml", trainer=lpu.trainer("detect", box="detached"))
+@pytest.mark.parametrize(
+    ("function", "error"),
+    [
+        (lambda pred, target: (pred - target).abs().mean(), r"returned shape \(\) for 3 boxes; .*without mean or sum"),
+        (lambda pred, target: (pred - target).abs(), r"returned shape \(3, 4\) for 3 boxes; .*one number per box"),
+        (lambda pred, target: (pred - target).abs().mean(-1, keepdim=True), r"returned shape \(3, 1\) for 3 boxes"),
+        (lambda pred, target: (pred.detach() - target).abs().mean(-1), "comes back without gradient"),
+        (lambda pred, target: 3.0, "returned 3.0 for 3 boxes; .*return a tensor"),
+        (lambda pred, target: [0.0, 1.0, 2.0], r"returned \[0.0, 1.0, 2.0\] for 3 boxes"),
+        (lambda pred, target: pred @ target, "raised RuntimeError on three boxes"),
+        (lambda pred, target: pred.no_such_thing(), "raised AttributeError on three boxes"),
+    ],
+)
+def test_a_loss_of_ones_own_that_cannot_be_trained_is_refused_before_training(function: Any, error: str) -> None:
+    lp.register_loss("test_own")(function)
+    try:
+        with pytest.raises(ValueError, match=f"test_own: {error}"):
+            lpu.trainer("detect", box="test_own")
+        with pytest.raises(ValueError, match=f"test_own: {error}"), lpu.patched(box="test_own"):
+            pass
+    finally:
+        lp.unregister_loss("test_own")
+
+
+MODEL_OF = {
+    "detect": "yolo11n.yaml",
+    "segment": "yolo11n-seg.yaml",
+    "pose": "yolo11n-pose.yaml",
+    "obb": "yolo11n-obb.yaml",
+}
+
+
+@pytest.mark.parametrize("task", ["detect", "segment", "pose", "world"])
+@pytest.mark.parametrize("of_model", MODEL_OF)
+def test_the_trainer_and_the_model_are_of_one_task(task: str, of_model: str) -> None:
+    """A detection trainer would train a pose model without its keypoints, and say nothing."""
+    model = SimpleNamespace(yaml=yaml_model_load(MODEL_OF[of_model]))
+    same = task == of_model or (task, of_model) == ("world", "detect")
+    with contextlib.nullcontext() if same else pytest.raises(ValueError, match=f"pass lpu.trainer\\({of_model!r}, "):
+        trainers.check_task(trainers.TRAINERS[task], model)
+
+
+def test_a_model_of_another_task_ends_before_its_first_batch(train: Train) -> None:
+    with pytest.raises(ValueError, match=r"trainer: task='detect', and the model is one for 'pose'"):
+        train("yolo11n-pose.yaml", trainer=lpu.trainer("detect", box="eiou"))
+
+
+@pytest.mark.parametrize(
+    ("task", "model"),
+    [
+        ("detect", "yolo11n.yaml"),
+        ("segment", "yolo11n-seg.yaml"),
+        ("pose", "yolo11n-pose.yaml"),
+        ("world", "yolov8s-worldv2.yaml"),
+    ],
+)
+def test_the_task_is_that_of_the_model_where_none_is_said(
+    task: str, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    for name in trainers.TRAINERS:
+        monkeypatch.setitem(trainers.TRAINERS, name, lambda name=name, **given: made.append((name, given)))
+    given = {"model": model, "task": "detect" if task == "world" else task}
+    monkeypatch.setattr(trainers, "check_trainer", lambda _: None)
+    lpu.trainer(box="eiou")(overrides=given, _callbacks=None)
+    assert [(name, each["overrides"], each["loss_spec"].box["type"]) for name, each in made] == [(task, given, "eiou")]
+
+
+def test_a_model_that_cannot_be_served_is_refused_where_no_task_is_said() -> None:
+    with pytest.raises(lpu.UnsupportedUltralytics, match="task 'obb' cannot be served"):
+        lpu.trainer(box="eiou")(overrides={"model": "yolo11n-obb.yaml", "task": "obb"})
+
+
+def test_a_loss_of_a_notebook_cannot_reach_the_processes_of_several_gpus() -> None:
+    spec = dataclasses.replace(lpu.make_spec("eiou"), imports=("__main__",))
+    with pytest.raises(lpu.UnsupportedUltralytics, match=r"registered in __main__, .*Move it to a module of its own"):
+        trainers.check_imports(spec)
 
 
 def test_a_box_gain_of_zero_raises(train: Train) -> None:

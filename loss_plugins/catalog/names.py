@@ -1,0 +1,68 @@
+"""What a loss may be called, and what its module class is called then."""
+
+from __future__ import annotations
+
+import functools
+import pkgutil
+import re
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import refusal, shown
+from .entry import Entry
+
+PACKAGE = __name__.partition(".")[0]
+SNAKE_CASE = re.compile("[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+def check_name(name: Any, entries: Mapping[str, Entry], aliases: Mapping[str, str]) -> None:
+    """Raise unless a loss may be called that: snake case, not one of this package's, and no other thing of it.
+
+    Args:
+        name: the name.
+        entries: the losses that there are.
+        aliases: names of module classes, and whose they are.
+    """
+    allowed = "snake case, as 'my_iou'"
+    if not isinstance(name, str):
+        remedy = "pass the name: @register_loss('my_iou')"
+        raise refusal("register_loss", f"name={shown(name)} is no text", allowed, remedy, TypeError)
+    if not SNAKE_CASE.fullmatch(name):
+        remedy = f"call it {_snake_case(name)!r}, say"
+        raise refusal("register_loss", f"name={name!r} is no snake case", allowed, remedy)
+    if name in entries:
+        taken = entries[name].function
+        if taken.__module__.partition(".")[0] == PACKAGE:
+            raise name_taken(name, taken)
+        return
+    if name in aliases or name in _modules():
+        other = f"a class of {aliases[name]!r}" if name in aliases else f"the module {PACKAGE}.{name}"
+        raise refusal("register_loss", f"name={name!r} stands for {other}", "a new name", f"call it 'my_{name}', say")
+    cls = class_name(name)
+    if cls in aliases:
+        came = f"name={name!r} would make the class {cls}, which is that of {aliases[cls]!r}"
+        raise refusal("register_loss", came, "a new name", f"call it 'my_{name}', say")
+
+
+def name_taken(name: str, function: Callable[..., Any]) -> ValueError:
+    """The error for a name that another function has."""
+    came = f"the name {name!r} is taken by {function.__module__}.{function.__qualname__}"
+    return refusal("register_loss", came, "a new name", f"choose another, or call unregister_loss({name!r}) first")
+
+
+@functools.cache
+def _modules() -> frozenset[str]:
+    """The modules of this package, which MMEngine would find under `type='loss_plugins.<name>'`."""
+    found = pkgutil.iter_modules(sys.modules[PACKAGE].__path__)
+    return frozenset({*(module.name for module in found), "adapters"})  # which may lie beside the package
+
+
+def _snake_case(name: str) -> str:
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).removesuffix("Loss").strip("_")
+    return re.sub(r"\W+", "_", words).strip("_").lower() or "my_iou"
+
+
+def class_name(name: str) -> str:
+    """What the module class of a loss is called where nobody names it: "my_iou" to "MyIouLoss"."""
+    return "".join(part.capitalize() for part in name.split("_")) + "Loss"
