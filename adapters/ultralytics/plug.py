@@ -88,7 +88,8 @@ class Plug:
             ValueError: the model has a plug.
             UnsupportedUltralytics: the criterion that it has cannot be served.
         """
-        models = [part for part in model.modules() if hasattr(type(part), "init_criterion")]
+        parts = model.modules() if isinstance(model, nn.Module) else ()
+        models = [part for part in parts if hasattr(type(part), "init_criterion")]
         if not models:
             came = f"model={shown(model)} has no criterion"
             remedy = "pass YOLO(...), or its model"
@@ -121,6 +122,10 @@ class Plug:
                 marks.mark(branch.bce, self.token, name)
             self._branches.append(weakref.ref(branch))
 
+    def inherit(self, branch: Any) -> None:
+        """Serve a branch whose own context has left, and put it back in the end."""
+        self._branches.append(weakref.ref(branch))
+
     def release(self) -> None:
         """Take the marks off, and put the class losses back that were found, once no context of this thread is left."""
         heir = owners.context()
@@ -130,7 +135,7 @@ class Plug:
             for part in (branch, branch.bbox_loss, branch.assigner, branch.bce):
                 _unmark(part)
             if isinstance(heir, Plug):
-                heir._branches.append(weakref.ref(branch))
+                heir.inherit(branch)
             elif isinstance(branch.bce, BCEReplacement) and owners.owner(branch.bce) is None:
                 branch.bce = branch.bce.stock
 

@@ -171,7 +171,7 @@ def safe_power(base: Tensor, exponent: float) -> Tensor:
     if exponent == int(exponent):
         return base**exponent
     if exponent > 1:
-        return base.clamp(min=0) ** exponent
+        return base.relu() ** exponent
     zero = base <= 0
     return torch.where(zero, torch.zeros_like(base), torch.where(zero, torch.ones_like(base), base) ** exponent)
 

@@ -145,12 +145,18 @@ def step(loss: lp.Loss, pred: Tensor, target: Any) -> tuple[Tensor, Tensor, str]
     return value.detach(), gradient, value.grad_fn.name()
 
 
+def pairs_of(name: str, rows: int) -> tuple[Tensor, Tensor]:
+    entry = lp.get_entry(name)
+    pred, target = trial_pairs(entry.kind, rows)
+    return pred, torch.where(target > 0.5, 1.0, -1.0) if entry.holds == "signs" else target
+
+
 def recorded_losses() -> list[str]:
     """The losses that a program computes."""
     names = []
     for name in (entry.name for entry in shipped()):  # other tests may have registered losses
         module = lp.build_loss(name, reduction="none", **lp.get_entry(name).example)
-        pred, target = trial_pairs(module.entry.kind, 20)
+        pred, target = pairs_of(name, 20)
         if module.entry.kind != "region" and "dense" in (module.entry.targets or ("dense",)):
             names += [name] if "ValueAndGradient" in step(module, pred, target)[2] else []
     return names
@@ -161,7 +167,7 @@ def test_a_torch_that_cannot_record_takes_autograd(monkeypatch: pytest.MonkeyPat
     names = recorded_losses()
     assert len(names) > 30
     modules = {name: lp.build_loss(name, reduction="none", **lp.get_entry(name).example) for name in names}
-    inputs = {name: trial_pairs(module.entry.kind, 50) for name, module in modules.items()}
+    inputs = {name: pairs_of(name, 50) for name in modules}
     expected = {name: step(module.eval(), *inputs[name]) for name, module in modules.items()}
     private.works.cache_clear()
     monkeypatch.setattr(fused, "_KERNELS", {})

@@ -197,6 +197,21 @@ ADAPTERS: Table = {
         "`tune`": lambda *_: chosen_task(["detect", "tune"]),
         "a task that cannot be served": lambda *_: lpu.trainer(chosen_task(["obb", "train"]), box="eiou"),
     },
+    (f"{ULTRALYTICS}/trainers.py::check_task", "ValueError"): {
+        "the model is one of another task": lambda *_: trainers.check_task(trainers.TRAINERS["pose"], detector()),
+    },
+    (f"{ULTRALYTICS}/trainers.py::check_imports", "UnsupportedUltralytics"): {
+        "one of them is `__main__`, a script or a notebook": lambda *_: trainers.check_imports(
+            spec.Spec({"type": "eiou"}, imports=("__main__",))
+        ),
+    },
+    (f"{ULTRALYTICS}/trainers.py::trainer_of", "TypeError"): {"it is no text": lambda *_: trainers.trainer_of(3)},
+    (f"{ULTRALYTICS}/trainers.py::trainer_of", "ValueError"): {
+        "no such task": lambda *_: trainers.trainer_of("detection")
+    },
+    (f"{ULTRALYTICS}/trainers.py::trainer_of", "UnsupportedUltralytics"): {
+        "a task that cannot be served": lambda *_: trainers.trainer_of("obb"),
+    },
     (f"{ULTRALYTICS}/plug.py::Plug.bind", "TypeError"): {
         "it is no model of Ultralytics": lambda *_: unplugged().bind(nn.Linear(1, 1)),
     },

@@ -27,6 +27,7 @@ from loss_plugins.fusion.native import require_compiler
 from loss_plugins.fusion.tracing import by_columns, joint, trace
 from loss_plugins.fusion.trials import Layout, require_no_branches
 from loss_plugins.labels import per_class
+from loss_plugins.module import gain
 from loss_plugins.module.mix import mix_loss
 from loss_plugins.module.state import sync_losses
 from loss_plugins.peers import timed
@@ -199,11 +200,28 @@ CORE: Table = {
     },
     ("loss_plugins/labels.py::LabelRule.read", "ValueError"): {
         "a label that is neither a class, nor background, nor ignored": lambda *_: lp.FocalLoss().labels.read(
-            torch.zeros(2, 3), torch.tensor([0, 4])
+            torch.zeros(2, 3), torch.tensor([0, 4]), "class"
         ),
         "labels that may be a mask": lambda *_: lp.FocalLoss().labels.read(
-            torch.zeros(2, 1, 3, 3), torch.zeros(2, 3, 3, dtype=torch.long)
+            torch.zeros(2, 1, 3, 3), torch.zeros(2, 3, 3, dtype=torch.long), "class_map"
         ),
+        "a score that the loss does not take": lambda *_: lp.FocalLoss().labels.read(
+            torch.zeros(2, 3), torch.full((2, 3), 255), "dense"
+        ),
+    },
+    ("loss_plugins/module/gain.py::box_gain", "ValueError"): {
+        "one of the losses has no gradient on the set": lambda *_: gain.box_gain(
+            lp.CIoULoss(), lambda pred, target: 0 * pred.sum(-1)
+        ),
+        "one that is not finite": lambda *_: gain.box_gain(
+            lp.CIoULoss(), lambda pred, target: torch.inf * pred.sum(-1)
+        ),
+    },
+    ("loss_plugins/module/gain.py::class_gain", "ValueError"): {
+        "one of the losses has no gradient on the set": lambda *_: gain.class_gain(
+            lp.FocalLoss(), lambda pred, target: 0 * pred
+        ),
+        "one that is not finite": lambda *_: gain.class_gain(lp.FocalLoss(), lambda pred, target: torch.inf * pred),
     },
     ("loss_plugins/labels.py::per_class", "ValueError"): {
         "not as many numbers as classes": lambda *_: per_class("bce", "w", [1.0, 2.0], torch.zeros(2, 3), True),

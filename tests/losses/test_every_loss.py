@@ -56,6 +56,11 @@ def crossed(rows: list[Any], others: list[Any]) -> tuple[Tensor, Tensor]:
     return torch.tensor([a for a, _ in pairs]), torch.tensor([b for _, b in pairs])
 
 
+def signs_of(target: Tensor) -> Tensor:
+    """-1 and 1, for losses of signs."""
+    return torch.where(target > 0.5, 1.0, -1.0)
+
+
 def extreme(name: str) -> tuple[Tensor, Any]:
     """Degenerate boxes, saturated scores."""
     entry = get_entry(name)
@@ -74,7 +79,8 @@ def extreme(name: str) -> tuple[Tensor, Any]:
         return pred, torch.arange(len(pred)) / len(pred) * 1.5
     if form == "input_sign":
         return pred, (pred.flip(0), torch.ones_like(pred))
-    return pred, torch.tensor([0.0, 1.0, 0.3, 1.0, 0.0]).repeat(len(pred))[: pred.numel()].view_as(pred)
+    target = torch.tensor([0.0, 1.0, 0.3, 1.0, 0.0]).repeat(len(pred))[: pred.numel()].view_as(pred)
+    return pred, signs_of(target) if entry.holds == "signs" else target
 
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [

@@ -72,7 +72,7 @@ def test_a_finished_run_has_nothing_to_resume(shared: Shared, train: Train) -> N
     run = shared("yolo11n.yaml", box={"type": "constant", "value": 7.0}, epochs=2, name="finished")
     before = results(run.folder)
     with pytest.raises(AssertionError, match="is finished, nothing to resume"):
-        train(str(run.folder / "weights/last.pt"), resume=True, trainer=constant(7.0))
+        train("yolo11n.yaml", resume=str(run.folder / "weights/last.pt"), trainer=constant(7.0))
     assert results(run.folder) == before
 
 
