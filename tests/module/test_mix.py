@@ -104,7 +104,7 @@ LEAVE_OUT: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("losses", itertools.permutations(LEAVE_OUT, 2), ids=str)
+@pytest.mark.parametrize("losses", list(itertools.permutations(LEAVE_OUT, 2)), ids=str)
 def test_what_a_mix_leaves_out_does_not_depend_on_the_order(losses: tuple[Any, Any]) -> None:
     """It is what any of its losses leaves out."""
     alone = [lp.build_loss(loss, reduction="none") for loss in losses]
