@@ -140,7 +140,7 @@ def test_show_as_json_for_every_loss(name: str) -> None:
         (["yolo", "detect", "train", "model=yolo11n.yaml"], "no loss was asked for"),
         (["yolo", "detect", "train", "model=yolo11n.yaml", "box_loss=eoiu"], "did you mean 'eiou'"),
         (["yolo", "obb", "train", "model=yolo11n-obb.yaml", "box_loss=eiou"], "task 'obb' cannot be served"),
-        (["yolo", "detect", "train", "box_loss.alpha=2"], "was given without box_loss=NAME before it"),
+        (["yolo", "detect", "train", "box_loss.alpha=2"], "was given without box_loss=NAME"),
         (["yolo", "detect", "train", "losses=nowhere.yaml"], "is not a file"),
     ],
 )
@@ -166,12 +166,13 @@ def test_yolo_trains_with_the_loss(tmp_path: Path) -> None:
         "amp": False, "plots": False, "device": "cpu", "project": str(tmp_path), "name": "run",
     }  # fmt: skip
     pairs = [f"{key}={value}" for key, value in settings.items()]
-    done = run("yolo", "detect", "train", *pairs, "box_loss=alpha_iou", "box_loss.alpha=2", "gain=match")
+    done = run("yolo", "train", "cos_lr", "box_loss.alpha=2", *pairs, "box_loss=alpha_iou", "gain=match")
     assert done.returncode == 0, done.stderr
     proof = (tmp_path / "run/loss_plugins.yaml").read_text()
     assert "type: alpha_iou" in proof
     assert "alpha: 2" in proof
     assert "gain: match" in proof
+    assert "cos_lr: true" in (tmp_path / "run/args.yaml").read_text()
     with (tmp_path / "run/results.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert float(row["train/box_loss"]) > 0

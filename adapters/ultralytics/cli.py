@@ -8,15 +8,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from ultralytics.cfg import DEFAULT_CFG_DICT, smart_value
 
+from loss_plugins.catalog.ranges import closest
 from loss_plugins.errors import refusal
 
-from .config import import_modules, yaml_value
+from .config import KEYS, import_modules, yaml_value
 from .errors import UnsupportedUltralytics
-from .trainers import REFUSED, TRAINERS, trainer
+from .spec import Said, make_spec
+from .trainers import REFUSED, STAMP, TRAINERS, trainer
 
 SLOTS = {"box_loss": "box", "cls_loss": "cls"}
 SETTINGS = {"losses": "config", "gain": "gain", "assigner": "assigner", "imports": "imports"}
+SAID = Said("box_loss", "cls_loss", "losses", "eiou")
+#: keys of Ultralytics that have the names of our slots
+GAINS_OF = ("box", "cls")
 EXAMPLE = "loss-plugins yolo detect train model=yolo11n.yaml data=data.yaml box_loss=eiou"
 
 
@@ -24,21 +30,26 @@ def yolo(
     arguments: Annotated[
         list[str],
         typer.Argument(
-            help="TASK train key=value ...; loss settings are box_loss=NAME and cls_loss=NAME (or YAML), "
+            help="[TASK] train key=value ...; loss settings are box_loss=NAME and cls_loss=NAME (or YAML), "
             "box_loss.PARAMETER=VALUE, "
             "losses=FILE, gain=keep|match, assigner=keep|match, imports=MODULE,... (code that registers losses of your "
-            "own; a FILE outside of the current folder imports nothing by itself); the rest goes to Ultralytics."
+            "own; a FILE outside of the current folder imports nothing by itself); the rest goes to Ultralytics. "
+            "With resume, the losses are those of the checkpoint."
         ),
     ],
 ) -> None:
     """Train an Ultralytics model with a loss of the catalogue."""
     words = [argument for argument in arguments if "=" not in argument]
     losses, overrides = split_settings([argument for argument in arguments if "=" in argument])
-    task = chosen_task(words)
+    task, flags = chosen_task(words)
+    overrides.update(flags)
     modules = [module for module in losses.pop("imports", "").split(",") if module]
     if modules:
         sys.path.insert(0, str(Path.cwd()))  # as `python -m` does, so that a module of this folder is found
         import_modules(modules, f"imports={','.join(modules)}")
+    if overrides.get("resume") and not losses:
+        losses = losses_of(str(overrides["model"] if overrides["resume"] is True else overrides["resume"]))
+    make_spec(**losses, said=SAID)  # in the words of the shell; `trainer` makes it again
     chosen = trainer(task, **losses)
     model_file = overrides.pop("model", None)
     if model_file is None:
@@ -46,8 +57,8 @@ def yolo(
     make_model(task, model_file).train(trainer=chosen, **overrides)
 
 
-def chosen_task(words: list[str]) -> str:
-    """The task of `TASK train`.
+def chosen_task(words: list[str]) -> tuple[str | None, dict[str, bool]]:
+    """The task of `[TASK] train`, None for the model's, and the keys of Ultralytics that are set by their name alone.
 
     Raises:
         ValueError: not of that form.
@@ -58,42 +69,85 @@ def chosen_task(words: list[str]) -> str:
             "tune trains in other processes, where the plugged loss would be missing",
             "Use train with the settings you want to compare",
         )
-    if len(words) != 2 or words[1] != "train" or words[0] not in (*TRAINERS, *REFUSED):
+    flags = {word: True for word in words if isinstance(DEFAULT_CFG_DICT.get(word), bool)}
+    tasks = [word for word in words if word in (*TRAINERS, *REFUSED)]
+    if len(tasks) > 1 or sorted({*words} - {*flags, *tasks}) != ["train"]:
         came = f"got {' '.join(words)!r}, and only training uses a loss"
-        raise refusal("yolo", came, f"TASK train with TASK one of {', '.join(TRAINERS)}", f"for example: {EXAMPLE}")
-    return words[0]
+        raise refusal(
+            "yolo", came, f"train, or TASK train with TASK one of {', '.join(TRAINERS)}", f"for example: {EXAMPLE}"
+        )
+    return (tasks[0] if tasks else None), flags
 
 
 def split_settings(pairs: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings of the losses, as arguments of `trainer`, and the rest, for Ultralytics.
+    """The settings of the losses, as arguments of `trainer`, and the rest, for Ultralytics; in any order.
 
-    >>> split_settings(["box_loss=alpha_iou", "box_loss.alpha=2", "epochs=3"])
+    Raises:
+        ValueError: a key that nobody knows, or a parameter of a loss that is not named.
+
+    >>> split_settings(["box_loss.alpha=2", "box_loss=alpha_iou", "epochs=3"])
     ({'box': {'type': 'alpha_iou', 'alpha': 2}}, {'epochs': 3})
     """
-    from ultralytics.cfg import smart_value
-
     losses: dict[str, Any] = {}
     overrides: dict[str, Any] = {}
+    parameters: list[tuple[str, str, str]] = []
     for pair in pairs:
         key, _, value = pair.partition("=")
         argument, _, parameter = key.partition(".")
-        name = SLOTS.get(argument)
-        if name is not None and parameter:
-            if name not in losses:
-                came = f"{key}={value} was given without {argument}=NAME before it"
-                raise refusal("yolo", came, f"{argument}=NAME {key}=VALUE", f"name the loss first: {argument}=...")
-            spec = losses[name]
-            losses[name] = {**({"type": spec} if isinstance(spec, str) else spec), parameter: yaml_value(value, pair)}
-        elif name is not None:
-            losses[name] = yaml_value(value, pair)
+        if argument in SLOTS and parameter:
+            parameters.append((argument, parameter, value))
+        elif key in SLOTS:
+            losses[SLOTS[key]] = shell_value(value, pair)
         elif key in SETTINGS:
             losses[SETTINGS[key]] = value
         else:
             overrides[key] = smart_value(value)
+            check_key(key, overrides[key])
+    for argument, parameter, value in parameters:
+        spec = losses.get(SLOTS[argument])
+        if spec is None:
+            came = f"{argument}.{parameter}={value} was given without {argument}=NAME"
+            raise refusal(
+                "yolo", came, f"{argument}=NAME {argument}.{parameter}=VALUE", f"name the loss: {argument}=..."
+            )
+        spec = {"type": spec} if isinstance(spec, str) else spec
+        losses[SLOTS[argument]] = {**spec, parameter: shell_value(value, f"{argument}.{parameter}={value}")}
     return losses, overrides
 
 
-def make_model(task: str, file: str) -> Any:
+def shell_value(text: str, where: str) -> Any:
+    """A value as `yolo` reads it, 1e-7 or 640,640, and YAML beside."""
+    value = smart_value(text)
+    return yaml_value(text, where) if isinstance(value, str) else value
+
+
+def check_key(key: str, value: Any) -> None:
+    """Raise unless Ultralytics knows a key, and takes no loss for it."""
+    if key in GAINS_OF and not isinstance(value, (int, float)):
+        came, allowed = f"{key}={value}: {key} is Ultralytics' gain of the {key} loss", "a number"
+        raise refusal("yolo", came, allowed, f"for another loss write {key}_loss={value}")
+    if key not in DEFAULT_CFG_DICT and key not in ("save_dir", "augmentations", "session"):
+        known = (*SLOTS, *SETTINGS, *DEFAULT_CFG_DICT)
+        remedy = f"for a loss write box_loss={value} or cls_loss={value}" if "loss" in key else closest(key, known)
+        raise refusal("yolo", f"unknown key {key}={value}", "keys of `yolo train` and of the losses", remedy)
+
+
+def losses_of(checkpoint: str) -> dict[str, Any]:
+    """The losses that a checkpoint was trained with, as arguments of `trainer`.
+
+    Raises:
+        ValueError: it was trained with the stock losses.
+    """
+    from ultralytics import YOLO
+
+    stamp = getattr(YOLO(checkpoint).model, STAMP, None)
+    if stamp is None:
+        came = f"{checkpoint} was trained with the stock losses"
+        raise refusal("yolo", came, "a checkpoint of a loss of the catalogue", "resume it by `yolo train resume`")
+    return {key: stamp["losses"][key] for key in KEYS if stamp["losses"].get(key) is not None}
+
+
+def make_model(task: str | None, file: str) -> Any:
     """The Ultralytics model of a file, of the class that the task needs."""
     from ultralytics import YOLO, YOLOWorld
 

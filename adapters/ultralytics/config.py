@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,16 @@ def yaml_value(text: str, where: str) -> Any:
         raise refusal("ultralytics adapter", f"{where}{place}: {problem}", "YAML", f"write, say, {EXAMPLE}") from error
 
 
-def read_config(file: str | Path) -> dict[str, Any]:
-    """The `losses` section of a YAML file. Its `imports:` are code: they run when the file is read.
+def ready_made() -> dict[str, Path]:
+    """The files of configs/ultralytics by name, wherever the package is installed."""
+    folder = Path(str(files("loss_plugins.adapters.ultralytics.configs")))
+    return {file.stem: file for file in folder.glob("*.yaml")}
+
+
+def read_config(file: str | Path, said: str = "config") -> dict[str, Any]:
+    """The `losses` section of a YAML file, or of the ready-made one of that name.
+
+    Its `imports:` are code: they run when the file is read.
 
     They are followed only in files of the current folder and of this package. For another file, import the modules
     yourself before, or name them on the command line: imports=mylosses.
@@ -65,11 +74,13 @@ def read_config(file: str | Path) -> dict[str, Any]:
     """
     if not isinstance(file, (str, os.PathLike)):
         raise refusal(
-            "ultralytics adapter", f"config={shown(file)} is no path", "a YAML file", "pass its path", TypeError
+            "ultralytics adapter", f"{said}={shown(file)} is no path", "a YAML file", "pass its path", TypeError
         )
-    path, where = Path(file), f"config={str(file)!r}"
+    path, where = Path(file), f"{said}={str(file)!r}"
+    if not path.is_file() and path.parent == Path():
+        path = ready_made().get(path.name.removesuffix(".yaml"), path)
     if not path.is_file():
-        remedy = "ready-made ones lie in configs/ultralytics/"
+        remedy = f"name a file, or one of the ready-made ones: {', '.join(sorted(ready_made()))}"
         raise refusal("ultralytics adapter", f"{where} is not a file", "a YAML file", remedy)
     try:
         text = path.read_text(encoding="utf-8")

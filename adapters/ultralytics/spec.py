@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -26,6 +26,15 @@ GAINS = Choice("keep", "match")
 ASSIGNERS = Choice("keep", "match")
 LossSpec = str | Mapping[str, Any] | Loss
 FITTING = "one that works on logits, per anchor and class, with soft targets: bce_with_logits, quality_focal, varifocal"
+
+
+class Said(NamedTuple):
+    """What slots and config are called where a user writes them, and how the name of a loss is written there."""
+
+    box: str = "box"
+    cls: str = "cls"
+    config: str = "config"
+    eiou: str = "'eiou'"
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,7 @@ def make_spec(
     gain: str | None = None,
     assigner: str | None = None,
     config: str | Path | None = None,
+    said: Said = Said(),  # noqa: B008  (it does not change)
 ) -> Spec:
     """Resolve names, dicts, modules or a config file to a spec; every mistake is an error here, before training.
 
@@ -96,24 +106,23 @@ def make_spec(
         assigner: "keep" or "match".
         config: YAML file with a `losses` section; keywords given win over it. Its `imports:` are code, which runs when
             the file is read: see `config.read_config`.
+        said: what the slots are called where the caller writes them, for errors.
 
     Raises:
         ValueError, TypeError: naming argument, value and remedy.
     """
-    chosen = read_config(config) if config is not None else {}
+    chosen = read_config(config, said.config) if config is not None else {}
     given = {"box": box, "cls": cls, "gain": gain, "assigner": assigner}
     chosen.update({key: value for key, value in given.items() if value is not None})
     if chosen.get("box") is None and chosen.get("cls") is None:
-        came, remedy = (
-            "no loss was asked for (box=None, cls=None)",
-            "pass box='eiou' (or a config file with losses: {box: ...})",
-        )
+        came = f"no loss was asked for ({said.box}=None, {said.cls}=None)"
+        remedy = f"pass {said.box}={said.eiou} (or a config file with losses: {{box: ...}})"
         raise refusal("ultralytics adapter", came, "a box loss, a cls loss, or both", remedy)
     gain, assigner = chosen.get("gain", "keep"), chosen.get("assigner", "keep")
     check_value("ultralytics adapter", "gain", gain, GAINS)
     check_value("ultralytics adapter", "assigner", assigner, ASSIGNERS)
-    box_loss = _box_module(chosen["box"]) if chosen.get("box") is not None else None
-    cls_loss = _cls_module(chosen["cls"]) if chosen.get("cls") is not None else None
+    box_loss = _box_module(chosen["box"], said.box) if chosen.get("box") is not None else None
+    cls_loss = _cls_module(chosen["cls"], said.cls) if chosen.get("cls") is not None else None
     if assigner == "match":
         _check_assigner(box_loss)
     losses = [loss for loss in (box_loss, cls_loss) if loss is not None]
@@ -174,8 +183,8 @@ def _check_assigner(box_loss: Loss | None) -> None:
         raise refusal("ultralytics adapter", came, ASSIGNERS, "use assigner='keep'")
 
 
-def _module(slot: str, asked: Any) -> Loss:
-    where = f"ultralytics adapter, {slot} loss"
+def _module(slot: str, asked: Any, said: str) -> Loss:
+    where, slot = f"ultralytics adapter, {slot} loss", said
     if isinstance(asked, Loss):
         asked = _resolved(asked)
     if not isinstance(asked, (str, Mapping)):
@@ -198,10 +207,10 @@ def _module(slot: str, asked: Any) -> Loss:
     return loss
 
 
-def _box_module(asked: Any) -> Loss:
-    loss = _module("box", asked)
+def _box_module(asked: Any, said: str) -> Loss:
+    loss = _module("box", asked, said)
     if loss.entry.kind != "box":
-        came = f"box={shown(asked)} is a loss per {loss.entry.kind}; the box slot takes one number per box"
+        came = f"{said}={shown(asked)} is a loss per {loss.entry.kind}; the box slot takes one number per box"
         raise refusal("ultralytics adapter", came, "losses of kind box", "see loss-plugins list --kind box")
     reason, remedy = _fault_of_box_loss(copy.deepcopy(loss))
     if reason:
@@ -226,19 +235,19 @@ def _fault_of_box_loss(loss: Loss) -> tuple[str, str]:
     return "", ""
 
 
-def _cls_module(asked: Any) -> Loss:
-    loss = _module("cls", asked)
+def _cls_module(asked: Any, said: str) -> Loss:
+    loss = _module("cls", asked, said)
     where = "ultralytics adapter"
     if loss.entry.kind != "classification":
-        came = f"cls={shown(asked)} is a loss of kind {loss.entry.kind}"
+        came = f"{said}={shown(asked)} is a loss of kind {loss.entry.kind}"
         raise refusal(where, came, FITTING, "pass one of these")
     try:
         reason = _misfit(copy.deepcopy(loss).eval())
     except (ValueError, TypeError, RuntimeError) as error:
-        came = f"cls={shown(asked)} does not take soft targets"
+        came = f"{said}={shown(asked)} does not take soft targets"
         raise refusal(where, came, FITTING, "pass one of these") from error
     if reason:
-        raise refusal(where, f"cls={shown(asked)} {reason}", FITTING, "pass one of these")
+        raise refusal(where, f"{said}={shown(asked)} {reason}", FITTING, "pass one of these")
     return loss
 
 

@@ -18,7 +18,7 @@ from loss_plugins.adapters.mmdet.hook import LossPluginsHook
 from loss_plugins.adapters.mmdet.modules import PluggedLoss
 from loss_plugins.adapters.mmdet.training_parity import curve
 from loss_plugins.adapters.ultralytics import canary, config, plug, probe, spec, trainers
-from loss_plugins.adapters.ultralytics.cli import chosen_task
+from loss_plugins.adapters.ultralytics.cli import chosen_task, losses_of, split_settings
 from tests.house.raises_core import Table
 
 
@@ -191,11 +191,18 @@ ADAPTERS: Table = {
         ),
     },
     (f"{ULTRALYTICS}/cli.py::chosen_task", "ValueError"): {
-        "not of that form": lambda *_: chosen_task(["train", "detect"])
+        "not of that form": lambda *_: chosen_task(["predict", "detect"])
+    },
+    (f"{ULTRALYTICS}/cli.py::split_settings", "ValueError"): {
+        "a key that nobody knows": lambda *_: split_settings(["epoch=3"]),
+        "a parameter of a loss that is not named": lambda *_: split_settings(["box_loss.alpha=2"]),
+    },
+    (f"{ULTRALYTICS}/cli.py::losses_of", "ValueError"): {
+        "it was trained with the stock losses": lambda *_: losses_of("yolo11n.yaml"),
     },
     (f"{ULTRALYTICS}/cli.py::chosen_task", "UnsupportedUltralytics"): {
         "`tune`": lambda *_: chosen_task(["detect", "tune"]),
-        "a task that cannot be served": lambda *_: lpu.trainer(chosen_task(["obb", "train"]), box="eiou"),
+        "a task that cannot be served": lambda *_: lpu.trainer(chosen_task(["obb", "train"])[0], box="eiou"),
     },
     (f"{ULTRALYTICS}/trainers.py::check_task", "ValueError"): {
         "the model is one of another task": lambda *_: trainers.check_task(trainers.TRAINERS["pose"], detector()),

@@ -107,7 +107,7 @@ def test_specs_of_ultralytics_are_refused_by_name(arguments: dict[str, Any], arg
         pass
 
 
-@pytest.mark.parametrize("task", [3, None, ["detect"], "detection"])
+@pytest.mark.parametrize("task", [3, ["detect"], "detection"])
 def test_tasks_of_ultralytics_are_refused_by_name(task: Any) -> None:
     refused(lambda: lpu.trainer(task, box="eiou"), "trainer", "task", str(task))
 
