@@ -14,7 +14,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / "build/wheels"
 #: all that a wheel is made from
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "loss_plugins", "adapters", "configs/mmdet/_base_")
+SOURCES = (
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "loss_plugins",
+    "adapters",
+    "configs/mmdet/_base_",
+    "configs/ultralytics",
+)
 
 
 def source_files() -> list[Path]:
