@@ -77,4 +77,4 @@ def patched(
             plug.bind(model)
         yield plug.report
     for slot in plug.slots:
-        slot.require_call()
+        slot.require_call_and_gradient()

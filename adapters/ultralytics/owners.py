@@ -76,9 +76,14 @@ def plug_for(part: Any, slot: str) -> Owner | None:
     return context(slot)
 
 
-def context(slot: str | None = None) -> Owner | None:
-    """The innermost of this thread's plugs that serve criteria without a mark, and ask for the slot."""
-    unbound = (plug for plug in reversed(_here.plugs) if not plug.bound)
+def beside(plug: Owner) -> list[Owner]:
+    """The plugs of the thread that a plug came in from."""
+    return _lists[plug.token]
+
+
+def context(slot: str | None = None, plugs: list[Owner] | None = None) -> Owner | None:
+    """The innermost of a thread's plugs, this one's if not said, that serve criteria without a mark for the slot."""
+    unbound = (plug for plug in reversed(_here.plugs if plugs is None else plugs) if not plug.bound)
     return next((plug for plug in unbound if slot is None or plug.slot(slot) is not None), None)
 
 

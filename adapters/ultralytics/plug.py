@@ -126,9 +126,12 @@ class Plug:
         """Serve a branch whose own context has left, and put it back in the end."""
         self._branches.append(weakref.ref(branch))
 
-    def release(self) -> None:
-        """Take the marks off, and put the class losses back that were found, once no context of this thread is left."""
-        heir = owners.context()
+    def release(self, heir: owners.Owner | None) -> None:
+        """Take the marks off, and put the class losses back that were found.
+
+        Args:
+            heir: the context around this one, which serves the criteria from now on.
+        """
         for model in filter(None, (each() for each in self._models)):
             _unmark(model)
         for branch in filter(None, (each() for each in self._branches)):
@@ -148,14 +151,11 @@ class Plug:
             UnsupportedUltralytics: a branch does not compute the plugged loss.
         """
         branches = probe.require_branches(criterion, [slot.name for slot in self.slots])
-        counted = [(slot.calls, slot.calls.train_calls, slot.calls.val_calls) for slot in self.slots]
         self.report.canary = {"stock": canary.check_stock_contract(branches[0].bbox_loss)}
         if self.box is not None:
             self.report.canary["box"] = [canary.check_box(branch, self.box) for branch in branches]
         if self.cls is not None:
             self.report.canary["cls"] = [canary.check_cls(branch, self.cls) for branch in branches]
-        for calls, train_calls, val_calls in counted:  # calls of the canary are no proof of training
-            calls.train_calls, calls.val_calls = train_calls, val_calls
         return len(branches)
 
     def expect(self, foreground: Tensor) -> None:
@@ -164,9 +164,9 @@ class Plug:
             if self.box is not None:
                 self.box.calls.expect(foreground.any())
             if self.cls is not None:
-                self.cls.calls.expect(torch.ones_like(foreground[:0].any()))
+                self.cls.calls.expect(foreground.new_ones(()))
 
-    def require_calls(self) -> None:
+    def require_branch_call(self) -> None:
         """Raise LossNotUsed if a batch has passed and no branch of a criterion that belongs to this plug was called."""
         if all(slot.calls.branch_calls == 0 for slot in self.slots):
             raise LossNotUsed(
@@ -272,5 +272,6 @@ def plugged(spec: Spec, bound: bool = False, image_size: float = 640.0) -> Itera
     try:
         yield plug
     finally:
+        around = owners.beside(plug)
         seams.leave(plug)
-        plug.release()
+        plug.release(owners.context(plugs=around))

@@ -40,32 +40,31 @@ class Changed(NamedTuple):
     ours: Function
 
 
-class OfThread(threading.local):
+class Building(threading.local):
     """The criteria that a thread is building."""
 
     def __init__(self) -> None:
-        self.building: list[int] = []
+        self.criteria: list[int] = []
 
 
 _lock = threading.RLock()
 _changed: list[Changed] = []
-_here = OfThread()
+_building = Building()
 
 
 def enter(plug: owners.Owner) -> None:
     """Bring a plug in, and change the seams if it is the first one."""
     with _lock:
         if owners.add(plug):
-            _changed.extend(_change(seam) for seam in _seams())
+            kept = {(changed.owner, changed.name) for changed in _changed}
+            _changed.extend(_change(seam) for seam in _seams() if (seam.owner, seam.name) not in kept)
 
 
 def leave(plug: owners.Owner) -> None:
     """Take a plug out, in any order and from any thread; the last one puts the seams back."""
     with _lock:
         if owners.remove(plug):
-            for changed in reversed(_changed):
-                _put_back(changed)
-            _changed.clear()
+            _changed[:] = [changed for changed in reversed(_changed) if not _put_back(changed)]
 
 
 def _change(seam: Seam) -> Changed:
@@ -76,9 +75,15 @@ def _change(seam: Seam) -> Changed:
     return Changed(seam.owner, seam.name, found, ours)
 
 
-def _put_back(changed: Changed) -> None:
-    if vars(changed.owner)[changed.name] is changed.ours:  # else somebody has patched over it: what is below is inert
+def _put_back(changed: Changed) -> bool:
+    """Whether it is gone: what others have wrapped stays below theirs, and is not put in a second time."""
+    current = vars(changed.owner)[changed.name]
+    if current is changed.ours:
         setattr(changed.owner, changed.name, changed.found)
+        return True
+    while current is not None and current is not changed.ours:
+        current = getattr(current, "__wrapped__", None)
+    return current is None
 
 
 def _seams() -> Iterator[Seam]:
@@ -158,14 +163,14 @@ def _criterion_init(stock: Function) -> Function:
 
     @functools.wraps(stock)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        if id(self) in _here.building:  # called by the __init__ of a subclass
+        if id(self) in _building.criteria:  # called by the __init__ of a subclass
             stock(self, *args, **kwargs)
             return
-        _here.building.append(id(self))
+        _building.criteria.append(id(self))
         try:
             stock(self, *args, **kwargs)
         finally:
-            _here.building.remove(id(self))
+            _building.criteria.remove(id(self))
         plug = owners.builder(signature.bind(self, *args, **kwargs).arguments.get("model"))
         if plug is not None:
             plug.adopt(self)

@@ -52,8 +52,8 @@ class Slot:
         self.ratio: float | None = None
         self.measure_next = False
         if match is not None:
-            self.calls.gain, *norms = match(self.prototype)
-            self.calls.norms = (norms[0], norms[1])
+            found = match(self.prototype)
+            self.calls.gain, self.calls.norms = found.factor, (found.stock, found.new)
         self._build = build
         self._token = token
         self._broken = 0
@@ -101,7 +101,7 @@ class Slot:
             loss = self._made(self._shared, branch)
             loss.load_state_dict({key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()})
 
-    def require_call(self) -> None:
+    def require_call_and_gradient(self) -> None:
         """Raise LossNotUsed if no criterion called the loss, or none sent a gradient back to it."""
         calls, loss = self.calls, f"the {self.name} loss {self.loss_name}"
         if calls.train_calls + calls.val_calls + calls.branch_calls == 0:
@@ -168,14 +168,14 @@ class Slot:
             f"{calls.val_calls} validation calls"
         )
 
-    def measure(self, stock: Function, pred: Tensor, target: Tensor, rows: Tensor) -> None:
+    def measure(self, loss: Loss, stock: Function, pred: Tensor, target: Tensor, rows: Tensor) -> None:
         """Compare the gradient of the loss with that of the stock loss, on the rows of a batch that `rows` weighs.
 
         It takes a second backward pass, and the host waits for it: once in an epoch. It changes nothing.
         """
         self.measure_next = False
-        twin = copy.deepcopy(self.prototype).eval()
-        norms = [_gradient_norm(loss, pred, target, rows) for loss in (stock, twin.elementwise)]
+        twin = copy.deepcopy(loss).eval()  # with what its running statistic has learnt
+        norms = [_gradient_norm(each, pred, target, rows) for each in (stock, twin.elementwise)]
         if norms[0] > 0:
             self.ratio = self.calls.gain * abs(twin.loss_weight) * norms[1] / norms[0]
 
@@ -219,7 +219,7 @@ class BoxSlot(Slot):
         loss_module = self.loss_of(bbox_loss, pred.device)
         with torch.autocast(pred.device.type, enabled=False):
             if training and self.measure_next and len(pred):
-                self.measure(stock_box_loss, pred, target, weight.float()[:, None])
+                self.measure(loss_module, stock_box_loss, pred, target, weight.float()[:, None])
             loss = loss_module.elementwise(pred, target)
         if loss.shape != weight.shape:
             came = f"returned shape {tuple(loss.shape)} for {len(weight)} boxes"
@@ -254,16 +254,16 @@ class ClassSlot(Slot):
         loss_module = self.loss_of(bce, logits.device)
         with torch.autocast(logits.device.type, enabled=False):
             if training and self.measure_next:
-                self.measure_positives(logits, target)
+                self.measure_positives(loss_module, logits, target)
             loss = loss_module.elementwise(logits, target) * (self.calls.gain * loss_module.loss_weight)
         self.calls.count(loss, len(loss), training)
         return loss.view(shape)
 
-    def measure_positives(self, logits: Tensor, target: Tensor) -> None:
+    def measure_positives(self, loss: Loss, logits: Tensor, target: Tensor) -> None:
         """As `measure`, on the scores of a batch that have something to find."""
         found = target.amax(-1) > 0
         if found.any():
-            self.measure(stock_class_loss, logits[found], target[found], (target[found] > 0).float())
+            self.measure(loss, stock_class_loss, logits[found], target[found], (target[found] > 0).float())
 
 
 def stock_box_loss(pred: Tensor, target: Tensor) -> Tensor:

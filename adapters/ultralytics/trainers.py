@@ -41,6 +41,8 @@ OVERRIDDEN_METHODS = (
     "_do_train",
     "_setup_train",
     "setup_model",
+    "validate",
+    "save_metrics",
     "resume_training",
     "save_model",
     "run_callbacks",
@@ -82,8 +84,9 @@ class LossPluginMixin:
         return result
 
     def _do_train(self, *args: Any, **kwargs: Any) -> Any:
-        size = getattr(self.args, "imgsz", 640)  # type: ignore[attr-defined]
-        with plugged(self.loss_spec, True, max(size) if isinstance(size, (list, tuple)) else size) as plug:
+        imgsz = self.args.imgsz  # type: ignore[attr-defined]
+        side = max(imgsz) if isinstance(imgsz, (list, tuple)) else imgsz
+        with plugged(self.loss_spec, bound=True, image_size=side) as plug:
             self.loss_plug = plug
             return super()._do_train(*args, **kwargs)  # type: ignore[misc]
 
@@ -145,7 +148,7 @@ class LossPluginMixin:
             self._plug.begin_step()
         elif event == "on_train_batch_end":
             self._plug.sync()
-            self._plug.require_calls()
+            self._plug.require_branch_call()
         elif event == "on_train_epoch_end":
             self._plug.sync()  # a time limit stops between the last batch and its end
             self._plug.require_use()
@@ -182,11 +185,19 @@ class LossPluginMixin:
                 log(f"epoch {self.epoch + 1}: {text}")  # type: ignore[attr-defined]
 
     def validate(self, *args: Any, **kwargs: Any) -> Any:
-        """Validate; the epoch's numbers of the losses stand beside the metrics, for results.csv and for loggers."""
+        """Validate; the epoch's numbers of the losses stand beside the metrics, where loggers read them."""
         metrics, fitness = super().validate(*args, **kwargs)  # type: ignore[misc]
+        return (metrics if metrics is None else {**metrics, **self._numbers()}), fitness
+
+    def save_metrics(self, metrics: dict[str, Any]) -> Any:
+        """Write a row of results.csv, the epoch's numbers of the losses last: also where nothing was validated."""
+        numbers = self._numbers()
+        others = {name: value for name, value in metrics.items() if name not in numbers}
+        return super().save_metrics({**others, **numbers})  # type: ignore[misc]
+
+    def _numbers(self) -> dict[str, float]:
         ratios = {slot.name: math.nan if slot.ratio is None else slot.ratio for slot in self._plug.slots}
-        numbers = {f"plug/{name}_gradient_ratio": ratio for name, ratio in ratios.items()}
-        return (metrics if metrics is None else {**metrics, **numbers}), fitness
+        return {f"plug/{name}_gradient_ratio": ratio for name, ratio in ratios.items()}
 
     def _prove_at_end(self) -> None:
         self._plug.require_use()

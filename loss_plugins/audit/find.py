@@ -43,7 +43,7 @@ def resolve(target: str) -> Any:
     for part in path.split("."):
         if not hasattr(found, part):
             came = f"{target!r}: {module_name!r} has no {path!r}"
-            raise refusal("check", came, TARGETS, closest(part, [name for name in vars(found) if name[0] != "_"]))
+            raise refusal("check", came, TARGETS, closest(part, [name for name in dir(found) if name[0] != "_"]))
         found = getattr(found, part)
     if not callable(found):
         came = f"{target!r} is not callable, it is of type {type(found).__name__}"

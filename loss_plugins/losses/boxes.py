@@ -22,6 +22,8 @@ SOLID = 2.0**14
 LENGTH = 1e-10
 #: what union and enclosing area are kept above
 LEAST_AREA = LENGTH**2
+#: the least epsilon of a framework that is added to an area: float32 holds the square of its inverse
+LEAST_EPS = 1e-15
 #: a ratio of sides that no box has: beyond it the derivative of its arctangent is 0
 LINE = 1e16
 #: share of the other box's squared diagonal below which a box is a point: it has no shape
@@ -102,7 +104,10 @@ def pair_up(pred: Tensor, target: Tensor, eps: float, convention: Convention = O
 def _kept_positive(union: Tensor, eps: float, convention: Convention) -> Tensor:
     if convention.union == "max":
         return union.clamp(min=max(eps, LEAST_AREA))
-    return union + max(2 * eps if convention.union == "twice" else eps, LEAST_AREA)
+    least = max(2 * eps if convention.union == "twice" else eps, LEAST_AREA)
+    if convention.union == "tall":  # an inverted box of height -eps beside one without area: -eps + eps is 0
+        return (union + least).masked_fill(union == -least, least)
+    return union + least
 
 
 def _overlap_sides(p: Boxes, t: Boxes) -> tuple[Tensor, Tensor]:
@@ -193,10 +198,15 @@ def beside(sides: Tensor) -> Tensor:
     return POINT - SOLID * sides.detach().clamp(0, POINT / SOLID)
 
 
+def least_area(pair: Pair) -> float:
+    """What is added to an area so that it can be divided by: a framework's epsilon, of ours what no area notices."""
+    return LEAST_AREA if is_ours(pair) else max(pair.geometry_eps, LEAST_EPS)
+
+
 def beside_area(pair: Pair) -> Tensor | float:
-    """As `beside`, of areas: what is added to a squared length. Frameworks add their epsilon, or LEAST_AREA."""
+    """As `beside`, of areas: what is added to a squared length."""
     if not is_ours(pair):
-        return max(pair.geometry_eps, LEAST_AREA)
+        return least_area(pair)
     return POINT**2 - SOLID**2 * pair.union.detach().clamp(0, (POINT / SOLID) ** 2)
 
 
@@ -270,7 +280,7 @@ def extended_iou(pred: Tensor, target: Tensor, eps: float | None) -> Tensor:
     hollow = union <= 0.1 * (t.w * t.h).abs()
     union = union + eps
     iou = torch.where(hollow, intersection.detach(), intersection) / torch.where(
-        hollow, union.detach().abs().clamp(min=max(eps, LEAST_AREA)), union
+        hollow, union.detach().abs().clamp(min=max(eps, LEAST_EPS)), union
     )
     return iou + 0 * union.detach()
 

@@ -14,7 +14,7 @@ from ..catalog.declare import Effect, Source
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval
 from ..errors import refusal
-from ..tensors import class_axis, dense, number_in, one_hot, readable
+from ..tensors import class_axis, dense, one_hot
 from .boxes import safe_power
 from .scores import SCORES, UNEQUAL, binary_cross_entropy, bounded_log, row_count
 
@@ -254,9 +254,6 @@ def distribution_focal_loss(pred: Tensor, target: Tensor, *, margin: Annotated[f
     if last < 1:
         came = f"pred has {pred.shape[-1]} bin(s) on its last axis"
         raise refusal("distribution_focal", came, "2 or more", "set reg_max of the head to 2 or more")
-    if readable(target) and number_in(target.isnan().any()):
-        came = f"target has NaN in {int(target.isnan().sum())} of {target.numel()} places"
-        raise refusal("distribution_focal", came, f"distances in [0, {last}]", "look for boxes or strides that are NaN")
     target = target.to(pred.dtype).clamp(0, last - margin)
     low = target.detach().floor().clamp(max=last - 1).nan_to_num(0)  # NaN stays NaN, but is no index
     log_p = functional.log_softmax(pred, -1)

@@ -64,7 +64,7 @@ def nwd_loss(
         return distance2
     if mode == "log":
         return torch.log1p(distance2)
-    distance = safe_root(distance2) if eps is None else distance2.sqrt()
+    distance = distance2.sqrt() if eps else safe_root(distance2)
     if mode == "sqrt":
         return distance
     # exp, not expm1: that one's slope is computed as value + 1, in which the small pull on a far box is lost

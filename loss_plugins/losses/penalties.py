@@ -18,6 +18,7 @@ from .boxes import (
     enclosing_diagonal2,
     enclosing_sides,
     is_ours,
+    least_area,
     safe_hypot,
     share_of,
     squared_norm,
@@ -41,7 +42,7 @@ def giou_penalty(pair: Pair) -> Terms:
         least = max(pair.geometry_eps, LEAST_AREA)
         area, union = area.clamp(min=least), union.clamp(min=least)
         return ((area - union) / area,)
-    empty = (area - union) / (area + max(pair.geometry_eps, LEAST_AREA))
+    empty = (area - union) / (area + least_area(pair))
     # what boxes without area enclose is empty wherever they are, and those on one line enclose nothing: the slope
     # there, a side over the area, has no bound
     return (torch.where((union if is_ours(pair) else area) == 0, empty.detach(), empty),)
@@ -81,8 +82,8 @@ def eiou_penalty(pair: Pair) -> Terms:
     p, t = pair.p, pair.t
     return (
         center_distance(pair),
-        (p.w - t.w) ** 2 / (width**2 + pair.geometry_eps),
-        (p.h - t.h) ** 2 / (height**2 + pair.geometry_eps),
+        (p.w - t.w) ** 2 / (width**2 + least_area(pair)),
+        (p.h - t.h) ** 2 / (height**2 + least_area(pair)),
     )
 
 

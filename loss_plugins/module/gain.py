@@ -1,8 +1,8 @@
 """The factor that makes a loss pull as hard as another one, on a fixed set of boxes or scores.
 
 It depends on the losses alone, so it is the same on every machine, in every process and after every restart, and it is
-known before training. A trained detector asks for about the same factor as the fixed set, since most of its positive
-predictions lie near their targets; a factor measured on the first batch of an untrained one can be 30 times off.
+known before training. The positive predictions of a trained detector lie near their targets, as those of the set do; a
+factor measured on the first batch of an untrained one can be 30 times off.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def box_gain(loss: Loss, stock: Function, image_size: float = 640.0) -> Gain:
     return _gain(loss, stock, *boxes_near_targets(image_size))
 
 
-def class_gain(loss: Loss, stock: Function, classes: int = 1) -> Gain:
+def class_gain(loss: Loss, stock: Function) -> Gain:
     """The gain of a class loss of sigmoids on soft targets.
 
     The set: positives of quality 0.5 to 0.9, whose logits are up to 2 away from the quality's. Negatives are left out:
@@ -85,8 +85,7 @@ def class_gain(loss: Loss, stock: Function, classes: int = 1) -> Gain:
 
     Args:
         loss: the new loss; not changed.
-        stock: the loss that it replaces, (n, classes) logits and soft targets to that shape.
-        classes: number of classes, for losses with a number per class; each is the positive one in turn.
+        stock: the loss that it replaces, (n, 1) logits and soft targets to that shape.
 
     Raises:
         ValueError: one of the losses has no gradient on the set, or one that is not finite.
@@ -97,8 +96,7 @@ def class_gain(loss: Loss, stock: Function, classes: int = 1) -> Gain:
     2.65
     """
     logits, targets = positives()
-    pred, target = logits[:, None].repeat(1, classes), targets[:, None].repeat(1, classes)
-    return _gain(loss, stock, pred, target)
+    return _gain(loss, stock, logits[:, None], targets[:, None])
 
 
 def boxes_near_targets(image_size: float) -> tuple[Tensor, Tensor]:
@@ -150,7 +148,8 @@ def mean_gradient_norm(loss: Function, pred: Tensor, target: Tensor) -> float:
 
 
 def _settle(statistic: RunningStatistic, pred: Tensor, target: Tensor) -> None:
-    """Give a running statistic the value at which the rows leave it alone: two updates of a moving average tell it."""
+    """Give a running statistic the value at which the rows leave it alone: Aitken's limit of two updates."""
+    statistic.in_step = False  # each call is an update
     first = statistic.value.clone()
     statistic.learn(Given(pred, target), None)
     second = statistic.value.clone()

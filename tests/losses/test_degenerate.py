@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 import loss_plugins as lp
+from loss_plugins.catalog.dialects import dialects_of
 from loss_plugins.catalog.entries import get_entry, shipped
 
 from .test_scales import OTHER_FORMS, TRANSFORMS
@@ -185,3 +186,36 @@ def installed_loss(name: str, dialect: str, boxes: Tensor) -> Tensor:
     long = {"giou": "generalized", "diou": "distance", "ciou": "complete"}[name]
     found: Tensor = getattr(ops, f"{long}_box_iou_loss")(boxes, boxes)
     return found
+
+
+# --- every epsilon -------------------------------------------------------------------------------------------------
+
+HOSTILE = [
+    [0.0, 0, 4, 4], [4, 4, 0, 0], [0, 0, 2, 2], [2, 0, 4, 2], [1, 1, 2, 3], [3, 1, 1, 5], [1, 5, 3, 1], [2, 2, 2, 2],
+    [0, 3, 5, 3], [3, 0, 3, 5], [5, 3, 0, 3], [0, 0, 0, 4], [0, 4, 0, 0], [1, 4, 0, 4], [2, 1, 2, 2],
+]  # fmt: skip
+SPOKEN = [(name, dialect) for name in BOX for dialect in (None, *dialects_of(name))]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize(("name", "dialect"), SPOKEN, ids=str)
+def test_every_epsilon_keeps_value_and_gradient_finite(name: str, dialect: str | None, dtype: torch.dtype) -> None:
+    """Sound, inverted, flat and point boxes, each with each, whatever a framework would divide by."""
+    pred, target = (torch.tensor(side, dtype=dtype) for side in zip(*itertools.product(HOSTILE, HOSTILE), strict=True))
+    spoken = {} if dialect is None else {"dialect": dialect}
+    for eps in ({}, {"eps": 0.0}, {"eps": 1e-20}, {"eps": 1e-7}, {"eps": 0.1}):
+        if eps and not takes(name, **spoken, **eps):
+            continue
+        for part in value_and_gradient(build(name, **spoken, **eps), pred, target):
+            assert part.isfinite().all(), (eps, pred[~part.reshape(len(pred), -1).isfinite().all(-1)][:3])
+
+
+def takes(name: str, **parameters: Any) -> bool:
+    """Whether a loss has such an epsilon: where a framework has none, or ours a range, it is refused by name."""
+    try:
+        build(name, **parameters)
+    except (TypeError, ValueError) as error:
+        if "eps" not in str(error):
+            raise
+        return False
+    return True

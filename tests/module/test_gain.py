@@ -17,8 +17,9 @@ from loss_plugins.module import gain
 
 STOCK_BOX = partial(lp.ciou_loss, dialect="ultralytics")
 BCE = partial(binary_cross_entropy_with_logits, reduction="none")
-#: what trained detectors asked for is within a tenth of these but for varifocal, 2.1, focal, 6.1, and wiou, 4.3
+#: trained detectors asked for 0.42, 0.93 and 0.99
 KNOWN_BOX = {"alpha_ciou": 0.48, "eiou": 0.91, "piou": 0.98}
+#: and for 2.7, 6.1, 4.7, 3.2 and 2.1
 KNOWN_CLS = {"quality_focal": 2.65, "focal": 6.9, "asymmetric": 4.7, "poly_focal": 3.4, "varifocal": 1.5}
 
 
@@ -41,9 +42,8 @@ def test_known_gains_of_boxes(name: str, factor: float) -> None:
 
 
 @pytest.mark.parametrize(("name", "factor"), KNOWN_CLS.items())
-@pytest.mark.parametrize("classes", [1, 5])
-def test_known_gains_of_classes(name: str, factor: float, classes: int) -> None:
-    assert gain.class_gain(lp.build_loss(name), BCE, classes).factor == pytest.approx(factor, rel=0.02)
+def test_known_gains_of_classes(name: str, factor: float) -> None:
+    assert gain.class_gain(lp.build_loss(name), BCE).factor == pytest.approx(factor, rel=0.02)
 
 
 @pytest.mark.parametrize("times", [0.25, 1.0, 40.0])
@@ -77,6 +77,8 @@ def test_a_running_mean_is_that_of_the_set(version: int, momentum: float) -> Non
     loss(torch.tensor([[0.0, 0, 2, 2]], requires_grad=True), torch.tensor([[1.0, 1, 3, 3]]))
     state = copy.deepcopy(loss.state_dict())
     assert gain.box_gain(loss, STOCK_BOX) == pytest.approx(fresh)
+    loss.begin_step()
+    assert gain.box_gain(loss, STOCK_BOX) == pytest.approx(fresh), "also in the middle of a step"
     assert loss.training
     assert all(torch.equal(value, state[key]) for key, value in loss.state_dict().items())
 
@@ -87,7 +89,7 @@ def test_a_running_mean_is_that_of_the_set(version: int, momentum: float) -> Non
     assert fresh.new == pytest.approx(wanted, rel=1e-7)
 
 
-def test_every_box_loss_has_a_gain_or_says_why_not() -> None:
+def test_every_box_loss_has_a_gain() -> None:
     for entry in shipped():
         if entry.kind == "box":
             found = gain.box_gain(lp.build_loss(entry.name, **entry.example), STOCK_BOX)

@@ -168,6 +168,21 @@ def test_the_measured_ratio_is_that_of_the_gradients(gain: str) -> None:
         assert plug.box.ratio != pytest.approx(wanted, rel=1e-3)
 
 
+def test_the_ratio_is_that_of_a_loss_with_what_it_has_learnt() -> None:
+    """WIoU's weights hang on its running mean, which begins at 1."""
+    bbox_loss, call = bbox_call()
+    leaf = call["pred_bboxes"].clone().requires_grad_()
+    bbox_loss(**{**call, "pred_bboxes": leaf})[0].backward()
+    with plugged(lpu.make_spec({"type": "wiou", "version": 3, "momentum": 0.5})) as plug:
+        for _ in range(20):
+            bbox_loss(**{**call, "pred_bboxes": call["pred_bboxes"].clone().requires_grad_()})[0].backward()
+        plug.begin_epoch()
+        ours = call["pred_bboxes"].clone().requires_grad_()
+        bbox_loss(**{**call, "pred_bboxes": ours})[0].backward()
+        wanted = float(ours.grad.norm(dim=-1).sum() / leaf.grad.norm(dim=-1).sum())
+        assert plug.box.ratio == pytest.approx(wanted, rel=1e-3)
+
+
 def test_a_ratio_that_is_far_from_1_is_told_once() -> None:
     bbox_loss, call = bbox_call()
     with plugged(lpu.make_spec({"type": "eiou", "loss_weight": 50.0})) as plug:

@@ -47,19 +47,23 @@ def test_visual_prompts_are_refused() -> None:
         probe.require_branches(TVPDetectLoss(model))
 
 
+def visual_predictions(model: nn.Module) -> dict[str, Any]:
+    """Predictions for five visual prompts."""
+    channels, anchors = 4 * model.model[-1].reg_max, 64 + 16 + 4
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "boxes": torch.randn(2, channels, anchors, generator=generator).requires_grad_(),
+        "scores": torch.randn(2, 5, anchors, generator=generator).requires_grad_(),
+        "feats": [torch.zeros(2, 8, side, side) for side in (8, 4, 2)],
+    }
+
+
 def test_visual_prompts_are_seen_by_the_gradient_count() -> None:
     """The box loss is called and logged, but nothing comes back: calls are no proof, and that is an error."""
     model = tasks.YOLOEModel("yoloe-11s.yaml", nc=3, verbose=False).train()
     model.args = get_cfg()
     criterion = TVPDetectLoss(model)
-    head = model.model[-1]
-    channels, anchors = 4 * head.reg_max, 64 + 16 + 4
-    generator = torch.Generator().manual_seed(0)
-    preds = {
-        "boxes": torch.randn(2, channels, anchors, generator=generator).requires_grad_(),
-        "scores": torch.randn(2, 5, anchors, generator=generator).requires_grad_(),
-        "feats": [torch.zeros(2, 8, side, side) for side in (8, 4, 2)],
-    }
+    preds = visual_predictions(model)
     with contextlib.ExitStack() as stack:
         stack.enter_context(pytest.raises(lpu.LossNotUsed, match="computed 1 times, but no gradient came back"))
         report = stack.enter_context(lpu.patched(box="constant"))

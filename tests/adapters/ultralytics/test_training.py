@@ -79,6 +79,14 @@ def test_the_run_folder_holds_the_proof(train: Train, caplog: pytest.LogCaptureF
     assert ratios == pytest.approx(told, rel=1e-2)
 
 
+def test_every_row_of_the_results_has_the_ratio_also_without_validation(train: Train) -> None:
+    run = train("yolo11n.yaml", val=False, trainer=lpu.trainer("detect", box="eiou", cls="focal"))
+    header, *rows = (run / "results.csv").read_text().split()
+    assert [len(row.split(",")) for row in rows] == [len(header.split(","))] * 2
+    assert header.endswith("plug/box_gradient_ratio,plug/cls_gradient_ratio")
+    assert all(row["plug/cls_gradient_ratio"] < 0.3 for row in results(run))
+
+
 def test_many_empty_images_stay_finite(train: Train, digits: DigitsSet, tmp_path: Path) -> None:
     """15 of 16 training images have no object: most foregrounds are empty."""
     root = tmp_path / "sparse"
