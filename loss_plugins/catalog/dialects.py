@@ -4,7 +4,7 @@ A dialect is data. `dialect=None` is ours: the paper's formula, kept finite with
 Naming a framework reproduces its built-in to rounding: `DIALECTS` says how it writes the IoU family, `GUARDS` how it
 keeps other formulas finite, `DEFAULTS` which values and which names its parameters have. The formulas never see the
 name of a dialect: the catalogue hands them what stands here. Where a built-in is broken (NaN on an exact match, say) we
-stay finite, and `parity.rules.RULES` keeps the record.
+stay finite, and `parity.rules` and `parity.case_rules` keep the record.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ _MONAI_VALUES = {"activation": "none", "over": "channel", "smooth": 1e-5, "eps":
 DEFAULTS: dict[str, dict[str, Defaults]] = {
     "iou": {"mmdet": Defaults({"mode": "log"}, {"linear": Keyword("mode", {True: "linear", False: None})})},
     "siou": {
-        # neg_gamma=False rewards distance: see parity.rules.RULES
+        # neg_gamma=False rewards distance: see parity.reasons
         "mmdet": Defaults(names={"neg_gamma": fixed_at(True)}),
         "mmyolo": Defaults(names={"siou_theta": renamed("theta")}),
     },
@@ -391,15 +391,17 @@ def defaults_of(loss: str, dialect: object) -> Defaults:
 _SAME = Defaults()
 
 
+#: what integers without class axis are to the class losses of a dialect that takes them; the others refuse
+_SINGLE_CLASS: Mapping[object, Literal["rows", "mask"]] = {None: "rows", "mmdet": "rows", "smp": "mask"}
+
+
 def single_class(dialect: object) -> Literal["rows", "mask", "refused"]:
     """What integers without class axis are to a sigmoid class loss where there is one class.
 
     Heads of MMDetection hand over rows of labels, and so may ours; to smp they are the mask of the object; other
     frameworks refuse a target that is not of the shape of the prediction.
     """
-    if dialect is None or dialect == "mmdet":
-        return "rows"
-    return "mask" if dialect == "smp" else "refused"
+    return _SINGLE_CLASS.get(dialect, "refused")
 
 
 def translated(loss: str, parameters: Mapping[str, Any]) -> Parameters:

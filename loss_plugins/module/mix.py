@@ -105,7 +105,7 @@ class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
             (member.entry.name, member.why_not_fused(pred, target)) for member in cast(Iterable[Loss], self.members)
         ]
         reasons = [f"{name}: {why}" if why else "" for name, why in found if why is not None]
-        return max(reasons, default=None)
+        return next(filter(None, reasons), "" if reasons else None)
 
 
 def build_member(spec: Spec) -> Loss:

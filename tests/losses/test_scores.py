@@ -69,14 +69,9 @@ def test_other_numbers_are_refused_with_their_place(entry: Entry, dialect: str |
             if number in LEFT_OUT.get((entry.name, dialect or ""), ()):
                 continue
             wrong = with_number(target, number)
-            if "input_sign" in entry.targets:
-                pairs: list[Any] = [(pred, wrong)]
-            else:
-                pairs = [wrong]
-            for pair in pairs:
-                part = r"\[1\]" if isinstance(pair, tuple) else ""
-                with pytest.raises(ValueError, match=rf"{entry.name}: target{part}\[{place}\] is {number:g}; allowed"):
-                    module(pred, pair)
+            given, part = ((pred, wrong), r"\[1\]") if "input_sign" in entry.targets else (wrong, "")
+            with pytest.raises(ValueError, match=rf"{entry.name}: target{part}\[{place}\] is {number:g}; allowed"):
+                module(pred, given)
 
 
 @pytest.mark.parametrize("entry", DENSE, ids=lambda entry: entry.name)
