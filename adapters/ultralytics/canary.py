@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import copy
 import inspect
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -127,9 +128,17 @@ def _twin(slot: Slot, part: Any) -> Loss:
     return copy.deepcopy(slot.loss_of(part, torch.device("cpu"))).eval()
 
 
-def by_autograd() -> AbstractContextManager[Any]:
-    """Losses are computed by plain autograd, not by a recorded program: detecting anomalies needs its graph."""
-    return torch.autograd.set_detect_anomaly(True, check_nan=False)  # type: ignore[no-untyped-call]
+_switch = threading.Lock()
+
+
+@contextmanager
+def by_autograd() -> Iterator[None]:
+    """Losses are computed by plain autograd, not by a recorded program: detecting anomalies needs its graph.
+
+    The switch is one for all threads: two trainings that begin at once would leave each other's on.
+    """
+    with _switch, torch.autograd.set_detect_anomaly(True, check_nan=False):  # type: ignore[no-untyped-call]
+        yield
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import torch
 from loss_plugins import Loss, build_loss
 from loss_plugins.catalog.entries import entry_called
 from loss_plugins.catalog.ranges import Choice, check_value
-from loss_plugins.errors import in_our_words, refusal, shown
+from loss_plugins.errors import check_type, in_our_words, refusal, shown
 from loss_plugins.module.mix import trains_nothing
 
 from .config import read_config
@@ -111,6 +111,7 @@ def make_spec(
     Raises:
         ValueError, TypeError: naming argument, value and remedy.
     """
+    check_type("ultralytics adapter", "said", said, Said)
     chosen = read_config(config, said.config) if config is not None else {}
     given = {"box": box, "cls": cls, "gain": gain, "assigner": assigner}
     chosen.update({key: value for key, value in given.items() if value is not None})

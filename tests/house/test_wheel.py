@@ -28,12 +28,13 @@ def test_every_file_of_the_package_is_in_the_wheel(installed: Path) -> None:
         "loss_plugins": ROOT / "loss_plugins",
         "loss_plugins/adapters": ROOT / "adapters",
         "loss_plugins/adapters/mmdet/_base_": ROOT / "configs/mmdet/_base_",
+        "loss_plugins/adapters/ultralytics/configs": ROOT / "configs/ultralytics",
     }
     wanted = {
         f"{package}/{file.relative_to(folder)}"
         for package, folder in ours.items()
         for file in folder.rglob("*")
-        if file.suffix in (".py", ".pyi", ".typed")
+        if file.suffix in (".py", ".pyi", ".typed", ".yaml")
     }
     held = {str(file.relative_to(installed)) for file in installed.rglob("*") if file.is_file()}
     assert len(wanted) > 90

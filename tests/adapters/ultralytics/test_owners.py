@@ -167,6 +167,7 @@ def test_two_trainings_at_once_and_a_stock_one_after_them(digits: DigitsSet, tmp
     # a batch weighs its boxes by sum(t) / max(sum(t), 1), at most 1 and here above 0.001
     assert all(0 < value <= 1e-3 * BOX_GAIN for value in column(tmp_path / "0.001" / "run", "train/box_loss"))
     assert all(1e3 < value <= 1e6 * BOX_GAIN for value in column(tmp_path / "1000000.0" / "run", "train/box_loss"))
+    assert not torch.is_anomaly_enabled()
     assert len(slots) == 2
     for slot in slots.values():
         assert slot.calls.expected_calls == slot.calls.train_calls == slot.calls.gradient_calls == 4
