@@ -56,8 +56,8 @@ class Given(NamedTuple):
         return loss.masked_fill(self.ignored if per_score else self.ignored.squeeze(class_axis(self.pred)), 0)
 
     def counted(self, loss: Tensor) -> Tensor | None:
-        """How many numbers of the loss are left; None: all of them."""
-        if self.ignored is None:
+        """How many numbers of the loss are left; None: all of them, as where there is one for each image."""
+        if self.ignored is None or loss.numel() < self.ignored.numel():
             return None
         each = loss.numel() // self.ignored.numel()
         return (self.ignored.logical_not().sum() * each).to(loss.dtype)

@@ -170,3 +170,15 @@ def test_losses_per_row_and_per_score_are_not_added(losses: Any, shape: tuple[in
 def test_losses_without_a_target_in_common_are_refused_when_built() -> None:
     with pytest.raises(ValueError, match=r"no target in common: focal \(dense\), softmax_focal \(class_map\)"):
         lp.build_loss("mix", losses=["focal", "softmax_focal"])
+
+
+@pytest.mark.parametrize("name", ["dice", "tversky", "focal_tversky"])
+@pytest.mark.parametrize("images", [1, 2, 8])
+def test_the_mean_of_losses_of_images_counts_images_where_pixels_are_ignored(name: str, images: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    pred = torch.randn(images, 3, 6, 5, generator=generator)
+    target = torch.randint(0, 3, (images, 6, 5), generator=generator)
+    target[:, 0] = 255
+    spec = {"type": name, "activation": "softmax", "over": "image", "ignore_index": 255}
+    alone, mixed = (float(lp.build_loss(each)(pred, target)) for each in (spec, {"type": "mix", "losses": [spec]}))
+    assert mixed == pytest.approx(alone, rel=1e-6)
