@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from loss_plugins import Loss
 from loss_plugins.errors import LossNotUsed, refusal, shown
+from loss_plugins.module.gain import IMAGE_SIZE
 from loss_plugins.module.state import sync_losses
 
 from . import canary, marks, owners, probe, seams
@@ -52,7 +53,7 @@ class Plug:
         image_size: side of the training images in pixels: gain="match" looks at boxes of a tenth of it.
     """
 
-    def __init__(self, spec: Spec, bound: bool = False, image_size: float = 640.0) -> None:
+    def __init__(self, spec: Spec, bound: bool = False, image_size: float = IMAGE_SIZE) -> None:
         self.spec = spec
         self.bound = bound
         self.token = uuid.uuid4().hex
@@ -255,7 +256,7 @@ def _unmark(part: Any) -> None:
 
 
 @contextmanager
-def plugged(spec: Spec, bound: bool = False, image_size: float = 640.0) -> Iterator[Plug]:
+def plugged(spec: Spec, bound: bool = False, image_size: float = IMAGE_SIZE) -> Iterator[Plug]:
     """Put the losses in; leaving, by return or by exception, puts back the very objects found.
 
     Args:

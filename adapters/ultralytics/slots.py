@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from loss_plugins import Loss, ciou_loss
 from loss_plugins.errors import LossNotUsed, refusal
-from loss_plugins.module.gain import Gain, box_gain, class_gain
+from loss_plugins.module.gain import Gain, box_gain, class_gain, gradient_of
 from loss_plugins.tensors import warn_of_inverted
 
 from . import marks, probe
@@ -175,9 +175,10 @@ class Slot:
         """
         self.measure_next = False
         twin = copy.deepcopy(loss).eval()  # with what its running statistic has learnt
-        norms = [_gradient_norm(each, pred, target, rows) for each in (stock, twin.elementwise)]
-        if norms[0] > 0:
-            self.ratio = self.calls.gain * abs(twin.loss_weight) * norms[1] / norms[0]
+        gradients = [gradient_of(each, pred, target) * rows for each in (stock, twin.elementwise)]
+        before, now = (float(gradient.norm(dim=-1).sum()) for gradient in gradients)
+        if before > 0:
+            self.ratio = self.calls.gain * abs(twin.loss_weight) * now / before
 
     def of_ratio(self) -> str:
         """The measured ratio, in words."""
@@ -274,13 +275,6 @@ def stock_box_loss(pred: Tensor, target: Tensor) -> Tensor:
 def stock_class_loss(logits: Tensor, target: Tensor) -> Tensor:
     """Ultralytics' class loss, one number per score."""
     return functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-
-
-def _gradient_norm(loss: Function, pred: Tensor, target: Tensor, weight: Tensor) -> float:
-    """The gradient norms of the rows, weighted and summed."""
-    leaf = pred.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(loss(leaf, target).sum(), leaf)
-    return float((gradient * weight).norm(dim=-1).sum())
 
 
 def log(text: str) -> None:

@@ -24,6 +24,8 @@ from .state import RunningStatistic, statistics_of
 
 Function = Callable[[Tensor, Tensor], Tensor]
 
+#: side of the image, where nobody says another
+IMAGE_SIZE = 640.0
 ASPECTS = (1 / 3, 1 / 2, 1.0, 2.0, 3.0)
 IOUS = tuple(0.7 + 0.025 * step for step in range(11))
 #: how predictions leave their targets: shares of the target's width and height that centre and sides change by
@@ -56,7 +58,7 @@ class Gain(NamedTuple):
     new: float
 
 
-def box_gain(loss: Loss, stock: Function, image_size: float = 640.0) -> Gain:
+def box_gain(loss: Loss, stock: Function, image_size: float = IMAGE_SIZE) -> Gain:
     """The gain of a box loss.
 
     The set: targets of five aspects and the area (image_size / 10)^2, and predictions moved in eight ways until their
@@ -141,10 +143,15 @@ def _gain(loss: Loss, stock: Function, pred: Tensor, target: Tensor) -> Gain:
 
 def mean_gradient_norm(loss: Function, pred: Tensor, target: Tensor) -> float:
     """The gradient norm of each row, averaged."""
+    return float(gradient_of(loss, pred, target).norm(dim=-1).mean())
+
+
+def gradient_of(loss: Function, pred: Tensor, target: Tensor) -> Tensor:
+    """The gradient of the summed loss, of pred's shape; what else computes from pred is left alone."""
     leaf = pred.detach().clone().requires_grad_()
     with torch.enable_grad():  # type: ignore[no-untyped-call]
         (gradient,) = torch.autograd.grad(loss(leaf, target).sum(), leaf)
-    return float(gradient.norm(dim=-1).mean())
+    return gradient
 
 
 def _settle(statistic: RunningStatistic, pred: Tensor, target: Tensor) -> None:

@@ -159,14 +159,16 @@ def test_two_trainings_at_once_and_a_stock_one_after_them(digits: DigitsSet, tmp
         }
         train_once("yolo11n.yaml", tmp_path / str(value), on, data=str(digits.yaml), trainer=constant(value))
 
-    threads = [threading.Thread(target=run, args=(value,)) for value in (1e-3, 1e6)]
+    threads = [threading.Thread(target=run, args=(value,)) for value in (1e-3, 1e12)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    # a batch weighs its boxes by sum(t) / max(sum(t), 1), at most 1 and here above 0.001
+    # a batch weighs its boxes by sum(t) / max(sum(t), 1), at most 1; that of an untrained model may be 1e-5
     assert all(0 < value <= 1e-3 * BOX_GAIN for value in column(tmp_path / "0.001" / "run", "train/box_loss"))
-    assert all(1e3 < value <= 1e6 * BOX_GAIN for value in column(tmp_path / "1000000.0" / "run", "train/box_loss"))
+    assert all(
+        1e3 < value <= 1e12 * BOX_GAIN for value in column(tmp_path / "1000000000000.0" / "run", "train/box_loss")
+    )
     assert not torch.is_anomaly_enabled()
     assert len(slots) == 2
     for slot in slots.values():
