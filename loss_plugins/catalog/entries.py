@@ -8,9 +8,10 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib import metadata
+from importlib import import_module, metadata
 from types import NoneType
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -27,9 +28,11 @@ from ..tensors import (
     raised,
     whole_labels,
 )
-from .declare import COLUMNS, KINDS, LABELS, TARGETS, Kind, Parameter, Source, Traits, keywords, takes_ignored
+from .declare import COLUMNS, KINDS, LABELS, TARGETS, Kind, Parameter, Source, State, Traits, keywords, takes_ignored
 from .dialects import dialects_of, translated
 from .entry import Entry as Entry
+from .identity import Identity, identity_of, not_pickled
+from .identity import is_shipped as is_shipped
 from .names import check_name, name_taken
 from .ranges import Choice, Integers, check_value, closest, plain
 from .text import function_signature, function_text
@@ -51,6 +54,10 @@ LossFunction = TypeVar("LossFunction", bound=Callable[..., Tensor])
 _ENTRIES: dict[str, Entry] = {}
 #: names of module classes to names of losses
 _ALIASES: dict[str, str] = {}
+#: every entry in use, those included whose name has been given to another function
+_LIVING: WeakValueDictionary[tuple[str, Identity], Entry] = WeakValueDictionary()
+#: what a module may change of the entry of its loss: a parameter changes traits, the members of a mix all of it
+SET_BY_MODULES = ("kind", "traits", "targets", "holds")
 
 
 @in_our_words
@@ -158,6 +165,7 @@ def register_loss(
             function=function,
             parameters=parameters,
             traits=traits or Traits(),
+            identity=identity_of(_functions(function, denominator, states)),
             formula=formula,
             source=source or Source(),
             use_when=use_when,
@@ -172,7 +180,7 @@ def register_loss(
         )
         if example:
             entry.check_complete(translated(name, plain(example)))
-        _ENTRIES[name] = entry
+        _ENTRIES[name] = _LIVING[name, entry.identity] = entry
 
         @functools.wraps(function)
         def checked(pred: Any = None, target: Any = None, *positional: Any, **parameters: Any) -> Tensor:
@@ -199,6 +207,14 @@ def register_loss(
         return typing.cast(LossFunction, checked)
 
     return register
+
+
+def _functions(
+    function: Callable[..., Any], denominator: Callable[..., Any] | None, states: Mapping[str, State]
+) -> list[Callable[..., Any]]:
+    """All that a loss is computed with."""
+    learnt = [each for state in states.values() for each in (state.initial, state.empty, state.summary, state.update)]
+    return [function, *([denominator] if denominator else []), *learnt]
 
 
 def check_handed(entry: Entry, name: str, value: Any, pred: Tensor, parameters: Mapping[str, Any]) -> None:
@@ -273,11 +289,6 @@ def _dialect(known: tuple[str, ...], own: Parameter | None) -> Parameter:
     return Parameter("dialect", None, Choice(*known), optional=True, meaning=meaning, hint=str | None)
 
 
-def is_shipped(function: Callable[..., Any]) -> bool:
-    """Whether a loss is one of this package."""
-    return function.__module__.startswith("loss_plugins.")
-
-
 def shipped() -> list[Entry]:
     """The entries of this package, without those that users and other packages have registered."""
     return [entry for entry in map(get_entry, list_losses()) if is_shipped(entry.function)]
@@ -285,12 +296,34 @@ def shipped() -> list[Entry]:
 
 def _by_name(entry: Entry) -> tuple[Any, ...]:
     """How an entry is pickled: its function may be wrapped by a decorator, and such functions cannot be pickled."""
-    return _restore, (entry.name, entry.kind, entry.traits)
+    return _restore, (entry.name, entry.identity, {each: getattr(entry, each) for each in SET_BY_MODULES})
 
 
-def _restore(name: str, kind: Kind, traits: Traits) -> Entry:
-    entry = get_entry(name)
-    return entry if (entry.kind, entry.traits) == (kind, traits) else replace(entry, kind=kind, traits=traits)
+def _restore(name: str, identity: Identity, changes: Mapping[str, Any]) -> Entry:
+    entry = _pickled(name, identity)
+    same = all(getattr(entry, each) == value for each, value in changes.items())
+    return entry if same else replace(entry, **changes)
+
+
+def _pickled(name: str, identity: Identity) -> Entry:
+    """The entry that was pickled, and no other of its name; importing the module of its function may register it."""
+    entry, cause = _living(name, identity), None
+    if entry is None:
+        _load_entry_points()
+        try:
+            import_module(identity.module)
+        except Exception as error:  # whatever a module does when it is imported
+            cause = error
+        entry = _living(name, identity)
+    if entry is None:
+        now = _ENTRIES[name].identity if name in _ENTRIES else None
+        raise not_pickled(name, identity, now) from cause
+    return entry
+
+
+def _living(name: str, identity: Identity) -> Entry | None:
+    known = _ENTRIES.get(name)
+    return known if known is not None and identity.same_as(known.identity) else _LIVING.get((name, identity))
 
 
 copyreg.pickle(Entry, _by_name)  # type: ignore[arg-type]

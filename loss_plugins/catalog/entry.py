@@ -14,6 +14,7 @@ from ..labels import IGNORED, LabelRule, Numbers, Single, numbers
 from .declare import LABELS, Kind, Parameter, Source, State, Traits, takes_ignored
 from .dialects import convention_keywords, defaults_of, function_keywords, single_class
 from .docstring import Docstring, parsed
+from .identity import Identity
 from .ranges import Choice, closest
 
 #: how a module may reduce
@@ -31,6 +32,7 @@ class Entry:
     """One catalogued loss. `function` takes checked tensors of at least float32.
 
     Attributes:
+        identity: what tells the function from others that had or will have the name.
         parameters: keywords of the module: those of the function, and what its states are updated by.
         keywords: keywords of the function, with running statistics and `weight`, which the module hands in.
         states: running statistics by keyword.
@@ -48,6 +50,7 @@ class Entry:
     function: Callable[..., Tensor]
     parameters: Mapping[str, Parameter]
     traits: Traits
+    identity: Identity
     formula: str = ""
     source: Source = field(default_factory=Source)
     use_when: str = ""
@@ -67,6 +70,10 @@ class Entry:
         told = tuple(function for function in functions if function is not None and takes_ignored(function))
         object.__setattr__(self, "told", told)
         object.__setattr__(self, "forms", ("mask", *self.targets) if self.takes_masks else self.targets)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Entry:
+        """The entry itself, which never changes: a copied module computes what the module does."""
+        return self
 
     @property
     def docstring(self) -> Docstring:

@@ -6,7 +6,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from ..catalog.entries import entry_called, get_entry
+from ..catalog.entries import Entry, entry_called, get_entry
 from ..catalog.names import class_name
 from ..catalog.ranges import plain
 from ..errors import refusal, shown
@@ -17,11 +17,18 @@ SPECS = "the name of a loss, or a dict with 'type' and its parameters"
 
 def module_class(name: str) -> type[Loss]:
     """The `nn.Module` class of a loss; one that has none, as a user's own, gets it here."""
-    entry = get_entry(name)
-    for cls in CLASSES.values():
-        if cls.entry is entry:
+    return class_of(get_entry(name))
+
+
+def class_of(entry: Entry) -> type[Loss]:
+    """Likewise, of an entry; the name of that may stand for another function by now."""
+    for cls in (*CLASSES.values(), *Loss.__subclasses__()):
+        if getattr(cls, "entry", None) is entry:
             return cls
-    return type(class_name(entry.name), (Loss,), {"__reduce_ex__": _reduce_by_name}, name=entry.name)
+    attributes = {"__reduce_ex__": _reduce_by_name}
+    if get_entry(entry.name) is entry:
+        return type(class_name(entry.name), (Loss,), attributes, name=entry.name)
+    return type(class_name(entry.name), (Loss,), {"entry": entry, **attributes})
 
 
 def build_loss(spec: str | Mapping[str, Any] | None = None, *positional: Any, **parameters: Any) -> Loss:
@@ -60,11 +67,13 @@ def build_loss(spec: str | Mapping[str, Any] | None = None, *positional: Any, **
     return module_class(entry_called(given["type"], "build_loss", "type").name)(**merged)
 
 
-def _reduce_by_name(self: Loss, protocol: typing.SupportsIndex) -> tuple[Any, ...]:
-    # the class was made by `module_class` and cannot be imported; the catalogue finds it again
-    return _restore, (self.entry.name,), self.__getstate__()
+def _reduce_by_name(self: Loss, protocol: typing.SupportsIndex) -> Any:
+    if "__reduce_ex__" not in vars(type(self)):  # a class that somebody derived
+        return super(Loss, self).__reduce_ex__(protocol)
+    # the class was made by `class_of` and cannot be imported; the catalogue finds it again
+    return _restore, (type(self).entry,), self.__getstate__()
 
 
-def _restore(name: str) -> Loss:
-    cls = module_class(name)
+def _restore(entry: Entry) -> Loss:
+    cls = class_of(entry)
     return cls.__new__(cls)

@@ -1,0 +1,132 @@
+"""What function a loss computes, told so that a pickled loss finds it again and never becomes another one."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from types import CellType, CodeType, FunctionType, NoneType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import refusal
+
+PACKAGE = __name__.partition(".")[0]
+#: types of values that their text tells apart
+PLAIN = (bool, int, float, complex, str, bytes, NoneType, torch.dtype, torch.device)
+
+
+class Identity(NamedTuple):
+    """Where a function is, and a digest of what it does.
+
+    Attributes:
+        module: where it is defined.
+        qualname: its name there.
+        python: the release that compiled it, as instructions differ between releases.
+        digest: of its code, its defaults and what it takes from the functions around it; what it calls by a global name
+            is not in it. "" for a loss of this package, of which there is one by each name.
+    """
+
+    module: str
+    qualname: str
+    python: tuple[int, int]
+    digest: str
+
+    @property
+    def place(self) -> str:
+        """The function as messages name it."""
+        return f"{self.module}.{self.qualname}"
+
+    def same_as(self, other: Identity) -> bool:
+        """Whether both are one function; of two releases of Python, whether both are called the same."""
+        comparable = self.python == other.python or "" in (self.digest, other.digest)
+        return self.digest == other.digest if comparable else self.qualname == other.qualname
+
+
+def identity_of(functions: Iterable[Callable[..., Any]]) -> Identity:
+    """What tells a loss by its function, which is the first, and by others that belong to it."""
+    first, *others = functions
+    own = inspect.unwrap(first)
+    place = (module_of(first), own.__qualname__, sys.version_info[:2])
+    return Identity(*place, "" if is_shipped(first) else _digest((first, *others)))
+
+
+def module_of(function: Callable[..., Any]) -> str:
+    """The module of a function; in a process that was spawned, that of the script has another name."""
+    module = inspect.unwrap(function).__module__ or "__main__"
+    return "__main__" if module == "__mp_main__" else module
+
+
+def is_shipped(function: Callable[..., Any]) -> bool:
+    """Whether a loss is one of this package."""
+    return module_of(function).partition(".")[0] == PACKAGE
+
+
+def not_pickled(name: str, saved: Identity, now: Identity | None) -> ValueError:
+    """The error for a pickled loss whose function is not here.
+
+    Args:
+        name: of the loss.
+        saved: what it computed.
+        now: what the name stands for here; None: nothing.
+    """
+    came = f"this loss was saved with {saved.place}"
+    if now is None:
+        here = "which no loss that is registered here computes"
+        remedy = f"import {saved.module}" if saved.module != "__main__" else "move the function to a file, import that"
+    elif now.place == saved.place:
+        here, remedy = "whose code or defaults have changed since", "bring it back as it was"
+    else:
+        here, remedy = f"and the name now stands for {now.place}", f"unregister_loss({name!r}), import {saved.module}"
+    remedy += f" and load again; or load the state_dict() alone into build_loss({name!r})"
+    return refusal(name, f"{came}, {here}", "the function that it was saved with", remedy)
+
+
+def _digest(functions: Iterable[Callable[..., Any]]) -> str:
+    told = repr([_told(function, frozenset()) for function in functions])
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _told(value: Any, around: frozenset[int]) -> tuple[str, Any]:
+    """Type and parts of a value, down to numbers and text: the same in every process."""
+    kind = type(value).__qualname__
+    if isinstance(value, PLAIN):
+        return kind, repr(value)
+    if id(value) in around:  # a function that calls itself
+        return kind, ""
+    parts = next((parts for kinds, parts in PARTS if isinstance(value, kinds)), _of_any)
+    return kind, [_told(part, around | {id(value)}) for part in parts(value)]
+
+
+def _of_function(function: FunctionType) -> Iterable[Any]:
+    code = function.__code__
+    if function.__doc__ is not None:  # it changes nothing
+        code = code.replace(co_consts=tuple(None if each == function.__doc__ else each for each in code.co_consts))
+    return code, function.__defaults__, function.__kwdefaults__, *map(_inside, function.__closure__ or ())
+
+
+def _inside(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # it gets its value later
+        return None
+
+
+def _of_any(value: Any) -> Iterable[Any]:
+    return type(value).__module__, getattr(value, "__qualname__", ""), getattr(value, "__wrapped__", None)
+
+
+#: what tells values of a type apart
+PARTS: tuple[tuple[Any, Callable[[Any], Iterable[Any]]], ...] = (
+    (enum.Enum, lambda value: (value.name,)),
+    ((list, tuple), lambda value: value),
+    ((set, frozenset), lambda value: sorted(value, key=repr)),
+    (Mapping, lambda value: value.items()),
+    (Tensor, lambda value: (value.dtype, value.shape, value.tolist() if value.device.type == "cpu" else None)),
+    (CodeType, lambda code: (code.co_code, code.co_names, code.co_freevars, code.co_consts)),
+    (FunctionType, _of_function),
+)
