@@ -120,13 +120,18 @@ def scores(run: Path) -> dict[str, float]:
 
 def print_result(run: Path) -> None:
     """Print the proof of the hook and the validation scores of a finished run."""
-    finished = json.loads((run / "finished.json").read_text(encoding="utf-8"))
+    try:
+        finished = json.loads((run / "finished.json").read_text(encoding="utf-8"))
+        scored = (
+            f"validation: bbox_mAP_50 {finished['coco/bbox_mAP_50']:.3f}, bbox_mAP {finished['coco/bbox_mAP']:.3f}, "
+            f"after {finished['minutes']:.1f} minutes"
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        came = f"the record {run / 'finished.json'} cannot be read: {error!r}"
+        raise refusal("demo-mmdet", came, "what the demo wrote", "delete that folder to train again") from error
     typer.echo(f"proof ({run / 'loss_plugins.yaml'}):")
     typer.echo((run / "loss_plugins.yaml").read_text(encoding="utf-8"))
-    typer.echo(
-        f"validation: bbox_mAP_50 {finished['coco/bbox_mAP_50']:.3f}, bbox_mAP {finished['coco/bbox_mAP']:.3f}, "
-        f"after {finished['minutes']:.1f} minutes"
-    )
+    typer.echo(scored)
 
 
 def draw(config: Path, run: Path, folder: Path, file: Path, count: int = 6) -> Path:

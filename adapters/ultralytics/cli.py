@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+import ast
 from typing import Annotated, Any
 
 import typer
@@ -13,10 +12,11 @@ from ultralytics.cfg import DEFAULT_CFG_DICT, smart_value
 from loss_plugins.catalog.ranges import closest
 from loss_plugins.errors import refusal
 
-from .config import KEYS, import_modules, yaml_value
+from .config import KEYS, import_modules
 from .errors import UnsupportedUltralytics
-from .spec import Said, make_spec
-from .trainers import REFUSED, STAMP, TRAINERS, trainer
+from .spec import Said, make_spec, read_stamp
+from .trainers import REFUSED, STAMP, TRAINERS, trainer_for
+from .yaml12 import yaml_value
 
 SLOTS = {"box_loss": "box", "cls_loss": "cls"}
 SETTINGS = {"losses": "config", "gain": "gain", "assigner": "assigner", "imports": "imports"}
@@ -44,17 +44,20 @@ def yolo(
     task, flags = chosen_task(words)
     overrides.update(flags)
     modules = [module for module in losses.pop("imports", "").split(",") if module]
-    if modules:
-        sys.path.insert(0, str(Path.cwd()))  # as `python -m` does, so that a module of this folder is found
-        import_modules(modules, f"imports={','.join(modules)}")
-    if overrides.get("resume") and not losses:
-        losses = losses_of(str(overrides["model"] if overrides["resume"] is True else overrides["resume"]))
-    make_spec(**losses, said=SAID)  # in the words of the shell; `trainer` makes it again
-    chosen = trainer(task, **losses)
-    model_file = overrides.pop("model", None)
-    if model_file is None:
+    import_modules(modules, f"imports={','.join(modules)}")
+    resume, model_file = overrides.get("resume"), overrides.pop("model", None)
+    if resume and not losses:
+        checkpoint = model_file if resume is True else resume
+        losses = losses_of(str(checkpoint or required_model(None)))
+    chosen = trainer_for(task, make_spec(**losses, said=SAID))
+    make_model(task, required_model(model_file)).train(trainer=chosen, **overrides)
+
+
+def required_model(file: Any) -> str:
+    """The file of the model; raises where there is none."""
+    if file is None:
         raise refusal("yolo", "model=... is missing", "a model file of Ultralytics", f"write, for example: {EXAMPLE}")
-    make_model(task, model_file).train(trainer=chosen, **overrides)
+    return str(file)
 
 
 def chosen_task(words: list[str]) -> tuple[str | None, dict[str, bool]]:
@@ -94,6 +97,9 @@ def split_settings(pairs: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     for pair in pairs:
         key, _, value = pair.partition("=")
         argument, _, parameter = key.partition(".")
+        if (argument in SLOTS or key in SETTINGS) and sum(other.startswith(f"{key}=") for other in pairs) > 1:
+            came = f"{pair}: {key} is given again"
+            raise refusal("yolo", came, "each key of a loss once", "leave one of the two out")
         if argument in SLOTS and parameter:
             parameters.append((argument, parameter, value))
         elif key in SLOTS:
@@ -116,9 +122,24 @@ def split_settings(pairs: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def shell_value(text: str, where: str) -> Any:
-    """A value as `yolo` reads it, 1e-7 or 640,640, and YAML beside."""
+    """A value as `yolo` reads it, 1e-7 or 640,640, and YAML beside.
+
+    Raises:
+        ValueError: neither, or a key of a dict again.
+    """
     value = smart_value(text)
+    if isinstance(value, (dict, list, tuple)):
+        check_keys(text, where)
     return yaml_value(text, where) if isinstance(value, str) else value
+
+
+def check_keys(text: str, where: str) -> None:
+    """Raise if a dict in Python's notation has a key again: the last one would win in silence."""
+    for part in ast.walk(ast.parse(text.strip(), mode="eval")):
+        keys = [ast.unparse(key) for key in part.keys if key is not None] if isinstance(part, ast.Dict) else []
+        again = [key for key in keys if keys.count(key) > 1]
+        if again:
+            raise refusal("yolo", f"{where}: the key {again[0]} again", "each key once", "leave one of the two out")
 
 
 def check_key(key: str, value: Any) -> None:
@@ -144,7 +165,8 @@ def losses_of(checkpoint: str) -> dict[str, Any]:
     if stamp is None:
         came = f"{checkpoint} was trained with the stock losses"
         raise refusal("yolo", came, "a checkpoint of a loss of the catalogue", "resume it by `yolo train resume`")
-    return {key: stamp["losses"][key] for key in KEYS if stamp["losses"].get(key) is not None}
+    losses = read_stamp(stamp, checkpoint)["losses"]
+    return {key: losses[key] for key in KEYS if losses.get(key) is not None}
 
 
 def make_model(task: str | None, file: str) -> Any:

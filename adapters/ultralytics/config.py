@@ -1,58 +1,27 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The YAML that names losses: numbers as people write them, errors in one line, and whose `imports:` are followed."""
+"""The YAML that names losses: its section, its keys, and whose `imports:` are followed."""
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
+from types import NoneType
 from typing import Any
-
-import yaml
 
 import loss_plugins
 from loss_plugins.catalog.ranges import closest
 from loss_plugins.errors import refusal, shown
 
+from .yaml12 import EXAMPLE, yaml_file
+
 KEYS = ("box", "cls", "gain", "assigner")
-EXAMPLE = "losses: {box: {type: eiou}}"
-
-
-class Numbers(yaml.SafeLoader):
-    """YAML with the numbers of version 1.2, in which 1e-7 is one; PyYAML alone reads it as text."""
-
-
-Numbers.add_implicit_resolver(  # type: ignore[no-untyped-call]
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-
-
-def yaml_value(text: str, where: str) -> Any:
-    """What a YAML text says.
-
-    Args:
-        text: the YAML.
-        where: where it comes from, for the error: "config='losses.yaml'".
-
-    Raises:
-        ValueError: it is no YAML; in one line.
-
-    >>> yaml_value("{type: eiou, eps: 1e-7}", "box_loss")
-    {'type': 'eiou', 'eps': 1e-07}
-    """
-    try:
-        return yaml.load(text, Loader=Numbers)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise refusal("ultralytics adapter", f"{where}{place}: {problem}", "YAML", f"write, say, {EXAMPLE}") from error
+#: what else stands in `losses`
+ALLOWED = (*KEYS, "imports")
 
 
 def ready_made() -> dict[str, Path]:
@@ -76,41 +45,73 @@ def read_config(file: str | Path, said: str = "config") -> dict[str, Any]:
         raise refusal(
             "ultralytics adapter", f"{said}={shown(file)} is no path", "a YAML file", "pass its path", TypeError
         )
-    path, where = Path(file), f"{said}={str(file)!r}"
-    if not path.is_file() and path.parent == Path():
-        path = ready_made().get(path.name.removesuffix(".yaml"), path)
-    if not path.is_file():
-        remedy = f"name a file, or one of the ready-made ones: {', '.join(sorted(ready_made()))}"
-        raise refusal("ultralytics adapter", f"{where} is not a file", "a YAML file", remedy)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise refusal("ultralytics adapter", f"{where}: {error}", "text in UTF-8", "save it as such") from error
-    content = yaml_value(text, where)
-    losses = content.get("losses") if isinstance(content, Mapping) else None
-    if not isinstance(losses, Mapping):
-        raise refusal("ultralytics adapter", f"{where} has no section 'losses:'", "one", f"write, say, {EXAMPLE}")
-    allowed = (*KEYS, "imports")
+    path, where = found_file(file, said)
+    losses = _section(yaml_file(path, where), where)
     for key in losses:
-        if key not in allowed:
-            came = f"{where}: unknown key losses.{key}"
-            raise refusal("ultralytics adapter", came, ", ".join(allowed), closest(str(key), allowed))
-    follow_imports(path, losses.get("imports") or ())
+        if key not in ALLOWED:
+            raise refusal(
+                "ultralytics adapter",
+                f"{where}: unknown key losses.{key}",
+                ", ".join(ALLOWED),
+                closest(str(key), ALLOWED),
+            )
+    follow_imports(path, losses.get("imports"), where)
     return {key: losses[key] for key in KEYS if key in losses}
 
 
-def follow_imports(path: Path, modules: Any) -> None:
+def found_file(file: str | os.PathLike[str], said: str) -> tuple[Path, str]:
+    """The path of a file, or of the ready-made one of that name, and how messages call it.
+
+    Raises:
+        ValueError: there is none.
+    """
+    path, where = Path(file), f"{said}={shown(str(file))}"
+    try:
+        if not path.is_file() and path.parent == Path():
+            path = ready_made().get(path.name.removesuffix(".yaml"), path)
+        if path.is_file():
+            return path, where
+        came = f"{where} is a folder" if path.is_dir() else f"{where} is not a file"
+    except OSError as error:  # a name that no file can have, or a folder that may not be looked into
+        came = f"{where} is not a file: {error.strerror}"
+    remedy = f"name a file, or one of the ready-made ones: {', '.join(sorted(ready_made()))}"
+    raise refusal("ultralytics adapter", came, "a YAML file", remedy)
+
+
+def _section(content: Any, where: str) -> Mapping[Any, Any]:
+    """The section `losses` of a file."""
+    keys = content if isinstance(content, Mapping) else {}
+    losses = keys.get("losses")
+    beside = [key for key in ("imports", "gain", "assigner") if key in keys]
+    if beside and isinstance(losses, Mapping):
+        came, remedy = (
+            f"{where}: the key {beside[0]} stands beside losses:",
+            "indent it, so that it stands under losses:",
+        )
+        raise refusal("ultralytics adapter", came, f"losses: {{{beside[0]}: ...}}", remedy)
+    if isinstance(losses, Mapping):
+        return losses
+    held = "nothing" if content is None else shown(content)
+    near = difflib.get_close_matches("losses", map(str, keys), n=1)
+    remedy = f"write 'losses' for {near[0]!r}" if near and "losses" not in keys else f"write, say, {EXAMPLE}"
+    came = f"{where} has no section 'losses:' with keys, it holds {held}"
+    raise refusal("ultralytics adapter", came, "one", remedy)
+
+
+def follow_imports(path: Path, modules: Any, where: str) -> None:
     """Import the modules that a file names, if it is one of the current folder or of this package.
 
     Raises:
         ValueError: a file from elsewhere names a module that nobody has imported; no list of names; no such module.
     """
-    where = f"config={str(path)!r}: imports={shown(modules)}"
-    if isinstance(modules, str) or not all(isinstance(module, str) for module in modules):
+    where = f"{where}: imports={shown(modules)}"
+    if not isinstance(modules, (list, NoneType)):
         raise refusal("ultralytics adapter", where, "a list of modules", "write imports: [mylosses]")
+    for module in modules or ():
+        check_module(module, where)
     homes = (Path.cwd(), Path(loss_plugins.__file__).parent)
     trusted = any(path.resolve().is_relative_to(home.resolve()) for home in homes)
-    missing = [module for module in modules if module not in sys.modules]
+    missing = [module for module in modules or () if module not in sys.modules]
     if missing and not trusted:
         came = f"{where} would run code that a file outside of the current folder names"
         remedy = f"say imports={','.join(missing)} on the command line, or import {missing[0]} before"
@@ -118,15 +119,29 @@ def follow_imports(path: Path, modules: Any) -> None:
     import_modules(missing, where)
 
 
+def check_module(module: Any, where: str) -> None:
+    """Raise unless this is the name of a module, from the top: "mylosses" or "mypackage.losses"."""
+    if not (isinstance(module, str) and all(part.isidentifier() for part in module.split("."))):
+        remedy = f"{shown(module)} is none: write the name as after `import`, without .py"
+        raise refusal("ultralytics adapter", where, "names of modules", remedy)
+
+
 def import_modules(modules: Iterable[str], where: str) -> None:
-    """Import modules that register losses.
+    """Import modules that register losses; those of the current folder are found, as by `python -m`.
 
     Raises:
         ValueError: one cannot be imported.
     """
     for module in modules:
+        check_module(module, where)
+        if module not in sys.modules and str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))
         try:
             importlib.import_module(module)
         except ImportError as error:
             remedy = "correct the name, or put its folder on PYTHONPATH"
             raise refusal("ultralytics adapter", f"{where}: {error}", "modules that can be imported", remedy) from error
+        except (Exception, SystemExit) as error:
+            came = f"{where}: {module} raised {type(error).__name__}: {error}"
+            remedy = f"mend it, until `python -c 'import {module}'` runs"
+            raise refusal("ultralytics adapter", came, "modules that can be imported", remedy) from error

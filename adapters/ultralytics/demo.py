@@ -17,12 +17,14 @@ from rich.table import Table
 from loss_plugins import cxcywh_to_xyxy
 from loss_plugins.demo.digits import DigitsSet, make_digits
 from loss_plugins.demo.pictures import DetectedScene, Labelled, draw_scenes
+from loss_plugins.errors import refusal
 from loss_plugins.parity.compare import compare_builtin
 from loss_plugins.peers import compared
 from loss_plugins.reports import write_whole
 
 from .spec import make_spec
 from .trainers import PROOF_FILE, trainer
+from .yaml12 import yaml_file
 
 MODEL = "yolo11n.yaml"
 #: mirrored digits are other digits, and at 128 px a mosaic of four scenes leaves little of each
@@ -110,18 +112,26 @@ def train(digits: DigitsSet, run: Path, box: str, epochs: int) -> None:
 
 def print_result(run: Path, console: Console) -> None:
     """Print the proof of use and the validation metrics of a finished run."""
-    proof = yaml.safe_load((run / PROOF_FILE).read_text())
-    finished = yaml.safe_load((run / "finished.yaml").read_text())
+    try:
+        lines = result(run)
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        came = f"the record of the run in {run} cannot be read: {error!r}"
+        raise refusal("demo", came, "what the demo wrote", "delete that folder to train again") from error
+    for line in lines:
+        console.print(line)
+
+
+def result(run: Path) -> list[str]:
+    """The proof and the metrics of a finished run, a line each."""
+    proof, finished = (yaml_file(run / name, name) for name in (PROOF_FILE, "finished.yaml"))
     report, canary = proof["report"]["box"], proof["report"]["canary"]
-    console.print(
+    return [
         f"proof: box loss {proof['losses']['box']['type']}; on fixed boxes {canary['box'][0]:.5f} "
         f"(stock {canary['stock']:.5f}); {report['train_calls']} training calls on {report['rows']} boxes, "
-        f"gradient in {report['gradient_calls']}; {report['val_calls']} validation calls; in {run / PROOF_FILE}"
-    )
-    console.print(
+        f"gradient in {report['gradient_calls']}; {report['val_calls']} validation calls; in {run / PROOF_FILE}",
         f"validation: mAP50 {finished['mAP50']:.3f}, mAP50-95 {finished['mAP50-95']:.3f}, "
-        f"after {finished['minutes']:.1f} minutes of training"
-    )
+        f"after {finished['minutes']:.1f} minutes of training",
+    ]
 
 
 def draw(run: Path, digits: DigitsSet, file: Path, count: int = 6) -> Path:

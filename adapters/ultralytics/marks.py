@@ -28,7 +28,8 @@ def mark(part: Any, token: str, branch: str = "") -> None:
 def mark_of(part: Any) -> Mark | None:
     """The mark of a part, or None."""
     text = getattr(part, "__dict__", {}).get(ATTRIBUTE)
-    return Mark(*text.split("/")) if text is not None else None
+    parts = text.split("/") if isinstance(text, str) else ()
+    return Mark(*parts) if len(parts) == len(Mark._fields) else None  # what another version wrote names nobody
 
 
 def unmark(part: Any) -> None:

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import copy
-import importlib
+import difflib
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from loss_plugins.catalog.ranges import Choice, check_value
 from loss_plugins.errors import check_type, in_our_words, refusal, shown
 from loss_plugins.module.mix import trains_nothing
 
-from .config import read_config
+from .config import import_modules, read_config
 
 GAINS = Choice("keep", "match")
 ASSIGNERS = Choice("keep", "match")
@@ -68,8 +69,7 @@ class Spec:
             raise refusal(
                 "Spec", "no loss was asked for in this slot", "a box loss, a cls loss, or both", "give it one"
             )
-        for module in self.imports:
-            importlib.import_module(module)
+        import_modules(self.imports, f"imports={list(self.imports)}")
         return build_loss(spec, reduction="none")
 
     def as_dict(self) -> dict[str, Any]:
@@ -82,9 +82,17 @@ class Spec:
 
     @classmethod
     def from_json(cls, text: str) -> Spec:
-        """The inverse of `to_json`."""
-        fields = json.loads(text)
-        return cls(**{**fields, "imports": tuple(fields["imports"])})
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: the text is none that `to_json` wrote.
+        """
+        try:
+            fields = json.loads(text)
+            return cls(**{**fields, "imports": tuple(fields["imports"])})
+        except (ValueError, TypeError, KeyError) as error:
+            came, remedy = f"the spec {shown(text)} cannot be read", "unset the variable LOSS_PLUGINS_ULTRALYTICS"
+            raise refusal("ultralytics adapter", came, "what Spec.to_json wrote", remedy) from error
 
 
 @in_our_words
@@ -112,24 +120,53 @@ def make_spec(
         ValueError, TypeError: naming argument, value and remedy.
     """
     check_type("ultralytics adapter", "said", said, Said)
-    chosen = read_config(config, said.config) if config is not None else {}
+    of_file = read_config(config, said.config) if config is not None else {}
     given = {"box": box, "cls": cls, "gain": gain, "assigner": assigner}
-    chosen.update({key: value for key, value in given.items() if value is not None})
+    chosen = {**of_file, **{key: value for key, value in given.items() if value is not None}}
     if chosen.get("box") is None and chosen.get("cls") is None:
         came = f"no loss was asked for ({said.box}=None, {said.cls}=None)"
         remedy = f"pass {said.box}={said.eiou} (or a config file with losses: {{box: ...}})"
         raise refusal("ultralytics adapter", came, "a box loss, a cls loss, or both", remedy)
+    where = {key: f"{said.config}={shown(str(config))}, losses.{key}" for key in of_file if given[key] is None}
     gain, assigner = chosen.get("gain", "keep"), chosen.get("assigner", "keep")
-    check_value("ultralytics adapter", "gain", gain, GAINS)
-    check_value("ultralytics adapter", "assigner", assigner, ASSIGNERS)
-    box_loss = _box_module(chosen["box"], said.box) if chosen.get("box") is not None else None
-    cls_loss = _cls_module(chosen["cls"], said.cls) if chosen.get("cls") is not None else None
+    for key, value, allowed in (("gain", gain, GAINS), ("assigner", assigner, ASSIGNERS)):
+        with _told_of(where.get(key)):
+            check_value("ultralytics adapter", key, value, allowed)
+    with _told_of(where.get("box")):
+        box_loss = _box_module(chosen["box"], said.box) if chosen.get("box") is not None else None
+    with _told_of(where.get("cls")):
+        cls_loss = _cls_module(chosen["cls"], said.cls) if chosen.get("cls") is not None else None
     if assigner == "match":
         _check_assigner(box_loss)
     losses = [loss for loss in (box_loss, cls_loss) if loss is not None]
     imports = tuple(sorted({module for loss in losses for module in _imports(loss)}))
     box_spec, cls_spec = (_resolved(loss) if loss is not None else None for loss in (box_loss, cls_loss))
     return Spec(box_spec, cls_spec, gain, assigner, imports)
+
+
+@contextmanager
+def _told_of(place: str | None) -> Iterator[None]:
+    """Errors begin with the file and the key that they are about; None: what is wrong was no file's."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if place is None:
+            raise
+        raise type(error)(f"{place}: {error}") from error
+
+
+def read_stamp(stamp: Any, checkpoint: str) -> dict[str, Any]:
+    """The stamp of a checkpoint, which names the losses that trained it.
+
+    Raises:
+        ValueError: it is none that this version wrote.
+    """
+    parts = stamp if isinstance(stamp, Mapping) else {}
+    if not all(isinstance(parts.get(key), Mapping) for key in ("losses", "state")):
+        came = f"the stamp of {checkpoint} cannot be read: {shown(stamp)}"
+        remedy = "name the losses, and start a new run from these weights"
+        raise refusal("ultralytics adapter", came, "a stamp of loss_plugins", remedy)
+    return dict(parts)
 
 
 #: what may change from a run to its continuation: how a loss is computed, not which
@@ -198,7 +235,9 @@ def _module(slot: str, asked: Any, said: str) -> Loss:
         raise refusal(where, came, "no reduction", "leave it out")
     if isinstance(asked, Mapping) and "type" not in asked:
         came, allowed = f"{slot}={shown(dict(asked))} has no 'type'", "a name, or a dict with 'type'"
-        raise refusal(where, came, allowed, "add the name of a loss", TypeError)
+        near = difflib.get_close_matches("type", map(str, asked), n=1)
+        remedy = f"write 'type' for {near[0]!r}" if near else "add the name of a loss"
+        raise refusal(where, came, allowed, remedy, TypeError)
     name, argument = (asked, slot) if isinstance(asked, str) else (asked["type"], f"{slot}.type")
     entry_called(name, where, argument)
     loss = build_loss(asked, reduction="none")

@@ -32,7 +32,7 @@ from . import probe
 from .errors import UnsupportedUltralytics
 from .plug import Plug, plugged
 from .slots import log
-from .spec import LossSpec, Spec, differences, make_spec
+from .spec import LossSpec, Spec, differences, make_spec, read_stamp
 
 ENVIRONMENT = "LOSS_PLUGINS_ULTRALYTICS"
 STAMP = "loss_plugins"
@@ -124,6 +124,7 @@ class LossPluginMixin:
                 came = f"the checkpoint was trained with the stock loss, and {self._plug.names} was asked for"
                 remedy = "resume with the stock trainer, or start a new run from these weights"
                 raise refusal("resume", came, "a checkpoint of the same losses", remedy)
+            stamp = read_stamp(stamp, "the checkpoint")
             different = differences(stamp["losses"], self.loss_spec.as_dict())
             if different:
                 came = f"the checkpoint was trained with other losses: {'; '.join(different)}"
@@ -302,11 +303,17 @@ def trainer(
     """
     if task is not None:
         trainer_of(task)
-    spec = make_spec(box, cls, gain=gain, assigner=assigner, config=config)
+    return trainer_for(task, make_spec(box, cls, gain=gain, assigner=assigner, config=config))
+
+
+def trainer_for(task: str | None, spec: Spec) -> Callable[..., Any]:
+    """As `trainer`, of losses that are resolved already."""
+    if task is not None:
+        trainer_of(task)
     probe.stock_forward()
     Plug(spec)  # refuses losses that this version cannot feed
-    for cls_ in TRAINERS.values() if task is None else [TRAINERS[task]]:
-        check_trainer(cls_)
+    for cls in TRAINERS.values() if task is None else [TRAINERS[task]]:
+        check_trainer(cls)
     return partial(start, task=task, loss_spec=spec)
 
 

@@ -7,6 +7,7 @@ import enum
 import itertools
 import math
 import numbers
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,7 +54,7 @@ class Interval:
         number: Any = value
         above = number > self.low if self.open_low else number >= self.low
         below = number < self.high if self.open_high else number <= self.high
-        return bool(above and below and abs(number) < math.inf)  # NaN fails all comparisons
+        return bool(above and below and abs(number) <= sys.float_info.max)  # NaN fails all comparisons
 
     def __str__(self) -> str:
         left = "(" if self.open_low or math.isinf(self.low) else "["
@@ -150,10 +151,14 @@ class Integers:
 
     def __contains__(self, value: object) -> bool:
         numbers_given = value if isinstance(value, (list, tuple)) else [value]
-        return all(isinstance(number, numbers.Integral) and not isinstance(number, bool) for number in numbers_given)
+        return all(number in _LABEL for number in numbers_given)
 
     def __str__(self) -> str:
         return "an integer, or several"
+
+
+#: what a tensor of labels can hold
+_LABEL = Interval(-(2**63), 2**63 - 1, whole=True)
 
 
 @dataclass(frozen=True)

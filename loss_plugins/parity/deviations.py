@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import refusal
+
 MEASURED = Path(__file__).with_name("deviations.json")
 
 
@@ -47,8 +49,12 @@ def deviations(loss: str | None = None) -> list[Deviation]:
 
 @functools.cache
 def _measured() -> tuple[Deviation, ...]:
-    rows: list[dict[str, Any]] = json.loads(MEASURED.read_text(encoding="utf-8"))
-    return tuple(Deviation(**row) for row in rows)
+    try:
+        rows: list[dict[str, Any]] = json.loads(MEASURED.read_text(encoding="utf-8"))
+        return tuple(Deviation(**row) for row in rows)
+    except (OSError, ValueError, TypeError) as error:
+        came = f"the table {MEASURED} cannot be read: {error}"
+        raise refusal("deviations", came, "the file of this version", "install loss-plugins again") from error
 
 
 def to_json(found: Iterable[Deviation]) -> str:

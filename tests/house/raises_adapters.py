@@ -17,8 +17,8 @@ from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.mmdet.hook import LossPluginsHook
 from loss_plugins.adapters.mmdet.modules import PluggedLoss
 from loss_plugins.adapters.mmdet.training_parity import curve
-from loss_plugins.adapters.ultralytics import canary, config, plug, probe, spec, trainers
-from loss_plugins.adapters.ultralytics.cli import chosen_task, losses_of, split_settings
+from loss_plugins.adapters.ultralytics import canary, config, plug, probe, spec, trainers, yaml12
+from loss_plugins.adapters.ultralytics.cli import chosen_task, losses_of, shell_value, split_settings
 from tests.house.raises_core import Table
 
 
@@ -250,8 +250,26 @@ ADAPTERS: Table = {
     (f"{ULTRALYTICS}/spec.py::make_spec", "ValueError, TypeError"): {
         "naming argument, value and remedy": lambda *_: spec.make_spec(box="eoiu"),
     },
-    (f"{ULTRALYTICS}/config.py::yaml_value", "ValueError"): {
-        "it is no YAML; in one line": lambda *_: config.yaml_value("losses: {box", "here"),
+    (f"{ULTRALYTICS}/yaml12.py::yaml_value", "ValueError"): {
+        "it is no YAML": lambda *_: yaml12.yaml_value("losses: {box", "here"),
+        "may be read in two ways; in one line": lambda *_: yaml12.yaml_value("losses: 010", "here"),
+    },
+    (f"{ULTRALYTICS}/yaml12.py::yaml_file", "ValueError"): {
+        "it cannot be read": lambda _, folder: yaml12.yaml_file(folder / "nowhere.yaml", "here"),
+        "as `yaml_value`": lambda _, folder: yaml12.yaml_file(written(folder, "losses: {box"), "here"),
+    },
+    (f"{ULTRALYTICS}/config.py::found_file", "ValueError"): {
+        "there is none": lambda _, folder: config.found_file(folder / "nowhere.yaml", "config"),
+    },
+    (f"{ULTRALYTICS}/spec.py::Spec.from_json", "ValueError"): {
+        "the text is none that `to_json` wrote": lambda *_: spec.Spec.from_json("{}"),
+    },
+    (f"{ULTRALYTICS}/spec.py::read_stamp", "ValueError"): {
+        "it is none that this version wrote": lambda *_: spec.read_stamp({}, "best.pt"),
+    },
+    (f"{ULTRALYTICS}/cli.py::shell_value", "ValueError"): {
+        "neither": lambda *_: shell_value("[640", "box_loss.image_size"),
+        "a key of a dict again": lambda *_: shell_value("{'type': 'eiou', 'type': 'giou'}", "box_loss"),
     },
     (f"{ULTRALYTICS}/config.py::read_config", "ValueError"): {
         "no such file": lambda _, folder: config.read_config(folder / "nowhere.yaml"),
@@ -263,10 +281,10 @@ ADAPTERS: Table = {
     },
     (f"{ULTRALYTICS}/config.py::follow_imports", "ValueError"): {
         "a file from elsewhere names a module that nobody has imported": lambda _, folder: config.follow_imports(
-            folder / "losses.yaml", ["nobody_imported_it"]
+            folder / "losses.yaml", ["nobody_imported_it"], "here"
         ),
-        "no list of names": lambda _, folder: config.follow_imports(folder / "losses.yaml", "mylosses"),
-        "no such module": lambda *_: config.follow_imports(Path.cwd() / "losses.yaml", ["nobody_imported_it"]),
+        "no list of names": lambda _, folder: config.follow_imports(folder / "losses.yaml", "mylosses", "here"),
+        "no such module": lambda *_: config.follow_imports(Path.cwd() / "losses.yaml", ["nobody_imported_it"], "here"),
     },
     (f"{ULTRALYTICS}/config.py::import_modules", "ValueError"): {
         "one cannot be imported": lambda *_: config.import_modules(["nobody_imported_it"], "here"),

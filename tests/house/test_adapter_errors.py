@@ -16,7 +16,7 @@ from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.mmdet.hook import LossPluginsHook
 from loss_plugins.adapters.mmdet.registration import register
 from loss_plugins.adapters.ultralytics import cli as shell
-from loss_plugins.adapters.ultralytics import config
+from loss_plugins.adapters.ultralytics import config, yaml12
 from loss_plugins.catalog.declare import COLUMNS
 from loss_plugins.catalog.entries import Entry, list_losses, shipped, unregister_loss
 from loss_plugins.module.build import module_class
@@ -140,7 +140,7 @@ def test_numbers_of_yaml_are_numbers(text: str, tmp_path: Path) -> None:
     spec = lpu.make_spec(config=file)
     assert spec.box is not None
     assert spec.box["eps"] == pytest.approx(1e-7, rel=1e-12)
-    assert config.yaml_value(f"'{text}'", "here") == text  # in quotes it is text
+    assert yaml12.yaml_value(f"'{text}'", "here") == text  # in quotes it is text
 
 
 def test_imports_on_the_shell_are_followed_for_names_and_for_files(
