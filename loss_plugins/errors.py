@@ -68,7 +68,10 @@ def shown(value: Any) -> str:
     """
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)} and dtype {value.dtype}"
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python writes no integers of more than 4300 digits
+        return f"<{type(value).__name__} too long to be written>"
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from .errors import refusal
-from .tensors import Target, class_axis, is_mask, number_in, readable
+from .tensors import Target, check_device, class_axis, is_mask, number_in, readable
 
 #: the label that is left out by default, as in torch
 IGNORED = -100
@@ -246,6 +246,8 @@ def per_class(where: str, name: str, values: Sequence[float] | Tensor | float, p
     Raises:
         ValueError: not as many numbers as classes.
     """
+    if isinstance(values, Tensor) and values.is_meta:  # no other device can take it over
+        check_device(where, name, values, pred)
     tensor = values.to(pred) if isinstance(values, Tensor) else pred.new_tensor(values)
     if tensor.ndim == 0:
         return tensor

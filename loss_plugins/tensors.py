@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,6 +21,8 @@ LABELS = (torch.int64, torch.bool)
 
 #: types of tensors that losses compute with
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+#: types of tensors of numbers that stand beside, such as weights
+NUMBERS = (*FLOATS, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def check_tensor(where: str, name: str, value: Any, wanted: str) -> None:
@@ -36,9 +39,14 @@ def check_tensor(where: str, name: str, value: Any, wanted: str) -> None:
 def check_float(where: str, name: str, value: Tensor, what: str) -> None:
     """Raise a TypeError unless the tensor is of floating point."""
     if value.dtype not in FLOATS:
-        part = ".real" if value.is_complex() else ""
+        part = ".real" if value.is_complex() else ".dequantize()" if value.is_quantized else ""
         came, remedy = f"{name} has dtype {value.dtype}", f"pass floating-point {what} ({name}{part}.float())"
         raise refusal(where, came, "float16, bfloat16, float32 or float64", remedy, TypeError)
+
+
+def holds_numbers(value: Tensor) -> bool:
+    """Whether this is a dense tensor of real numbers."""
+    return value.layout is torch.strided and not value.is_nested and value.dtype in NUMBERS
 
 
 def check_device(where: str, name: str, value: Tensor, pred: Tensor) -> None:
@@ -153,7 +161,7 @@ def check_forms(where: str, pred: Tensor, target: Target, forms: tuple[str, ...]
             raise refusal(where, came, wanted, "pass that", TypeError)
         check_tensor(where, "target", part, wanted)
         check_device(where, "target", part, pred)
-        if part.is_floating_point() or part.is_complex():
+        if part.is_floating_point() or part.is_complex() or part.is_quantized:
             check_float(where, "target", part, "values")
     for form in forms:
         if ALL_FORMS[form][0](pred, target):
@@ -204,7 +212,9 @@ def number_in(tensor: Tensor) -> float | None:
         return None
 
 
-def fit_weight(where: str, weight: Tensor, shape: torch.Size, scores: torch.Size | None = None) -> Tensor:
+def fit_weight(
+    where: str, weight: Tensor, shape: torch.Size, scores: torch.Size | None = None, columns: int = 1
+) -> Tensor:
     """The weight for a loss of that shape: one per row or pixel is repeated, several per element become their mean.
 
     Args:
@@ -212,18 +222,24 @@ def fit_weight(where: str, weight: Tensor, shape: torch.Size, scores: torch.Size
         weight: the weight as it came.
         shape: of the loss.
         scores: the shape of class scores, whose class axis a weight per row or pixel lacks; None: rows are (n, ...).
+        columns: how many numbers a row has, of which there may be one weight each; 1: one weight per row only.
     """
     axis = -1 if scores is None else min(1, len(scores) - 1)
     if weight.shape == shape:
         return weight
     given = weight.shape
-    averaged = given[:-1] == shape if scores is None else shape != scores and spreads(given, scores)
+    if scores is None:
+        averaged = given[:-1] == shape and given[-1:] in ((1,), (columns,))
+    else:
+        averaged = shape != scores and spreads(given, scores)
     if shape and averaged:
         weight = weight.float().mean(axis) if weight.dtype not in FLOATS else weight.mean(axis)
     if shape and shape == scores and weight.shape == without(shape, axis):
         return weight.unsqueeze(axis)
     if weight.shape == shape or (weight.ndim > 1 and spreads(weight.shape, shape)):
         return weight.expand(shape)
+    if given == (*shape[:1], 1):  # one per row, with an axis, of a loss with several
+        return weight.reshape(-1, *(1 for _ in shape[1:]))
     if weight.ndim > 0 and weight.shape == shape[: weight.ndim]:
         return weight.reshape(*weight.shape, *(1 for _ in range(len(shape) - weight.ndim)))
     came = f"weight has shape {tuple(given)}, the loss {tuple(shape)}"
@@ -243,13 +259,15 @@ def check_weight(where: str, weight: Any, pred: Tensor) -> None:
     """
     check_tensor(where, "weight", weight, "one weight per row, (n,) or (n, 1), or one per element")
     check_device(where, "weight", weight, pred)
-    if weight.is_complex():
-        remedy = "pass real numbers (weight.real, or weight.abs())"
+    if weight.dtype != torch.bool and not holds_numbers(weight):
+        remedy = "pass real numbers (weight.real, or weight.abs())" if weight.is_complex() else "pass weight.float()"
         raise refusal(where, f"weight has dtype {weight.dtype}", "numbers from 0 on", remedy, TypeError)
-    lowest = number_in(weight.min()) if weight.numel() and readable(weight) else None
-    if lowest is not None and not lowest >= 0:
+    if not weight.numel() or weight.dtype == torch.bool or not readable(weight):
+        return
+    wrong = [end for end in map(number_in, weight.detach().aminmax()) if end is not None and not 0 <= end < math.inf]
+    if wrong:
         remedy = "pass weights that say how much a row counts, 0 for not at all"
-        raise refusal(where, f"weight holds {lowest}", "numbers from 0 on", remedy)
+        raise refusal(where, f"weight holds {wrong[0]}", "finite numbers from 0 on", remedy)
 
 
 def whole_labels(target: Target) -> Target:

@@ -171,7 +171,7 @@ class BoxLoss(PluggedLoss):
         if weight is None:
             self.check_targets(target)
             return self.call_core(pred, target, None, avg_factor, override)
-        weight = fit_weight(self.entry.name, weight, pred.shape[:-1])
+        weight = fit_weight(self.entry.name, weight, pred.shape[:-1], columns=self.columns)
         counts = weight != 0
         self.check_targets(target[counts])
         kept = pred[counts], target[counts], weight[counts]

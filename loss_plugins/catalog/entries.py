@@ -223,7 +223,7 @@ def check_handed(entry: Entry, name: str, value: Any, pred: Tensor, parameters: 
         return
     if name == "weight":
         check_weight(entry.name, value, pred)
-        fit_weight(entry.name, value, pred.shape, rows_of(entry, pred))
+        fitted_weight(entry, value, pred.shape, pred)
         return
     shape = tuple(entry.states[name].initial(parameters).shape)
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and not shape
@@ -371,9 +371,11 @@ def read_tensors(entry: Entry, pred: Tensor, target: Target, rule: LabelRule | N
     return Given(pred, target) if rule is None else rule.read(pred, target, form)
 
 
-def rows_of(entry: Entry, pred: Tensor) -> torch.Size | None:
-    """The shape of class scores, as `fit_weight` takes it: None where rows do not lie around a class axis."""
-    return pred.shape if entry.kind == "classification" and "score" not in entry.targets else None
+def fitted_weight(entry: Entry, weight: Tensor, shape: torch.Size, pred: Tensor) -> Tensor:
+    """The weight for a loss of that shape of these predictions, see `fit_weight`."""
+    has_class_axis = entry.kind == "classification" and "score" not in entry.targets
+    columns = pred.shape[-1] if pred.ndim == len(shape) + 1 else 1
+    return fit_weight(entry.name, weight, shape, pred.shape if has_class_axis else None, columns)
 
 
 @in_our_words

@@ -7,7 +7,6 @@ import enum
 import itertools
 import math
 import numbers
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,15 +16,22 @@ from torch import Tensor
 
 from ..errors import check_type, in_our_words, refusal, shown
 from ..errors import closest as closest
+from ..tensors import holds_numbers
 
 #: types of values that need no conversion to plain ones
-PLAIN = frozenset((bool, int, float, str, type(None), Tensor))
+PLAIN = frozenset((bool, float, str, type(None), Tensor))
+#: losses compute in float32 at least, so that is what a number must fit into
+LARGEST = torch.finfo(torch.float32).max
+#: and what an integer must fit into
+SMALLEST_INT, LARGEST_INT = torch.iinfo(torch.int64).min, torch.iinfo(torch.int64).max
 
 
 @in_our_words
 @dataclass(frozen=True)
 class Interval:
-    """Allowed values of a finite number, from `low` to `high`; an `open_` end is excluded; `whole`: integers only.
+    """Allowed values of a number, from `low` to `high`; an `open_` end is excluded; `whole`: integers only.
+
+    The number is finite, and no larger than float32 (an integer: int64) can hold.
 
     >>> print(Interval(0, 1, open_low=True))
     (0, 1]
@@ -42,6 +48,9 @@ class Interval:
     def __post_init__(self) -> None:
         for end, value in (("low", self.low), ("high", self.high)):
             check_type("Interval", end, value, numbers.Real)
+            if as_float(value) is None:
+                came, remedy = f"{end}={shown(value)} is too large for a float", f"leave {end} out for no end"
+                raise refusal("Interval", came, "a number that a float can hold", remedy)
         for flag in ("open_low", "open_high", "whole"):
             check_type("Interval", flag, getattr(self, flag), bool)
         if not self.low <= self.high:  # nor is NaN
@@ -54,12 +63,13 @@ class Interval:
         number: Any = value
         above = number > self.low if self.open_low else number >= self.low
         below = number < self.high if self.open_high else number <= self.high
-        return bool(above and below and abs(number) <= sys.float_info.max)  # NaN fails all comparisons
+        fits = is_int64(value) if self.whole else abs(number) <= LARGEST  # NaN fails all comparisons
+        return bool(above and below and fits)
 
     def __str__(self) -> str:
         left = "(" if self.open_low or math.isinf(self.low) else "["
         right = ")" if self.open_high or math.isinf(self.high) else "]"
-        ends = f"{left}{self.low:g}, {self.high:g}{right}"
+        ends = f"{left}{float(self.low):g}, {float(self.high):g}{right}"
         bounded = math.isfinite(self.low) or math.isfinite(self.high)
         return ends if not self.whole else f"a whole number in {ends}" if bounded else "a whole number"
 
@@ -131,8 +141,7 @@ class PerClass:
 
     def __contains__(self, value: object) -> bool:
         if isinstance(value, Tensor):  # reading it would wait for the device
-            taken = not value.is_complex() and value.dtype != torch.bool
-            return taken and value.ndim in ((0, 1) if self.single else (1,)) and value.numel() > 0
+            return holds_numbers(value) and value.ndim in ((0, 1) if self.single else (1,)) and value.numel() > 0
         if isinstance(value, (list, tuple)):
             return len(value) > 0 and all(number in self.each for number in value)
         return self.single and value in self.each
@@ -151,14 +160,10 @@ class Integers:
 
     def __contains__(self, value: object) -> bool:
         numbers_given = value if isinstance(value, (list, tuple)) else [value]
-        return all(number in _LABEL for number in numbers_given)
+        return all(is_int64(number) for number in numbers_given)
 
     def __str__(self) -> str:
         return "an integer, or several"
-
-
-#: what a tensor of labels can hold
-_LABEL = Interval(-(2**63), 2**63 - 1, whole=True)
 
 
 @dataclass(frozen=True)
@@ -205,12 +210,44 @@ def _hint(value: Any, allowed: Allowed) -> str:
     if isinstance(value, (list, tuple, Tensor)) and isinstance(allowed, Interval):
         return "pass one number"
     if not isinstance(value, str):
-        return ""
+        return _hint_of_number(value, allowed)
     if isinstance(allowed, Choice):
         near = difflib.get_close_matches(value, [choice for choice in allowed.values if isinstance(choice, str)], n=1)
         return f"did you mean {near[0]!r}?" if near else ""
     number = as_number(value)
     return "" if number is None else f"this is text, pass the number {number!r} (YAML wants a dot in 1.0e-7)"
+
+
+def _hint_of_number(value: Any, allowed: Allowed) -> str:
+    """Likewise, of a number that Python does not count as one, or that is too large."""
+    taken = isinstance(allowed, (Interval, Integers)) or (isinstance(allowed, PerClass) and allowed.single)
+    if not taken or isinstance(value, bool):
+        return ""
+    if not isinstance(value, numbers.Real):
+        return f"this is a {type(value).__name__}, pass float(...) of it" if hasattr(value, "__float__") else ""
+    size: Any = abs(value)
+    if isinstance(allowed, Integers) or (isinstance(allowed, Interval) and allowed.whole):
+        return "pass an integer of 64 bits" if LARGEST_INT < size < math.inf else ""
+    return f"pass at most {LARGEST:.2g}, as losses compute in float32" if LARGEST < size < math.inf else ""
+
+
+def is_int64(value: object) -> bool:
+    """Whether this is an integer that a tensor can hold; True and False are none.
+
+    >>> is_int64(-100), is_int64(10**30), is_int64(True)
+    (True, False, False)
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        return False
+    return SMALLEST_INT <= int(value) <= LARGEST_INT
+
+
+def as_float(value: Any) -> float | None:
+    """The number as a float; None where it is too large for one."""
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def as_number(text: str) -> float | None:
@@ -237,7 +274,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, enum.Enum):
         return plain(value.value)
     if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
-        return plain(value.tolist())
+        number = value.tolist()
+        return plain(number) if type(number) is not type(value) else _plain_scalar(value)  # longdouble has no other
     if isinstance(value, Mapping):
         return {plain(key): plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
@@ -250,5 +288,12 @@ def _plain_scalar(value: Any) -> Any:
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, numbers.Integral):
-        return int(value)
-    return float(value) if isinstance(value, numbers.Real) else value
+        return _plain_integer(int(value))
+    number = as_float(value) if isinstance(value, numbers.Real) else None
+    return value if number is None else number
+
+
+def _plain_integer(value: int) -> int | float:
+    """The float for an integer that no tensor can hold; where no float can, no range allows it either."""
+    number = None if is_int64(value) else as_float(value)
+    return value if number is None else number

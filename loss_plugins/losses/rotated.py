@@ -158,7 +158,7 @@ def gwd_loss(
     traces = (squared_norm(pair.pw, pair.ph) + squared_norm(pair.tw, pair.th)) / 4
     crossed = (pair.pw**2 * xx + pair.ph**2 * yy) / 16 + 2 * area
     apart = traces - 2 * crossed.clamp(min=root_floor).sqrt()
-    distance = (squared_norm(pair.x, pair.y) + alpha**2 * apart).clamp(min=least).sqrt()
+    distance = (squared_norm(pair.x, pair.y) + float(alpha) ** 2 * apart).clamp(min=least).sqrt()
     if normalize:
         distance = distance / (2 * area**0.25)
     return shaped(distance, fun, tau)
@@ -176,7 +176,7 @@ def divergence(pair: RotatedPair, alpha: float) -> Tensor:
     position = 2 * squared_norm(pair.x / pair.pw, pair.y / pair.ph)
     shape = (xx / pair.pw**2 + yy / pair.ph**2) / 2
     size = (pair.pw / pair.tw).log() + (pair.ph / pair.th).log()
-    return position / alpha**2 + shape + size - 1
+    return position / float(alpha) ** 2 + shape + size - 1
 
 
 def rooted(divergence: Tensor, sqrt: bool) -> Tensor:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..catalog.declare import COLUMNS
-from ..catalog.entries import Entry, add_alias, get_entry, rows_of
+from ..catalog.entries import Entry, add_alias, fitted_weight, get_entry
 from ..catalog.ranges import Allowed, Choice, Interval, check_value, plain
 from ..errors import refusal, shown
 from ..labels import Given
-from ..tensors import check_weight, fit_weight
+from ..tensors import check_weight, holds_numbers
 from .reduction import REDUCTIONS
 
 #: the keywords that every module takes beside its function's
@@ -92,10 +93,22 @@ def check_weight_of(entry: Entry, weight: Tensor, given: Given, learnt: bool) ->
     if learnt:
         shape = given.pred.shape
         loss = shape[:-1] if entry.kind in COLUMNS else shape
-        fit_weight(entry.name, weight, loss, rows_of(entry, given.pred))
+        fitted_weight(entry, weight, loss, given.pred)
+
+
+def hyper_parameters(entry: Entry, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as plain values and lists; raise for tensors that hold no numbers to read."""
+    found = {name: as_lists(value) for name, value in parameters.items()}
+    for name, value in found.items():
+        if isinstance(value, Tensor):
+            came, remedy = f"{name}={shown(value)} has no numbers to read", "pass a number, or a list of numbers"
+            raise refusal(entry.name, came, "Python's numbers, or a dense tensor of them", remedy, TypeError)
+    return found
 
 
 def as_lists(value: Any) -> Any:
     """Plain values, with tuples and tensors as lists: what YAML and JSON give back."""
+    if isinstance(value, Tensor) and (value.is_meta or not (holds_numbers(value) or value.dtype == torch.bool)):
+        return value
     value = plain(value.tolist() if isinstance(value, Tensor) else value)
     return [as_lists(item) for item in value] if isinstance(value, (list, tuple)) else value

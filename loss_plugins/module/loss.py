@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..catalog.declare import Parameter
 from ..catalog.dialects import defaults_of, translated
-from ..catalog.entries import Entry, evaluate, read_tensors, rows_of
+from ..catalog.entries import Entry, evaluate, read_tensors
 from ..labels import Given
 from ..tensors import Target
 from .arguments import (
@@ -22,6 +22,7 @@ from .arguments import (
     check_settings,
     check_weight_of,
     entry_of,
+    hyper_parameters,
     named_entry,
     reduction_of_call,
 )
@@ -84,7 +85,7 @@ class Loss(Stateful):
         entry = entry_of(type(self))
         settings = check_settings(entry, reduction, loss_weight, compile, positional)
         self.reduction, self.loss_weight, self.compile_wanted = settings
-        parameters = translated(entry.name, {name: as_lists(value) for name, value in parameters.items()})
+        parameters = translated(entry.name, hyper_parameters(entry, parameters))
         entry.check_complete(parameters)
         self.entry = entry.with_parameters(parameters)
         self.parameters_given = {name: as_lists(value) for name, value in parameters.items()}
@@ -185,14 +186,14 @@ class Loss(Stateful):
         given = read_tensors(self.entry, pred, target, self.labels)
         avg_factor = check_avg_factor(self.entry.name, avg_factor, reduction, pred)
         loss = self.per_element(given, weight)
-        rule, scores = defaults_of(self.entry.name, self.dialect), rows_of(self.entry, pred)
+        rule = defaults_of(self.entry.name, self.dialect)
         if rule.counts_itself:
             avg_factor, weight = None, None if weight is None else (weight > 0).to(weight.dtype)
-        elif weight is not None:
-            weight = weight_as_theirs(self.entry, self.dialect, rule, weight, loss.shape, scores)
+        if weight is not None:
+            weight = weight_as_theirs(self.entry, self.dialect, rule, weight, loss.shape, given.pred)
         own = reduction != "none" and avg_factor is None
         divisor = own_divisor(self.entry, rule, reduction, given, loss, self._hyper()) if own else None
-        reduced = reduce_loss(self.entry.name, loss, weight, reduction, avg_factor, divisor, scores)
+        reduced = reduce_loss(loss, weight, reduction, avg_factor, divisor)
         if reduction == "none" and self.dialect is not None:
             reduced = shape_as_theirs(rule, reduced, given.pred)
         return reduced if self.loss_weight == 1 else self.loss_weight * reduced

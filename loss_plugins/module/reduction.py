@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import numbers
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from ..catalog.dialects import Defaults
-from ..catalog.entries import Entry, with_ignored
+from ..catalog.entries import Entry, fitted_weight, with_ignored
 from ..catalog.entry import REDUCTIONS as REDUCTIONS
-from ..catalog.ranges import plain
+from ..catalog.ranges import LARGEST, plain
 from ..errors import refusal, shown
 from ..labels import Given
-from ..tensors import check_device, class_axis, fit_weight, number_in, raised, readable
+from ..tensors import check_device, class_axis, holds_numbers, number_in, raised, readable
 
 Reduction = Literal["none", "mean", "sum"]
 #: of avg_factor: what is allowed, and the remedy
@@ -24,25 +24,22 @@ AVG_FACTOR_EPS = torch.finfo(torch.float32).eps
 
 
 def reduce_loss(
-    where: str,
     loss: Tensor,
     weight: Tensor | None = None,
     reduction: Reduction = "mean",
     avg_factor: float | Tensor | None = None,
     divisor: Tensor | None = None,
-    scores: torch.Size | None = None,
 ) -> Tensor:
-    """Weight, then reduce, as MMDetection defines it.
+    """Weight, then reduce, as MMDetection defines it; the weight has the shape of the loss, or spreads to it.
 
     mean: the sum over `avg_factor` (+ float32's epsilon) if given, else over `divisor`, else over the number of
-    elements. sum: likewise over `divisor`, where a dialect has one. The shape of class scores tells a weight per pixel,
-    see `fit_weight`.
+    elements. sum: likewise over `divisor`, where a dialect has one.
 
-    >>> reduce_loss("demo", torch.tensor([1.0, 3.0]), torch.tensor([1.0, 0.0]))
+    >>> reduce_loss(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 0.0]))
     tensor(0.5000)
     """
     if weight is not None:
-        loss = loss * fit_weight(where, weight, loss.shape, scores)
+        loss = loss * weight
     if reduction == "none":
         return loss
     if reduction == "sum":
@@ -51,15 +48,17 @@ def reduce_loss(
         return (loss / divisor).sum()
     if avg_factor is None:
         return loss.sum() / (max(loss.numel(), 1) if divisor is None else divisor)
+    if isinstance(avg_factor, Tensor):
+        avg_factor = avg_factor.to(loss.dtype)  # one of float64 would make the result float64
     return loss.sum() / (avg_factor + AVG_FACTOR_EPS)
 
 
 def weight_as_theirs(
-    entry: Entry, dialect: str | None, rule: Defaults, weight: Tensor, shape: torch.Size, scores: torch.Size | None
+    entry: Entry, dialect: str | None, rule: Defaults, weight: Tensor, shape: torch.Size, pred: Tensor
 ) -> Tensor:
     """The weight of a call for a loss of that shape, laid along the axes that the dialect has it along."""
     if rule.weight == "rows":
-        return fit_weight(entry.name, weight, shape, scores)
+        return fitted_weight(entry, weight, shape, pred)
     if any(has not in (1, wanted) for has, wanted in zip(weight.shape[::-1], shape[::-1], strict=False)) or (
         weight.ndim > len(shape)
     ):
@@ -92,7 +91,7 @@ def check_avg_factor(where: str, avg_factor: Any, reduction: str, pred: Tensor) 
         came = f"avg_factor={shown(avg_factor)} with reduction 'sum'"
         raise refusal(where, came, "it goes with 'mean' or 'none'", "leave it out, or set reduction='mean'")
     if isinstance(avg_factor, Tensor):
-        if avg_factor.numel() != 1 or avg_factor.is_complex():
+        if not holds_numbers(avg_factor) or avg_factor.numel() != 1:
             raise refusal(where, f"avg_factor is {shown(avg_factor)}", *AVG_FACTOR)
         if avg_factor.ndim or avg_factor.device.type != "cpu":  # torch divides by a number of the host on any device
             check_device(where, "avg_factor", avg_factor, pred)
@@ -100,10 +99,10 @@ def check_avg_factor(where: str, avg_factor: Any, reduction: str, pred: Tensor) 
         divisor: Any = avg_factor.reshape(())
     else:
         known = divisor = plain(avg_factor)
-        if isinstance(known, bool) or not isinstance(known, (int, float, torch.SymInt, torch.SymFloat)):
+        if isinstance(known, bool) or not isinstance(known, (numbers.Real, torch.SymInt, torch.SymFloat)):
             raise refusal(where, f"avg_factor={shown(avg_factor)}", *AVG_FACTOR, TypeError)
-    if known is not None and not 0 <= known < math.inf:
-        raise refusal(where, f"avg_factor={known} is out of range", *AVG_FACTOR)
+    if known is not None and not 0 <= known <= LARGEST:
+        raise refusal(where, f"avg_factor={shown(known)} is out of range", *AVG_FACTOR)
     return divisor  # type: ignore[no-any-return]
 
 

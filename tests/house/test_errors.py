@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from loss_plugins.catalog.ranges import Choice, Interval, PerClass, Series
 from loss_plugins.module.arguments import SETTINGS
 from loss_plugins.module.build import module_class
 
-from .wrong_values import came, example_of, function_of, refused, samples, wrong_values
+from .wrong_values import TOO_LARGE, UNREADABLE, came, example_of, function_of, refused, samples, wrong_values
 
 ENTRIES = shipped()
 by_name = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
@@ -61,7 +62,20 @@ def test_wrong_settings_of_the_module_are_refused(entry: Entry) -> None:
     cls, given = module_class(entry.name), example_of(entry)
     wrong: dict[str, tuple[Any, ...]] = {
         "reduction": (None, "avg", "", 1, True, ["mean"], 0.25, torch.nn.Identity()),
-        "loss_weight": (None, "2", "x", True, math.nan, math.inf, [1.0], 1j, torch.ones(2)),
+        "loss_weight": (
+            None,
+            "2",
+            "x",
+            True,
+            math.nan,
+            math.inf,
+            [1.0],
+            1j,
+            torch.ones(2),
+            *UNREADABLE,
+            *TOO_LARGE,
+            Decimal(1),
+        ),
         "compile": (None, "yes", 1, 0.5, [True]),
     }
     assert wrong.keys() == SETTINGS.keys()

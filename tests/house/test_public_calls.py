@@ -13,21 +13,26 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from decimal import Decimal
+from enum import IntEnum
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import pytest
+import sympy
 import torch
 
 import loss_plugins as lp
+from loss_plugins import Interval
 from loss_plugins import audit as auditing
 from loss_plugins.adapters import mmdet as lpm
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.catalog.entries import Entry, shipped
 from loss_plugins.module.build import module_class
 
-from .wrong_values import STYLE, example_of, function_of, refused, samples
+from .wrong_values import STYLE, TOO_LARGE, UNREADABLE, example_of, function_of, refused, samples
 
 ROOT = Path(__file__).parents[2]
 #: what is handed out and never built by users, and errors
@@ -36,7 +41,15 @@ RESULTS = {"Entry", "Parameter", "Report", "Spec", "LossSlot", "LossNotUsed", "U
 BASES = {"Loss", "PluggedLoss"}
 TABLE = (
     None, "", "x", "ciuo", -1, 0, 1.5, math.nan, math.inf, True, [], {}, object(), 1j, b"x", torch.ones(2), [1.0, 2.0],
-    np.float32(3), np.ones(2), (1, 2, 3), int, len,
+    np.float32(3), np.ones(2), (1, 2, 3), int, len, *TOO_LARGE, Decimal("0.5"), np.array([10**400]), *UNREADABLE,
+    torch.ones(3, device="meta"),
+)  # fmt: skip
+#: numbers of types that Python counts as real, and what each is as one of Python's own
+SAME_NUMBERS: tuple[tuple[Any, float], ...] = (
+    (Fraction(1, 2), 0.5), (np.float16(0.5), 0.5), (np.longdouble(0.5), 0.5), (np.array(0.5), 0.5),
+    (torch.tensor(0.5), 0.5), (sympy.Rational(1, 2), 0.5), (sympy.Float(0.5), 0.5),
+    (type("Half", (float,), {})(0.5), 0.5), (type("One", (int,), {})(1), 1), (np.uint8(1), 1), (sympy.Integer(1), 1),
+    (IntEnum("Enum", {"one": 1})["one"], 1), (2**70, float(2**70)), (np.uint64(2**64 - 1), float(2**64)),
 )  # fmt: skip
 #: values for parameters without default
 GIVEN: dict[str, Any] = {
@@ -212,8 +225,30 @@ def test_wrong_values_of_each_keyword_of_a_loss_are_refused(entry: Entry) -> Non
                 if came is not None:
                     assert name in came, f"{name}={value!r}: {came}"
                 elif known is not None:
-                    plain = value.tolist() if isinstance(value, (np.generic, np.ndarray, torch.Tensor)) else value
+                    listed = isinstance(value, (np.generic, np.ndarray, torch.Tensor)) and not getattr(
+                        value, "is_meta", False
+                    )
+                    plain = value.tolist() if listed else value
                     assert (value is None and known.optional) or plain in known.allowed, f"{name}={value!r} is taken"
+
+
+@pytest.mark.parametrize("entry", shipped(), ids=lambda entry: entry.name)
+def test_numbers_of_every_type_are_the_floats_that_they_are_or_are_refused(entry: Entry) -> None:
+    cls, (pred, target) = module_class(entry.name), next(samples(entry))
+    for name in (
+        "loss_weight",
+        *(key for key, known in entry.parameters.items() if isinstance(known.allowed, Interval)),
+    ):
+        for number, plain in SAME_NUMBERS:
+            given, same = ({**example_of(entry), name: each} for each in (number, plain))
+            came = call(cls, given)
+            if came is not None:
+                assert name in came, came
+                continue
+            loss, expected = cls(**given).eval(), cls(**same).eval()
+            torch.testing.assert_close(loss(pred, target), expected(pred, target), rtol=0, atol=0, equal_nan=True)
+            assert type(loss.spec()[name]) in (int, float), f"{name}={number!r}"
+            assert loss.spec() == expected.spec()
 
 
 # --- the source ------------------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -23,6 +25,17 @@ from loss_plugins.tensors import Target
 STYLE = re.compile(r"(?P<where>[^:]+): (?P<came>.+); allowed: (?P<allowed>.+?); (?P<remedy>.+)", re.DOTALL)
 
 
+#: tensors that hold no real numbers, or none that can be read
+UNREADABLE = (
+    torch.ones(3).to_sparse(),
+    torch.ones(3, dtype=torch.complex64),
+    torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.quint8),
+    torch.ones(3).to(torch.float8_e4m3fn),
+)
+#: numbers that float32 cannot hold, of several sizes and types
+TOO_LARGE = (10**400, -(10**400), 10**5000, Fraction(10**400, 3), 1e300, 1e39, [10**400] * 3)
+
+
 def refused(call: Callable[[], Any], where: str, argument: str, value: str) -> re.Match[str]:
     """Raise unless the call is refused by an error that names the loss, the argument, what came, and what to do."""
     with pytest.raises((ValueError, TypeError)) as caught:
@@ -39,7 +52,7 @@ def refused(call: Callable[[], Any], where: str, argument: str, value: str) -> r
 def wrong_values(parameter: Parameter) -> Iterator[Any]:
     """Values that the parameter must not have: of other types, lengths and sizes, beside each end of its range."""
     allowed = parameter.allowed
-    yield from ({}, object(), 1 + 2j, torch.zeros(2, 2, 2))
+    yield from ({}, object(), 1 + 2j, torch.zeros(2, 2, 2), *UNREADABLE, *TOO_LARGE, Decimal("0.5"))
     if not parameter.optional:
         yield None
     if isinstance(allowed, Interval):
