@@ -38,6 +38,10 @@ class LossNotUsed(RuntimeError):
     """Training did not use the loss that was asked for."""
 
 
+class WrongResult(ValueError):
+    """A function of a loss of one's own returned something that cannot be trained with."""
+
+
 def refusal(
     where: str,
     came: str,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from loss_plugins import Loss, ciou_loss
-from loss_plugins.errors import LossNotUsed, refusal
+from loss_plugins.errors import LossNotUsed
 from loss_plugins.module.gain import Gain, box_gain, class_gain, gradient_of
 from loss_plugins.tensors import warn_of_inverted
 
@@ -222,9 +222,6 @@ class BoxSlot(Slot):
             if training and self.measure_next and len(pred):
                 self.measure(loss_module, stock_box_loss, pred, target, weight.float()[:, None])
             loss = loss_module.elementwise(pred, target)
-        if loss.shape != weight.shape:
-            came = f"returned shape {tuple(loss.shape)} for {len(weight)} boxes"
-            raise refusal(self.loss_name, came, f"({len(weight)},)", "return one number per box")
         factor = self.calls.gain * loss_module.loss_weight
         total: Tensor = (loss * weight).sum() / call["target_scores_sum"] * factor
         self.calls.count(total, len(weight), training)

@@ -18,7 +18,7 @@ import torch
 from loss_plugins import Loss, build_loss
 from loss_plugins.catalog.entries import entry_called
 from loss_plugins.catalog.ranges import Choice, check_value
-from loss_plugins.errors import check_type, in_our_words, refusal, shown
+from loss_plugins.errors import WrongResult, check_type, in_our_words, refusal, shown
 from loss_plugins.module.mix import trains_nothing
 
 from .config import import_modules, read_config
@@ -264,12 +264,10 @@ def _fault_of_box_loss(loss: Loss) -> tuple[str, str]:
     try:
         with torch.enable_grad():  # type: ignore[no-untyped-call]
             found = loss.elementwise(pred, pred.detach() + torch.tensor([3.0, -2, 4, 1]))
+    except WrongResult:
+        raise
     except Exception as error:  # whatever the loss raises: it would have ended the training
         return f"raised {type(error).__name__} on three boxes (3, 4): {error}", "mend the loss"
-    if not isinstance(found, torch.Tensor):
-        return f"returned {shown(found)} for 3 boxes", "return a tensor, one number per box"
-    if found.shape != (3,):
-        return f"returned shape {tuple(found.shape)} for 3 boxes", "return one number per box, without mean or sum"
     if not found.requires_grad:
         return "comes back without gradient: it would be logged, not trained", "do not use detach(), item() or numpy"
     return "", ""
@@ -283,6 +281,8 @@ def _cls_module(asked: Any, said: str) -> Loss:
         raise refusal(where, came, FITTING, "pass one of these")
     try:
         reason = _misfit(copy.deepcopy(loss).eval())
+    except WrongResult:
+        raise
     except (ValueError, TypeError, RuntimeError) as error:
         came = f"{said}={shown(asked)} does not take soft targets"
         raise refusal(where, came, FITTING, "pass one of these") from error

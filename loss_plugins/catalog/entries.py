@@ -35,6 +35,7 @@ from .identity import Identity, identity_of, not_pickled
 from .identity import is_shipped as is_shipped
 from .names import check_name, name_taken
 from .ranges import Choice, Integers, check_value, closest, plain
+from .results import check_result
 from .text import function_signature, function_text
 
 ENTRY_POINTS = "loss_plugins.losses"
@@ -342,6 +343,7 @@ def evaluate(entry: Entry, given: Given, parameters: Mapping[str, Any]) -> Tenso
     """The loss per element, for tensors and parameters that are checked already."""
     pred, target = raised(given.pred, given.target)
     loss = entry.function(pred, target, **with_ignored(entry, entry.function, parameters, given))
+    check_result(entry, loss, pred)
     return loss if entry.function in entry.told else given.silenced(loss)
 
 

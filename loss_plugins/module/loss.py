@@ -14,6 +14,7 @@ from torch import Tensor
 from ..catalog.declare import Parameter
 from ..catalog.dialects import defaults_of, translated
 from ..catalog.entries import Entry, evaluate, read_tensors
+from ..catalog.results import check_result
 from ..labels import Given
 from ..tensors import Target
 from .arguments import (
@@ -128,7 +129,7 @@ class Loss(Stateful):
         arguments = self._arguments(given, weight, statistics)
         if self.fused is None or (given.ignored is not None and self.entry.function in self.entry.told):
             return evaluate(self.entry, given, arguments)
-        return given.silenced(self.fused(given.pred, given.target, arguments))
+        return given.silenced(check_result(self.entry, self.fused(given.pred, given.target, arguments), given.pred))
 
     def why_not_fused(self, pred: Tensor, target: Target) -> str | None:
         """Why autograd gives the gradient of such a call; "": no other way is better; None: it comes with the value."""

@@ -13,6 +13,7 @@ from ..catalog.dialects import Defaults
 from ..catalog.entries import Entry, fitted_weight, with_ignored
 from ..catalog.entry import REDUCTIONS as REDUCTIONS
 from ..catalog.ranges import LARGEST, plain
+from ..catalog.results import check_divisor
 from ..errors import refusal, shown
 from ..labels import Given
 from ..tensors import check_device, class_axis, holds_numbers, number_in, raised, readable
@@ -121,6 +122,7 @@ def own_divisor(
     elif reduction == "mean" and entry.denominator is not None:
         pred, target = raised(given.pred, given.target)
         divisor = entry.denominator(pred, target, **with_ignored(entry, entry.denominator, arguments, given))
+        check_divisor(entry.name, divisor, loss)
     elif reduction == "mean":
         divisor = given.counted(loss)
     return None if divisor is None else divisor.masked_fill(divisor == 0, 1.0)

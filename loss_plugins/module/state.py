@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..catalog.entries import Entry, with_ignored
+from ..catalog.results import check_part
 from ..labels import Given
 from ..tensors import raised
 from .exact import ExactBuffers
@@ -43,7 +44,9 @@ class RunningStatistic(ExactBuffers):
         super().__init__()
         self.entry, self.name = entry, name
         state = entry.states[name]
-        initial, empty = state.initial(parameters).double(), state.empty(parameters).double()
+        first, none = state.initial(parameters), state.empty(parameters)
+        initial = check_part(entry.name, f"initial of {name!r}", first).double()
+        empty = check_part(entry.name, f"empty of {name!r}", none).double()
         self.shape, self.summary_shape = initial.shape, empty.shape
         self.summary_keywords = entry.arguments(parameters)
         self.update_keywords = {key: parameters[key] for key in state.update_keywords}
@@ -63,6 +66,7 @@ class RunningStatistic(ExactBuffers):
         pred, target = raised(given.pred.detach(), given.target)
         summarise = self.entry.states[self.name].summary
         summary = summarise(pred, target, weight, **with_ignored(self.entry, summarise, self.summary_keywords, given))
+        check_part(self.entry.name, f"summary of {self.name!r}", summary, self.summary_shape)
         summary = summary.to(self.value.dtype).view_as(self.pending)
         before = self.value
         if self.in_step:
@@ -85,6 +89,7 @@ class RunningStatistic(ExactBuffers):
     def _update(self, before: Tensor, summary: Tensor) -> Tensor:
         update = self.entry.states[self.name].update
         learned = update(before.view(self.shape), summary.view(self.summary_shape), **self.update_keywords)
+        check_part(self.entry.name, f"update of {self.name!r}", learned, self.shape)
         self.value.copy_(learned.view_as(self.value))
         return learned
 

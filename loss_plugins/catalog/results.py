@@ -1,0 +1,80 @@
+"""What the functions of a loss return, looked at before it is used: types and shapes alone, which cost no wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from torch import Size, Tensor
+
+from ..errors import WrongResult, refusal, shown
+from ..tensors import FLOATS, spreads, without
+from .declare import COLUMNS
+from .entry import Entry
+
+Shape = tuple[int, ...]
+#: the shapes that a loss may have, from that of pred, and what there is one number for
+SHAPES: dict[str, tuple[tuple[Callable[[Size], Shape], str], ...]] = {
+    "box": ((lambda pred: pred[:-1], "box"),),
+    "rotated_box": ((lambda pred: pred[:-1], "box"),),
+    "coordinate": ((tuple, "coordinate"),),
+    "classification": ((tuple, "score"), (lambda pred: without(pred, min(1, len(pred) - 1)), "row or pixel")),
+    "region": (
+        (lambda pred: pred[:1], "image"),
+        (lambda pred: pred[:2], "image and channel"),
+        (tuple, "score"),
+        (lambda pred: without(pred, min(1, len(pred) - 1)), "pixel"),
+        (lambda pred: pred[1:2], "channel"),
+        (lambda pred: (), "batch"),
+    ),
+}
+#: and of losses whose target has no entry for what lies along the last axis of pred
+SCORES = (lambda pred: pred[:-1], "row")
+
+
+def check_result(entry: Entry, loss: Any, pred: Tensor) -> Tensor:
+    """The loss per element as the function returned it; raise unless it has a shape that goes with pred."""
+    if isinstance(loss, Tensor) and loss.dtype in FLOATS:
+        shape = loss.shape
+        for wanted, _ in _shapes(entry):
+            if same(shape, wanted(pred.shape)):
+                return loss
+    raise _wrong_loss(entry, loss, pred.shape)
+
+
+def check_part(where: str, name: str, value: Any, shape: Sequence[int] | None = None) -> Tensor:
+    """What a function beside the loss returned; raise unless it is a tensor, of that shape if one is given."""
+    if isinstance(value, Tensor) and not value.is_complex() and (shape is None or same(value.shape, shape)):
+        return value
+    allowed = "a tensor of real numbers" if shape is None else f"a tensor of shape {tuple(shape)}"
+    raise refusal(where, f"{name} returned {shown(value)}", allowed, f"return that from {name}", WrongResult)
+
+
+def check_divisor(where: str, divisor: Any, loss: Tensor) -> None:
+    """Raise unless what "mean" divides by is one number, or one per row of the loss."""
+    if not isinstance(divisor, Tensor) or (divisor.ndim and not spreads(divisor.shape, loss.shape)):
+        check_part(where, "denominator", divisor, ())
+
+
+def same(shape: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Whether both are one shape; axes are compared only where there are as many."""
+    return len(shape) == len(wanted) and all(size == other for size, other in zip(shape, wanted, strict=True))
+
+
+def _shapes(entry: Entry) -> Iterator[tuple[Callable[[Size], Shape], str]]:
+    yield from SHAPES[entry.kind]
+    if "score" in entry.targets:
+        yield SCORES
+
+
+def _wrong_loss(entry: Entry, loss: Any, pred: Size) -> WrongResult:
+    what = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else shown(loss)
+    if isinstance(loss, Tensor) and loss.dtype not in FLOATS:
+        what = f"dtype {loss.dtype}"
+    given = f"{pred[:-1].numel()} boxes" if entry.kind in COLUMNS else f"pred {tuple(pred)}"
+    known = {word: tuple(wanted(pred)) for wanted, word in _shapes(entry)}
+    shapes = " or ".join(f"{shape} (one number per {word})" for word, shape in known.items())
+    remedy = f"return a tensor, one number per {next(iter(known))}, without mean or sum"
+    return refusal(
+        entry.name, f"returned {what} for {given}", f"a floating-point tensor of shape {shapes}", remedy, WrongResult
+    )
