@@ -226,6 +226,14 @@ def extremes(labels: Tensor) -> tuple[float, float] | None:
     return None if low is None or high is None else (low, high)
 
 
+def check_shares(where: str, name: str, scores: Tensor, remedy: str) -> None:
+    """Raise for scores outside of [0, 1], and for NaN, where scores may be read."""
+    found = extremes(scores.detach()) if scores.numel() else None
+    wrong = [score for score in found or () if not 0 <= score <= 1]
+    if wrong:
+        raise refusal(where, f"{name} holds {wrong[0]:g}", ALLOWED["shares"], remedy)
+
+
 def numbers(ignore_index: IgnoreIndex) -> tuple[int, ...]:
     """One number, several, or none, as a tuple."""
     if ignore_index is None:

@@ -21,7 +21,7 @@ from ..catalog.declare import Effect, Source
 from ..catalog.dialects import Dialect
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval, PerClass
-from ..labels import per_class
+from ..labels import check_shares, per_class
 from ..tensors import dense
 from .scores import SCORES, UNEQUAL, binary_cross_entropy, row_count
 
@@ -47,15 +47,19 @@ def class_weights(loss: str, class_weight: Sequence[float] | Tensor | None, pred
 def bce_loss(pred: Tensor, target: Tensor, bounded_slope: bool = True, **_: Unpack[Dialect]) -> Tensor:
     """Binary cross-entropy of probabilities, at most 100 per score.
 
-    Ours has a slope of at most 5e3. That of torch reaches 1e12, and is 0 for a probability that has rounded to 0.
+    Ours has a slope of at most 5e3. That of torch reaches 1e12, and is 0 for a probability that has rounded to 0; it
+    also refuses scores outside of [0, 1], which are read on the CPU in eager mode alone.
 
     >>> bce_loss(torch.tensor([[0.5, 0.0]]), torch.tensor([[1.0, 1.0]]))  # ln 2, and 100 for ln 0
     tensor([[  0.6931, 100.0000]])
     """
     if bounded_slope:
         return binary_cross_entropy(pred, dense(pred, target), activated=True)
+    target = dense(pred, target)
+    check_shares("bce", "pred", pred, "pass pred.sigmoid(), or take bce_with_logits if pred is logits")
+    check_shares("bce", "target", target, "pass masks as (target > 0).float()")
     with torch.autocast(pred.device.type, enabled=False):  # which refuses it, but pred is float32 by now
-        return functional.binary_cross_entropy(pred, dense(pred, target), reduction="none")
+        return functional.binary_cross_entropy(pred, target, reduction="none")
 
 
 @register_loss(

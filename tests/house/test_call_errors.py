@@ -14,12 +14,13 @@ from torch import Tensor
 
 import loss_plugins as lp
 from loss_plugins.catalog.declare import COLUMNS
+from loss_plugins.catalog.dialects import dialects_of
 from loss_plugins.catalog.entries import Entry, get_entry, shipped
 from loss_plugins.module.build import module_class
 from loss_plugins.module.state import statistics_of
 from loss_plugins.tensors import Target, on_target
 
-from .wrong_values import example_of, function_of, refused, samples
+from .wrong_values import STYLE, example_of, function_of, refused, samples
 
 by_name = pytest.mark.parametrize("entry", shipped(), ids=lambda entry: entry.name)
 WEIGHT, FACTOR = "weight", "avg_factor"
@@ -140,6 +141,48 @@ def test_wrong_avg_factors_are_refused_and_single_numbers_taken(entry: Entry) ->
         torch.testing.assert_close(module(pred, target, avg_factor=factor), expected)
     if entry.kind in COLUMNS:  # a batch without boxes: 0 over 0 is 0
         assert module(pred, target, weight=torch.zeros(len(pred)), avg_factor=0).item() == 0.0
+
+
+def with_strange_values(tensor: Tensor) -> list[Tensor]:
+    """Copies in which one number, or all, are such as no score or box should be."""
+    if not tensor.is_floating_point():
+        return []
+    strange = (float("nan"), float("inf"), -1.0, 2.0, -1e30)
+    one = [tensor.index_fill(0, torch.tensor([1]), number) for number in strange]
+    return [*one, *(torch.full_like(tensor, number) for number in strange[:1])]
+
+
+@by_name
+def test_no_value_of_a_tensor_reaches_an_error_of_torch(entry: Entry) -> None:
+    """In our form and in each dialect: such values are computed with, or refused in our style."""
+    for dialect in (None, *dialects_of(entry.name)):
+        module = module_class(entry.name)(**example_of(entry), **({"dialect": dialect} if dialect else {}))
+        for pred, target in samples(entry):
+            parts = target if isinstance(target, tuple) else (target,)
+            targets = [
+                (*parts[:place], each, *parts[place + 1 :]) if isinstance(target, tuple) else each
+                for place, part in enumerate(parts)
+                for each in with_strange_values(part)
+            ]
+            for given in (*((each, target) for each in with_strange_values(pred)), *((pred, each) for each in targets)):
+                said = ""
+                try:
+                    module(given[0].clone().requires_grad_(), given[1]).backward()
+                except Exception as error:
+                    said = str(error)
+                assert not said or STYLE.fullmatch(said), f"{dialect}: {said}"
+
+
+def test_bce_of_torch_tells_what_to_do_with_logits() -> None:
+    module, scores = lp.BCELoss(dialect="torch"), torch.tensor([[0.5, 0.25]])
+    for wrong, shows in ((torch.tensor([[-3.0, 0.5]]), "-3"), (torch.tensor([[0.5, 1.5]]), "1.5")):
+        assert "bce_with_logits" in refused(lambda: module(wrong, scores), "bce", "pred", shows)["remedy"]  # noqa: B023
+        refused(lambda: module(scores, wrong), "bce", "target", shows)  # noqa: B023
+    empty = torch.zeros(0, 3, requires_grad=True)
+    assert module(empty, torch.zeros(0, 3)).item() == 0.0
+    torch.testing.assert_close(module(scores, scores), torch.nn.functional.binary_cross_entropy(scores, scores))
+    compiled = torch.compile(module, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(scores, scores), module(scores, scores))
 
 
 @by_name
