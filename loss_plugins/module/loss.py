@@ -186,6 +186,12 @@ class Loss(Stateful):
         reduction = reduction_of_call(self.entry, self.reduction, reduction_override, positional, unknown)
         given = read_tensors(self.entry, pred, target, self.labels)
         avg_factor = check_avg_factor(self.entry.name, avg_factor, reduction, pred)
+        return self.reduced(given, weight, avg_factor, reduction)
+
+    def reduced(
+        self, given: Given, weight: Tensor | None, avg_factor: float | Tensor | None, reduction: Reduction
+    ) -> Tensor:
+        """As `forward`, of tensors that have been read and an `avg_factor` that is one number."""
         loss = self.per_element(given, weight)
         rule = defaults_of(self.entry.name, self.dialect)
         if rule.counts_itself:

@@ -42,7 +42,8 @@ COMPILE = Parameter(
 def mix_loss(pred: Tensor, target: Tensor, *, losses: Annotated[Sequence[Spec], Specs()]) -> Tensor:
     """Weighted sum of catalogued losses of one kind.
 
-    The module keeps the running statistics of its losses; the function takes their initial values.
+    Each loss is weighted and reduced by its own rule, as it would be by itself: a mix of one loss is that loss. The
+    module keeps the running statistics of its losses; the function takes their initial values.
 
     Args:
         pred: predictions that all of the losses take, for instance (..., 4) boxes, in the units that the most demanding
@@ -54,7 +55,7 @@ def mix_loss(pred: Tensor, target: Tensor, *, losses: Annotated[Sequence[Spec], 
         the weighted sum in the shape that the losses share, in float32 at least.
 
     Raises:
-        ValueError: losses of different kinds; a spec that names a reduction.
+        ValueError: losses of different kinds; a spec that names a reduction; losses per element that differ in shape.
 
     >>> import torch
     >>> pred, target = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[0.0, 0, 2, 4]])
@@ -88,16 +89,22 @@ class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
         self.parameters_given["losses"] = [member_spec(member) for member in members]
 
     def per_element(self, given: Given, weight: Tensor | None) -> Tensor:
-        """The weighted sum of the members' losses."""
+        """The weighted sum of the members' losses per element."""
+        return added(self._members, [m.loss_weight * m.per_element(given, weight) for m in self._members])
+
+    def reduced(
+        self, given: Given, weight: Tensor | None, avg_factor: float | Tensor | None, reduction: Reduction
+    ) -> Tensor:
+        """The sum of the members' losses, each weighted and reduced by the member's own rule."""
         if weight is not None:
             check_weight(self.entry.name, weight, given.pred)
-        members = [cast(Loss, member) for member in self.members]
-        first, *rest = (member.loss_weight * member.per_element(given, weight) for member in members)
-        if any(loss.shape != first.shape for loss in rest):
-            shapes = zip(members, (first, *rest), strict=True)
-            came = "its losses differ in shape: " + ", ".join(f"{m.entry.name} {tuple(x.shape)}" for m, x in shapes)
-            raise refusal("mix", came, "losses per row, or per score, or per region", "mix each sort by itself")
-        return sum(rest, start=first)
+        losses = [member.reduced(given, weight, avg_factor, reduction) for member in self._members]
+        total = added(self._members, losses)
+        return total if self.loss_weight == 1 else self.loss_weight * total
+
+    @property
+    def _members(self) -> list[Loss]:
+        return [cast(Loss, member) for member in self.members]
 
     def why_not_fused(self, pred: Tensor, target: Target) -> str | None:
         """What any of the members says."""
@@ -108,8 +115,19 @@ class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
         return next(filter(None, reasons), "" if reasons else None)
 
 
+def added(members: Sequence[Loss], losses: Sequence[Tensor]) -> Tensor:
+    """The sum of the members' losses; raise where they differ in shape, as torch would spread one along the other."""
+    first, *rest = losses
+    if any(loss.shape != first.shape for loss in rest):
+        shapes = ", ".join(f"{m.entry.name} {tuple(x.shape)}" for m, x in zip(members, losses, strict=True))
+        allowed = "for reduction 'none' losses per row, or per score, or per region"
+        remedy = "reduce to 'mean' or 'sum', or mix each sort by itself"
+        raise refusal("mix", f"losses: its losses differ in shape: {shapes}", allowed, remedy)
+    return sum(rest, start=first)
+
+
 def build_member(spec: Spec) -> Loss:
-    """A member of a mix: a loss per element, as the mix itself reduces."""
+    """A member of a mix, which reduces by its own rule, as the mix is asked to."""
     if not isinstance(spec, str) and "reduction" in spec:
         remedy = "set it on the mix"
         raise refusal("mix", f"losses: {shown(dict(spec))} names a reduction", "one reduction, of the sum", remedy)

@@ -162,9 +162,14 @@ def test_a_loss_that_takes_no_ignore_index_follows_the_others() -> None:
     ],
 )
 def test_losses_per_row_and_per_score_are_not_added(losses: Any, shape: tuple[int, ...], message: str) -> None:
-    """Where the number of rows is that of the classes, they would be, along the wrong axis."""
+    """Where the number of rows is that of the classes, they would be, along the wrong axis; reduced, they may be."""
+    pred, target = torch.zeros(shape), torch.ones(shape)
     with pytest.raises(ValueError, match=message):
-        lp.build_loss("mix", losses=losses)(torch.zeros(shape), torch.ones(shape))
+        lp.build_loss("mix", losses=losses, reduction="none")(pred, target)
+    with pytest.raises(ValueError, match=message):
+        lp.build_loss("mix", losses=losses).elementwise(pred, target)
+    expected = sum(lp.build_loss(loss)(pred, target) for loss in losses)
+    torch.testing.assert_close(lp.build_loss("mix", losses=losses)(pred, target), expected)
 
 
 def test_losses_without_a_target_in_common_are_refused_when_built() -> None:
