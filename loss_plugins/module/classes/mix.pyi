@@ -11,7 +11,8 @@ from ..reduction import Reduction
 class MixLoss(Loss, name="mix"):
     """Weighted sum of catalogued losses of one kind.
 
-    The module keeps the running statistics of its losses; the function takes their initial values.
+    Each loss is weighted and reduced by its own rule, as it would be by itself: a mix of one loss is that loss. The
+    module keeps the running statistics of its losses; the function takes their initial values.
 
     Formula:
         ∑_i λ_i L_i
