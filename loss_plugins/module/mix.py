@@ -55,7 +55,7 @@ def mix_loss(pred: Tensor, target: Tensor, *, losses: Annotated[Sequence[Spec], 
         the weighted sum in the shape that the losses share, in float32 at least.
 
     Raises:
-        ValueError: losses of different kinds; a spec that names a reduction; losses per element that differ in shape.
+        ValueError: losses of different kinds; a spec that names a reduction.
 
     >>> import torch
     >>> pred, target = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[0.0, 0, 2, 4]])
