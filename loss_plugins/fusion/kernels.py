@@ -12,6 +12,7 @@ from ..tensors import dense
 from . import private
 from .algebra import simplify
 from .native import Native
+from .observed import require_numbers_alone
 from .program import Program, scratch
 from .tracing import (
     SAMPLE_ROWS,
@@ -25,7 +26,7 @@ from .tracing import (
     only,
     trace,
 )
-from .trials import Form, Kernel, Layout, Samples, agrees, classes_of, labels_of, require_no_branches, trials
+from .trials import Form, Kernel, Layout, Samples, agrees, classes_of, labels_of, trials
 
 #: a program no longer than this gains nothing over autograd
 SHORT = 10
@@ -47,7 +48,6 @@ def kernel_for(
         NotTraceable: the loss cannot be recorded, or what was recorded gives other numbers.
     """
     if private.works("record", "cpu"):
-        require_no_branches(function, layout, tensors)
         maker = recorded_native_kernel if compiled else program_kernel
         kernel: Kernel | None = maker(function, samples, layout, tensors)
     else:
@@ -64,6 +64,7 @@ def recorded_native_kernel(
     pred, target = _sample(samples, layout, tensors)
     if layout.form == "labels" and layout.axes == 2:
         target = labels_of(pred)
+    require_numbers_alone(function, layout, tensors, any_size=layout.as_called)
     trace(joint(function, only), [pred], [target], tensors)
     return native_kernel(function, layout, tensors)
 
@@ -83,6 +84,9 @@ def program_kernel(
     pred, target = (list(part.unbind(-1)) if rows else [part[:, 0].contiguous()] for part in sample)
     graph = trace(joint(function, by_columns if rows else only), pred, target, tensors)
     program = Program(simplify(graph, [*pred, *target, *tensors.values()]))
+    if program.length <= SHORT:
+        return None
+    require_numbers_alone(function, layout, tensors, any_size=False)
 
     def kernel(pred: Tensor, target: Tensor, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         if rows:
@@ -90,7 +94,7 @@ def program_kernel(
         target = dense(pred, target) if layout.form == "labels" else target
         return program(pred.reshape(-1), target.reshape(-1), list(tensors.values()))
 
-    return kernel if program.length > SHORT else None
+    return kernel
 
 
 def native_kernel(function: LossFunction, layout: Layout, tensors: dict[str, Tensor]) -> Kernel:

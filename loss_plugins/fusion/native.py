@@ -67,15 +67,32 @@ class Native:
             for name in private.names_of(shapes)
         ]
         if private.works("compile", arguments[0].device.type):
-            self._run = private.machine_code(function, shapes, arguments, serial)
+            self._code = private.machine_code(function, shapes, arguments, serial)
         else:
-            self._run = publicly_compiled(transform, len(self._found), serial)
+            self._code = publicly_compiled(transform, len(self._found), serial)
+        self._run: MachineCode = self._first_run
         Native.graphs += 1
 
     def __call__(self, *arguments: Tensor) -> list[Tensor]:
-        """What the function returns, for tensors in any layout."""
+        """What the function returns, for tensors in any layout; each result has memory of its own."""
         in_order = [argument.contiguous() for argument in arguments]
         return self._run([*(in_order[position].shape[axis] for position, axis in self._found), *in_order])
+
+    def _first_run(self, arguments: list[Any]) -> list[Tensor]:
+        """What the code returns; from here on by itself, or copied where a result is not for the caller to change."""
+        results = self._code(arguments)
+        self._run = self._code if _are_own(results, arguments[len(self._found) :]) else self._copied
+        return [result.clone(memory_format=torch.contiguous_format) for result in results]
+
+    def _copied(self, arguments: list[Any]) -> list[Tensor]:
+        return [result.clone(memory_format=torch.contiguous_format) for result in self._code(arguments)]
+
+
+def _are_own(results: Sequence[Tensor], arguments: Sequence[Tensor]) -> bool:
+    """Whether no two elements of the results lie in one place, nor one where an argument lies."""
+    places = {tensor.untyped_storage().data_ptr() for tensor in (*results, *arguments)}
+    alone = len(places) == len(results) + len({each.untyped_storage().data_ptr() for each in arguments})
+    return alone and all(result.is_contiguous() for result in results)
 
 
 def publicly_compiled(function: Callable[..., list[Tensor]], sizes: int, serial: bool) -> MachineCode:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
-from torch import SymInt, Tensor
+from torch import SymBool, SymFloat, SymInt, Tensor
 from torch.autograd import forward_ad
 from torch.fx import Graph, GraphModule, Node
 
@@ -118,26 +118,47 @@ def out_of_place(node: Node) -> Any:
     return None if packet is None else getattr(packet, node.target._overloadname)  # type: ignore[union-attr]
 
 
-def sizes_asked_for(function: Callable[..., Any], shapes: Shapes, arguments: Sequence[Tensor]) -> list[str]:
-    """What the function's Python code has asked of sizes that vary, as inequalities of symbols.
+def recorded_for_any_size(
+    function: Callable[..., list[Tensor]], shapes: Shapes, arguments: Sequence[Tensor]
+) -> tuple[Graph, list[str]]:
+    """The graph of ATen operations on tensors whose sizes are symbols, and what Python code has asked of these sizes.
 
-    It is run on tensors without numbers, so one whose Python code reads numbers raises.
+    The tensors hold no numbers, so a function whose Python code reads some raises.
 
     Args:
         function: of the tensors.
         shapes: of each argument.
         arguments: types and devices.
+
+    Returns:
+        The graph, each value in `meta["val"]`, and inequalities of symbols that were decided for these sizes.
     """
+    from torch.fx.experimental.proxy_tensor import make_fx
+
     _, fakes = _symbolic(shapes, arguments)
-    mode: Any = fakes[0].fake_mode  # type: ignore[attr-defined]
+    environment: Any = fakes[0].fake_mode.shape_env  # type: ignore[attr-defined]
     log = logging.getLogger("torch._subclasses.fake_tensor")  # it reports at length what is raised here as well
     was_silent, log.disabled = log.disabled, True
     try:
-        with mode, torch.no_grad():  # type: ignore[no-untyped-call]
-            function(*fakes)
+        graph: Graph = make_fx(function, tracing_mode="symbolic")(*fakes).graph
     finally:
         log.disabled = was_silent
-    return [str(guard.expr) for guard in mode.shape_env.guards]
+    return graph, [str(guard.expr) for guard in environment.guards]
+
+
+def is_size(value: Any) -> bool:
+    """Whether a recorded value is made of sizes alone: no tensor, and not known before the sizes are."""
+    return isinstance(value, Node) and isinstance(value.meta.get("val"), (SymInt, SymFloat, SymBool))
+
+
+def sizes_as_numbers(node: Node) -> list[Node]:
+    """The sizes among the arguments of an operation that it computes with, other than as sizes or positions."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        return [argument for argument in node.all_input_nodes if is_size(argument)]
+    named = {argument.name: argument for argument in schema.arguments}
+    given = {**dict(zip(named, node.args, strict=False)), **node.kwargs}
+    return [value for name, value in given.items() if is_size(value) and "SymInt" not in str(named[name].real_type)]
 
 
 # --- machine code ----------------------------------------------------------------------------------------------------
@@ -256,6 +277,18 @@ def _tiny(times: Callable[[Tensor, int], Tensor]) -> Callable[[Tensor, Tensor], 
     return value_and_gradient
 
 
+def _no_size(x: Tensor) -> list[Tensor]:
+    return [x.sin() + x.new_zeros(x.shape)]
+
+
+def _size_asked_for(x: Tensor) -> list[Tensor]:
+    return [x.sin() if len(x) > 5 else x.cos()]
+
+
+def _size_as_number(x: Tensor) -> list[Tensor]:
+    return [x.sin() * (x.shape[0] // 5)]
+
+
 def _try_recording() -> None:
     if not CAN_LOOK_AROUND:
         raise RuntimeError("it does not tell whether functorch, a dispatch mode, forward mode or a trace is active")
@@ -272,8 +305,12 @@ def _try_recording() -> None:
     twice = out_of_place(calls["mul_"])
     _expect([twice(x, 2)], [2 * x])
     _expect(GraphModule(torch.nn.Module(), graph)(y, x), function(y, x))
-    if [bool(sizes_asked_for(asks, [("n",)], [x])) for asks in (torch.sin, lambda x: len(x) > 5)] != [False, True]:
+    asked = [recorded_for_any_size(asks, [("n",)], [x])[1] for asks in (_no_size, _size_asked_for)]
+    if [bool(each) for each in asked] != [False, True]:
         raise RuntimeError("it does not tell what a function asks of sizes")
+    used, _ = recorded_for_any_size(_size_as_number, [("n",)], [x])
+    if not any(sizes_as_numbers(node) for node in used.nodes):
+        raise RuntimeError("it does not tell where a function computes with sizes")
 
 
 def _try_compiling(device: str) -> None:

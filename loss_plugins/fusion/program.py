@@ -154,7 +154,7 @@ class _Writer:
         function: Any = node.target
         kwargs = torch.fx.map_arg(dict(node.kwargs), self._new.__getitem__)
         args = self._arguments(node)
-        if node in self._results and function in WRITES:
+        if node in self._results and function in WRITES and _is_column(node):
             return self.graph.call_function(function, args, {**kwargs, "out": self._results[node]})
         if function not in FRESH or not _is_column(node) or not all(user.target in FRESH for user in node.users):
             return self.graph.call_function(function, args, kwargs)  # in memory of its own: others may view it

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from ..tensors import class_axis, without_class_axis
-from . import private
-from .tracing import LossFunction, NotTraceable
+from .tracing import LossFunction
 
 #: "rows": (n, columns) to a loss per row; "flat": any shape to a loss per element, targets alike; "labels": targets
 #: are labels, without the class axis; "per class": (n, C), targets alike, and numbers per class beside them
@@ -43,6 +42,11 @@ class Layout(NamedTuple):
     pred: Tensor
     target: Tensor
     serial: bool
+
+    @property
+    def as_called(self) -> bool:
+        """Whether machine code gets tensors in the shape in which the loss is called."""
+        return self.axes == (1 if self.form == "flat" else 2)
 
 
 #: how far machine code, which is rounded in another order, may be from autograd
@@ -127,26 +131,3 @@ def is_separable(function: LossFunction, samples: Samples, per_row: bool, tensor
         torch.allclose(torch.cat(parts), whole)
         for parts, whole in zip(zip(*blocks, strict=True), (loss.detach(), of_sum), strict=True)
     )
-
-
-def require_no_branches(function: LossFunction, layout: Layout, tensors: Mapping[str, Tensor]) -> None:
-    """Raise unless the function does the same operations for any size and any data.
-
-    Raises:
-        NotTraceable: its Python code asks for a size, or for the numbers in a tensor.
-    """
-    last = layout.columns if layout.form == "rows" else classes_of(tensors, 0)
-    shape: list[int | str] = [f"axis {i}" for i in range(layout.axes)]
-    shape[-1] = last or shape[-1]
-    target = [size for i, size in enumerate(shape) if i != min(1, layout.axes - 1)]
-    shapes = [shape, target if layout.form == "labels" else shape, *(tensor.shape for tensor in tensors.values())]
-
-    def of_tensors(pred: Tensor, target: Tensor, *more: Tensor) -> Tensor:
-        return function(pred, target, **dict(zip(tensors, more, strict=True)))
-
-    try:
-        asked = private.sizes_asked_for(of_tensors, shapes, [layout.pred, layout.target, *tensors.values()])
-    except Exception as error:  # whatever a loss may do that needs numbers
-        raise NotTraceable(f"it reads the numbers in its tensors ({brief(error)})") from error
-    if asked:
-        raise NotTraceable(f"what it does depends on a size ({', '.join(asked)})")

@@ -24,8 +24,9 @@ from loss_plugins.fusion.algebra import simplify
 from loss_plugins.fusion.kernels import kernel_for, program_kernel
 from loss_plugins.fusion.keys import key_of_parameters
 from loss_plugins.fusion.native import require_compiler
+from loss_plugins.fusion.observed import require_numbers_alone
 from loss_plugins.fusion.tracing import by_columns, joint, trace
-from loss_plugins.fusion.trials import Layout, require_no_branches
+from loss_plugins.fusion.trials import Layout
 from loss_plugins.labels import per_class
 from loss_plugins.module import gain
 from loss_plugins.module.mix import mix_loss
@@ -65,7 +66,11 @@ ROWS = Layout("rows", 2, 4, torch.empty(0), torch.empty(0), True)
 
 
 def by_size(pred: Tensor, target: Tensor) -> Tensor:
-    return plain(pred, target) * (2 if len(pred) > 4 else 1)
+    return plain(pred, target) * (1 + pred.shape[0] // 1000)
+
+
+def by_layout(pred: Tensor, target: Tensor) -> Tensor:
+    return plain(pred, target) * (2 if pred.is_contiguous() else 1)
 
 
 def wrong_program(patch: pytest.MonkeyPatch, _: Path) -> None:
@@ -189,9 +194,12 @@ CORE: Table = {
     ("loss_plugins/fusion/kernels.py::program_kernel", "NotTraceable"): {
         "the loss cannot be recorded": lambda *_: program_kernel(branching, samples, ROWS, {}),
     },
-    ("loss_plugins/fusion/trials.py::require_no_branches", "NotTraceable"): {
-        "its Python code asks for a size": lambda *_: require_no_branches(by_size, ROWS, {}),
-        "for the numbers in a tensor": lambda *_: require_no_branches(branching, ROWS, {}),
+    ("loss_plugins/fusion/observed.py::require_numbers_alone", "NotTraceable"): {
+        "the loss depends on a size": lambda *_: require_numbers_alone(by_size, ROWS, {}, any_size=False),
+        "reads the numbers in a tensor by Python code": lambda *_: require_numbers_alone(
+            branching, ROWS, {}, any_size=False
+        ),
+        "as where it lies in memory": lambda *_: require_numbers_alone(by_layout, ROWS, {}, any_size=False),
     },
     ("loss_plugins/fusion/keys.py::key_of_parameters", "NoKeyError"): {
         "a parameter that may change later, as an array or an object of some class": lambda *_: key_of_parameters(
