@@ -302,8 +302,8 @@ def _hard_target(labels: Tensor, quality: Tensor, form: str, scale: Scale, class
     return 2 * positive - 1 if scale == "distances" else positive
 
 
-def _ordinary_masks(n: int, generator: torch.Generator, form: str) -> Pair:
-    pred = _normal(generator, n, CHANNELS, 8, 8, scale=2.0)
+def _ordinary_masks(n: int, generator: torch.Generator, form: str, scale: Scale) -> Pair:
+    pred = as_scale(_normal(generator, n, CHANNELS, 8, 8, scale=2.0), scale)
     quarters = torch.randint(0, CHANNELS, (n, 2, 2), generator=generator)
     labels = quarters.repeat_interleave(4, 1).repeat_interleave(4, 2)
     return pred, labels if form == "class_map" else one_hot(labels, CHANNELS).movedim(-1, 1).double().contiguous()
@@ -315,7 +315,7 @@ def ordinary(kind: Kind, form: str = "dense", scale: Scale = "logits", classes: 
     Args:
         kind: of the loss.
         form: of the target of a class or region loss, see `tensors.FORMS`.
-        scale: what the prediction of a class loss is.
+        scale: what the prediction of a class or region loss is.
         classes: of a class loss.
 
     >>> pred, target = ordinary("classification", form="class_map")(8, seed=0)
@@ -323,7 +323,7 @@ def ordinary(kind: Kind, form: str = "dense", scale: Scale = "logits", classes: 
     (torch.Size([8, 5]), torch.Size([8]))
     """
     if kind == "region":
-        make = functools.partial(_ordinary_masks, form=form)
+        make = functools.partial(_ordinary_masks, form=form, scale=scale)
         return Sample(f"logits of deviation 2 in {CHANNELS} channels of 8 x 8, one class per quarter", make)
     if kind == "classification":
         scores = functools.partial(_ordinary_scores, form=form, scale=scale, classes=classes)

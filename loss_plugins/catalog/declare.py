@@ -7,7 +7,7 @@ import inspect
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -128,14 +128,23 @@ class Source:
 @in_our_words
 @dataclass(frozen=True)
 class Effect:
-    """Traits that change with a parameter: put into its annotation, true while it differs from its default.
+    """Traits that change with a parameter: put into its annotation, which may have several.
 
     Likewise `holds`: what numbers a dense target has, see `register_loss`.
+
+    Attributes:
+        changes: the traits as they are then.
+        when: the values that change them, a `Choice` or an `Interval`; None: all but the default.
+
+    >>> Effect(range=(0.0, math.inf), when=Choice("log")).holds_at("log", default="linear")
+    True
     """
 
     changes: Mapping[str, Any]
+    when: Choice | Interval | None = None
 
-    def __init__(self, **changes: Any) -> None:
+    def __init__(self, *, when: Choice | Interval | None = None, **changes: Any) -> None:
+        check_type("Effect", "when", when, Choice, Interval, type(None))
         known = [*(each.name for each in fields(Traits)), "holds"]
         for name, value in changes.items():
             if name not in known:
@@ -146,6 +155,27 @@ class Effect:
         if changes.get("holds") is not None:
             check_value("Effect", "holds", changes["holds"], Choice(*ALLOWED), "None for any numbers")
         object.__setattr__(self, "changes", changes)
+        object.__setattr__(self, "when", when)
+
+    def holds_at(self, value: Any, default: Any) -> bool:
+        """Whether a value of the parameter changes the traits."""
+        return bool(value != default) if self.when is None else value in self.when
+
+
+def changed_by(effects: Sequence[Effect]) -> dict[str, Any]:
+    """What several effects change together: the range holds all of theirs, and reasons stand side by side."""
+    changes: dict[str, Any] = {}
+    for name, value in ((name, value) for effect in effects for name, value in effect.changes.items()):
+        changes[name] = _both(name, changes[name], value) if name in changes else value
+    return changes
+
+
+def _both(trait: str, one: Any, other: Any) -> Any:
+    if trait == "range":
+        return min(one[0], other[0]), max(one[1], other[1])
+    if trait == "not_monotone":
+        return {**one, **other}
+    return "; ".join(dict.fromkeys(filter(None, (one, other)))) if trait == "detached" else other
 
 
 @in_our_words
@@ -191,7 +221,7 @@ class Parameter:
         allowed: what it may be; None: not checked.
         optional: None is allowed as well.
         required: it has no default.
-        effect: the traits that it changes.
+        effects: the traits that it changes.
         meaning: what it does, as the docstring of the loss says under `Args`.
         hint: the type of its values.
         state: the running statistic that the module keeps and hands in by this keyword; None: the user sets it.
@@ -202,7 +232,7 @@ class Parameter:
     allowed: Allowed | None = None
     optional: bool = False
     required: bool = False
-    effect: Effect | None = None
+    effects: tuple[Effect, ...] = ()
     meaning: str = ""
     hint: Any = Any
     state: State | None = None
@@ -255,7 +285,7 @@ def _keyword(name: str, default: Any, hint: Any, meaning: str) -> Parameter:
         allowed=_by_type(kind) if allowed is None and _first(extras, State) is None else _whole(kind, allowed),
         optional=not required and (default is None or type(None) in get_args(kind)),
         required=required,
-        effect=_first(extras, Effect),
+        effects=tuple(extra for extra in extras if isinstance(extra, Effect)),
         meaning=meaning,
         hint=kind,
         state=_first(extras, State),

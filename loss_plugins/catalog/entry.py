@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import refusal, shown
 from ..labels import IGNORED, LabelRule, Numbers, Single, numbers
-from .declare import LABELS, Kind, Parameter, Source, State, Traits, takes_ignored
+from .declare import LABELS, Kind, Parameter, Source, State, Traits, changed_by, takes_ignored
 from .dialects import convention_keywords, defaults_of, function_keywords, single_class
 from .docstring import Docstring, parsed
 from .identity import Identity
@@ -181,9 +181,6 @@ class Entry:
 
     def changed(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The traits that the parameters change, and likewise `holds`."""
-        changes: dict[str, Any] = {}
-        for name, value in parameters.items():
-            parameter = self.parameters.get(name)
-            if parameter is not None and parameter.effect is not None and value != parameter.default:
-                changes.update(parameter.effect.changes)
-        return changes
+        known = [(self.parameters[name], value) for name, value in parameters.items() if name in self.parameters]
+        effects = ((effect, value, parameter.default) for parameter, value in known for effect in parameter.effects)
+        return changed_by([effect for effect, value, default in effects if effect.holds_at(value, default)])

@@ -170,7 +170,7 @@ def _returns(entry: Entry) -> str:
     bounds = (
         "of either sign" if math.isinf(low) else f"from {low:g} on" if math.isinf(high) else f"from {low:g} to {high:g}"
     )
-    varies = any(each.effect and "range" in each.effect.changes for each in entry.parameters.values())
+    varies = any("range" in effect.changes for each in entry.parameters.values() for effect in each.effects)
     condition = " with the default parameters" if varies else ""
     return f"{RESULTS[entry.kind].format(rows=_rows(entry)[1])}, {bounds}{condition}, in float32 at least."
 

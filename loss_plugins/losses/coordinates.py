@@ -155,7 +155,9 @@ def balanced_l1_loss(
     *,
     alpha: Annotated[float, Interval(0.1, 10)] = 0.5,
     gamma: Annotated[float, Interval(0, 6, open_low=True)] = 1.5,
-    beta: Annotated[float, Interval(0, open_low=True)] = 1.0,
+    beta: Annotated[
+        float, Interval(0, open_low=True), Effect(range=(-math.inf, math.inf), when=Interval(1, open_low=True))
+    ] = 1.0,
 ) -> Tensor:
     """L1 whose gradient rises faster near 0, so that accurate boxes count more.
 
@@ -191,7 +193,7 @@ def bounded_iou_loss(
     pred: Tensor,
     target: Tensor,
     *,
-    beta: Annotated[float, Interval(0, 1, open_low=True)] = 0.2,
+    beta: Annotated[float, Interval(0, 1, open_low=True), Effect(range=(0, 1))] = 0.2,
     eps: Annotated[float | None, Interval(0, open_low=True), Effect(scale_invariant=False)] = None,
 ) -> Tensor:
     """Bounded IoU loss: for x, y, w and h each, 1 minus the best IoU possible with that error, smooth near 0.

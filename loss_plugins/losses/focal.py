@@ -34,7 +34,7 @@ ASYMMETRIC = Source("Asymmetric Loss For Multi-Label Classification", 2020, "htt
 Exponent = Annotated[float, Interval(0)]
 Share = Annotated[float | None, Interval(0, 1)]
 Soft = Literal["mean", "entropy", "logit", "terms"]
-Activated = Annotated[bool, Choice(False, True), Effect(scale="probabilities")]
+Activated = Annotated[bool, Choice(False, True), Effect(scale="probabilities", zero_at_equality=True)]
 #: a log-probability at which 1 - p is 1 in every precision
 NEVER = -100.0
 #: qualities, or labels, or labels with their qualities
@@ -330,7 +330,9 @@ def poly_focal_loss(
     pred: Tensor,
     target: Tensor,
     *,
-    epsilon: Annotated[float, Interval(-1)] = 1.0,
+    epsilon: Annotated[
+        float, Interval(-1), Effect(range=(-math.inf, math.inf), when=Interval(high=0, open_high=True))
+    ] = 1.0,
     alpha: Share = 0.25,
     gamma: Exponent = 2.0,
 ) -> Tensor:

@@ -36,6 +36,16 @@ EIOU = Source(
 )
 
 
+#: focal_eiou without its weight, and cdiou without its corner term
+UNWEIGHTED = Effect(gradient_when_disjoint=True, detached="", not_monotone={}, when=Interval(0, 0))
+NO_CORNERS = Effect(gradient_when_disjoint=False, when=Interval(0, 0))
+#: the paths of the audit along which version 2 of piou falls
+FAR_COSTS_LESS = dict.fromkeys(
+    ("shifted right", "shifted down", "shifted diagonally", "grown"),
+    "version 2 weighs boxes of medium quality most, so a far one costs less (10.1016/j.neunet.2023.11.041)",
+)
+
+
 def linear_loss(iou: Tensor, eps: float) -> Tensor:
     """1 - IoU."""
     return 1 - iou
@@ -68,7 +78,7 @@ def iou_loss(
     pred: Tensor,
     target: Tensor,
     *,
-    mode: Annotated[str, Choice("linear", "log", "square")] = "linear",
+    mode: Annotated[str, Choice("linear", "log", "square"), Effect(range=(0, math.inf), when=Choice("log"))] = "linear",
     **options: Unpack[IoUOptions],
 ) -> Tensor:
     """IoU loss: 1 - IoU, -ln IoU or 1 - IoU^2.
@@ -189,7 +199,7 @@ def focal_eiou_loss(
     pred: Tensor,
     target: Tensor,
     *,
-    gamma: Annotated[float, Interval(0, 10)] = 0.5,
+    gamma: Annotated[float, Interval(0, 10), UNWEIGHTED] = 0.5,
     normalize: Annotated[bool, Choice(False, True)] = False,
     **options: Unpack[IoUOptions],
 ) -> Tensor:
@@ -223,7 +233,7 @@ def cdiou_loss(
     pred: Tensor,
     target: Tensor,
     *,
-    lam: Annotated[float, Interval(0, 100), Effect(range=(0, math.inf))] = 1.0,
+    lam: Annotated[float, Interval(0, 100), Effect(range=(0, math.inf)), NO_CORNERS] = 1.0,
     **options: Unpack[IoUOptions],
 ) -> Tensor:
     """Control-distance IoU loss: 1 - IoU plus the mean distance of the corners over the enclosing diagonal.
@@ -355,7 +365,7 @@ def piou_loss(
     pred: Tensor,
     target: Tensor,
     *,
-    version: Annotated[int, Choice(1, 2), Effect(range=(0, 2.6))] = 1,
+    version: Annotated[int, Choice(1, 2), Effect(range=(0, 2.6), not_monotone=FAR_COSTS_LESS)] = 1,
     lam: Annotated[float, Interval(0, 10, open_low=True)] = 1.3,
     detach_weight: Annotated[bool, Choice(False, True)] = False,
     **options: Unpack[IoUOptions],

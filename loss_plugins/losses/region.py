@@ -14,7 +14,11 @@ from ..errors import refusal
 from ..tensors import class_axis, dense
 from .scores import bounded_log
 
-Activation = Annotated[str, Choice("sigmoid", "softmax", "none")]
+Activation = Annotated[
+    str,
+    Choice("sigmoid", "softmax", "none"),
+    Effect(scale="probabilities", zero_at_equality=True, when=Choice("none")),
+]
 Over = Annotated[str, Choice("image", "batch", "channel", "batch_channel")]
 Overlap = Annotated[str, Choice("product", "min")]
 Empty = Annotated[str, Choice("cost", "zero", "skip")]

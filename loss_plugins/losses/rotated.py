@@ -26,7 +26,15 @@ SIDE_FLOOR = 3e-4
 
 Eps = Annotated[float, Interval(0, open_low=True)]
 Shape = Annotated[str, Choice("log1p", "sqrt", "none")]
-Tau = Annotated[float, Interval(0), Effect(range=(0, math.inf))]
+#: of a divergence that is at least eps: the root of that root is no small number
+RootedShape = Annotated[str, Choice("log1p", "sqrt", "none"), Effect(zero_at_equality=False, when=Choice("sqrt"))]
+ALPHA = "the weight alpha of the aspect term (1911.08287)"
+Tau = Annotated[
+    float,
+    Interval(0),
+    Effect(range=(0, math.inf), when=Interval(high=1, open_high=True)),
+    Effect(zero_at_equality=False, when=Interval(1, open_low=True)),
+]
 Alpha = Annotated[float, Interval(0, open_low=True)]
 
 KLD = Source(
@@ -199,7 +207,7 @@ def kld_loss(
     target: Tensor,
     side_floor: float | None = None,
     *,
-    fun: Shape = "log1p",
+    fun: RootedShape = "log1p",
     tau: Tau = 1.0,
     alpha: Alpha = 1.0,
     sqrt: Annotated[bool, Choice(False, True)] = True,
@@ -242,7 +250,7 @@ def jd_loss(
     target: Tensor,
     side_floor: float | None = None,
     *,
-    fun: Shape = "log1p",
+    fun: RootedShape = "log1p",
     tau: Tau = 1.0,
     alpha: Alpha = 1.0,
     sqrt: Annotated[bool, Choice(False, True)] = True,
@@ -327,7 +335,7 @@ def prob_iou_loss(
     target: Tensor,
     by_epsilon: bool = False,
     *,
-    aspect: Annotated[bool, Choice(False, True), Effect(range=(0, 2))] = False,
+    aspect: Annotated[bool, Choice(False, True), Effect(range=(0, 2), detached=ALPHA)] = False,
     floor: Annotated[float, Interval(0), Effect(scale_invariant=False, units="pixels")] = 0.0,
     eps: Eps = 1e-7,
     **_: Unpack[Dialect],

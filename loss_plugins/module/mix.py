@@ -182,11 +182,11 @@ def joint_rule(rules: Sequence[LabelRule | None]) -> LabelRule | None:
 
 def joint_traits(traits: Sequence[Traits], weights: Sequence[float]) -> Traits:
     """What a weighted sum keeps of its terms' promises: what all promise, and the units of the most demanding."""
-    ends = [
-        sorted((weight * each.range[0], weight * each.range[1])) for each, weight in zip(traits, weights, strict=True)
-    ]
+    counted = [(weight, each.range) for each, weight in zip(traits, weights, strict=True) if weight]
+    ends = [sorted((weight * low, weight * high)) for weight, (low, high) in counted]
+    positive = min(weights) > 0
     return Traits(
-        range=(sum(low for low, _ in ends), sum(high for _, high in ends)),
+        range=(float(sum(low for low, _ in ends)), float(sum(high for _, high in ends))),
         zero_at_equality=all(each.zero_at_equality for each in traits),
         symmetric=all(each.symmetric for each in traits),
         scale_invariant=all(each.scale_invariant for each in traits),
@@ -198,7 +198,7 @@ def joint_traits(traits: Sequence[Traits], weights: Sequence[float]) -> Traits:
         detached="; ".join(dict.fromkeys(each.detached for each in traits if each.detached)),
         not_monotone={} if any(not each.not_monotone for each in traits) else traits[0].not_monotone,
         not_mirrored="; ".join(dict.fromkeys(each.not_mirrored for each in traits if each.not_mirrored)),
-        proper=True if all(each.proper for each in traits) else None,
+        proper=True if positive and all(each.proper for each in traits) else None,
     )
 
 

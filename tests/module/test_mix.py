@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -42,6 +43,19 @@ def test_traits_are_what_all_members_promise_and_the_units_the_strictest() -> No
     traits = lp.build_loss({"type": "mix", "losses": three}).entry.traits
     assert traits.units == "image"
     assert traits.stateful
+
+
+def test_traits_follow_the_parameters_and_the_factors_of_the_members() -> None:
+    log = {"type": "iou", "mode": "log"}
+    for losses, expected in (
+        (["giou", log], (0.0, math.inf)),
+        (["giou", {**log, "loss_weight": 0.0}], (0.0, 2.0)),
+        ([{"type": "giou", "loss_weight": -1.0}, {"type": "iou", "mode": "square"}], (-2.0, 1.0)),
+    ):
+        assert lp.build_loss("mix", losses=losses).entry.traits.range == expected
+    turned = lp.build_loss("mix", losses=["cross_entropy", {"type": "cross_entropy", "loss_weight": -2.0}])
+    assert lp.build_loss("cross_entropy").entry.traits.proper
+    assert not turned.entry.traits.proper
 
 
 def test_any_kind_mixes_with_its_own_only() -> None:
