@@ -311,5 +311,5 @@ def _resolved(loss: Loss) -> dict[str, Any]:
 
 
 def _imports(loss: Loss) -> tuple[str, ...]:
-    module = loss.entry.function.__module__
+    module = loss.entry.identity.module
     return () if module.partition(".")[0] == "loss_plugins" else (module,)

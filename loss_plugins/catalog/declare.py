@@ -263,10 +263,15 @@ class Parameter:
 @functools.cache
 def keywords(function: Callable[..., Any]) -> dict[str, Parameter]:
     """The keyword-only parameters of a function: default and type from its signature, meaning from its docstring."""
+    return read_keywords(function, {})
+
+
+def read_keywords(function: Callable[..., Any], around: Mapping[str, Any]) -> dict[str, Parameter]:
+    """Likewise, of a function whose annotations may have names that are known only where it stands."""
     function = inspect.unwrap(function)
     found = inspect.signature(function).parameters
     names = [name for name, parameter in found.items() if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
-    hints, meanings = _hints(function, names), parsed(function).arguments
+    hints, meanings = _hints(function, names, around), parsed(function).arguments
     return {name: _keyword(name, found[name].default, hints.get(name, Any), meanings.get(name, "")) for name in names}
 
 
@@ -308,15 +313,25 @@ def _whole(hint: Any, allowed: Allowed | None) -> Allowed | None:
     return replace(allowed, whole=True) if isinstance(allowed, Interval) and wanted == [int] else allowed
 
 
-def _hints(function: Callable[..., Any], names: list[str]) -> dict[str, Any]:
+def _hints(function: Callable[..., Any], names: list[str], around: Mapping[str, Any]) -> dict[str, Any]:
     # only those that are needed, and names by a look: to evaluate annotations takes longest when losses are imported
     known = function.__globals__
     given = {name: hint for name, hint in function.__annotations__.items() if name in names}
     hints = {name: known.get(hint, hint) if isinstance(hint, str) else hint for name, hint in given.items()}
-    strings = types.SimpleNamespace(
-        __annotations__={name: hint for name, hint in hints.items() if isinstance(hint, str)}
-    )
-    return {**hints, **typing.get_type_hints(strings, globalns=known, include_extras=True)}
+    for name, hint in hints.items():
+        if isinstance(hint, str):
+            hints[name] = _evaluated(function, name, hint, dict(around))
+    return hints
+
+
+def _evaluated(function: Callable[..., Any], name: str, hint: str, around: dict[str, Any]) -> Any:
+    text = types.SimpleNamespace(__annotations__={name: hint})
+    try:
+        return typing.get_type_hints(text, function.__globals__, around, include_extras=True)[name]
+    except Exception as error:  # whatever evaluating it may do
+        came = f"annotation {name}: {hint} cannot be read ({type(error).__name__}: {error})"
+        remedy = "import its names beside the function, not under TYPE_CHECKING, or leave the annotation out"
+        raise refusal(function.__qualname__, came, "what can be evaluated at run time", remedy) from error
 
 
 def _first(extras: list[Any], kinds: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copyreg
 import functools
 import inspect
+import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +20,6 @@ from torch import Tensor
 from ..errors import check_type, in_our_words, refusal, shown
 from ..labels import ALLOWED, IGNORED, Given, IgnoreIndex, LabelRule, Numbers
 from ..tensors import (
-    FORMS,
     Target,
     check_boxes,
     check_forms,
@@ -28,13 +28,27 @@ from ..tensors import (
     raised,
     whole_labels,
 )
-from .declare import COLUMNS, KINDS, LABELS, TARGETS, Kind, Parameter, Source, State, Traits, keywords, takes_ignored
+from .declare import (
+    COLUMNS,
+    KINDS,
+    LABELS,
+    TARGETS,
+    Kind,
+    Parameter,
+    Source,
+    State,
+    Traits,
+    keywords,
+    read_keywords,
+    takes_ignored,
+)
 from .dialects import dialects_of, translated
 from .entry import Entry as Entry
-from .identity import Identity, identity_of, not_pickled
+from .identity import Identity, identity_of, not_pickled, place_of
 from .identity import is_shipped as is_shipped
 from .names import check_name, name_taken
 from .ranges import Choice, Integers, check_value, closest, plain
+from .registration import check_function, check_keywords, check_parts, check_targets
 from .results import check_result
 from .text import function_signature, function_text
 
@@ -98,8 +112,8 @@ def register_loss(
             "label_score" and "input_sign" (tuples of two tensors); None: dense or labels; of regions dense, class_map.
             "labels" may be C for background, "class_map" may not. The catalogue checks labels and gives the loss the
             keyword `ignore_index`: where something is left out, the function sees zeros, and its result is replaced by
-            0. If rows depend on each other, as the pixels of a region do, the function takes `ignored` before the `*`:
-            a mask that has pred's shape, or one entry along the class axis, or is None.
+            0. If rows depend on each other, as the pixels of a region do, the function takes `ignored=None` before the
+            `*`: a mask that has pred's shape, or one entry along the class axis, or is None.
         holds: what numbers a dense target has: "shares" of [0, 1], "signs", -1 or 1; None: any. Others are an error on
             the CPU; shares are read in integer types only.
         denominator: (pred, target, **parameters) to what "mean" divides by; None: the number of elements.
@@ -147,14 +161,17 @@ def register_loss(
         check_value(f"register_loss({name!r})", "holds", holds, Choice(*ALLOWED), "leave it out for any numbers")
 
     def register(function: LossFunction) -> LossFunction:
-        check_function(name, function)
-        free_name(name, function)
-        taken = {**keywords(function), **_options(options, without)}
+        forms = TARGETS.get(kind, ()) if targets is None else tuple(targets)
+        check_function(name, function, forms)
+        own = read_keywords(function, sys._getframe(1).f_locals)
+        if not is_shipped(function):
+            check_keywords(name, own)
+        taken = {**own, **_options(options, without)}
         states = {key: keyword.state for key, keyword in taken.items() if keyword.state is not None}
         parameters = {key: keyword for key, keyword in taken.items() if keyword.state is None and key != "weight"}
         for state in states.values():
             parameters.update(keywords(state.update))
-        forms = TARGETS.get(kind, ()) if targets is None else tuple(targets)
+        check_parts(name, denominator, states, parameters.keys() & taken.keys())
         if LABELS.intersection(forms) and (kind == "classification" or takes_ignored(function)):
             parameters.setdefault("ignore_index", IGNORE_INDEX)
         known = dialects_of(name)
@@ -181,6 +198,7 @@ def register_loss(
         )
         if example:
             entry.check_complete(translated(name, plain(example)))
+        free_name(name, function)
         _ENTRIES[name] = _LIVING[name, entry.identity] = entry
 
         @functools.wraps(function)
@@ -240,37 +258,9 @@ def free_name(name: str, function: LossFunction) -> None:
     if name not in _ENTRIES:
         return
     taken = _ENTRIES[name].function
-    if (taken.__module__, taken.__qualname__) != (function.__module__, function.__qualname__):
+    if place_of(taken) != place_of(function):
         raise name_taken(name, taken)
     unregister_loss(name)
-
-
-def check_targets(name: str, targets: Any) -> None:
-    """Raise unless all are forms of a target."""
-    for form in targets or ():
-        check_value(
-            f"register_loss({name!r})",
-            "targets",
-            form,
-            Choice(*FORMS),
-            "leave it out for those of its kind",
-        )
-
-
-def check_function(name: str, function: Any) -> None:
-    """Raise unless this is a function (pred, target, *, ...)."""
-    where, allowed = f"register_loss({name!r})", "a function (pred, target, *, ...)"
-    if not inspect.isfunction(inspect.unwrap(function)):
-        came = f"function={shown(function)}: got {type(function).__name__}"
-        raise refusal(where, came, allowed, "write a def that calls it", TypeError)
-    parameters = inspect.signature(function).parameters.values()
-    if [parameter.name for parameter in parameters][:2] != ["pred", "target"]:
-        came = f"{function.__qualname__}{inspect.signature(function)} must take (pred, target, *, ...)"
-        raise refusal(where, came, allowed, "name the first two arguments pred and target")
-    loose = [each.name for each in list(parameters)[2:] if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
-    if loose and not is_shipped(inspect.unwrap(function)):
-        came = f"{function.__qualname__} takes {', '.join(loose)} by position too"
-        raise refusal(where, came, allowed, f"put a * before {loose[0]}, so that it becomes a hyper-parameter")
 
 
 @functools.cache

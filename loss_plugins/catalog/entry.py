@@ -15,10 +15,17 @@ from .declare import LABELS, Kind, Parameter, Source, State, Traits, changed_by,
 from .dialects import convention_keywords, defaults_of, function_keywords, single_class
 from .docstring import Docstring, parsed
 from .identity import Identity
-from .ranges import Choice, closest
+from .ranges import Allowed, Choice, Interval, closest
 
 #: how a module may reduce
 REDUCTIONS = Choice("none", "mean", "sum")
+
+#: the keywords that every module takes beside its function's
+SETTINGS: dict[str, Allowed] = {
+    "reduction": REDUCTIONS,
+    "loss_weight": Interval(open_low=True, open_high=True),
+    "compile": Choice(False, True),
+}
 
 #: torch's old flags, which say in two booleans what `reduction` says in one word
 DEPRECATED = {

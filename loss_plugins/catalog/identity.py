@@ -61,6 +61,11 @@ def module_of(function: Callable[..., Any]) -> str:
     return "__main__" if module == "__mp_main__" else module
 
 
+def place_of(function: Callable[..., Any]) -> str:
+    """Module and name of a function."""
+    return f"{module_of(function)}.{inspect.unwrap(function).__qualname__}"
+
+
 def is_shipped(function: Callable[..., Any]) -> bool:
     """Whether a loss is one of this package."""
     return module_of(function).partition(".")[0] == PACKAGE

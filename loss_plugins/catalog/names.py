@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import refusal, shown
 from .entry import Entry
+from .identity import is_shipped, place_of
 
 PACKAGE = __name__.partition(".")[0]
 SNAKE_CASE = re.compile("[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -33,7 +34,7 @@ def check_name(name: Any, entries: Mapping[str, Entry], aliases: Mapping[str, st
         raise refusal("register_loss", f"name={name!r} is no snake case", allowed, remedy)
     if name in entries:
         taken = entries[name].function
-        if taken.__module__.partition(".")[0] == PACKAGE:
+        if is_shipped(taken):
             raise name_taken(name, taken)
         return
     if name in aliases or name in _modules():
@@ -47,7 +48,7 @@ def check_name(name: Any, entries: Mapping[str, Entry], aliases: Mapping[str, st
 
 def name_taken(name: str, function: Callable[..., Any]) -> ValueError:
     """The error for a name that another function has."""
-    came = f"the name {name!r} is taken by {function.__module__}.{function.__qualname__}"
+    came = f"the name {name!r} is taken by {place_of(function)}"
     return refusal("register_loss", came, "a new name", f"choose another, or call unregister_loss({name!r}) first")
 
 

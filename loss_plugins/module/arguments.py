@@ -10,18 +10,12 @@ from torch import Tensor
 
 from ..catalog.declare import COLUMNS
 from ..catalog.entries import Entry, add_alias, fitted_weight, get_entry
-from ..catalog.ranges import Allowed, Choice, Interval, check_value, plain
+from ..catalog.entry import SETTINGS as SETTINGS
+from ..catalog.ranges import check_value, plain
 from ..errors import refusal, shown
 from ..labels import Given
 from ..tensors import check_weight, holds_numbers
 from .reduction import REDUCTIONS
-
-#: the keywords that every module takes beside its function's
-SETTINGS: dict[str, Allowed] = {
-    "reduction": REDUCTIONS,
-    "loss_weight": Interval(open_low=True, open_high=True),
-    "compile": Choice(False, True),
-}
 
 
 def named_entry(cls: type, name: str | None, known: Any) -> Entry:
