@@ -191,7 +191,7 @@ def test_two_sets_of_numbers_per_class_are_not_confused() -> None:
     def weighed(pred: Tensor, target: Tensor, *, up: Any = 1.0, down: Any = 1.0) -> Tensor:
         return torch.as_tensor(up).to(pred) * pred.exp() * target + torch.as_tensor(down).to(pred) * pred.sigmoid()
 
-    numbers = Annotated[list[float], PerClass()]
+    numbers = Annotated[list[float], PerClass(single=True)]
     weighed.__annotations__.update(up=numbers, down=numbers)
     generator = torch.Generator().manual_seed(0)
     pred, target = torch.randn(20, 3, generator=generator), torch.rand(20, 3, generator=generator)
