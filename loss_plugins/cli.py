@@ -44,6 +44,21 @@ app = typer.Typer(
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read; null is no bound.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"loss-plugins {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """What holds for every command."""
+
+
 def print_json(value: Any) -> None:
     """Plain JSON on standard output; null stands for what is not finite."""
     typer.echo(strict_json(value))
@@ -200,11 +215,16 @@ def _trait(value: Any) -> str:
 
 @app.command()
 def doctor(
-    config: Annotated[str | None, typer.Argument(help="An MMDetection config to check without training.")] = None,
+    config: Annotated[
+        str | None, typer.Argument(help="A framework, or an MMDetection config to check without training.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check the installed frameworks by trying them; exit code 1 if anything fails."""
-    reports = {point.name: _examined(point, config) for point in _points(DOCTORS)}
+    points = {point.name: point for point in _points(DOCTORS)}
+    if config in points:
+        points, config = {config: points[config]}, None
+    reports = {name: {"supported": _supported(name), **_examined(point, config)} for name, point in points.items()}
     if as_json:
         print_json(reports)
     else:
@@ -212,6 +232,12 @@ def doctor(
             _print_report(name, report)
     if not all(report["ok"] for report in reports.values()):
         raise typer.Exit(1)
+
+
+def _supported(framework: str) -> str:
+    """The versions of a framework that this package is made for, as its own requirements name them."""
+    needed = metadata.requires("loss-plugins") or []
+    return next((each.partition(";")[0].strip() for each in needed if re.match(rf"{framework}\b", each)), "")
 
 
 def _examined(point: metadata.EntryPoint, config: str | None) -> dict[str, Any]:
@@ -232,8 +258,11 @@ def _print_report(name: str, report: dict[str, Any]) -> None:
         table.add_row(mark, escape(check["name"]), escape(check["detail"]))
     console = Console()
     console.print(table)
-    for task, reason in report.get("refused", {}).items():
-        console.print(f"  refused: {escape(task)} - {escape(reason)}")
+    lines = {"supported": report["supported"], "served": ", ".join(report.get("tasks", ()))}
+    lines |= {f"refused: {task}": reason for task, reason in report.get("refused", {}).items()}
+    for label, text in lines.items():
+        if text:
+            console.print(f"  {escape(label)} - {escape(text)}", soft_wrap=True)
 
 
 def _points(group: str) -> Iterator[metadata.EntryPoint]:

@@ -9,8 +9,7 @@ YOLO("yolo11n.yaml").train(trainer=lpu.trainer("detect", box="eiou"), data="data
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,10 @@ if find_spec("ultralytics") is None:
 
 from loss_plugins.errors import LossNotUsed, in_our_words
 
+from .context import Patched
 from .doctor import doctor
 from .errors import UnsupportedUltralytics
-from .plug import Report, plugged
+from .plug import Report
 from .spec import LossSpec, Spec, make_spec
 from .trainers import trainer
 
@@ -39,7 +39,6 @@ __all__ = [
 
 
 @in_our_words
-@contextmanager
 def patched(
     box: LossSpec | None = None,
     cls: LossSpec | None = None,
@@ -48,13 +47,14 @@ def patched(
     gain: str | None = None,
     assigner: str | None = None,
     config: str | Path | None = None,
-) -> Iterator[Report]:
+) -> AbstractContextManager[Report]:
     """For your own loops: inside the context, the criteria of a model compute the given losses.
 
-    Contexts may be entered and left in any order and in any thread. Leaving puts back the very objects found.
+    Contexts may be entered and left in any order and in any thread. Leaving puts back the very objects found. One
+    that is entered and never left stays in force until the process ends; it keeps no model alive.
 
     Args:
-        box: the box loss: a name, a dict with `type`, or a module; None: the stock loss.
+        box: the box loss: a name, a dict with `type`, a module, or a function as in `trainer`; None: the stock loss.
         cls: the class loss, likewise.
         model: whose criteria are served, the one it has and those it will build, and those of its copies. None: every
             criterion that is called in this thread and that no other context or training owns; for `cls`, one that was
@@ -63,18 +63,12 @@ def patched(
         assigner: "keep" (default) or "match", as in `trainer`.
         config: YAML file with a `losses` section.
 
-    Yields:
-        The report: calls, boxes and gradients of each slot.
+    Returns:
+        The context, or decorator. Entering it gives the report: calls, boxes and gradients of each slot.
 
     Raises:
         ValueError, TypeError: unknown loss, parameter or value; a model that has a plug, or is no model.
         UnsupportedUltralytics: an installation, or a criterion built inside the context, that cannot be served.
         LossNotUsed: the context ended and no criterion had called the loss, or no gradient had come back from it.
     """
-    spec = make_spec(box, cls, gain=gain, assigner=assigner, config=config)
-    with plugged(spec, bound=model is not None) as plug:
-        if model is not None:
-            plug.bind(model)
-        yield plug.report
-    for slot in plug.slots:
-        slot.require_call_and_gradient()
+    return Patched(make_spec(box, cls, gain=gain, assigner=assigner, config=config), model)

@@ -12,7 +12,7 @@ from ultralytics.cfg import DEFAULT_CFG_DICT, smart_value
 from loss_plugins.catalog.ranges import closest
 from loss_plugins.errors import refusal
 
-from .config import KEYS, import_modules
+from .config import KEYS, import_modules, is_here
 from .errors import UnsupportedUltralytics
 from .spec import Said, make_spec, read_stamp
 from .trainers import REFUSED, STAMP, TRAINERS, trainer_for
@@ -166,6 +166,10 @@ def losses_of(checkpoint: str) -> dict[str, Any]:
         came = f"{checkpoint} was trained with the stock losses"
         raise refusal("yolo", came, "a checkpoint of a loss of the catalogue", "resume it by `yolo train resume`")
     losses = read_stamp(stamp, checkpoint)["losses"]
+    missing = [module for module in losses.get("imports", ()) if not is_here(module)]
+    if missing:
+        came, remedy = f"{checkpoint} was trained with a loss of {missing[0]}", f"say imports={','.join(missing)}"
+        raise refusal("yolo", came, "losses of this package, or of modules that are imported", remedy)
     return {key: losses[key] for key in KEYS if losses.get(key) is not None}
 
 

@@ -17,6 +17,7 @@ import loss_plugins
 from loss_plugins.catalog.ranges import closest
 from loss_plugins.errors import refusal, shown
 
+from .own import enter_from, entered_from
 from .yaml12 import EXAMPLE, yaml_file
 
 KEYS = ("box", "cls", "gain", "assigner")
@@ -111,7 +112,7 @@ def follow_imports(path: Path, modules: Any, where: str) -> None:
         check_module(module, where)
     homes = (Path.cwd(), Path(loss_plugins.__file__).parent)
     trusted = any(path.resolve().is_relative_to(home.resolve()) for home in homes)
-    missing = [module for module in modules or () if module not in sys.modules]
+    missing = [module for module in modules or () if not is_here(module)]
     if missing and not trusted:
         came = f"{where} would run code that a file outside of the current folder names"
         remedy = f"say imports={','.join(missing)} on the command line, or import {missing[0]} before"
@@ -121,9 +122,15 @@ def follow_imports(path: Path, modules: Any, where: str) -> None:
 
 def check_module(module: Any, where: str) -> None:
     """Raise unless this is the name of a module, from the top: "mylosses" or "mypackage.losses"."""
-    if not (isinstance(module, str) and all(part.isidentifier() for part in module.split("."))):
-        remedy = f"{shown(module)} is none: write the name as after `import`, without .py"
+    parts = module.replace(":", ".", 1).split(".") if isinstance(module, str) and not is_here(module) else ["sys"]
+    if not (isinstance(module, str) and all(part.isidentifier() for part in parts)):
+        remedy = f"{shown(module)} is none: write the name as after `import`, without .py, or MODULE:FUNCTION"
         raise refusal("ultralytics adapter", where, "names of modules", remedy)
+
+
+def is_here(module: str) -> bool:
+    """Whether a module is imported, or a function "mylosses:my_iou" in the catalogue."""
+    return entered_from(module) if ":" in module else module in sys.modules
 
 
 def import_modules(modules: Iterable[str], where: str) -> None:
@@ -134,10 +141,12 @@ def import_modules(modules: Iterable[str], where: str) -> None:
     """
     for module in modules:
         check_module(module, where)
-        if module not in sys.modules and str(Path.cwd()) not in sys.path:
+        if is_here(module):
+            continue
+        if str(Path.cwd()) not in sys.path:
             sys.path.insert(0, str(Path.cwd()))
         try:
-            importlib.import_module(module)
+            enter_from(module) if ":" in module else importlib.import_module(module)
         except ImportError as error:
             remedy = "correct the name, or put its folder on PYTHONPATH"
             raise refusal("ultralytics adapter", f"{where}: {error}", "modules that can be imported", remedy) from error

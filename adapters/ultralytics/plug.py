@@ -6,7 +6,7 @@ from __future__ import annotations
 import uuid
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,9 @@ class Plug:
         spec: what was asked for.
         bound: serve the models that are given to `bind` alone; else every criterion of the thread that has no plug.
         image_size: side of the training images in pixels: gain="match" looks at boxes of a tenth of it.
+
+    Attributes:
+        leaving: what takes it out; kept here, or a context that nobody keeps would end when it is collected.
     """
 
     def __init__(self, spec: Spec, bound: bool = False, image_size: float = IMAGE_SIZE) -> None:
@@ -61,6 +64,7 @@ class Plug:
         self.box = BoxSlot(spec.build_box, match_gain, self.token, image_size) if spec.box else None
         self.cls = ClassSlot(spec.build_cls, match_gain, self.token) if spec.cls else None
         self.report = Report(self.box.calls if self.box else None, self.cls.calls if self.cls else None)
+        self.leaving: ExitStack | None = None
         self._models: list[weakref.ref[nn.Module]] = []
         self._branches: list[weakref.ref[Any]] = []
         self._criteria = 0

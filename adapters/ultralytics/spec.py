@@ -18,14 +18,15 @@ import torch
 from loss_plugins import Loss, build_loss
 from loss_plugins.catalog.entries import entry_called
 from loss_plugins.catalog.ranges import Choice, check_value
-from loss_plugins.errors import WrongResult, check_type, in_our_words, refusal, shown
+from loss_plugins.errors import check_type, in_our_words, refusal, shown
 from loss_plugins.module.mix import trains_nothing
 
+from . import own
 from .config import import_modules, read_config
 
 GAINS = Choice("keep", "match")
 ASSIGNERS = Choice("keep", "match")
-LossSpec = str | Mapping[str, Any] | Loss
+LossSpec = str | Mapping[str, Any] | Loss | own.Function
 FITTING = "one that works on logits, per anchor and class, with soft targets: bce_with_logits, quality_focal, varifocal"
 
 
@@ -47,7 +48,7 @@ class Spec:
         cls: the same of the class loss.
         gain: "keep" the trainer's gains, or "match" the stock losses' gradients on a fixed set.
         assigner: "keep" the stock IoU in the assigner, or "match" the new box loss.
-        imports: modules that register the losses, for other processes.
+        imports: modules that register losses, and functions that are losses, "mylosses:my_iou", for other processes.
     """
 
     box: dict[str, Any] | None = None
@@ -108,7 +109,7 @@ def make_spec(
     """Resolve names, dicts, modules or a config file to a spec; every mistake is an error here, before training.
 
     Args:
-        box: name, dict with `type`, or module of a box loss.
+        box: name, dict with `type`, module or function of a box loss.
         cls: name, dict with `type`, or module of a class loss that works per anchor and class on soft targets.
         gain: "keep" or "match".
         assigner: "keep" or "match".
@@ -222,28 +223,36 @@ def _check_assigner(box_loss: Loss | None) -> None:
 
 
 def _module(slot: str, asked: Any, said: str) -> Loss:
-    where, slot = f"ultralytics adapter, {slot} loss", said
+    where = f"ultralytics adapter, {slot} loss"
     if isinstance(asked, Loss):
         asked = _resolved(asked)
+    elif callable(asked) and not isinstance(asked, (type, Mapping)):
+        if slot == "cls":
+            came, remedy = (
+                f"{said}={shown(asked)} is a function",
+                "enter it: @register_loss(..., kind='classification')",
+            )
+            raise refusal(where, came, "a name, or a dict with 'type'", remedy, TypeError)
+        asked = own.name_of_own(asked, said)
     if not isinstance(asked, (str, Mapping)):
-        came = f"{slot}={shown(asked)}: spec must be a name or a dict with 'type', got {type(asked).__name__}"
+        came = f"{said}={shown(asked)}: spec must be a name or a dict with 'type', got {type(asked).__name__}"
         raise refusal(
-            where, came, "a name, a dict with 'type', or a module of loss_plugins", f"{slot}='...'", TypeError
+            where, came, "a name, a dict with 'type', or a module of loss_plugins", f"{said}='...'", TypeError
         )
     if isinstance(asked, Mapping) and "reduction" in asked:
-        came = f"{slot}={shown(dict(asked))}: reduction is the trainer's (a weighted sum)"
+        came = f"{said}={shown(dict(asked))}: reduction is the trainer's (a weighted sum)"
         raise refusal(where, came, "no reduction", "leave it out")
     if isinstance(asked, Mapping) and "type" not in asked:
-        came, allowed = f"{slot}={shown(dict(asked))} has no 'type'", "a name, or a dict with 'type'"
+        came, allowed = f"{said}={shown(dict(asked))} has no 'type'", "a name, or a dict with 'type'"
         near = difflib.get_close_matches("type", map(str, asked), n=1)
         remedy = f"write 'type' for {near[0]!r}" if near else "add the name of a loss"
         raise refusal(where, came, allowed, remedy, TypeError)
-    name, argument = (asked, slot) if isinstance(asked, str) else (asked["type"], f"{slot}.type")
+    name, argument = (asked, said) if isinstance(asked, str) else (asked["type"], f"{said}.type")
     entry_called(name, where, argument)
     loss = build_loss(asked, reduction="none")
     reason = trains_nothing(loss)
     if reason:
-        raise refusal(where, f"{slot}={shown(asked)}: {reason}", "a loss_weight above 0", "leave it out for 1.0")
+        raise refusal(where, f"{said}={shown(asked)}: {reason}", "a loss_weight above 0", "leave it out for 1.0")
     return loss
 
 
@@ -252,25 +261,10 @@ def _box_module(asked: Any, said: str) -> Loss:
     if loss.entry.kind != "box":
         came = f"{said}={shown(asked)} is a loss per {loss.entry.kind}; the box slot takes one number per box"
         raise refusal("ultralytics adapter", came, "losses of kind box", "see loss-plugins list --kind box")
-    reason, remedy = _fault_of_box_loss(copy.deepcopy(loss))
+    reason, remedy = own.fault_of(copy.deepcopy(loss).elementwise)
     if reason:
-        raise refusal(loss.entry.name, reason, "one number per box, computed from the prediction", remedy)
+        raise refusal(loss.entry.name, reason, own.WANTED, remedy)
     return loss
-
-
-def _fault_of_box_loss(loss: Loss) -> tuple[str, str]:
-    """What is wrong with a box loss of one's own, found out on three boxes, and the remedy; "" if nothing is."""
-    pred = torch.tensor([[20.0, 30, 90, 70], [10, 10, 50, 60], [5, 5, 60, 40]], requires_grad=True)
-    try:
-        with torch.enable_grad():  # type: ignore[no-untyped-call]
-            found = loss.elementwise(pred, pred.detach() + torch.tensor([3.0, -2, 4, 1]))
-    except WrongResult:
-        raise
-    except Exception as error:  # whatever the loss raises: it would have ended the training
-        return f"raised {type(error).__name__} on three boxes (3, 4): {error}", "mend the loss"
-    if not found.requires_grad:
-        return "comes back without gradient: it would be logged, not trained", "do not use detach(), item() or numpy"
-    return "", ""
 
 
 def _cls_module(asked: Any, said: str) -> Loss:
@@ -311,5 +305,7 @@ def _resolved(loss: Loss) -> dict[str, Any]:
 
 
 def _imports(loss: Loss) -> tuple[str, ...]:
-    module = loss.entry.identity.module
+    function, module = loss.entry.function, loss.entry.identity.module
+    if hasattr(function, "own"):
+        return (f"{module}:{function.__qualname__}",)
     return () if module.partition(".")[0] == "loss_plugins" else (module,)

@@ -28,7 +28,7 @@ from loss_plugins.catalog.ranges import closest
 from loss_plugins.errors import LossNotUsed, in_our_words, refusal, shown
 from loss_plugins.reports import write_whole
 
-from . import probe
+from . import bases, own, probe
 from .errors import UnsupportedUltralytics
 from .plug import Plug, plugged
 from .slots import log
@@ -77,6 +77,7 @@ class LossPluginMixin:
         """Train; processes that training starts (one per GPU) find the spec in the environment."""
         if getattr(self, "ddp", False):
             check_imports(self.loss_spec)
+            bases.check_importable(type(self))
         with in_environment(self.loss_spec.to_json() if getattr(self, "ddp", True) else None):
             result = super().train()  # type: ignore[misc]
         if not getattr(self, "ddp", False):  # with several GPUs each child proves itself
@@ -100,7 +101,11 @@ class LossPluginMixin:
     def _setup_train(self, *args: Any, **kwargs: Any) -> Any:
         result = super()._setup_train(*args, **kwargs)  # type: ignore[misc]
         plug = self._plug
-        branches = plug.check(bare(self.model).init_criterion())  # type: ignore[attr-defined]
+        model = bare(self.model)  # type: ignore[attr-defined]
+        criterion = getattr(model, "criterion", None) or model.init_criterion()
+        parts = [{"box": "bbox_loss", "cls": "bce"}[slot.name] for slot in plug.slots]
+        bases.check_criterion([criterion, *probe.find_branches(criterion)], parts)
+        branches = plug.check(criterion)
         plug.prepare(branches, self.device)  # type: ignore[attr-defined]
         for slot in plug.slots:
             values = ", ".join(f"{value:.5f}" for value in plug.report.canary[slot.name])
@@ -220,6 +225,12 @@ def check_imports(spec: Spec) -> None:
             "a loss is registered in __main__, which the processes of several GPUs cannot import",
             "Move it to a module of its own, and import that",
         )
+    lonely = [place for place in spec.imports if ":" in place and not own.importable(place)]
+    if lonely:
+        raise UnsupportedUltralytics(
+            f"the box loss {lonely[0]} cannot be imported by the processes of several GPUs",
+            "Define it at the top level of a module of its own, or register it there: @register_loss('my_loss')",
+        )
 
 
 @contextmanager
@@ -285,17 +296,20 @@ def trainer(
     gain: str | None = None,
     assigner: str | None = None,
     config: str | Path | None = None,
+    base: type | None = None,
 ) -> Callable[..., Any]:
     """What to pass as `trainer=` to `YOLO(...).train(...)`.
 
     Args:
         task: "detect", "segment", "pose" or "world"; None: the one of the model.
-        box: the box loss: a name, a dict with `type`, or a module; None: the stock loss.
+        box: the box loss: a name, a dict with `type`, a module, or a function (pred, target) of boxes (n, 4), as x1,
+            y1, x2, y2, to (n,); None: the stock loss. It gets pixels, unless boxes of any scale cost the same.
         cls: the class loss, likewise: one that works per anchor and class on soft targets.
         gain: "keep" (default) the trainer's gains, or "match": multiply each loss by the constant with
             which it pulls as hard as the stock loss on a fixed set (see `loss_plugins.module.gain`).
         assigner: "keep" (default) the stock IoU in the assigner, or "match" the new box loss.
         config: YAML file with a `losses` section, as in configs/ultralytics/, or a run's loss_plugins.yaml.
+        base: a trainer class of your own, whose task it then is; its methods call `super()`.
 
     Raises:
         ValueError, TypeError: unknown loss, parameter or value.
@@ -303,18 +317,47 @@ def trainer(
     """
     if task is not None:
         trainer_of(task)
-    return trainer_for(task, make_spec(box, cls, gain=gain, assigner=assigner, config=config))
+    return trainer_for(task, make_spec(box, cls, gain=gain, assigner=assigner, config=config), base)
 
 
-def trainer_for(task: str | None, spec: Spec) -> Callable[..., Any]:
+def trainer_for(task: str | None, spec: Spec, base: type | None = None) -> Callable[..., Any]:
     """As `trainer`, of losses that are resolved already."""
     if task is not None:
         trainer_of(task)
     probe.stock_forward()
     Plug(spec)  # refuses losses that this version cannot feed
+    if base is not None:
+        return partial(plugged_base(task, base), loss_spec=spec)
     for cls in TRAINERS.values() if task is None else [TRAINERS[task]]:
         check_trainer(cls)
     return partial(start, task=task, loss_spec=spec)
+
+
+def plugged_base(task: str | None, base: type) -> type:
+    """The class of a user's trainer that trains with plugged losses.
+
+    Raises:
+        TypeError: it is no trainer of a task.
+        ValueError: it is one of another task.
+        UnsupportedUltralytics: its task cannot be served, or it replaces what the losses come in by.
+    """
+    own = bases.task_of(base)
+    trainer_of(own)
+    if task not in (None, own):
+        came = f"task={task!r}, and base={base.__qualname__} is a trainer for {own!r}"
+        raise refusal("trainer", came, "the task of the base", "leave the task out")
+    bases.check_base(base)
+    cls = bases.with_plug(base, LossPluginMixin, __name__, own)
+    check_trainer(cls)
+    return cls
+
+
+def __getattr__(name: str) -> Any:
+    """Classes of users' trainers with plugged losses, which are made as other processes ask for them."""
+    base = bases.base_called(name)
+    if base is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return bases.with_plug(base, LossPluginMixin, __name__, bases.task_of(base))
 
 
 def start(*args: Any, task: str | None, loss_spec: Spec, **kwargs: Any) -> LossPluginMixin:
@@ -350,7 +393,8 @@ def check_task(cls: type, model: Any) -> None:
         ValueError: the model is one of another task.
     """
     task = guess_model_task(bare(model).yaml)
-    ours = next((task for task, trainer in TRAINERS.items() if issubclass(cls, trainer)), None)
+    known = (task for task, trainer in TRAINERS.items() if issubclass(cls, trainer))
+    ours = getattr(cls, "plugged_task", None) or next(known, None)
     if ours is not None and task not in (ours, "detect" if ours == "world" else ours):
         came = f"task={ours!r}, and the model is one for {task!r}"
         raise refusal("trainer", came, "the task of the model", f"pass lpu.trainer({task!r}, ...), or no task")

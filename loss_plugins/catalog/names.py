@@ -30,7 +30,7 @@ def check_name(name: Any, entries: Mapping[str, Entry], aliases: Mapping[str, st
         remedy = "pass the name: @register_loss('my_iou')"
         raise refusal("register_loss", f"name={shown(name)} is no text", allowed, remedy, TypeError)
     if not SNAKE_CASE.fullmatch(name):
-        remedy = f"call it {_snake_case(name)!r}, say"
+        remedy = f"call it {snake_case(name)!r}, say"
         raise refusal("register_loss", f"name={name!r} is no snake case", allowed, remedy)
     if name in entries:
         taken = entries[name].function
@@ -59,7 +59,8 @@ def _modules() -> frozenset[str]:
     return frozenset({*(module.name for module in found), "adapters"})  # which may lie beside the package
 
 
-def _snake_case(name: str) -> str:
+def snake_case(name: str) -> str:
+    """A name of Python's as that of a loss: "MyIoULoss" to "my_io_u", without what is no letter."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).removesuffix("Loss").strip("_")
     return re.sub(r"\W+", "_", words).strip("_").lower() or "my_iou"
 

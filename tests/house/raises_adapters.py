@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from torch import nn
 from ultralytics.cfg import get_cfg
+from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.models.yolo.obb import OBBTrainer
 from ultralytics.nn import tasks
 from ultralytics.utils.loss import BboxLoss
 
@@ -17,7 +20,7 @@ from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.mmdet.hook import LossPluginsHook
 from loss_plugins.adapters.mmdet.modules import PluggedLoss
 from loss_plugins.adapters.mmdet.training_parity import curve
-from loss_plugins.adapters.ultralytics import canary, config, plug, probe, spec, trainers, yaml12
+from loss_plugins.adapters.ultralytics import bases, canary, config, own, plug, probe, spec, trainers, yaml12
 from loss_plugins.adapters.ultralytics.cli import chosen_task, losses_of, shell_value, split_settings
 from tests.house.raises_core import Table
 
@@ -126,9 +129,9 @@ def untrained_class() -> type:
 
 ULTRALYTICS = "adapters/ultralytics"
 #: where tests of the adapters lie that take a training
-HOOKS, PROBES, REFUSALS = (
+HOOKS, PROBES, REFUSALS, OWN = (
     f"tests/adapters/{file}.py::test_"
-    for file in ("mmdet/test_hook", "ultralytics/test_probe", "ultralytics/test_refusals")
+    for file in ("mmdet/test_hook", "ultralytics/test_probe", "ultralytics/test_refusals", "ultralytics/test_own")
 )
 WRONG = {
     "unknown loss": {"box": "eoiu"},
@@ -253,6 +256,38 @@ ADAPTERS: Table = {
     (f"{ULTRALYTICS}/yaml12.py::yaml_value", "ValueError"): {
         "it is no YAML": lambda *_: yaml12.yaml_value("losses: {box", "here"),
         "may be read in two ways; in one line": lambda *_: yaml12.yaml_value("losses: 010", "here"),
+    },
+    (f"{ULTRALYTICS}/own.py::name_of_own", "ValueError"): {
+        "it gives something else, or no gradient": lambda *_: own.name_of_own(nn.L1Loss(), "box"),
+    },
+    (f"{ULTRALYTICS}/own.py::enter_from", "ImportError"): {"there is none": lambda *_: own.enter_from("math:nobody")},
+    (f"{ULTRALYTICS}/own.py::enter_from", "ValueError"): {
+        "it is no loss of boxes": lambda *_: own.enter_from("math:sqrt")
+    },
+    (f"{ULTRALYTICS}/bases.py::task_of", "TypeError"): {
+        "it is no trainer of Ultralytics": lambda *_: bases.task_of(nn.Linear),
+        "one without a task": lambda *_: bases.task_of(BaseTrainer),
+    },
+    (f"{ULTRALYTICS}/bases.py::check_base", "UnsupportedUltralytics"): {
+        "one of them does not": OWN + "a_base_that_replaces_what_the_losses_come_in_by_is_refused_before_training",
+    },
+    (f"{ULTRALYTICS}/bases.py::check_criterion", "UnsupportedUltralytics"): {
+        "one does": OWN + "a_criterion_of_a_base_that_computes_its_own_loss_is_refused_before_training",
+    },
+    (f"{ULTRALYTICS}/bases.py::check_importable", "UnsupportedUltralytics"): {
+        "it is of a script, a notebook or a function": OWN
+        + "a_base_that_other_processes_cannot_import_is_refused_for_several_gpus",
+    },
+    (f"{ULTRALYTICS}/trainers.py::plugged_base", "TypeError"): {
+        "it is no trainer of a task": lambda *_: trainers.plugged_base(None, nn.Linear),
+    },
+    (f"{ULTRALYTICS}/trainers.py::plugged_base", "ValueError"): {
+        "it is one of another task": lambda *_: trainers.plugged_base("pose", DetectionTrainer),
+    },
+    (f"{ULTRALYTICS}/trainers.py::plugged_base", "UnsupportedUltralytics"): {
+        "its task cannot be served": lambda *_: trainers.plugged_base(None, OBBTrainer),
+        "it replaces what the losses come in by": OWN
+        + "a_base_that_replaces_what_the_losses_come_in_by_is_refused_before_training",
     },
     (f"{ULTRALYTICS}/yaml12.py::yaml_file", "ValueError"): {
         "it cannot be read": lambda _, folder: yaml12.yaml_file(folder / "nowhere.yaml", "here"),

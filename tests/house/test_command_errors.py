@@ -9,6 +9,7 @@ import math
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,23 @@ def test_broken_yaml_is_one_line_and_exit_code_2(text: str, tmp_path: Path) -> N
     (line,) = done.stderr.strip().splitlines()
     assert "broken.yaml" in line
     assert "line " in line
+
+
+def test_the_command_line_says_its_version_and_what_it_is_made_for() -> None:
+    """As the package's own requirements say it; a framework that is named is examined alone."""
+    assert run("--version").stdout.strip() == f"loss-plugins {lp.__version__}"
+    needed = {name.lower() for name in metadata.requires("loss-plugins") or []}
+    done = run("doctor", "ultralytics", "--json")
+    assert done.returncode == 0, done.stderr
+    ((name, report),) = strict(done.stdout).items()
+    assert name == "ultralytics"
+    assert report["versions"]["ultralytics"] == metadata.version("ultralytics")
+    assert any(each.startswith(report["supported"] + ";") for each in needed)
+    lines = run("doctor", "ultralytics").stdout.splitlines()
+    assert f"  supported - {report['supported']}" in lines
+    assert f"  served - {', '.join(report['tasks'])}" in lines
+    for task, reason in report["refused"].items():
+        assert f"  refused: {task} - {reason}" in lines, "in one line, however narrow the terminal"
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Trainer classes of users: which task they train, what they must not replace, what theirs with a plug is called."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from loss_plugins.errors import refusal, shown
+
+from .errors import UnsupportedUltralytics
+
+PREFIX = "Plugged_"
+#: letters that a name of Python does not have, and how the class is named for them
+ESCAPED = {"_": "_u", ".": "_d", ":": "_c", "<": "_l", ">": "_g"}
+#: through these the losses come in
+NEEDED = ("__init__", "train", "_do_train", "_setup_train", "setup_model")
+SERVED = "a subclass of Ultralytics' trainer of a task"
+
+
+def task_of(base: Any) -> str:
+    """The task of a user's trainer class, told by the trainer of Ultralytics that it is made of.
+
+    Raises:
+        TypeError: it is no trainer of Ultralytics, or one without a task.
+    """
+    came = f"base={shown(base)}"
+    if not isinstance(base, type):
+        raise refusal("trainer", f"{came} is no class", SERVED, "pass the class, as base=MyTrainer", TypeError)
+    stock = [cls for cls in base.__mro__ if cls.__module__.startswith("ultralytics.models.")]
+    if not stock:
+        remedy = "derive it, say, from ultralytics.models.yolo.detect.DetectionTrainer"
+        raise refusal("trainer", f"{came} is none of a task of Ultralytics", SERVED, remedy, TypeError)
+    return stock[0].__module__.split(".")[-2]
+
+
+def check_base(base: type) -> None:
+    """Raise unless the methods through which the losses come in go on to those of Ultralytics.
+
+    Raises:
+        UnsupportedUltralytics: one of them does not.
+    """
+    for cls, name in _replaced(base, NEEDED, ()):
+        raise UnsupportedUltralytics(
+            f"{cls.__qualname__}.{name} does not call super().{name}(), through which the losses come in",
+            f"Call super().{name}(...) in it, and change what it gives before or after",
+        )
+
+
+def check_criterion(criteria: Iterable[Any], parts: Iterable[str]) -> None:
+    """Raise if a criterion of the user's own computes its losses beside the place where they are replaced.
+
+    Args:
+        criteria: a criterion and its branches.
+        parts: the attributes that hold the losses asked for, "bbox_loss" and "bce".
+
+    Raises:
+        UnsupportedUltralytics: one does.
+    """
+    for part in parts:
+        for criterion in criteria:
+            methods = ("__call__", "loss", "get_assigned_targets_and_loss")
+            for cls, name in _replaced(type(criterion), methods, (part, *methods)):
+                raise UnsupportedUltralytics(
+                    f"{cls.__qualname__}.{name} computes its losses without super().{name}() and without self.{part}, "
+                    "so that the stock loss, or its own, would be trained",
+                    f"Call super().{name}(...), or self.{part}(...), in it",
+                )
+
+
+def _replaced(cls: type, names: Iterable[str], instead: Iterable[str]) -> list[tuple[type, str]]:
+    """The methods of a user's classes that call neither that of the class above them nor one of those `instead`."""
+    own = [
+        each
+        for each in cls.__mro__
+        if each.__module__.partition(".")[0] not in ("ultralytics", "loss_plugins", "builtins", "torch")
+    ]
+    found = []
+    for each, name in ((each, name) for each in own for name in names if name in vars(each)):
+        code = getattr(inspect.unwrap(vars(each)[name]), "__code__", None)
+        if code is not None and not {"super", name, *instead}.intersection(code.co_names):
+            found.append((each, name))
+    return found
+
+
+# --- the class with a plug, which other processes find by its name ---------------------------------------------------
+
+_made: dict[str, type] = {}
+
+
+def with_plug(base: type, mixin: type, module: str, task: str) -> type:
+    """The class of a user's trainer with the mixin, made once.
+
+    Args:
+        base: the user's class.
+        mixin: what plugs the losses.
+        module: where the class is looked up by its name.
+        task: of the base.
+    """
+    if issubclass(base, mixin):
+        return base
+    name = PREFIX + re.sub("[_.:<>]", lambda found: ESCAPED[found[0]], f"{base.__module__}:{base.__qualname__}")
+    if name not in _made or base not in _made[name].__bases__:
+        said = {"__module__": module, "__doc__": base.__doc__, "plugged_task": task}
+        _made[name] = type(name, (mixin, base), said)
+    return _made[name]
+
+
+def base_called(name: str) -> type | None:
+    """The user's class whose class with a plug has a name; None: there is no such."""
+    if name in _made:
+        return _made[name].__bases__[1]
+    if not name.startswith(PREFIX):
+        return None
+    letters = {escaped: letter for letter, escaped in ESCAPED.items()}
+    module, _, path = re.sub("_[udclg]", lambda found: letters[found[0]], name.removeprefix(PREFIX)).partition(":")
+    found: Any = importlib.import_module(module)
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    return found if isinstance(found, type) else None
+
+
+def check_importable(cls: type) -> None:
+    """Raise unless other processes can import the user's class of a class with a plug.
+
+    Raises:
+        UnsupportedUltralytics: it is of a script, a notebook or a function.
+    """
+    base = cls.__bases__[1] if cls.__name__ in _made else None
+    if base is None:
+        return
+    found: Any = sys.modules.get(base.__module__)
+    for part in base.__qualname__.split("."):
+        found = getattr(found, part, None)
+    if found is not base or base.__module__ == "__main__":
+        raise UnsupportedUltralytics(
+            f"base={base.__module__}.{base.__qualname__} cannot be imported by the processes of several GPUs",
+            "Define it at the top level of a module of its own, and import that",
+        )

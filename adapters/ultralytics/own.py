@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""A function of one's own as box loss: what it is called, in which units it gets its boxes, where others find it."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from loss_plugins import get_entry, list_losses, register_loss
+from loss_plugins.catalog.declare import Traits
+from loss_plugins.catalog.entries import shipped
+from loss_plugins.catalog.names import SNAKE_CASE, class_name, snake_case
+from loss_plugins.errors import WrongResult, refusal, shown
+from loss_plugins.samples import ordinary
+
+Function = Callable[[Tensor, Tensor], Tensor]
+WANTED = "one number per box, computed from the prediction"
+#: boxes that are so many times as large cost the same, to this relative difference, if the scale does not matter
+TIMES, INVARIANT = 8, 1e-4
+
+
+def name_of_own(function: Any, said: str) -> str:
+    """The name in the catalogue of a function (pred, target) to one number per box; it is entered if it is not there.
+
+    Args:
+        function: any callable that takes boxes (n, 4) as x1, y1, x2, y2; also a loss of the catalogue.
+        said: what the slot is called where the user writes it.
+
+    Raises:
+        ValueError: it gives something else, or no gradient.
+    """
+    known = next(_names_of(function), None)
+    if known is not None:
+        return known
+    came = f"{said}={shown(function)}"
+    if isinstance(function, nn.Module) and function.state_dict():
+        came += " has parameters or buffers, which nobody would train, move or save"
+        remedy = "register a function that needs none: @register_loss('my_loss')"
+        raise refusal("ultralytics adapter, box loss", came, "a function of boxes", remedy)
+    reason, remedy = fault_of(function)
+    if reason:
+        raise refusal("ultralytics adapter, box loss", f"{came} {reason}", WANTED, remedy)
+    return _entered(function)
+
+
+def _names_of(function: Any) -> Iterator[str]:
+    for name in list_losses():
+        computed = get_entry(name).function
+        given = (function, getattr(function, "__wrapped__", None))
+        if any(each is computed or each is getattr(computed, "own", computed) for each in given):
+            yield name
+
+
+def _entered(function: Any) -> str:
+    def own(pred: Tensor, target: Tensor) -> Tensor:
+        return function(pred, target)  # type: ignore[no-any-return]
+
+    place = place_of(function)
+    own.__module__, _, own.__qualname__ = place.partition(":")
+    own.__doc__ = getattr(function, "__doc__", None) or f"{place}, a function of one's own."
+    own.own = function  # type: ignore[attr-defined]
+    free = scale_free(function)
+    traits = Traits(units="any" if free else "pixels", scale_invariant=free)
+    name = _free_name(function, importable(place))
+    register_loss(name, kind="box", traits=traits)(own)
+    return name
+
+
+def _free_name(function: Any, for_others: bool) -> str:
+    """Made of the function's own; one that others import is called the same in every process."""
+    said = getattr(function, "func", function)
+    name = snake_case(getattr(said, "__name__", type(said).__name__)).strip("_")
+    name = name if SNAKE_CASE.fullmatch(name) else "own_loss"
+    classes = {class_name(entry.name).lower(): entry.name for entry in shipped()}
+    if class_name(name).lower() in classes:
+        name = f"own_{classes[class_name(name).lower()]}"
+    if for_others:
+        return name
+    numbered = (f"{name}_{number}" for number in itertools.count(2))
+    return next(each for each in itertools.chain([name], numbered) if each not in list_losses())
+
+
+def place_of(function: Any) -> str:
+    """Where a function is: "mylosses:my_iou"; "mylosses:<my_iou>" if nobody could import it from there."""
+    if hasattr(function, "__qualname__"):
+        module, name = function.__module__, function.__qualname__
+    else:
+        inner = getattr(function, "func", type(function))
+        module, name = type(function).__module__ if inner is type(function) else inner.__module__, inner.__qualname__
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return f"{module}:{name}" if found is function else f"{module}:<{name}>"
+
+
+def importable(place: str) -> bool:
+    """Whether another process finds what is there."""
+    return "<" not in place and place.partition(":")[0] != "__main__"
+
+
+def entered_from(place: str) -> bool:
+    """Whether the function that is at a place is in the catalogue of this process."""
+    functions = (get_entry(name).function for name in list_losses())
+    return any(hasattr(each, "own") and f"{each.__module__}:{each.__qualname__}" == place for each in functions)
+
+
+def enter_from(place: str) -> None:
+    """Import the function of a place, and enter it.
+
+    Raises:
+        ImportError: there is none.
+        ValueError: it is no loss of boxes.
+    """
+    module, _, name = place.partition(":")
+    try:
+        function = functools.reduce(getattr, name.split("."), importlib.import_module(module))
+    except AttributeError as error:
+        raise ImportError(f"{module} has no {name}") from error
+    name_of_own(function, place)
+
+
+def scale_free(function: Function) -> bool:
+    """Whether pairs of boxes cost the same when they are made larger: measured."""
+    boxes: Any = ordinary("box")(64, seed=0)
+    pred, target = boxes
+    with torch.no_grad():
+        large, small = function(pred, target), function(pred / TIMES, target / TIMES)
+    return bool(torch.isclose(large, small, rtol=INVARIANT, atol=INVARIANT * 1e-2).all())
+
+
+def fault_of(function: Function) -> tuple[str, str]:
+    """What is wrong with a box loss of one's own, found out on three boxes, and the remedy; "" if nothing is."""
+    pred = torch.tensor([[20.0, 30, 90, 70], [10, 10, 50, 60], [5, 5, 60, 40]], requires_grad=True)
+    try:
+        with torch.enable_grad():  # type: ignore[no-untyped-call]
+            found = function(pred, pred.detach() + torch.tensor([3.0, -2, 4, 1]))
+    except WrongResult:
+        raise
+    except Exception as error:  # whatever the loss raises: it would have ended the training
+        return f"raised {type(error).__name__} on three boxes (3, 4): {error}", "mend the loss"
+    if not isinstance(found, torch.Tensor):
+        return f"returned {shown(found)} for 3 boxes", "return a tensor, one number per box"
+    if found.shape != (3,):
+        return f"returned shape {tuple(found.shape)} for 3 boxes", "return one number per box, without mean or sum"
+    if not found.requires_grad:
+        return "comes back without gradient: it would be logged, not trained", "do not use detach(), item() or numpy"
+    return "", ""
