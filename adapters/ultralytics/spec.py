@@ -18,7 +18,7 @@ import torch
 from loss_plugins import Loss, build_loss
 from loss_plugins.catalog.entries import entry_called
 from loss_plugins.catalog.ranges import Choice, check_value
-from loss_plugins.errors import check_type, in_our_words, refusal, shown
+from loss_plugins.errors import WrongResult, check_type, in_our_words, refusal, shown
 from loss_plugins.module.mix import trains_nothing
 
 from . import own
