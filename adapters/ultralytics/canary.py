@@ -8,17 +8,21 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from loss_plugins import Loss
+from loss_plugins import Loss, build_loss
 
 from . import probe
+from .box_slot import STOCK, BoxSlot
 from .calls import Calls
+from .class_slot import ClassSlot
 from .errors import UnsupportedUltralytics
-from .slots import BoxSlot, ClassSlot, Slot, stock_box_loss
+from .image_size import with_image_size
+from .slots import Slot
 
 TOLERANCE = 1e-5
 
@@ -30,6 +34,9 @@ def fixed_arguments(bbox_loss: nn.Module) -> dict[str, Any]:
     pred = torch.tensor([[1.0, 1.5, 4.0, 5.0], [2.0, 1.0, 6.5, 4.0], [0.5, 0.5, 1.5, 3.5], [3.0, 3.0, 5.0, 6.0]])
     target = torch.tensor([[1.5, 1.0, 4.5, 4.5], [2.5, 2.0, 5.5, 5.0], [3.0, 0.5, 4.5, 2.5], [3.0, 3.5, 6.0, 6.0]])
     scores = torch.tensor([[0.9, 0.0], [0.0, 0.4], [0.7, 0.0], [0.0, 0.0]])
+    kind = probe.kind_of(bbox_loss)
+    if kind == "rotated_box":
+        pred, target = (rotated(boxes) for boxes in (pred, target))
     arguments = {
         "pred_dist": torch.linspace(-1, 1, 4 * 4 * bins).view(1, 4, 4 * bins),
         "pred_bboxes": pred[None],
@@ -41,15 +48,24 @@ def fixed_arguments(bbox_loss: nn.Module) -> dict[str, Any]:
         "imgsz": torch.tensor([64.0, 64.0]),
         "stride": torch.tensor([[8.0], [8.0], [16.0], [16.0]]),
     }
-    names = inspect.signature(probe.stock_forward()).parameters
+    names = inspect.signature(probe.stock_forward(kind)).parameters
     return {name: value for name, value in arguments.items() if name in names}
+
+
+def rotated(boxes: Tensor) -> Tensor:
+    """The same boxes as centre, sides and an angle, another one for each."""
+    angle = torch.linspace(-0.5, 0.7, len(boxes))[:, None]
+    return torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2], angle], dim=-1)
 
 
 def expected_box_loss(per_box: Callable[[Tensor, Tensor], Tensor], arguments: dict[str, Any], pixels: bool) -> Tensor:
     """The box loss of the fixed arguments, weighted and normalised by a plain loop over the foreground."""
     rows = [anchor for anchor, foreground in enumerate(arguments["fg_mask"][0].tolist()) if foreground]
-    scale = arguments["stride"][rows] if pixels else 1.0
-    losses = per_box(arguments["pred_bboxes"][0, rows] * scale, arguments["target_bboxes"][0, rows] * scale)
+    pred, target = arguments["pred_bboxes"][0, rows].clone(), arguments["target_bboxes"][0, rows].clone()
+    if pixels:  # an angle has no unit
+        for boxes in (pred, target):
+            boxes[:, :4] = boxes[:, :4] * arguments["stride"][rows]
+    losses = per_box(pred, target)
     weights = [sum(scores) for scores in arguments["target_scores"][0, rows].tolist()]
     total = sum((loss * weight for loss, weight in zip(losses, weights, strict=True)), start=torch.zeros(()))
     scaled: Tensor = total / arguments["target_scores_sum"]
@@ -57,18 +73,21 @@ def expected_box_loss(per_box: Callable[[Tensor, Tensor], Tensor], arguments: di
 
 
 def check_stock_contract(bbox_loss: nn.Module) -> float:
-    """The stock box loss of the fixed arguments, after checking that it is CIoU, weighted and normalised as known.
+    """The stock box loss of the fixed arguments, after checking that it is CIoU, of rotated boxes ProbIoU, weighted
+    and normalised as known.
 
     Raises:
         UnsupportedUltralytics: loss, weights or normaliser of the stock loss are not those known.
     """
-    arguments = fixed_arguments(bbox_loss)
+    arguments, kind = fixed_arguments(bbox_loss), probe.kind_of(bbox_loss)
     with torch.no_grad():
-        stock = float(probe.stock_forward()(bbox_loss, **_cloned(arguments))[0])
-    expected = float(expected_box_loss(stock_box_loss, arguments, pixels=False))
+        stock = float(probe.stock_forward(kind)(bbox_loss, **_cloned(arguments))[0])
+    name = "CIoU" if kind == "box" else "ProbIoU"
+    floor = {} if kind == "box" else {"floor": getattr(bbox_loss, "floor", 0.0)}  # older versions have none
+    expected = float(expected_box_loss(partial(STOCK[kind], **floor), arguments, pixels=False))
     if abs(stock - expected) > TOLERANCE:
         raise UnsupportedUltralytics(
-            f"its own box loss gives {stock:.6f} where weighted CIoU gives {expected:.6f}: the contract has changed",
+            f"its own box loss gives {stock:.6f} where weighted {name} gives {expected:.6f}: the contract has changed",
             probe.REMEDY,
         )
     return stock
@@ -86,14 +105,16 @@ def check_box(branch: Any, slot: BoxSlot) -> float:
 
     def through(loss: Callable[[dict[str, Any]], Tensor]) -> tuple[Tensor, Tensor]:
         boxes = arguments["pred_bboxes"].clone().requires_grad_()
-        return _value_and_gradient(slot, loss({**_cloned(arguments), "pred_bboxes": boxes}), boxes)
+        return value_and_gradient(slot, loss({**_cloned(arguments), "pred_bboxes": boxes}), boxes)
 
-    plain = _twin(slot, branch.bbox_loss)
-    with _apart(slot, branch.bbox_loss):
+    plain = twin(slot, branch.bbox_loss)
+    if slot.units == "image":  # in pixels, and told the size of the image
+        plain = build_loss(with_image_size(plain.spec(), arguments["imgsz"].tolist()))
+    with set_apart(slot, branch.bbox_loss):
         live = through(lambda given: branch.bbox_loss(**given)[0])
     with by_autograd():
         expected = through(lambda given: expected_box_loss(plain.elementwise, given, slot.units != "any"))
-    return _checked(slot, live, expected)
+    return checked(slot, live, expected)
 
 
 def check_cls(branch: Any, slot: ClassSlot) -> float:
@@ -113,17 +134,17 @@ def check_cls(branch: Any, slot: ClassSlot) -> float:
                 f"the live criterion's class loss has shape {tuple(found.shape)}, not {tuple(logits.shape)}",
                 probe.REMEDY,
             )
-        return _value_and_gradient(slot, found.mean(), logits)
+        return value_and_gradient(slot, found.mean(), logits)
 
-    plain = _twin(slot, branch.bce)
-    with _apart(slot, branch.bce):
+    plain = twin(slot, branch.bce)
+    with set_apart(slot, branch.bce):
         live = through(branch.bce)
     with by_autograd():
         expected = through(lambda logits, wanted: plain.elementwise(logits[0], wanted[0])[None])
-    return _checked(slot, live, expected)
+    return checked(slot, live, expected)
 
 
-def _twin(slot: Slot, part: Any) -> Loss:
+def twin(slot: Slot, part: Any) -> Loss:
     """A copy of the branch's loss on the CPU, with the running statistics that it has, which do not learn."""
     return copy.deepcopy(slot.loss_of(part, torch.device("cpu"))).eval()
 
@@ -142,7 +163,7 @@ def by_autograd() -> Iterator[None]:
 
 
 @contextmanager
-def _apart(slot: Slot, part: Any) -> Iterator[None]:
+def set_apart(slot: Slot, part: Any) -> Iterator[None]:
     """Losses with gradients that are no training: nothing is counted, learnt or measured."""
     calls, measure, loss = slot.calls, slot.measure_next, slot.loss_of(part, torch.device("cpu"))
     training = loss.training
@@ -156,7 +177,12 @@ def _apart(slot: Slot, part: Any) -> Iterator[None]:
         loss.train(training)
 
 
-def _value_and_gradient(slot: Slot, loss: Tensor, leaf: Tensor) -> tuple[Tensor, Tensor]:
+def value_and_gradient(slot: Slot, loss: Tensor, leaf: Tensor) -> tuple[Tensor, Tensor]:
+    """The loss and its gradient.
+
+    Raises:
+        UnsupportedUltralytics: it has none.
+    """
     if not loss.requires_grad:
         raise UnsupportedUltralytics(
             f"the {slot.name} loss {slot.loss_name} comes back without gradient: it would be logged, not trained",
@@ -166,8 +192,12 @@ def _value_and_gradient(slot: Slot, loss: Tensor, leaf: Tensor) -> tuple[Tensor,
     return loss.detach(), gradient
 
 
-def _checked(slot: Slot, live: tuple[Tensor, Tensor], unscaled: tuple[Tensor, Tensor]) -> float:
-    """The live value, after comparing it and its gradient with those of the loss, scaled as the slot scales it."""
+def checked(slot: Slot, live: tuple[Tensor, Tensor], unscaled: tuple[Tensor, Tensor]) -> float:
+    """The live value, after comparing it and its gradient with those of the loss, scaled as the slot scales it.
+
+    Raises:
+        UnsupportedUltralytics: they differ, or are not finite.
+    """
     factor = slot.calls.gain * slot.prototype.loss_weight
     for what, found, plain in zip(("value", "gradient"), live, unscaled, strict=True):
         expected = factor * plain

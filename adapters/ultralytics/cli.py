@@ -14,8 +14,9 @@ from loss_plugins.errors import refusal
 
 from .config import KEYS, import_modules, is_here
 from .errors import UnsupportedUltralytics
+from .mixin import STAMP
 from .spec import Said, make_spec, read_stamp
-from .trainers import REFUSED, STAMP, TRAINERS, trainer_for
+from .trainers import REFUSED, TRAINERS, trainer_for
 from .yaml12 import yaml_value
 
 SLOTS = {"box_loss": "box", "cls_loss": "cls"}

@@ -22,8 +22,9 @@ from loss_plugins.parity.compare import compare_builtin
 from loss_plugins.peers import compared
 from loss_plugins.reports import write_whole
 
+from .mixin import PROOF_FILE
 from .spec import make_spec
-from .trainers import PROOF_FILE, trainer
+from .trainers import trainer
 from .yaml12 import yaml_file
 
 MODEL = "yolo11n.yaml"

@@ -9,14 +9,19 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from ultralytics.utils.loss import BboxLoss
+from torch import nn
+from ultralytics.utils.loss import BboxLoss, RotatedBboxLoss
 
 from loss_plugins.errors import in_our_words
 
 from . import canary, probe
+from .mixin import check_trainer, ultralytics_versions
 from .plug import plugged
 from .spec import make_spec
-from .trainers import REFUSED, TRAINERS, check_trainer, ultralytics_versions
+from .trainers import REFUSED, TRAINERS
+
+#: by kind of box: what computes the stock loss, the name of that, and a loss of ours to try
+TRIED = {"box": (BboxLoss, "CIoU", "eiou"), "rotated_box": (RotatedBboxLoss, "ProbIoU", "kld")}
 
 
 @in_our_words
@@ -26,13 +31,13 @@ def doctor() -> dict[str, Any]:
     Returns:
         {"ok", "versions", "checks": [{"name", "ok", "detail"}], "tasks", "refused"} in plain types.
     """
-    actions: dict[str, Callable[[], str]] = {
-        "BboxLoss.forward is known": _parameters,
-        "boxes can be brought to pixels": _stride,
-    }
-    for bins in (16, 1):
-        actions[f"stock loss is weighted CIoU (reg_max {bins})"] = partial(_stock, bins)
-        actions[f"a plugged loss arrives (reg_max {bins})"] = partial(_canary, bins)
+    actions: dict[str, Callable[[], str]] = {}
+    for kind, (bbox_loss, stock, ours) in TRIED.items():
+        actions[f"{bbox_loss.__name__}.forward is known"] = partial(_parameters, kind)
+        actions[f"{probe.BOXES[kind]} can be brought to pixels"] = partial(_stride, kind)
+        for bins in (16, 1):
+            actions[f"stock loss is weighted {stock} (reg_max {bins})"] = partial(_stock, bbox_loss, bins)
+            actions[f"a plugged {ours} arrives (reg_max {bins})"] = partial(_canary, bbox_loss, bins, ours)
     for task in TRAINERS:
         actions[f"trainer for {task}"] = partial(_trainer, task)
     checks = [_tried(name, action) for name, action in actions.items()]
@@ -57,21 +62,21 @@ def _trainer(task: str) -> str:
     return TRAINERS[task].__qualname__
 
 
-def _parameters() -> str:
-    return ", ".join(list(inspect.signature(probe.stock_forward()).parameters)[1:])
+def _parameters(kind: str) -> str:
+    return ", ".join(list(inspect.signature(probe.stock_forward(kind)).parameters)[1:])
 
 
-def _stride() -> str:
-    return "yes" if probe.has_stride() else "no: losses in pixels are refused"
+def _stride(kind: str) -> str:
+    return "yes" if probe.has_stride(kind) else "no: losses in pixels are refused"
 
 
-def _stock(bins: int) -> str:
-    return f"{canary.check_stock_contract(BboxLoss(bins)):.6f} on fixed boxes"
+def _stock(bbox_loss: type[nn.Module], bins: int) -> str:
+    return f"{canary.check_stock_contract(bbox_loss(bins)):.6f} on fixed boxes"
 
 
-def _canary(bins: int) -> str:
-    branch = SimpleNamespace(bbox_loss=BboxLoss(bins))
-    with plugged(make_spec("eiou")) as plug:
+def _canary(bbox_loss: type[nn.Module], bins: int, ours: str) -> str:
+    branch = SimpleNamespace(bbox_loss=bbox_loss(bins))
+    with plugged(make_spec(ours)) as plug:
         if plug.box is None:
             raise RuntimeError("the box slot is empty")
-        return f"eiou {canary.check_box(branch, plug.box):.6f} on fixed boxes"
+        return f"{ours} {canary.check_box(branch, plug.box):.6f} on fixed boxes"

@@ -135,16 +135,17 @@ def scale_free(function: Function) -> bool:
     return bool(torch.isclose(large, small, rtol=INVARIANT, atol=INVARIANT * 1e-2).all())
 
 
-def fault_of(function: Function) -> tuple[str, str]:
+def fault_of(function: Function, columns: int = 4) -> tuple[str, str]:
     """What is wrong with a box loss of one's own, found out on three boxes, and the remedy; "" if nothing is."""
-    pred = torch.tensor([[20.0, 30, 90, 70], [10, 10, 50, 60], [5, 5, 60, 40]], requires_grad=True)
+    boxes = [[20.0, 30, 90, 70, 0.3], [10, 10, 50, 60, 0], [5, 5, 60, 40, -0.8]]
+    pred = torch.tensor(boxes)[:, :columns].requires_grad_()
     try:
         with torch.enable_grad():  # type: ignore[no-untyped-call]
-            found = function(pred, pred.detach() + torch.tensor([3.0, -2, 4, 1]))
+            found = function(pred, pred.detach() + torch.tensor([3.0, -2, 4, 1, 0.2])[:columns])
     except WrongResult:
         raise
     except Exception as error:  # whatever the loss raises: it would have ended the training
-        return f"raised {type(error).__name__} on three boxes (3, 4): {error}", "mend the loss"
+        return f"raised {type(error).__name__} on three boxes (3, {columns}): {error}", "mend the loss"
     if not isinstance(found, torch.Tensor):
         return f"returned {shown(found)} for 3 boxes", "return a tensor, one number per box"
     if found.shape != (3,):

@@ -8,8 +8,10 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from .box_slot import BoxSlot
+from .class_slot import ClassSlot
 from .marks import mark_of
-from .slots import BoxSlot, ClassSlot, Slot
+from .slots import Slot
 from .spec import Spec
 
 

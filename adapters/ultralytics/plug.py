@@ -18,9 +18,12 @@ from loss_plugins.errors import LossNotUsed, refusal, shown
 from loss_plugins.module.gain import IMAGE_SIZE
 from loss_plugins.module.state import sync_losses
 
-from . import canary, marks, owners, probe, seams
+from . import marks, owners, probe, seams
+from .box_slot import BoxSlot
 from .calls import Calls
-from .slots import BoxSlot, ClassSlot, Slot, State
+from .class_slot import ClassSlot
+from .families import Family, parts_of
+from .slots import Slot, State
 from .spec import Spec
 
 
@@ -61,12 +64,13 @@ class Plug:
         self.bound = bound
         self.token = uuid.uuid4().hex
         match_gain = spec.gain == "match"
-        self.box = BoxSlot(spec.build_box, match_gain, self.token, image_size) if spec.box else None
+        match_overlap = spec.assigner == "match"
+        self.box = BoxSlot(spec.build_box, match_gain, self.token, image_size, match_overlap) if spec.box else None
         self.cls = ClassSlot(spec.build_cls, match_gain, self.token) if spec.cls else None
         self.report = Report(self.box.calls if self.box else None, self.cls.calls if self.cls else None)
         self.leaving: ExitStack | None = None
         self._models: list[weakref.ref[nn.Module]] = []
-        self._branches: list[weakref.ref[Any]] = []
+        self._parts: list[tuple[Family, weakref.ref[Any]]] = []
         self._criteria = 0
 
     @property
@@ -115,21 +119,19 @@ class Plug:
         Raises:
             UnsupportedUltralytics: it computes no loss that could be replaced.
         """
-        family = "" if self.bound else f"{self._criteria}."  # a model and its EMA copy share their running statistics
+        group = "" if self.bound else f"{self._criteria}."  # a model and its EMA copy share their running statistics
         self._criteria += 1
-        for index, branch in enumerate(probe.require_branches(criterion, [slot.name for slot in self.slots])):
-            name = f"{family}{index}"
-            for part in (branch, branch.bbox_loss, branch.assigner):
-                marks.mark(part, self.token, name)
+        family, parts = parts_of(criterion, self.slots, self.spec)
+        for index, part in enumerate(parts):
             if self.cls is not None or not self.bound:  # a context around this one may ask for the class loss
-                stock = branch.bce.stock if isinstance(branch.bce, BCEReplacement) else branch.bce
-                branch.bce = BCEReplacement(stock)
-                marks.mark(branch.bce, self.token, name)
-            self._branches.append(weakref.ref(branch))
+                family.put_in(part)
+            for each in family.objects(part):
+                marks.mark(each, self.token, f"{group}{index}")
+            self.inherit(family, part)
 
-    def inherit(self, branch: Any) -> None:
-        """Serve a branch whose own context has left, and put it back in the end."""
-        self._branches.append(weakref.ref(branch))
+    def inherit(self, family: Family, part: Any) -> None:
+        """Serve a part of a criterion whose own context has left, and put it back in the end."""
+        self._parts.append((family, weakref.ref(part)))
 
     def release(self, heir: owners.Owner | None) -> None:
         """Take the marks off, and put the class losses back that were found.
@@ -139,13 +141,16 @@ class Plug:
         """
         for model in filter(None, (each() for each in self._models)):
             _unmark(model)
-        for branch in filter(None, (each() for each in self._branches)):
-            for part in (branch, branch.bbox_loss, branch.assigner, branch.bce):
-                _unmark(part)
+        for family, reference in self._parts:
+            part = reference()
+            if part is None:
+                continue
+            for each in family.objects(part):
+                _unmark(each)
             if isinstance(heir, Plug):
-                heir.inherit(branch)
-            elif isinstance(branch.bce, BCEReplacement) and owners.owner(branch.bce) is None:
-                branch.bce = branch.bce.stock
+                heir.inherit(family, part)
+            else:
+                family.take_out(part)
 
     # --- proof ---------------------------------------------------------------------------------------------------
 
@@ -155,13 +160,11 @@ class Plug:
         Raises:
             UnsupportedUltralytics: a branch does not compute the plugged loss.
         """
-        branches = probe.require_branches(criterion, [slot.name for slot in self.slots])
-        self.report.canary = {"stock": canary.check_stock_contract(branches[0].bbox_loss)}
-        if self.box is not None:
-            self.report.canary["box"] = [canary.check_box(branch, self.box) for branch in branches]
-        if self.cls is not None:
-            self.report.canary["cls"] = [canary.check_cls(branch, self.cls) for branch in branches]
-        return len(branches)
+        family, parts = parts_of(criterion, self.slots, self.spec)
+        self.report.canary = {"stock": family.check_stock(parts[0])}
+        for slot in self.slots:
+            self.report.canary[slot.name] = [family.check(part, slot) for part in parts]
+        return len(parts)
 
     def expect(self, foreground: Tensor) -> None:
         """A branch was called in training: each slot is expected to follow, the box slot where there is foreground."""
@@ -223,36 +226,6 @@ class Plug:
             slot.restore(stamp["state"].get(slot.name, {}))
 
 
-class BCEReplacement:
-    """What a criterion holds in `bce` in place of `BCEWithLogitsLoss(reduction="none")`.
-
-    Where no plug is in, and once unpickled, it is that stock loss.
-
-    Args:
-        stock: the loss that was found.
-    """
-
-    def __init__(self, stock: nn.Module) -> None:
-        self.stock = stock
-
-    def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
-        """(b, anchors, classes) logits and soft targets to a loss of that shape."""
-        plug = owners.plug_for(self, "cls")
-        if plug is None or plug.cls is None:
-            stock: Tensor = self.stock(logits, target)
-            return stock
-        return plug.cls.compute(self, logits, target)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # some versions pickle the criterion into last.pt, which must load where loss_plugins is not installed
-        return nn.BCEWithLogitsLoss, (None, None, None, "none")
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> BCEReplacement:
-        twin = BCEReplacement(self.stock)
-        twin.__dict__.update(self.__dict__)
-        return twin
-
-
 def _unmark(part: Any) -> None:
     """Take the mark off, unless it is that of another plug which is in."""
     if owners.owner(part) is None:
@@ -271,8 +244,8 @@ def plugged(spec: Spec, bound: bool = False, image_size: float = IMAGE_SIZE) -> 
     Raises:
         UnsupportedUltralytics: this installation cannot be served for certain.
     """
-    probe.stock_forward()
     plug = Plug(spec, bound, image_size)
+    probe.stock_forward(plug.box.kind if plug.box is not None else "box")
     seams.enter(plug)
     try:
         yield plug

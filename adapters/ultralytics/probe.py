@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .errors import UnsupportedUltralytics
@@ -22,20 +22,28 @@ REQUIRED = (
     "fg_mask",
 )
 OPTIONAL = ("imgsz", "stride")
+#: by kind of box, the class that computes the stock box loss, and the function that it calls
+BOX_LOSSES = {"box": ("BboxLoss", "bbox_iou"), "rotated_box": ("RotatedBboxLoss", "probiou")}
+BOXES = {"box": "axis-aligned boxes", "rotated_box": "rotated boxes"}
+SERVED = "a detect, segment, pose, obb, rtdetr or world model"
 REMEDY = "Install a version from docs/compatibility.md, or open an issue"
 
 
-def stock_forward() -> Callable[..., Any]:
-    """`BboxLoss.forward` as Ultralytics wrote it, even while a plug is in.
+def stock_forward(kind: str = "box") -> Callable[..., Any]:
+    """`BboxLoss.forward`, or the one of rotated boxes, as Ultralytics wrote it, even while a plug is in.
+
+    Args:
+        kind: "box" or "rotated_box".
 
     Raises:
         UnsupportedUltralytics: the class, its parameters or its use of `bbox_iou` are not those known.
     """
     from ultralytics.utils import loss as module
 
-    bbox_loss = getattr(module, "BboxLoss", None)
+    owner, callee = BOX_LOSSES[kind]
+    bbox_loss = getattr(module, owner, None)
     if bbox_loss is None:
-        raise UnsupportedUltralytics("there is no ultralytics.utils.loss.BboxLoss", REMEDY)
+        raise UnsupportedUltralytics(f"there is no ultralytics.utils.loss.{owner}", REMEDY)
     forward: Callable[..., Any] = bbox_loss.forward
     while hasattr(forward, "plugged_over"):
         forward = forward.plugged_over
@@ -43,52 +51,58 @@ def stock_forward() -> Callable[..., Any]:
     missing = [name for name in REQUIRED if name not in names]
     unknown = [name for name in names if name not in REQUIRED + OPTIONAL]
     if missing:
-        raise UnsupportedUltralytics(f"BboxLoss.forward lacks the parameters {missing}", REMEDY)
+        raise UnsupportedUltralytics(f"{owner}.forward lacks the parameters {missing}", REMEDY)
     if unknown and not os.environ.get(ALLOW_UNVERIFIED):
         raise UnsupportedUltralytics(
-            f"BboxLoss.forward has unknown parameters {unknown}", f"{REMEDY}, or set {ALLOW_UNVERIFIED}=1"
+            f"{owner}.forward has unknown parameters {unknown}", f"{REMEDY}, or set {ALLOW_UNVERIFIED}=1"
         )
     code = getattr(forward, "__code__", None)
-    if code is None or "bbox_iou" not in code.co_names:
+    if code is None or callee not in code.co_names:
         raise UnsupportedUltralytics(
-            "BboxLoss.forward does not call bbox_iou (another patch is in the way, or it was rewritten)",
+            f"{owner}.forward does not call {callee} (another patch is in the way, or it was rewritten)",
             "Remove the other patch; " + REMEDY.lower(),
         )
     return forward
 
 
-def has_stride() -> bool:
-    """Whether `BboxLoss.forward` gets the stride, without which boxes cannot be brought to pixels."""
-    return "stride" in inspect.signature(stock_forward()).parameters
+def has_stride(kind: str = "box") -> bool:
+    """Whether the stock box loss gets the stride, without which boxes cannot be brought to pixels."""
+    return "stride" in inspect.signature(stock_forward(kind)).parameters
 
 
-def require_branches(criterion: Any, slots: Sequence[str] = ("box",)) -> list[Any]:
+def kind_of(bbox_loss: Any) -> str:
+    """The kind of boxes that a `BboxLoss` computes on."""
+    from ultralytics.utils.loss import RotatedBboxLoss
+
+    return "rotated_box" if isinstance(bbox_loss, RotatedBboxLoss) else "box"
+
+
+def require_branches(criterion: Any, wanted: Mapping[str, str] | None = None) -> list[Any]:
     """As `find_branches`, but a criterion in which a loss cannot be replaced is refused.
 
     Args:
         criterion: a live criterion.
-        slots: where losses were asked for, "box" or "cls".
+        wanted: by slot, "box" or "cls", the kind of the loss that was asked for there; None: a box loss.
 
     Raises:
-        UnsupportedUltralytics: the criterion has no `BboxLoss`, or one that is rotated or not trained.
+        UnsupportedUltralytics: the criterion has no `BboxLoss`, one of other boxes, or one that is not trained.
     """
-    name = type(criterion).__name__
-    if name.startswith("TVP") and "box" in slots:
+    name, kind = type(criterion).__name__, ({"box": "box"} if wanted is None else wanted).get("box")
+    if name.startswith("TVP") and kind:
         raise UnsupportedUltralytics(
             f"{name} (visual prompts) drops the box loss: it would be logged, but not trained",
             "Train with text prompts or classes, or replace the class loss alone",
         )
     found = find_branches(criterion)
-    rotated = [kind for kind in (type(branch.bbox_loss).__name__ for branch in found) if kind.startswith("Rotated")]
-    if rotated:
-        raise UnsupportedUltralytics(
-            f"{name} uses {rotated[0]} on rotated boxes, which axis-aligned losses cannot serve",
-            "Use a detect, segment, pose or world model",
-        )
     if not found:
-        raise UnsupportedUltralytics(
-            f"the criterion {name} has no BboxLoss", "Use a detect, segment, pose or world model"
-        )
+        raise UnsupportedUltralytics(f"the criterion {name} has no BboxLoss", f"Use {SERVED}")
+    for branch in found:
+        own = kind_of(branch.bbox_loss)
+        if kind and kind != own:
+            raise UnsupportedUltralytics(
+                f"{name} computes on {BOXES[own]}, and a loss of {BOXES[kind]} was asked for",
+                f"Pass one of those that `loss-plugins list --kind {own}` shows",
+            )
     return found
 
 

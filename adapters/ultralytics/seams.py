@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from . import owners
+from . import detr, owners
 from .errors import UnsupportedUltralytics
 
 Function = Callable[..., Any]
@@ -89,12 +89,16 @@ def _put_back(changed: Changed) -> bool:
 def _seams() -> Iterator[Seam]:
     from ultralytics.engine import trainer as engine
     from ultralytics.engine.model import Model
+    from ultralytics.models.utils import loss as queries
     from ultralytics.nn import tasks
     from ultralytics.utils import loss, tal
 
-    yield Seam(loss.BboxLoss, "forward", _box_forward)
-    yield Seam(tal.TaskAlignedAssigner, "forward", _assigned)
-    yield Seam(tal.TaskAlignedAssigner, "iou_calculation", _overlap)
+    yield from _of_subclasses(loss, loss.BboxLoss, "forward", _box_forward)
+    yield from _of_subclasses(tal, tal.TaskAlignedAssigner, "forward", _assigned)
+    yield from _of_subclasses(tal, tal.TaskAlignedAssigner, "iou_calculation", _overlap)
+    yield from _of_subclasses(queries, queries.DETRLoss, "_get_loss", _layer)
+    yield from _of_subclasses(queries, queries.DETRLoss, "_get_loss_bbox", _layer_boxes)
+    yield from _of_subclasses(queries, queries.DETRLoss, "_get_loss_class", _layer_classes)
     for criterion in _classes(loss):
         made = vars(criterion).get("__init__")
         if made is not None and "model" in inspect.signature(made).parameters:
@@ -107,6 +111,13 @@ def _seams() -> Iterator[Seam]:
     if hasattr(engine, "MultiTrainer"):
         several = functools.partial(_refused_in_a_plug, reason=_starts_stock_data_sets)
         yield Seam(engine.MultiTrainer, "train", several)
+
+
+def _of_subclasses(module: ModuleType, base: type, name: str, wrap: Callable[[Function], Function]) -> Iterator[Seam]:
+    """A method wherever a class or one of its subclasses defines it, as that of rotated boxes does."""
+    for cls in _classes(module):
+        if issubclass(cls, base) and name in vars(cls):
+            yield Seam(cls, name, wrap)
 
 
 def _classes(module: ModuleType) -> list[type]:
@@ -150,11 +161,57 @@ def _overlap(stock: Function) -> Function:
     @functools.wraps(stock)
     def overlap(self: nn.Module, gt_bboxes: Tensor, pd_bboxes: Tensor) -> Any:
         plug = owners.plug_for(self, "box")
-        if plug is None or plug.box is None or plug.spec.assigner == "keep":
+        if plug is None or plug.box is None or plug.box.overlap is None:
             return stock(self, gt_bboxes, pd_bboxes)
-        return plug.box.similarity(pd_bboxes, gt_bboxes)
+        return plug.box.overlap(pd_bboxes.float(), gt_bboxes.float()).to(pd_bboxes.dtype)
 
     return overlap
+
+
+def _layer(stock: Function) -> Function:
+    """RT-DETR's loss of one decoder layer: so many calls of the losses are expected."""
+
+    @functools.wraps(stock)
+    def get_loss(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        losses = stock(self, *args, **kwargs)
+        plug = owners.owner(self)
+        if plug is not None:
+            groups = inspect.signature(stock).bind(self, *args, **kwargs).arguments["gt_bboxes"]
+            plug.expect(foreground=groups.new_ones(len(groups)) > 0)
+        return losses
+
+    return get_loss
+
+
+def _layer_boxes(stock: Function) -> Function:
+    """RT-DETR's box losses of one layer: `loss_giou` is replaced, the distance of the sides stays."""
+
+    @functools.wraps(stock)
+    def get_loss_bbox(self: nn.Module, pred_bboxes: Tensor, gt_bboxes: Tensor, postfix: str = "") -> dict[str, Tensor]:
+        losses: dict[str, Tensor] = stock(self, pred_bboxes, gt_bboxes, postfix)
+        plug = owners.plug_for(self, "box")
+        if plug is not None and plug.box is not None and len(gt_bboxes):
+            losses[f"loss_giou{postfix}"] = detr.box_loss(plug.box, self, pred_bboxes, gt_bboxes)
+        return losses
+
+    return get_loss_bbox
+
+
+def _layer_classes(stock: Function) -> Function:
+    """RT-DETR's class loss of one layer, replaced."""
+
+    @functools.wraps(stock)
+    def get_loss_class(
+        self: nn.Module, pred_scores: Tensor, targets: Tensor, gt_scores: Tensor, num_gts: int, postfix: str = ""
+    ) -> dict[str, Tensor]:
+        plug = owners.plug_for(self, "cls")
+        if plug is None or plug.cls is None:
+            found: dict[str, Tensor] = stock(self, pred_scores, targets, gt_scores, num_gts, postfix)
+            return found
+        soft = detr.soft_targets(targets, gt_scores, pred_scores.shape[-1])
+        return {f"loss_class{postfix}": detr.class_loss(plug.cls, self, pred_scores, soft, num_gts)}
+
+    return get_loss_class
 
 
 def _criterion_init(stock: Function) -> Function:

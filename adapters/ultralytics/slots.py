@@ -1,26 +1,22 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The two places of a criterion that take a loss, box and cls: one loss per branch, counted calls, a matched gain."""
+"""A place of the criterion that takes a loss: one loss per branch, counted calls, a matched gain."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from loss_plugins import Loss, ciou_loss
+from loss_plugins import Loss
 from loss_plugins.errors import LossNotUsed
-from loss_plugins.module.gain import Gain, box_gain, class_gain, gradient_of
-from loss_plugins.tensors import warn_of_inverted
+from loss_plugins.module.gain import Gain, gradient_of
 
-from . import marks, probe
+from . import marks
 from .calls import Calls
-from .errors import UnsupportedUltralytics
 
 State = dict[str, dict[str, Any]]
 #: how hard a loss may pull, over the stock loss, before a training is told
@@ -168,14 +164,28 @@ class Slot:
             f"{calls.val_calls} validation calls"
         )
 
-    def measure(self, loss: Loss, stock: Function, pred: Tensor, target: Tensor, rows: Tensor) -> None:
+    def measure(
+        self, loss: Loss, stock: Function, pred: Tensor, target: Tensor, rows: Tensor, scale: Tensor | float = 1.0
+    ) -> None:
         """Compare the gradient of the loss with that of the stock loss, on the rows of a batch that `rows` weighs.
 
         It takes a second backward pass, and the host waits for it: once in an epoch. It changes nothing.
+
+        Args:
+            loss: the loss of the branch.
+            stock: the loss that it replaces.
+            pred: predictions, in the unit of the stock loss.
+            target: their targets.
+            rows: weight of each row's gradient.
+            scale: from the unit of the stock loss to that of the loss.
         """
         self.measure_next = False
         twin = copy.deepcopy(loss).eval()  # with what its running statistic has learnt
-        gradients = [gradient_of(each, pred, target) * rows for each in (stock, twin.elementwise)]
+
+        def new(boxes: Tensor, wanted: Tensor) -> Tensor:
+            return twin.elementwise(boxes * scale, wanted * scale)
+
+        gradients = [gradient_of(each, pred, target) * rows for each in (stock, new)]
         before, now = (float(gradient.norm(dim=-1).sum()) for gradient in gradients)
         if before > 0:
             self.ratio = self.calls.gain * abs(twin.loss_weight) * now / before
@@ -183,95 +193,6 @@ class Slot:
     def of_ratio(self) -> str:
         """The measured ratio, in words."""
         return f"the gradient of the {self.name} loss {self.loss_name} is {self.ratio:.3g} times the stock loss's"
-
-
-class BoxSlot(Slot):
-    """The first of the two losses that `BboxLoss.forward` returns."""
-
-    def __init__(self, build: Callable[[], Loss], match_gain: bool, token: str, image_size: float) -> None:
-        match = partial(box_gain, stock=stock_box_loss, image_size=image_size) if match_gain else None
-        super().__init__("box", build, match, token)
-        self.inverted_named = False
-        self.units = self.prototype.entry.traits.units
-        if self.units != "any" and not probe.has_stride():
-            raise UnsupportedUltralytics(
-                f"{self.loss_name} needs boxes in pixels, and this version does not pass the stride to "
-                "BboxLoss.forward",
-                "Use 8.4.0 or newer, or a scale-invariant loss",
-            )
-
-    def compute(self, bbox_loss: nn.Module, call: dict[str, Any]) -> Tensor:
-        """The box loss over the foreground in float32, weighted and normalised as the stock loss is.
-
-        Args:
-            bbox_loss: the `BboxLoss` that was called.
-            call: the arguments of its `forward`, by name.
-        """
-        foreground = call["fg_mask"].bool()
-        weight = call["target_scores"][foreground].sum(-1)
-        pred, target = call["pred_bboxes"][foreground].float(), call["target_bboxes"][foreground].float()
-        if self.units != "any":
-            stride = call["stride"].float().expand(*foreground.shape, 1)[foreground]
-            pred, target = pred * stride, target * stride
-        training = torch.is_grad_enabled() and pred.requires_grad
-        if not self.inverted_named:  # on the CPU only: on a GPU the host would wait in every step
-            self.inverted_named = warn_of_inverted(self.loss_name, target, target[:, 2:] - target[:, :2])
-        self.calls.follow(pred)
-        loss_module = self.loss_of(bbox_loss, pred.device)
-        with torch.autocast(pred.device.type, enabled=False):
-            if training and self.measure_next and len(pred):
-                self.measure(loss_module, stock_box_loss, pred, target, weight.float()[:, None])
-            loss = loss_module.elementwise(pred, target)
-        factor = self.calls.gain * loss_module.loss_weight
-        total: Tensor = (loss * weight).sum() / call["target_scores_sum"] * factor
-        self.calls.count(total, len(weight), training)
-        return total
-
-    def similarity(self, pred: Tensor, target: Tensor) -> Tensor:
-        """1 - loss, at least 0: the overlap for the assigner with assigner="match"."""
-        return (1 - self.prototype.elementwise(pred.float(), target.float())).clamp(min=0).to(pred.dtype)
-
-
-class ClassSlot(Slot):
-    """The criterion's `bce`: logits and soft targets to one number per image, anchor and class."""
-
-    def __init__(self, build: Callable[[], Loss], match_gain: bool, token: str) -> None:
-        super().__init__("cls", build, partial(class_gain, stock=stock_class_loss) if match_gain else None, token)
-
-    def compute(self, bce: object, logits: Tensor, target: Tensor) -> Tensor:
-        """The class loss in float32, unreduced: the trainer weights, sums and normalises it.
-
-        Args:
-            bce: the object in the criterion's `bce`.
-            logits: (b, anchors, classes).
-            target: soft targets of that shape.
-        """
-        shape = logits.shape
-        logits, target = logits.float().flatten(0, -2), target.float().flatten(0, -2)  # rows: their classes are last
-        training = torch.is_grad_enabled() and logits.requires_grad
-        loss_module = self.loss_of(bce, logits.device)
-        with torch.autocast(logits.device.type, enabled=False):
-            if training and self.measure_next:
-                self.measure_positives(loss_module, logits, target)
-            loss = loss_module.elementwise(logits, target) * (self.calls.gain * loss_module.loss_weight)
-        self.calls.count(loss, len(loss), training)
-        return loss.view(shape)
-
-    def measure_positives(self, loss: Loss, logits: Tensor, target: Tensor) -> None:
-        """As `measure`, on the scores of a batch that have something to find."""
-        found = target.amax(-1) > 0
-        if found.any():
-            self.measure(loss, stock_class_loss, logits[found], target[found], (target[found] > 0).float())
-
-
-def stock_box_loss(pred: Tensor, target: Tensor) -> Tensor:
-    """Ultralytics' box loss, one number per box."""
-    return ciou_loss(pred, target, dialect="ultralytics")
-
-
-def stock_class_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Ultralytics' class loss, one number per score."""
-    return functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
 
 
 def log(text: str) -> None:

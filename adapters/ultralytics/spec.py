@@ -23,9 +23,11 @@ from loss_plugins.module.mix import trains_nothing
 
 from . import own
 from .config import import_modules, read_config
+from .image_size import filled
 
 GAINS = Choice("keep", "match")
 ASSIGNERS = Choice("keep", "match")
+BOX_KINDS = ("box", "rotated_box")
 LossSpec = str | Mapping[str, Any] | Loss | own.Function
 FITTING = "one that works on logits, per anchor and class, with soft targets: bce_with_logits, quality_focal, varifocal"
 
@@ -220,6 +222,9 @@ def _check_assigner(box_loss: Loss | None) -> None:
             "candidates"
         )
         raise refusal("ultralytics adapter", came, ASSIGNERS, "use assigner='keep'")
+    if box_loss.entry.traits.units == "image":
+        came = f"assigner='match' does not go with {box_loss.entry.name}:  an assigner does not know the image's size"
+        raise refusal("ultralytics adapter", came, ASSIGNERS, "use assigner='keep'")
 
 
 def _module(slot: str, asked: Any, said: str) -> Loss:
@@ -234,6 +239,7 @@ def _module(slot: str, asked: Any, said: str) -> Loss:
             )
             raise refusal(where, came, "a name, or a dict with 'type'", remedy, TypeError)
         asked = own.name_of_own(asked, said)
+    asked = filled(asked)
     if not isinstance(asked, (str, Mapping)):
         came = f"{said}={shown(asked)}: spec must be a name or a dict with 'type', got {type(asked).__name__}"
         raise refusal(
@@ -258,10 +264,11 @@ def _module(slot: str, asked: Any, said: str) -> Loss:
 
 def _box_module(asked: Any, said: str) -> Loss:
     loss = _module("box", asked, said)
-    if loss.entry.kind != "box":
+    if loss.entry.kind not in BOX_KINDS:
         came = f"{said}={shown(asked)} is a loss per {loss.entry.kind}; the box slot takes one number per box"
-        raise refusal("ultralytics adapter", came, "losses of kind box", "see loss-plugins list --kind box")
-    reason, remedy = own.fault_of(copy.deepcopy(loss).elementwise)
+        remedy = "see loss-plugins list --kind box (obb models: --kind rotated_box)"
+        raise refusal("ultralytics adapter", came, f"losses of kind {' or '.join(BOX_KINDS)}", remedy)
+    reason, remedy = own.fault_of(copy.deepcopy(loss).elementwise, columns=5 if loss.entry.kind == "rotated_box" else 4)
     if reason:
         raise refusal(loss.entry.name, reason, own.WANTED, remedy)
     return loss

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -101,9 +101,33 @@ def class_gain(loss: Loss, stock: Function) -> Gain:
     return _gain(loss, stock, logits[:, None], targets[:, None])
 
 
-def boxes_near_targets(image_size: float) -> tuple[Tensor, Tensor]:
-    """Predictions and targets, (440, 4) xyxy in pixels, float64."""
-    rows = list(itertools.product(ASPECTS, IOUS, MOVES.values()))
+def rotated_gain(loss: Loss, stock: Function, image_size: float = IMAGE_SIZE) -> Gain:
+    """The gain of a loss of rotated boxes: `box_gain`'s set, turned by half a radian, and the gradient of its lengths.
+
+    Args:
+        loss: the new loss; not changed.
+        stock: the loss that it replaces, (n, 5) cxcywh and angle, and the same, to (n,).
+        image_size: side of the image in pixels.
+
+    Raises:
+        ValueError: one of the losses has no gradient on the set, or one that is not finite.
+    """
+    pred, target = (turned(boxes, image_size) for boxes in boxes_near_targets(image_size))
+    return _gain(loss, stock, pred, target, columns=4)
+
+
+def turned(boxes: Tensor, image_size: float, angle: float = 0.5) -> Tensor:
+    """Boxes (n, 4) xyxy, turned about the middle of the image, (n, 5) cxcywh and angle: their overlaps are the same."""
+    center, sides = (boxes[:, 2:] + boxes[:, :2] - image_size) / 2, boxes[:, 2:] - boxes[:, :2]
+    x, y = center.unbind(-1)
+    cos, sin = math.cos(angle), math.sin(angle)
+    center = torch.stack([cos * x - sin * y, sin * x + cos * y], dim=-1) + image_size / 2
+    return torch.cat([center, sides, torch.full_like(sides[:, :1], angle)], dim=-1)
+
+
+def boxes_near_targets(image_size: float, ious: Sequence[float] = IOUS) -> tuple[Tensor, Tensor]:
+    """Predictions and targets, (40 * len(ious), 4) xyxy in pixels, float64."""
+    rows = list(itertools.product(ASPECTS, ious, MOVES.values()))
     aspect, iou = torch.tensor([row[:2] for row in rows], dtype=torch.float64).unbind(-1)
     move = torch.tensor([row[2] for row in rows], dtype=torch.float64)
     height = (image_size / 10) / aspect.sqrt()
@@ -115,8 +139,8 @@ def boxes_near_targets(image_size: float) -> tuple[Tensor, Tensor]:
         return torch.cat([center - half, center + half], dim=-1)
 
     target = moved(torch.zeros_like(aspect))
-    near, far = torch.zeros_like(aspect), torch.full_like(aspect, 0.9)
-    for _ in range(60):  # bisection: the IoU falls with the distance
+    near, far = torch.zeros_like(aspect), torch.where(move[:, 2:].amin(-1) < 0, 0.99, 30.0).to(aspect)
+    for _ in range(64):  # bisection: the IoU falls with the distance
         middle = (near + far) / 2
         beyond = 1 - iou_loss(moved(middle), target) < iou
         near, far = torch.where(beyond, near, middle), torch.where(beyond, middle, far)
@@ -130,20 +154,20 @@ def positives() -> tuple[Tensor, Tensor]:
     return logits.flatten(), quality.repeat_interleave(len(DISTANCES))
 
 
-def _gain(loss: Loss, stock: Function, pred: Tensor, target: Tensor) -> Gain:
+def _gain(loss: Loss, stock: Function, pred: Tensor, target: Tensor, columns: int | None = None) -> Gain:
     new = copy.deepcopy(loss).cpu().double().eval()
     for statistic in statistics_of([new]):
         _settle(statistic, pred, target)
-    norms = mean_gradient_norm(stock, pred, target), mean_gradient_norm(new.elementwise, pred, target)
+    norms = tuple(mean_gradient_norm(each, pred, target, columns) for each in (stock, new.elementwise))
     if not all(math.isfinite(norm) and norm > 0 for norm in norms):
         came = f"mean gradient {norms[1]:.4g} on boxes or scores near their targets, the stock loss's is {norms[0]:.4g}"
         raise refusal(loss.entry.name, came, "a gain that can be matched: both above 0 and finite", "use gain='keep'")
     return Gain(norms[0] / norms[1], *norms)
 
 
-def mean_gradient_norm(loss: Function, pred: Tensor, target: Tensor) -> float:
-    """The gradient norm of each row, averaged."""
-    return float(gradient_of(loss, pred, target).norm(dim=-1).mean())
+def mean_gradient_norm(loss: Function, pred: Tensor, target: Tensor, columns: int | None = None) -> float:
+    """The norm of the first `columns`, or of all, of each row's gradient, averaged."""
+    return float(gradient_of(loss, pred, target)[..., :columns].norm(dim=-1).mean())
 
 
 def gradient_of(loss: Function, pred: Tensor, target: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ import pytest
 from torch import nn
 from ultralytics.cfg import get_cfg
 from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.models.yolo.classify import ClassificationTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.models.yolo.obb import OBBTrainer
 from ultralytics.nn import tasks
 from ultralytics.utils.loss import BboxLoss
 
@@ -20,7 +20,7 @@ from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.mmdet.hook import LossPluginsHook
 from loss_plugins.adapters.mmdet.modules import PluggedLoss
 from loss_plugins.adapters.mmdet.training_parity import curve
-from loss_plugins.adapters.ultralytics import bases, canary, config, own, plug, probe, spec, trainers, yaml12
+from loss_plugins.adapters.ultralytics import bases, canary, config, mixin, own, plug, probe, spec, trainers, yaml12
 from loss_plugins.adapters.ultralytics.cli import chosen_task, losses_of, shell_value, split_settings
 from tests.house.raises_core import Table
 
@@ -205,13 +205,13 @@ ADAPTERS: Table = {
     },
     (f"{ULTRALYTICS}/cli.py::chosen_task", "UnsupportedUltralytics"): {
         "`tune`": lambda *_: chosen_task(["detect", "tune"]),
-        "a task that cannot be served": lambda *_: lpu.trainer(chosen_task(["obb", "train"])[0], box="eiou"),
+        "a task that cannot be served": lambda *_: lpu.trainer(chosen_task(["classify", "train"])[0], box="eiou"),
     },
-    (f"{ULTRALYTICS}/trainers.py::check_task", "ValueError"): {
-        "the model is one of another task": lambda *_: trainers.check_task(trainers.TRAINERS["pose"], detector()),
+    (f"{ULTRALYTICS}/mixin.py::check_task", "ValueError"): {
+        "the model is one of another task": lambda *_: mixin.check_task(trainers.TRAINERS["pose"], detector()),
     },
-    (f"{ULTRALYTICS}/trainers.py::check_imports", "UnsupportedUltralytics"): {
-        "one of them is `__main__`, a script or a notebook": lambda *_: trainers.check_imports(
+    (f"{ULTRALYTICS}/mixin.py::check_imports", "UnsupportedUltralytics"): {
+        "one of them is `__main__`, a script or a notebook": lambda *_: mixin.check_imports(
             spec.Spec({"type": "eiou"}, imports=("__main__",))
         ),
     },
@@ -220,7 +220,7 @@ ADAPTERS: Table = {
         "no such task": lambda *_: trainers.trainer_of("detection")
     },
     (f"{ULTRALYTICS}/trainers.py::trainer_of", "UnsupportedUltralytics"): {
-        "a task that cannot be served": lambda *_: trainers.trainer_of("obb"),
+        "a task that cannot be served": lambda *_: trainers.trainer_of("classify"),
     },
     (f"{ULTRALYTICS}/plug.py::Plug.bind", "TypeError"): {
         "it is no model of Ultralytics": lambda *_: unplugged().bind(nn.Linear(1, 1)),
@@ -247,7 +247,7 @@ ADAPTERS: Table = {
     },
     (f"{ULTRALYTICS}/probe.py::require_branches", "UnsupportedUltralytics"): {
         "the criterion has no `BboxLoss`": lambda *_: probe.require_branches(nn.Linear(1, 1)),
-        "one that is rotated": PROBES + "models_without_a_box_loss_of_ours_are_refused",
+        "one of other boxes": PROBES + "a_loss_of_other_boxes_is_refused_with_the_kind_to_use",
         "not trained": PROBES + "visual_prompts_are_refused",
     },
     (f"{ULTRALYTICS}/spec.py::make_spec", "ValueError, TypeError"): {
@@ -285,7 +285,7 @@ ADAPTERS: Table = {
         "it is one of another task": lambda *_: trainers.plugged_base("pose", DetectionTrainer),
     },
     (f"{ULTRALYTICS}/trainers.py::plugged_base", "UnsupportedUltralytics"): {
-        "its task cannot be served": lambda *_: trainers.plugged_base(None, OBBTrainer),
+        "its task cannot be served": lambda *_: trainers.plugged_base(None, ClassificationTrainer),
         "it replaces what the losses come in by": OWN
         + "a_base_that_replaces_what_the_losses_come_in_by_is_refused_before_training",
     },
@@ -326,14 +326,14 @@ ADAPTERS: Table = {
     },
     (f"{ULTRALYTICS}/trainers.py::trainer", "ValueError, TypeError"): wrong(lpu.trainer, "detect"),
     (f"{ULTRALYTICS}/trainers.py::trainer", "UnsupportedUltralytics"): {
-        "a task": lambda *_: lpu.trainer("obb", box="eiou"),
+        "a task": lambda *_: lpu.trainer("classify", box="eiou"),
         "an installation that cannot be served": lambda patch, _: (
             unknown_installation(patch),
             lpu.trainer("detect", box="eiou"),
         ),
     },
-    (f"{ULTRALYTICS}/trainers.py::check_trainer", "UnsupportedUltralytics"): {
-        "one of them fails": lambda *_: trainers.check_trainer(untrained_class()),
+    (f"{ULTRALYTICS}/mixin.py::check_trainer", "UnsupportedUltralytics"): {
+        "one of them fails": lambda *_: mixin.check_trainer(untrained_class()),
     },
     (f"{ULTRALYTICS}/training_parity.py::curve", "LossNotUsed"): {
         "a plugged loss was not the one trained": REFUSALS + "training_that_never_calls_the_loss_raises",

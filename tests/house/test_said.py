@@ -89,9 +89,8 @@ def test_the_tasks_and_families_are_those_that_train() -> None:
 def test_what_is_said_to_be_refused_is_refused() -> None:
     """RT-DETR and visual prompts are refused by what a model computes: `tests/adapters/ultralytics/test_probe.py`."""
     listed, tune = said(r"\*\*Refusals\.\*\* (.+) and `(\w+)\(\)` are refused with the reason")
-    assert listed == "OBB, RT-DETR, YOLOE visual prompts"
+    assert listed == "Classification, semantic segmentation, depth, YOLOE visual prompts"
     assert tune == "tune"
-    assert "obb" in REFUSED
     for task in REFUSED:
         with pytest.raises(lpu.UnsupportedUltralytics, match=task):
             lpu.trainer(task, box="eiou")

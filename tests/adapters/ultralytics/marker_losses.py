@@ -13,6 +13,14 @@ def constant_loss(pred: Tensor, target: Tensor, *, value: float = 7.0) -> Tensor
     return value + 0 * pred.sum(-1)
 
 
+@register_loss(
+    "constant_rotated", kind="rotated_box", traits=Traits(zero_at_equality=False, gradient_when_disjoint=False)
+)
+def constant_rotated_loss(pred: Tensor, target: Tensor, *, value: float = 7.0) -> Tensor:
+    """As `constant_loss`, of rotated boxes."""
+    return value + 0 * pred.sum(-1)
+
+
 @register_loss("side_in_pixels", traits=Traits(units="pixels"))
 def side_in_pixels_loss(pred: Tensor, target: Tensor) -> Tensor:
     """Mean distance of the corners, in 640ths of a pixel: its value tells the unit of the boxes."""

@@ -124,7 +124,10 @@ def test_the_assigner_keeps_the_stock_overlap_unless_told() -> None:
         assert torch.equal(assigner.iou_calculation(gt, pred), stock)
     with lpu.patched(box="eiou", assigner="match"):
         bbox_loss(**call)
-        assert torch.equal(assigner.iou_calculation(gt, pred), (1 - lp.eiou_loss(pred, gt)).clamp(min=0))
+        assert not torch.equal(assigner.iou_calculation(gt, pred), stock)
+    with lpu.patched(box="giou", assigner="match"):
+        bbox_loss(**call)
+        assert torch.equal(assigner.iou_calculation(gt, pred), (1 - lp.giou_loss(pred, gt)).clamp(min=0))
 
 
 @pytest.mark.parametrize("shift", [0.0, 3.0])

@@ -15,7 +15,8 @@ from ultralytics.utils.loss import BboxLoss
 import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import canary
-from loss_plugins.adapters.ultralytics.plug import BCEReplacement, Plug, plugged
+from loss_plugins.adapters.ultralytics.anchors import BCEReplacement
+from loss_plugins.adapters.ultralytics.plug import Plug, plugged
 from loss_plugins.fusion.program import Program
 
 

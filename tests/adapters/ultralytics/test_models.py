@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from ultralytics.cfg import get_cfg
 from ultralytics.nn import tasks
 
+import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
+from loss_plugins.adapters.ultralytics.spec import BOX_KINDS
 from loss_plugins.catalog.entries import shipped
 
-from .ultralytics_runs import STOCK_TWIN, batch_of
+from .ultralytics_runs import ROTATED_TWIN, STOCK_TWIN, batch_of
 
 #: model file -> class, number of criterion branches
 MODELS = {
@@ -31,6 +33,8 @@ MODELS = {
     "yolo26n-seg.yaml": (tasks.SegmentationModel, 2),
     "yolo11n-pose.yaml": (tasks.PoseModel, 1),
     "yolo26n-pose.yaml": (tasks.PoseModel, 2),
+    "yolov8n-obb.yaml": (tasks.OBBModel, 1),
+    "yolo26n-obb.yaml": (tasks.OBBModel, 2),
     "yolov8s-world.yaml": (tasks.WorldModel, 1),
 }
 
@@ -67,23 +71,30 @@ def test_every_family(file: str) -> None:
             return (*loss_and_gradients(model), report)
 
     total, items, gradients, _ = computed()
-    twin_total, twin_items, twin_gradients, report = computed(box=STOCK_TWIN)
+    rotated = isinstance(model, tasks.OBBModel)
+    twin, other = (ROTATED_TWIN, "kld") if rotated else (STOCK_TWIN, "eiou")
+    twin_total, twin_items, twin_gradients, report = computed(box=twin)
     assert report.box.train_calls == report.box.gradient_calls == MODELS[file][1]
-    assert torch.equal(twin_total, total)
+    torch.testing.assert_close(twin_total, total, rtol=1e-6 if rotated else 0, atol=0)
     assert {name: float(value) for name, value in twin_items.items()} == {
-        name: float(value) for name, value in items.items()
+        name: pytest.approx(float(value), rel=1e-6 if rotated else 0) for name, value in items.items()
     }
-    assert all(torch.equal(a, b) for a, b in zip(gradients, twin_gradients, strict=True))
+    if rotated:  # ProbIoU of ours orders its operations otherwise
+        for ours, theirs in zip(twin_gradients, gradients, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5 * float(theirs.abs().max()) + 1e-6)
+    else:
+        assert all(torch.equal(a, b) for a, b in zip(gradients, twin_gradients, strict=True))
 
-    _, other_items, other_gradients, _ = computed(box="eiou")
+    _, other_items, other_gradients, _ = computed(box=other)
     assert float(other_items["box_loss"]) != float(items["box_loss"])
     changed = sum(float((a - b).abs().sum()) for a, b in zip(gradients, other_gradients, strict=True))
     assert changed > 1e-3 * sum(float(a.abs().sum()) for a in gradients)
     untouched = [name for name in items if name != "box_loss"]
     assert all(float(items[name]) == float(other_items[name]) for name in untouched)
 
-    seven = float(computed(box="constant")[1]["box_loss"])
-    fourteen = float(computed(box={"type": "constant", "value": 14.0})[1]["box_loss"])
+    constant = "constant_rotated" if rotated else "constant"
+    seven = float(computed(box=constant)[1]["box_loss"])
+    fourteen = float(computed(box={"type": constant, "value": 14.0})[1]["box_loss"])
     assert fourteen == pytest.approx(2 * seven, rel=1e-6)
 
 
@@ -95,7 +106,7 @@ def slots() -> list[Any]:
     found = []
     for entry in shipped():
         spec = {"type": entry.name, **entry.example}
-        if entry.kind == "box":
+        if entry.kind in BOX_KINDS:
             found.append(pytest.param({"box": spec}, id=f"box-{entry.name}"))
         elif entry.name in CLASS_LOSSES:
             found.append(pytest.param({"cls": spec}, id=f"cls-{entry.name}"))
@@ -118,18 +129,28 @@ def test_these_class_losses_fit_and_no_others() -> None:
 
 @pytest.fixture(scope="module")
 def small_model() -> nn.Module:
-    model = make_model("yolo11n.yaml")
+    return hesitant("yolo11n.yaml")
+
+
+@pytest.fixture(scope="module")
+def small_rotated_model() -> nn.Module:
+    return hesitant("yolov8n-obb.yaml")
+
+
+def hesitant(file: str) -> nn.Module:
+    model = make_model(file)
     for level in model.model[-1].cv3:  # a new head says 'no' everywhere: here it hesitates, as a trained one does
         torch.nn.init.normal_(level[-1].bias, std=2.0)
     return model
 
 
 @pytest.fixture(scope="module")
-def stock(small_model: nn.Module) -> dict[str, tuple[float, list[Tensor]]]:
-    """By slot: box loss and gradients of the first batch with the stock loss, for box by its twin."""
+def stock(small_model: nn.Module, small_rotated_model: nn.Module) -> dict[str, tuple[float, list[Tensor]]]:
+    """By kind: box loss and gradients of the first batch with the stock loss, for boxes by its twin."""
     found = {}
-    for slot, losses in (("box", {"box": STOCK_TWIN}), ("cls", None)):
-        model = copy.deepcopy(small_model)
+    twins = {"box": {"box": STOCK_TWIN}, "rotated_box": {"box": ROTATED_TWIN}, "classification": None}
+    for slot, losses in twins.items():
+        model = copy.deepcopy(small_rotated_model if slot == "rotated_box" else small_model)
         model.criterion = None
         with lpu.patched(**losses) if losses else contextlib.nullcontext():
             _, items, gradients = loss_and_gradients(model)
@@ -139,11 +160,15 @@ def stock(small_model: nn.Module) -> dict[str, tuple[float, list[Tensor]]]:
 
 @pytest.mark.parametrize("losses", slots())
 def test_every_loss_trains_a_few_batches(
-    losses: dict[str, Any], small_model: nn.Module, stock: dict[str, tuple[float, list[Tensor]]]
+    losses: dict[str, Any],
+    small_model: nn.Module,
+    small_rotated_model: nn.Module,
+    stock: dict[str, tuple[float, list[Tensor]]],
 ) -> None:
     (slot,) = losses
-    box_loss, stock_gradients = stock[slot]
-    model = copy.deepcopy(small_model)
+    kind = lp.get_entry(losses[slot]["type"]).kind
+    box_loss, stock_gradients = stock[kind]
+    model = copy.deepcopy(small_rotated_model if kind == "rotated_box" else small_model)
     model.criterion = None
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     with lpu.patched(**losses) as report:

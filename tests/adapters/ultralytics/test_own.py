@@ -31,7 +31,7 @@ from ultralytics.utils.loss import BboxLoss, v8DetectionLoss
 
 import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
-from loss_plugins.adapters.ultralytics import canary, cli, owners, trainers
+from loss_plugins.adapters.ultralytics import canary, cli, mixin, owners, trainers
 from loss_plugins.adapters.ultralytics.plug import plugged
 from loss_plugins.adapters.ultralytics.spec import Spec
 from tests.house.wrong_values import refused
@@ -154,7 +154,7 @@ def test_a_function_of_a_module_reaches_other_processes(tmp_path: Path, monkeypa
     monkeypatch.setattr(sys, "path", [*sys.path])
     try:
         spec = lpu.make_spec(config="losses.yaml")
-        trainers.check_imports(spec)
+        mixin.check_imports(spec)
         child = subprocess.run(
             [sys.executable, "-c", CHILD, spec.to_json()], capture_output=True, text=True, check=True, cwd=tmp_path
         )
@@ -180,7 +180,7 @@ def test_what_other_processes_cannot_import_is_refused_for_several_gpus(
     assert spec.build_box() is not None  # on one device it trains
     assert Spec.from_json(spec.to_json()).build_box() is not None
     with pytest.raises(lpu.UnsupportedUltralytics, match=r"cannot be imported by .*@register_loss\('my_loss'\)"):
-        trainers.check_imports(spec)
+        mixin.check_imports(spec)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_other_processes_find_the_class_of_a_base_by_its_name(base: type, monkey
     assert pickle.loads(pickle.dumps(cls)) is cls
     monkeypatch.setattr(trainers.bases, "_made", {})  # as another process begins
     again = getattr(importlib.import_module(cls.__module__), cls.__qualname__)
-    assert again.__bases__ == cls.__bases__ == (trainers.LossPluginMixin, base)
+    assert again.__bases__ == cls.__bases__ == (mixin.LossPluginMixin, base)
     trainers.bases.check_importable(again)
     assert lpu.trainer(box="eiou", base=base).func is again
     with pytest.raises(AttributeError):
@@ -261,7 +261,7 @@ def test_the_task_is_that_of_the_base(base: Any, task: str) -> None:
     with pytest.raises(ValueError, match=f"task={other!r}, and base=.* is a trainer for {task!r}"):
         lpu.trainer(other, box="eiou", base=base)
     with pytest.raises(ValueError, match=f"task={task!r}, and the model is one for 'obb'"):
-        trainers.check_task(cls, SimpleNamespace(yaml=yaml_model_load("yolo11n-obb.yaml")))
+        mixin.check_task(cls, SimpleNamespace(yaml=yaml_model_load("yolo11n-obb.yaml")))
 
 
 @pytest.mark.parametrize("base", [OBBTrainer, RTDETRTrainer, ClassificationTrainer])

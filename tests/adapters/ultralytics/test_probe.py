@@ -18,23 +18,36 @@ from ultralytics.utils.loss import BboxLoss, TVPDetectLoss
 from ultralytics.utils.metrics import bbox_iou
 
 from loss_plugins.adapters import ultralytics as lpu
-from loss_plugins.adapters.ultralytics import canary, marks, owners, plug, probe, seams, slots, spec, trainers
-from loss_plugins.adapters.ultralytics.plug import BCEReplacement, Plug, plugged
+from loss_plugins.adapters.ultralytics import (
+    anchors,
+    box_slot,
+    canary,
+    class_slot,
+    detr,
+    marks,
+    mixin,
+    owners,
+    plug,
+    probe,
+    seams,
+    slots,
+    spec,
+    trainers,
+)
+from loss_plugins.adapters.ultralytics.anchors import BCEReplacement
+from loss_plugins.adapters.ultralytics.plug import Plug, plugged
 
 from .ultralytics_runs import batch_of
 
 
-@pytest.mark.parametrize(
-    ("cls", "file"), [(tasks.OBBModel, "yolov8n-obb.yaml"), (tasks.RTDETRDetectionModel, "rtdetr-l.yaml")]
-)
-def test_models_without_a_box_loss_of_ours_are_refused(cls: type, file: str) -> None:
-    model = cls(file, nc=3, verbose=False)
-    model.args, model.nc = get_cfg(), 3
-    with pytest.raises(lpu.UnsupportedUltralytics, match="detect, segment, pose or world"):
+def test_a_loss_of_other_boxes_is_refused_with_the_kind_to_use() -> None:
+    model = tasks.OBBModel("yolov8n-obb.yaml", nc=3, verbose=False)
+    model.args = get_cfg()
+    with pytest.raises(lpu.UnsupportedUltralytics, match=r"loss of axis-aligned boxes was .*--kind rotated_box"):
         probe.require_branches(model.init_criterion())
 
 
-@pytest.mark.parametrize("task", ["obb", "rtdetr", "classify", "yoloe", "semantic", "depth"])
+@pytest.mark.parametrize("task", ["classify", "yoloe", "semantic", "depth"])
 def test_tasks_that_cannot_be_served_are_refused_with_a_reason(task: str) -> None:
     with pytest.raises(lpu.UnsupportedUltralytics, match=f"task '{task}' cannot be served: its? "):
         lpu.trainer(task, box="eiou")
@@ -161,7 +174,7 @@ def test_a_plug_that_does_not_hold_is_noticed() -> None:
 def test_pixel_losses_need_the_stride(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(probe, "OPTIONAL", ("imgsz", "stride"))
-        patch.setattr(probe, "has_stride", lambda: False)
+        patch.setattr(probe, "has_stride", lambda kind: False)
         with pytest.raises(lpu.UnsupportedUltralytics, match="needs boxes in pixels"):
             lpu.trainer("detect", box="side_in_pixels")
         lpu.trainer("detect", box="eiou")
@@ -170,13 +183,32 @@ def test_pixel_losses_need_the_stride(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_doctor_reports_what_it_tried() -> None:
     report = lpu.doctor()
     assert report["ok"]
-    assert report["tasks"] == ["detect", "segment", "pose", "world"]
-    assert {check["name"] for check in report["checks"]} >= {"a plugged loss arrives (reg_max 1)", "trainer for pose"}
+    assert report["tasks"] == ["detect", "segment", "pose", "obb", "rtdetr", "world"]
+    assert {check["name"] for check in report["checks"]} >= {
+        "a plugged eiou arrives (reg_max 1)",
+        "a plugged kld arrives (reg_max 16)",
+        "trainer for pose",
+    }
 
 
 def test_no_callback_that_runs_on_one_rank_only() -> None:
     """on_pretrain_routine_start runs on rank 0 alone: a plug put in there would leave the other ranks stock."""
-    modules = (canary, marks, owners, plug, probe, seams, slots, spec, trainers)
+    modules = (
+        anchors,
+        box_slot,
+        canary,
+        class_slot,
+        detr,
+        marks,
+        mixin,
+        owners,
+        plug,
+        probe,
+        seams,
+        slots,
+        spec,
+        trainers,
+    )
     source = "".join(inspect.getsource(module) for module in modules)
     assert "on_pretrain_routine_start" not in source
     assert "add_callback" not in source

@@ -15,7 +15,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils.dist import generate_ddp_file
 
 from loss_plugins.adapters import ultralytics as lpu
-from loss_plugins.adapters.ultralytics import trainers
+from loss_plugins.adapters.ultralytics import mixin
 from loss_plugins.demo.digits import DigitsSet
 
 from .ultralytics_runs import BOX_GAIN, column, constant
@@ -41,7 +41,7 @@ def launched(
 
 def test_a_worker_process_trains_with_the_loss(digits: DigitsSet, tmp_path: Path) -> None:
     spec = lpu.make_spec({"type": "constant", "value": 7.0})
-    done = launched("yolo26n.yaml", digits, tmp_path, {trainers.ENVIRONMENT: spec.to_json()})
+    done = launched("yolo26n.yaml", digits, tmp_path, {mixin.ENVIRONMENT: spec.to_json()})
     assert done.returncode == 0, done.stderr
     assert column(tmp_path / "child", "train/box_loss") == pytest.approx([7 * BOX_GAIN], rel=1e-5)
 
@@ -59,7 +59,7 @@ def test_the_spec_is_in_the_environment_only_while_workers_train(
 ) -> None:
     """Trainings in two threads of one process would overwrite each other's."""
     seen: list[str | None] = []
-    monkeypatch.setattr(BaseTrainer, "train", lambda _: seen.append(os.environ.get(trainers.ENVIRONMENT)))
+    monkeypatch.setattr(BaseTrainer, "train", lambda _: seen.append(os.environ.get(mixin.ENVIRONMENT)))
     overrides = {"model": "yolo11n.yaml", "data": str(digits.yaml), "project": str(tmp_path), "device": "cpu"}
     trainer = constant(7.0)(overrides=overrides)
     trainer.ddp = ddp
@@ -68,15 +68,15 @@ def test_the_spec_is_in_the_environment_only_while_workers_train(
     (text,) = seen
     assert (text is not None) == ddp
     assert text is None or lpu.Spec.from_json(text).box["type"] == "constant"
-    assert trainers.ENVIRONMENT not in os.environ
+    assert mixin.ENVIRONMENT not in os.environ
 
 
 def test_a_class_that_other_processes_cannot_import_is_refused() -> None:
-    class Hidden(trainers.LossPluginMixin, DetectionTrainer):
+    class Hidden(mixin.LossPluginMixin, DetectionTrainer):
         pass
 
     with pytest.raises(lpu.UnsupportedUltralytics, match="cannot be imported by other processes"):
-        trainers.check_trainer(Hidden)
+        mixin.check_trainer(Hidden)
 
 
 def test_several_data_sets_train_with_the_loss(digits: DigitsSet, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ultralytics.utils.loss import BboxLoss
 
 import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
-from loss_plugins.adapters.ultralytics import probe, trainers
+from loss_plugins.adapters.ultralytics import mixin, probe, trainers
 from loss_plugins.demo.digits import DigitsSet
 
 from .ultralytics_runs import Train, constant
@@ -37,7 +37,7 @@ def test_class_losses_that_do_not_fit_are_refused(cls: Any, error: str) -> None:
         lpu.trainer("detect", cls=cls)
 
 
-class RenamedLoopTrainer(trainers.LossPluginMixin, DetectionTrainer):
+class RenamedLoopTrainer(mixin.LossPluginMixin, DetectionTrainer):
     """A trainer whose loop goes by another name, as a later release might."""
 
     def train(self) -> None:
@@ -93,17 +93,18 @@ MODEL_OF = {
     "segment": "yolo11n-seg.yaml",
     "pose": "yolo11n-pose.yaml",
     "obb": "yolo11n-obb.yaml",
+    "rtdetr": "rtdetr-l.yaml",
 }
 
 
-@pytest.mark.parametrize("task", ["detect", "segment", "pose", "world"])
+@pytest.mark.parametrize("task", ["detect", "segment", "pose", "obb", "rtdetr", "world"])
 @pytest.mark.parametrize("of_model", MODEL_OF)
 def test_the_trainer_and_the_model_are_of_one_task(task: str, of_model: str) -> None:
     """A detection trainer would train a pose model without its keypoints, and say nothing."""
     model = SimpleNamespace(yaml=yaml_model_load(MODEL_OF[of_model]))
     same = task == of_model or (task, of_model) == ("world", "detect")
     with contextlib.nullcontext() if same else pytest.raises(ValueError, match=f"pass lpu.trainer\\({of_model!r}, "):
-        trainers.check_task(trainers.TRAINERS[task], model)
+        mixin.check_task(trainers.TRAINERS[task], model)
 
 
 def test_a_model_of_another_task_ends_before_its_first_batch(train: Train) -> None:
@@ -117,6 +118,8 @@ def test_a_model_of_another_task_ends_before_its_first_batch(train: Train) -> No
         ("detect", "yolo11n.yaml"),
         ("segment", "yolo11n-seg.yaml"),
         ("pose", "yolo11n-pose.yaml"),
+        ("obb", "yolo11n-obb.yaml"),
+        ("rtdetr", "rtdetr-l.yaml"),
         ("world", "yolov8s-worldv2.yaml"),
     ],
 )
@@ -126,21 +129,21 @@ def test_the_task_is_that_of_the_model_where_none_is_said(
     made: list[Any] = []
     for name in trainers.TRAINERS:
         monkeypatch.setitem(trainers.TRAINERS, name, lambda name=name, **given: made.append((name, given)))
-    given = {"model": model, "task": "detect" if task == "world" else task}
+    given = {"model": model, "task": "detect" if task in ("world", "rtdetr") else task}
     monkeypatch.setattr(trainers, "check_trainer", lambda _: None)
     lpu.trainer(box="eiou")(overrides=given, _callbacks=None)
     assert [(name, each["overrides"], each["loss_spec"].box["type"]) for name, each in made] == [(task, given, "eiou")]
 
 
 def test_a_model_that_cannot_be_served_is_refused_where_no_task_is_said() -> None:
-    with pytest.raises(lpu.UnsupportedUltralytics, match="task 'obb' cannot be served"):
-        lpu.trainer(box="eiou")(overrides={"model": "yolo11n-obb.yaml", "task": "obb"})
+    with pytest.raises(lpu.UnsupportedUltralytics, match="task 'classify' cannot be served"):
+        lpu.trainer(box="eiou")(overrides={"model": "yolo11n-cls.yaml", "task": "classify"})
 
 
 def test_a_loss_of_a_notebook_cannot_reach_the_processes_of_several_gpus() -> None:
     spec = dataclasses.replace(lpu.make_spec("eiou"), imports=("__main__",))
     with pytest.raises(lpu.UnsupportedUltralytics, match=r"registered in __main__, .*Move it to a module of its own"):
-        trainers.check_imports(spec)
+        mixin.check_imports(spec)
 
 
 def test_a_box_gain_of_zero_raises(train: Train) -> None:
@@ -167,7 +170,10 @@ def test_a_box_gain_of_zero_raises(train: Train) -> None:
         ({"box": "eiou", "gain": "auto"}, "gain='auto' is out of range; allowed: 'keep' or 'match'"),
         ({"box": "eiou", "assigner": "stock"}, "assigner='stock' is out of range"),
         ({"config": "nowhere.yaml"}, r"is not a file; .*one of the ready-made ones: alpha_ciou, "),
-        ({"task": "detection", "box": "eiou"}, "task='detection' is unknown; allowed: detect, segment, pose, world"),
+        (
+            {"task": "detection", "box": "eiou"},
+            "task='detection' is unknown; allowed: detect, segment, pose, obb, rtdetr, world",
+        ),
     ],
 )
 def test_bad_input_is_refused_before_training(arguments: dict[str, Any], error: str) -> None:

@@ -14,6 +14,7 @@ import torch
 import yaml
 from ultralytics import YOLO
 from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.nn.tasks import OBBModel
 
 from loss_plugins.adapters import ultralytics as lpu
 
@@ -22,6 +23,7 @@ Train = Callable[..., Path]
 BOTH = pytest.mark.parametrize("model", ["yolo11n.yaml", "yolo26n.yaml"])
 BOX_GAIN = 7.5
 STOCK_TWIN = {"type": "ciou", "dialect": "ultralytics"}
+ROTATED_TWIN = {"type": "prob_iou", "dialect": "ultralytics", "floor": 0.01}
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,9 @@ def batch_of(model: torch.nn.Module, imgsz: int = 64) -> dict[str, torch.Tensor]
         "cls": torch.tensor([[0.0], [1], [2], [0], [1]]),
         "bboxes": torch.cat([center, size], dim=1),
     }
+    if isinstance(model, OBBModel):
+        batch["bboxes"] = torch.cat([batch["bboxes"], torch.rand(5, 1, generator=generator)], dim=1)
+        return batch
     masks = torch.zeros(2, imgsz // 4, imgsz // 4)
     for image, first, last in ((0, 1, 3), (1, 4, 5)):
         for number, box in enumerate(batch["bboxes"][first - 1 : last], start=1):

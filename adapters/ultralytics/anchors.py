@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Criteria of anchor points: each branch has a `BboxLoss`, an assigner and a `bce`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor, nn
+
+from . import canary, owners, probe
+from .slots import Slot
+from .spec import Spec
+
+
+class Anchors:
+    """YOLO's criteria: of detection, segmentation, pose and rotated boxes, and end-to-end heads of them."""
+
+    def parts(self, criterion: Any) -> list[Any]:
+        """The branches."""
+        return probe.find_branches(criterion)
+
+    def require(self, criterion: Any, parts: list[Any], slots: Iterable[Slot], spec: Spec) -> None:
+        """Raise UnsupportedUltralytics if one of the losses cannot be computed there."""
+        probe.require_branches(criterion, {slot.name: slot.prototype.entry.kind for slot in slots})
+
+    def objects(self, part: Any) -> list[Any]:
+        """The branch, its `BboxLoss` and assigner, and what stands in for its `bce`."""
+        ours = [part.bce] if isinstance(part.bce, BCEReplacement) else []
+        return [part, part.bbox_loss, part.assigner, *ours]
+
+    def put_in(self, part: Any) -> None:
+        """Replace `bce`, which is called by its name alone."""
+        stock = part.bce.stock if isinstance(part.bce, BCEReplacement) else part.bce
+        part.bce = BCEReplacement(stock)
+
+    def take_out(self, part: Any) -> None:
+        """Put `bce` back, unless another plug needs it."""
+        if isinstance(part.bce, BCEReplacement) and owners.owner(part.bce) is None:
+            part.bce = part.bce.stock
+
+    def check_stock(self, part: Any) -> float:
+        """The stock box loss of fixed boxes."""
+        return canary.check_stock_contract(part.bbox_loss)
+
+    def check(self, part: Any, slot: Slot) -> float:
+        """The slot's loss of fixed boxes or scores."""
+        return canary.check_box(part, slot) if slot.name == "box" else canary.check_cls(part, slot)  # type: ignore[arg-type]
+
+
+class BCEReplacement:
+    """What a criterion holds in `bce` in place of `BCEWithLogitsLoss(reduction="none")`.
+
+    Where no plug is in, and once unpickled, it is that stock loss.
+
+    Args:
+        stock: the loss that was found.
+    """
+
+    def __init__(self, stock: nn.Module) -> None:
+        self.stock = stock
+
+    def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
+        """(b, anchors, classes) logits and soft targets to a loss of that shape."""
+        plug = owners.plug_for(self, "cls")
+        if plug is None or plug.cls is None:
+            stock: Tensor = self.stock(logits, target)
+            return stock
+        return plug.cls.compute(self, logits, target)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # some versions pickle the criterion into last.pt, which must load where loss_plugins is not installed
+        return nn.BCEWithLogitsLoss, (None, None, None, "none")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> BCEReplacement:
+        twin = BCEReplacement(self.stock)
+        twin.__dict__.update(self.__dict__)
+        return twin

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The box slot: the first of the losses that `BboxLoss.forward` returns, of axis-aligned or of rotated boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from loss_plugins import Loss, ciou_loss, prob_iou_loss
+from loss_plugins.module.gain import box_gain, rotated_gain
+from loss_plugins.tensors import warn_of_inverted
+
+from . import probe
+from .errors import UnsupportedUltralytics
+from .image_size import normalised, require_size
+from .overlap import overlap_by
+from .slots import Slot
+
+
+def stock_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """Ultralytics' box loss, one number per box."""
+    return ciou_loss(pred, target, dialect="ultralytics")
+
+
+def stock_rotated_loss(pred: Tensor, target: Tensor, floor: float = 0.01) -> Tensor:
+    """Ultralytics' loss of rotated boxes in grid cells, one number per box."""
+    return prob_iou_loss(pred, target, floor=floor, dialect="ultralytics")
+
+
+def units_of(loss: Loss) -> str:
+    """The unit that a loss wants its boxes in; one in Ultralytics' dialect the stock loss's own, "any"."""
+    return "any" if loss.parameters_given.get("dialect") == "ultralytics" else loss.entry.traits.units
+
+
+#: by kind of box: the stock loss, and what makes another loss pull as hard
+STOCK: dict[str, Callable[..., Tensor]] = {"box": stock_box_loss, "rotated_box": stock_rotated_loss}
+MATCHED = {"box": box_gain, "rotated_box": rotated_gain}
+
+
+class BoxSlot(Slot):
+    """The first of the two losses that `BboxLoss.forward` returns.
+
+    Attributes:
+        kind: the boxes that the loss takes, "box" (n, 4) xyxy or "rotated_box" (n, 5) cxcywh and angle.
+        units: of the loss: "any", which grid cells are, "pixels" or "image".
+        overlap: what the assigner uses for the overlap of boxes with assigner="match".
+    """
+
+    def __init__(
+        self, build: Callable[[], Loss], match_gain: bool, token: str, image_size: float, match_overlap: bool = False
+    ) -> None:
+        self.asked = build()
+        self.kind, self.units = self.asked.entry.kind, units_of(self.asked)
+        self.stock = STOCK[self.kind]
+        if self.units == "image":
+            asked = self.asked
+            build, image_size = lambda: normalised(asked), 1.0
+        match = partial(MATCHED[self.kind], stock=self.stock, image_size=image_size) if match_gain else None
+        super().__init__("box", build, match, token)
+        self.inverted_named = False
+        self._size_known = self.units != "image"
+        self.overlap = overlap_by(self.prototype, self.stock) if match_overlap else None
+        if self.units != "any" and not probe.has_stride(self.kind):
+            raise UnsupportedUltralytics(
+                f"{self.loss_name} needs boxes in pixels, and this version does not pass the stride to "
+                f"{probe.BOX_LOSSES[self.kind][0]}.forward",
+                "Use 8.4.0 or newer, or a scale-invariant loss",
+            )
+
+    def compute(self, bbox_loss: nn.Module, call: dict[str, Any]) -> Tensor:
+        """The box loss over the foreground in float32, weighted and normalised as the stock loss is.
+
+        Args:
+            bbox_loss: the `BboxLoss` that was called.
+            call: the arguments of its `forward`, by name.
+        """
+        foreground = call["fg_mask"].bool()
+        weight = call["target_scores"][foreground].sum(-1)
+        pred, target = (call[name][foreground].float() for name in ("pred_bboxes", "target_bboxes"))
+        if not self._size_known:
+            self.require_size(call["imgsz"].tolist(), "the images of this batch have")
+        scale = self.scale(call, foreground)
+        training = torch.is_grad_enabled() and pred.requires_grad
+        if self.kind == "box" and not self.inverted_named:  # on the CPU only: a GPU would make the host wait
+            self.inverted_named = warn_of_inverted(self.loss_name, target, target[:, 2:] - target[:, :2])
+        self.calls.follow(pred)
+        loss_module = self.loss_of(bbox_loss, pred.device)
+        with torch.autocast(pred.device.type, enabled=False):
+            if training and self.measure_next and len(pred):
+                self.measure(loss_module, self.stock, pred, target, weight.float()[:, None], scale)
+            loss = loss_module.elementwise(*(pred, target) if self.units == "any" else (pred * scale, target * scale))
+        factor = self.calls.gain * loss_module.loss_weight
+        total: Tensor = (loss * weight).sum() / call["target_scores_sum"] * factor
+        self.calls.count(total, len(weight), training)
+        return total
+
+    def require_size(self, size: Sequence[float], what: str) -> None:
+        """Raise unless an image size that the loss was given is that of the images, (height, width)."""
+        require_size(self.asked, size, what)
+        self._size_known = True
+
+    def scale(self, call: dict[str, Any], foreground: Tensor) -> Tensor | float:
+        """From grid cells to the loss's unit: pixels, or sqrt(2) diagonals of the image, in which it is (1, 1)."""
+        if self.units == "any":
+            return 1.0
+        cell = call["stride"].float().expand(*foreground.shape, 1)[foreground]
+        if self.units == "image":
+            cell = cell * (2**0.5 / call["imgsz"].float().norm())
+        return torch.cat([cell.expand(-1, 4), torch.ones_like(cell)], dim=-1)[:, : 4 if self.kind == "box" else 5]

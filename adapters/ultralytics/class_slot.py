@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The class slot: the criterion's `bce`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from loss_plugins import Loss
+from loss_plugins.module.gain import class_gain
+
+from .slots import Slot
+
+
+class ClassSlot(Slot):
+    """The criterion's `bce`: logits and soft targets to one number per image, anchor and class."""
+
+    def __init__(self, build: Callable[[], Loss], match_gain: bool, token: str) -> None:
+        super().__init__("cls", build, partial(class_gain, stock=stock_class_loss) if match_gain else None, token)
+
+    def compute(self, bce: object, logits: Tensor, target: Tensor) -> Tensor:
+        """The class loss in float32, unreduced: the trainer weights, sums and normalises it.
+
+        Args:
+            bce: the object in the criterion's `bce`.
+            logits: (b, anchors, classes).
+            target: soft targets of that shape.
+        """
+        shape = logits.shape
+        logits, target = logits.float().flatten(0, -2), target.float().flatten(0, -2)  # rows: their classes are last
+        training = torch.is_grad_enabled() and logits.requires_grad
+        loss_module = self.loss_of(bce, logits.device)
+        with torch.autocast(logits.device.type, enabled=False):
+            if training and self.measure_next:
+                self.measure_positives(loss_module, logits, target)
+            loss = loss_module.elementwise(logits, target) * (self.calls.gain * loss_module.loss_weight)
+        self.calls.count(loss, len(loss), training)
+        return loss.view(shape)
+
+    def measure_positives(self, loss: Loss, logits: Tensor, target: Tensor) -> None:
+        """As `measure`, on the scores of a batch that have something to find."""
+        found = target.amax(-1) > 0
+        if found.any():
+            self.measure(loss, stock_class_loss, logits[found], target[found], (target[found] > 0).float())
+
+
+def stock_class_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Ultralytics' class loss, one number per score."""
+    return functional.binary_cross_entropy_with_logits(logits, target, reduction="none")

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""RT-DETR's criterion: matched boxes of each decoder layer, normalised, and the scores of its queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from loss_plugins import cxcywh_to_xyxy, giou_loss, varifocal_loss
+
+from . import probe
+from .canary import by_autograd, checked, set_apart, twin, value_and_gradient
+from .errors import UnsupportedUltralytics
+from .slots import Slot
+from .spec import Spec
+
+TOLERANCE = 1e-5
+
+
+def stock_box_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """RT-DETR's box loss, one number per box."""
+    return giou_loss(pred, target, dialect="ultralytics")
+
+
+def stock_class_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """RT-DETR's class loss where there are objects, one number per score."""
+    return varifocal_loss(logits, target, alpha=0.25, gamma=1.5)
+
+
+def box_loss(slot: Any, criterion: Any, pred: Tensor, target: Tensor) -> Tensor:
+    """The mean box loss of matched boxes in float32, with the gain that the stock GIoU loss has.
+
+    Args:
+        slot: the box slot.
+        criterion: that was called.
+        pred: (n, 4) cxcywh in sides of the image, n > 0.
+        target: the boxes matched to them.
+    """
+    training = torch.is_grad_enabled() and pred.requires_grad
+    slot.calls.follow(pred)
+    pred, target = (cxcywh_to_xyxy(boxes.float()) for boxes in (pred, target))
+    loss_module = slot.loss_of(criterion, pred.device)
+    with torch.autocast(pred.device.type, enabled=False):
+        if training and slot.measure_next:
+            slot.measure(loss_module, stock_box_loss, pred, target, torch.ones_like(pred[:, :1]))
+        loss = loss_module.elementwise(pred, target)
+    total: Tensor = loss.sum() / len(loss) * (loss_module.loss_weight * criterion.loss_gain["giou"])
+    slot.calls.count(total, len(loss), training)
+    return total
+
+
+def class_loss(slot: Any, criterion: Any, logits: Tensor, target: Tensor, objects: int) -> Tensor:
+    """The summed class loss in float32 over the number of objects, with the gain of the stock loss.
+
+    Args:
+        slot: the class slot.
+        criterion: that was called.
+        logits: (b, queries, classes).
+        target: IoU of matched boxes at the class of their object, else 0, of that shape.
+        objects: how many there are.
+    """
+    training = torch.is_grad_enabled() and logits.requires_grad
+    logits, target = logits.float().flatten(0, -2), target.float().flatten(0, -2)
+    loss_module = slot.loss_of(criterion, logits.device)
+    with torch.autocast(logits.device.type, enabled=False):
+        if training and slot.measure_next and objects:
+            found = target.amax(-1) > 0
+            rows = (target[found] > 0).float()
+            slot.measure(loss_module, stock_class_loss, logits[found], target[found], rows)
+        loss = loss_module.elementwise(logits, target)
+    total: Tensor = loss.sum() / max(objects, 1) * (loss_module.loss_weight * criterion.loss_gain["class"])
+    slot.calls.count(total, len(loss), training)
+    return total
+
+
+def soft_targets(targets: Tensor, scores: Tensor, classes: int) -> Tensor:
+    """(b, queries) classes, `classes` where nothing was matched, and qualities, to (b, queries, classes)."""
+    one_hot = nn.functional.one_hot(targets.long(), classes + 1)[..., :-1].to(scores)
+    return scores[..., None] * one_hot
+
+
+class Queries:
+    """Criteria of decoders whose queries are matched with the objects: RT-DETR."""
+
+    def parts(self, criterion: Any) -> list[Any]:
+        """The criterion itself, or nothing."""
+        from ultralytics.models.utils.loss import DETRLoss
+
+        return [criterion] if isinstance(criterion, DETRLoss) else []
+
+    def require(self, criterion: Any, parts: list[Any], slots: Iterable[Slot], spec: Spec) -> None:
+        """Raise UnsupportedUltralytics if one of the losses cannot be computed there."""
+        name = type(criterion).__name__
+        for slot in slots:
+            entry = slot.prototype.entry
+            if slot.name == "box" and entry.kind != "box":
+                raise UnsupportedUltralytics(
+                    f"{name} computes on axis-aligned boxes, and {entry.name} is a loss of rotated ones",
+                    "Pass one of those that `loss-plugins list --kind box` shows",
+                )
+            if slot.name == "box" and entry.traits.units == "pixels":
+                raise UnsupportedUltralytics(
+                    f"{name} has boxes in sides of the image, and {entry.name} needs them in pixels",
+                    "Use a scale-invariant loss, or mpdiou",
+                )
+        if "match" in (spec.gain, spec.assigner):
+            raise UnsupportedUltralytics(
+                f"gain='match' and assigner='match' are known for anchor-based models, and {name} is none: its stock "
+                "losses are GIoU and varifocal, and its matcher has a cost of its own",
+                "Use 'keep', and set loss_weight if the ratio that each epoch logs asks for it",
+            )
+
+    def objects(self, part: Any) -> list[Any]:
+        """The criterion."""
+        return [part]
+
+    def put_in(self, part: Any) -> None:
+        """Nothing: the methods of the class are changed."""
+
+    def take_out(self, part: Any) -> None:
+        """Nothing."""
+
+    def check_stock(self, part: Any) -> float:
+        """The stock box loss of fixed boxes, after checking that it is the mean GIoU loss, times its gain."""
+        pred, target = fixed_boxes()
+        stock = float(stock_method("_get_loss_bbox")(part, pred.clone(), target.clone())["loss_giou"])
+        expected = float(stock_box_loss(cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)).mean()) * part.loss_gain["giou"]
+        if abs(stock - expected) > TOLERANCE:
+            raise UnsupportedUltralytics(
+                f"its own box loss gives {stock:.6f} where the mean GIoU loss gives {expected:.6f}: the contract has "
+                "changed",
+                probe.REMEDY,
+            )
+        return stock
+
+    def check(self, part: Any, slot: Slot) -> float:
+        """The loss of fixed boxes or scores through the live criterion, after comparing it with a plain one."""
+        return self._check_box(part, slot) if slot.name == "box" else self._check_cls(part, slot)
+
+    def _check_box(self, part: Any, slot: Slot) -> float:
+        pred, target = fixed_boxes()
+        plain = twin(slot, part)
+
+        def through(loss: Any) -> tuple[Tensor, Tensor]:
+            boxes = pred.clone().requires_grad_()
+            return value_and_gradient(slot, loss(boxes, target.clone()), boxes)
+
+        with set_apart(slot, part):
+            live = through(lambda boxes, wanted: part._get_loss_bbox(boxes, wanted)["loss_giou"])
+        with by_autograd():
+            expected = through(
+                lambda boxes, wanted: (
+                    part.loss_gain["giou"] * plain.elementwise(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(wanted)).mean()
+                )
+            )
+        return checked(slot, live, expected)
+
+    def _check_cls(self, part: Any, slot: Slot) -> float:
+        logits = torch.linspace(-3, 3, 4 * part.nc).view(1, 4, part.nc)
+        classes = torch.tensor([[0, part.nc, part.nc - 1, part.nc]])
+        scores = torch.tensor([[0.8, 0.0, 0.3, 0.0]])
+        plain = twin(slot, part)
+
+        def through(loss: Any) -> tuple[Tensor, Tensor]:
+            given = logits.clone().requires_grad_()
+            return value_and_gradient(slot, loss(given), given)
+
+        def by_hand(given: Tensor) -> Tensor:
+            target = torch.zeros(4, part.nc)
+            target[0, 0], target[2, part.nc - 1] = 0.8, 0.3
+            loss: Tensor = part.loss_gain["class"] * plain.elementwise(given[0], target).sum() / 2
+            return loss
+
+        with set_apart(slot, part):
+            live = through(lambda given: part._get_loss_class(given, classes, scores, 2)["loss_class"])
+        with by_autograd():
+            expected = through(by_hand)
+        return checked(slot, live, expected)
+
+
+def stock_method(name: str) -> Any:
+    """A method of `DETRLoss` as Ultralytics wrote it, even while a plug is in."""
+    from ultralytics.models.utils.loss import DETRLoss
+
+    method = getattr(DETRLoss, name)
+    while hasattr(method, "plugged_over"):
+        method = method.plugged_over
+    return method
+
+
+def fixed_boxes() -> tuple[Tensor, Tensor]:
+    """Three matched boxes, cxcywh in sides of the image."""
+    pred = torch.tensor([[0.40, 0.50, 0.20, 0.30], [0.60, 0.30, 0.30, 0.10], [0.20, 0.80, 0.10, 0.10]])
+    target = torch.tensor([[0.45, 0.48, 0.25, 0.28], [0.62, 0.35, 0.25, 0.15], [0.50, 0.60, 0.20, 0.20]])
+    return pred, target

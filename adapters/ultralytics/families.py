@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The kinds of criteria in which losses can be replaced, and what each needs for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from .errors import UnsupportedUltralytics
+from .probe import SERVED
+from .slots import Slot
+from .spec import Spec
+
+
+class Family(Protocol):
+    """Criteria that compute their losses in one way; a part of a criterion has one loss of each slot."""
+
+    def parts(self, criterion: Any) -> list[Any]:
+        """The parts of a live criterion: one, or both branches of an end-to-end head; none if it is of another kind."""
+
+    def require(self, criterion: Any, parts: list[Any], slots: Iterable[Slot], spec: Spec) -> None:
+        """Raise UnsupportedUltralytics if one of the losses cannot be computed there."""
+
+    def objects(self, part: Any) -> list[Any]:
+        """The objects of a part that are asked whose loss to compute."""
+
+    def put_in(self, part: Any) -> None:
+        """Replace what the class loss is called through, where that is an object."""
+
+    def take_out(self, part: Any) -> None:
+        """Put it back, unless another plug needs it."""
+
+    def check_stock(self, part: Any) -> float:
+        """The stock box loss of fixed boxes; raises UnsupportedUltralytics if it is not the one known."""
+
+    def check(self, part: Any, slot: Slot) -> float:
+        """The slot's loss of fixed inputs; raises UnsupportedUltralytics if it is not the one asked for."""
+
+
+def parts_of(criterion: Any, slots: Iterable[Slot], spec: Spec) -> tuple[Family, list[Any]]:
+    """The family of a criterion, and its parts.
+
+    Args:
+        criterion: a live criterion.
+        slots: the losses that were asked for.
+        spec: how.
+
+    Raises:
+        UnsupportedUltralytics: it is of no family, or one of the losses cannot be computed there.
+    """
+    from .anchors import Anchors
+    from .detr import Queries
+
+    families: list[Family] = [Anchors(), Queries()]
+    for family in families:
+        parts = family.parts(criterion)
+        if parts:
+            family.require(criterion, parts, slots, spec)
+            return family, parts
+    raise UnsupportedUltralytics(f"the criterion {type(criterion).__name__} has no box loss", f"Use {SERVED}")
