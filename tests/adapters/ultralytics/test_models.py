@@ -105,7 +105,8 @@ def slots() -> list[Any]:
     """Every shipped box loss, and every class loss that fits the class slot."""
     found = []
     for entry in shipped():
-        spec = {"type": entry.name, **entry.example}
+        example = {key: value for key, value in entry.example.items() if key != "image_size"}  # it is the batch's
+        spec = {"type": entry.name, **example}
         if entry.kind in BOX_KINDS:
             found.append(pytest.param({"box": spec}, id=f"box-{entry.name}"))
         elif entry.name in CLASS_LOSSES:

@@ -209,7 +209,7 @@ def test_no_callback_that_runs_on_one_rank_only() -> None:
         spec,
         trainers,
     )
-    source = "".join(inspect.getsource(module) for module in modules)
+    source = "".join(inspect.getsource(module) for module in [*modules, trainers])
     assert "on_pretrain_routine_start" not in source
     assert "add_callback" not in source
 
