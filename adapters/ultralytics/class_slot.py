@@ -13,6 +13,7 @@ from torch.nn import functional
 from loss_plugins import Loss
 from loss_plugins.module.gain import class_gain
 
+from .classes import classes_of
 from .slots import Slot
 
 
@@ -20,7 +21,9 @@ class ClassSlot(Slot):
     """The criterion's `bce`: logits and soft targets to one number per image, anchor and class."""
 
     def __init__(self, build: Callable[[], Loss], match_gain: bool, token: str) -> None:
-        super().__init__("cls", build, partial(class_gain, stock=stock_class_loss) if match_gain else None, token)
+        classes = classes_of(build()) or 1
+        match = partial(class_gain, stock=stock_class_loss, classes=classes) if match_gain else None
+        super().__init__("cls", build, match, token)
 
     def compute(self, bce: object, logits: Tensor, target: Tensor) -> Tensor:
         """The class loss in float32, unreduced: the trainer weights, sums and normalises it.

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from .classes import require_classes
 from .errors import UnsupportedUltralytics
 from .probe import SERVED
 from .slots import Slot
@@ -37,6 +38,11 @@ class Family(Protocol):
         """The slot's loss of fixed inputs; raises UnsupportedUltralytics if it is not the one asked for."""
 
 
+def _require_classes(criterion: Any, parts: list[Any], slots: Iterable[Slot]) -> None:
+    for slot, part in ((slot, part) for slot in slots if slot.name == "cls" for part in parts):
+        require_classes(slot.prototype, part.nc, f"the model of this {type(criterion).__name__}")
+
+
 def parts_of(criterion: Any, slots: Iterable[Slot], spec: Spec) -> tuple[Family, list[Any]]:
     """The family of a criterion, and its parts.
 
@@ -47,6 +53,7 @@ def parts_of(criterion: Any, slots: Iterable[Slot], spec: Spec) -> tuple[Family,
 
     Raises:
         UnsupportedUltralytics: it is of no family, or one of the losses cannot be computed there.
+        ValueError: the class loss has numbers for another count of classes.
     """
     from .anchors import Anchors
     from .detr import Queries
@@ -56,5 +63,6 @@ def parts_of(criterion: Any, slots: Iterable[Slot], spec: Spec) -> tuple[Family,
         parts = family.parts(criterion)
         if parts:
             family.require(criterion, parts, slots, spec)
+            _require_classes(criterion, parts, slots)
             return family, parts
     raise UnsupportedUltralytics(f"the criterion {type(criterion).__name__} has no box loss", f"Use {SERVED}")

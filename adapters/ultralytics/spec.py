@@ -22,6 +22,7 @@ from loss_plugins.errors import WrongResult, check_type, in_our_words, refusal, 
 from loss_plugins.module.mix import trains_nothing
 
 from . import own
+from .classes import classes_of
 from .config import import_modules, read_config
 from .image_size import filled
 
@@ -294,13 +295,15 @@ def _cls_module(asked: Any, said: str) -> Loss:
 
 def _misfit(loss: Loss) -> str:
     """Why a class loss cannot stand in for BCE with logits, found out by trying; "" if it can."""
-    logits = torch.zeros(6, 4)
+    classes = classes_of(loss)
+    logits = torch.zeros(6, classes or 4)
     shape = tuple(loss.elementwise(logits, torch.full_like(logits, 0.5)).shape)
     if shape != tuple(logits.shape):
         return f"gives shape {shape} for scores {tuple(logits.shape)}"
 
     def costs(target: float, scores: tuple[float, ...]) -> list[float]:
-        return [float(loss.elementwise(torch.full((1, 1), x), torch.full((1, 1), target))) for x in scores]
+        row = torch.ones(1, classes or 1)
+        return [float(loss.elementwise(x * row, target * row).sum()) for x in scores]
 
     wrong_yes, wrong_no = costs(1.0, (-8.0, -4.0, -1.0, 1.0)), costs(0.0, (8.0, 4.0, 1.0, -1.0))
     falling = all(a > b for cost in (wrong_yes, wrong_no) for a, b in itertools.pairwise((*cost, 0.0)))

@@ -79,7 +79,7 @@ def box_gain(loss: Loss, stock: Function, image_size: float = IMAGE_SIZE) -> Gai
     return _gain(loss, stock, *boxes_near_targets(image_size))
 
 
-def class_gain(loss: Loss, stock: Function) -> Gain:
+def class_gain(loss: Loss, stock: Function, classes: int = 1) -> Gain:
     """The gain of a class loss of sigmoids on soft targets.
 
     The set: positives of quality 0.5 to 0.9, whose logits are up to 2 away from the quality's. Negatives are left out:
@@ -87,7 +87,8 @@ def class_gain(loss: Loss, stock: Function) -> Gain:
 
     Args:
         loss: the new loss; not changed.
-        stock: the loss that it replaces, (n, 1) logits and soft targets to that shape.
+        stock: the loss that it replaces, (n, classes) logits and soft targets to that shape.
+        classes: how many the loss is for; each has the same scores.
 
     Raises:
         ValueError: one of the losses has no gradient on the set, or one that is not finite.
@@ -97,8 +98,8 @@ def class_gain(loss: Loss, stock: Function) -> Gain:
     >>> round(class_gain(build_loss("quality_focal"), lambda x, t: bce(x, t, reduction="none")).factor, 2)
     2.65
     """
-    logits, targets = positives()
-    return _gain(loss, stock, logits[:, None], targets[:, None])
+    pred, target = (each[:, None].expand(-1, classes).contiguous() for each in positives())
+    return _gain(loss, stock, pred, target)
 
 
 def rotated_gain(loss: Loss, stock: Function, image_size: float = IMAGE_SIZE) -> Gain:

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Class losses with one number per class: how many classes they are for, found out by trying."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from loss_plugins import Loss
+from loss_plugins.errors import refusal
+
+#: a loss that takes both of these takes any number of classes
+ANY = (4, 5)
+
+
+def classes_of(loss: Loss) -> int | None:
+    """The number of classes that a loss has numbers for, one each; None: it takes any number of classes."""
+    if all(_takes(loss, count) for count in ANY):
+        return None
+    return next((count for count in sorted(set(_lengths(loss.spec()))) if _takes(loss, count)), None)
+
+
+def require_classes(loss: Loss, classes: int, model: str) -> None:
+    """Raise unless a loss can be computed on scores of so many classes.
+
+    Raises:
+        ValueError: it has numbers for another count.
+    """
+    known = classes_of(loss)
+    if known is not None and known != classes:
+        came = f"it has one number for each of {known} classes, and {model} has {classes}"
+        raise refusal(
+            loss.entry.name, came, f"{classes} numbers", "give one number per class of the data, in its order"
+        )
+
+
+def _takes(loss: Loss, count: int) -> bool:
+    scores = torch.zeros(2, count)
+    try:
+        loss.elementwise(scores, torch.full_like(scores, 0.5))
+    except (ValueError, RuntimeError):
+        return False
+    return True
+
+
+def _lengths(spec: Mapping[str, Any]) -> Iterator[int]:
+    for value in spec.values():
+        if isinstance(value, (list, tuple)):
+            yield len(value)
+            for each in value:
+                if isinstance(each, Mapping):
+                    yield from _lengths(each)
