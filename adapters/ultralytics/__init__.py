@@ -24,12 +24,14 @@ from .doctor import doctor
 from .errors import UnsupportedUltralytics
 from .plug import Report
 from .spec import LossSpec, Spec, make_spec
+from .sweeps import SweepEnded
 from .trainers import trainer
 
 __all__ = [
     "LossNotUsed",
     "Report",
     "Spec",
+    "SweepEnded",
     "UnsupportedUltralytics",
     "doctor",
     "make_spec",

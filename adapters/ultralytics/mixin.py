@@ -29,6 +29,7 @@ from .image_size import given_sizes
 from .plug import Plug, plugged
 from .slots import log
 from .spec import Spec, differences, read_stamp
+from .sweeps import not_passed_over
 
 ENVIRONMENT = "LOSS_PLUGINS_ULTRALYTICS"
 STAMP = "loss_plugins"
@@ -63,6 +64,10 @@ class LossPluginMixin:
 
     def train(self) -> Any:
         """Train; processes that training starts (one per GPU) find the spec in the environment."""
+        with not_passed_over():
+            return self._train()
+
+    def _train(self) -> Any:
         if getattr(self, "ddp", False):
             check_imports(self.loss_spec)
             bases.check_importable(type(self))

@@ -24,6 +24,7 @@ from .errors import UnsupportedUltralytics
 from .mixin import LossPluginMixin, check_trainer
 from .plug import Plug
 from .spec import LossSpec, Spec, make_spec
+from .sweeps import not_passed_over
 
 #: tasks that Ultralytics calls "detect", known by the name of the model's file
 BY_NAME = ("world", "rtdetr")
@@ -175,7 +176,8 @@ def start(*args: Any, task: str | None, loss_spec: Spec, **kwargs: Any) -> LossP
         stem = Path(str(overrides.get("model", ""))).stem
         named = next((name for name in BY_NAME if name in stem), None)
         task = named or overrides.get("task") or "detect"
-    return trainer_of(task)(*args, loss_spec=loss_spec, **kwargs)
+    with not_passed_over():
+        return trainer_of(task)(*args, loss_spec=loss_spec, **kwargs)
 
 
 def trainer_of(task: Any) -> type[LossPluginMixin]:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ultralytics import YOLO
@@ -89,6 +90,41 @@ def test_several_data_sets_train_with_the_loss(digits: DigitsSet, tmp_path: Path
     assert len(runs) == 2
     for run in runs:
         assert column(run.parent, "train/box_loss") == pytest.approx([7 * BOX_GAIN], rel=1e-5)
+
+
+def test_a_loss_that_is_not_used_ends_the_trainings_on_several_data_sets(digits: DigitsSet, tmp_path: Path) -> None:
+    """Ultralytics logs the error of one training, goes on with the next, and ends as if all were well."""
+    started: list[Any] = []
+    yolo = YOLO("yolo11n.yaml")
+    yolo.add_callback("on_train_start", started.append)
+    with pytest.raises(lpu.SweepEnded, match=r"train\(data=\[...\]\) was ended, .*logged, not trained") as caught:
+        yolo.train(
+            data=[str(digits.yaml)] * 2,
+            trainer=lpu.trainer("detect", box="eiou"),
+            box=0.0,  # the gain of the box loss
+            epochs=1,
+            imgsz=64,
+            batch=8,
+            workers=0,
+            amp=False,
+            plots=False,
+            device="cpu",
+            project=str(tmp_path),
+        )
+    assert isinstance(caught.value.__cause__, lpu.LossNotUsed)
+    assert len(started) == 1
+
+
+def test_a_refusal_ends_them_too_and_other_errors_do_not(digits: DigitsSet, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"epochs": 1, "imgsz": 64, "workers": 0, "plots": False, "device": "cpu", "amp": False}
+    other_size = lpu.trainer("detect", box={"type": "mpdiou", "image_size": [640, 640]})
+    with pytest.raises(lpu.SweepEnded, match="and the trainer's imgsz is"):
+        YOLO("yolo11n.yaml").train(data=[str(digits.yaml)], trainer=other_size, project=str(tmp_path / "a"), **settings)
+    missing = str(tmp_path / "missing.yaml")
+    results = YOLO("yolo11n.yaml").train(
+        data=[missing], trainer=lpu.trainer("detect", box="eiou"), project=str(tmp_path / "b"), **settings
+    )
+    assert list(results.values()) == [None]
 
 
 def test_ways_that_would_train_the_stock_loss_elsewhere_raise(digits: DigitsSet, tmp_path: Path) -> None:
