@@ -139,7 +139,7 @@ def test_show_as_json_for_every_loss(name: str) -> None:
         (["yolo", "detect", "train", "box_loss=eiou"], "model=... is missing"),
         (["yolo", "detect", "train", "model=yolo11n.yaml"], "no loss was asked for"),
         (["yolo", "detect", "train", "model=yolo11n.yaml", "box_loss=eoiu"], "did you mean 'eiou'"),
-        (["yolo", "obb", "train", "model=yolo11n-obb.yaml", "box_loss=eiou"], "task 'obb' cannot be served"),
+        (["yolo", "classify", "train", "model=yolo11n-cls.yaml", "box_loss=eiou"], "task 'classify' cannot be served"),
         (["yolo", "detect", "train", "box_loss.alpha=2"], "was given without box_loss=NAME"),
         (["yolo", "detect", "train", "losses=nowhere.yaml"], "is not a file"),
     ],
@@ -156,7 +156,7 @@ def test_doctor_finds_a_working_installation() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout[done.stdout.index("{") :])
     assert report["ultralytics"]["ok"]
-    assert "obb" in report["ultralytics"]["refused"]
+    assert "classify" in report["ultralytics"]["refused"]
 
 
 def test_yolo_trains_with_the_loss(tmp_path: Path) -> None:
@@ -199,6 +199,8 @@ def test_doctor_cuts_no_remedy(
 
     monkeypatch.setenv("COLUMNS", str(columns))
     detail = "set model.bbox_head.a_head_of_a_long_name.reg_decoded_bbox=True in the config"
-    cli._print_report("mmdet", {"versions": {}, "checks": [{"name": "a", "ok": False, "detail": detail}]})
+    cli._print_report(
+        "mmdet", {"supported": "", "versions": {}, "checks": [{"name": "a", "ok": False, "detail": detail}]}
+    )
     rows = [line.split("│")[3] for line in capsys.readouterr().out.splitlines() if line.count("│") == 4]
     assert "".join("".join(rows).split()) == "".join(detail.split())

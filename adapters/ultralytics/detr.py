@@ -18,6 +18,8 @@ from .slots import Slot
 from .spec import Spec
 
 TOLERANCE = 1e-5
+#: the methods of `DETRLoss` that compute the losses of one decoder layer
+METHODS = {"box": "_get_loss_bbox", "cls": "_get_loss_class"}
 
 
 def stock_box_loss(pred: Tensor, target: Tensor) -> Tensor:
@@ -126,7 +128,7 @@ class Queries:
     def check_stock(self, part: Any) -> float:
         """The stock box loss of fixed boxes, after checking that it is the mean GIoU loss, times its gain."""
         pred, target = fixed_boxes()
-        stock = float(stock_method("_get_loss_bbox")(part, pred.clone(), target.clone())["loss_giou"])
+        stock = float(stock_method(METHODS["box"])(part, pred.clone(), target.clone())["loss_giou"])
         expected = float(stock_box_loss(cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)).mean()) * part.loss_gain["giou"]
         if abs(stock - expected) > TOLERANCE:
             raise UnsupportedUltralytics(
@@ -149,7 +151,7 @@ class Queries:
             return value_and_gradient(slot, loss(boxes, target.clone()), boxes)
 
         with set_apart(slot, part):
-            live = through(lambda boxes, wanted: part._get_loss_bbox(boxes, wanted)["loss_giou"])
+            live = through(lambda boxes, wanted: getattr(part, METHODS["box"])(boxes, wanted)["loss_giou"])
         with by_autograd():
             expected = through(
                 lambda boxes, wanted: (
@@ -175,7 +177,7 @@ class Queries:
             return loss
 
         with set_apart(slot, part):
-            live = through(lambda given: part._get_loss_class(given, classes, scores, 2)["loss_class"])
+            live = through(lambda given: getattr(part, METHODS["cls"])(given, classes, scores, 2)["loss_class"])
         with by_autograd():
             expected = through(by_hand)
         return checked(slot, live, expected)

@@ -29,7 +29,7 @@ def mark_of(part: Any) -> Mark | None:
     """The mark of a part, or None."""
     text = getattr(part, "__dict__", {}).get(ATTRIBUTE)
     parts = text.split("/") if isinstance(text, str) else ()
-    return Mark(*parts) if len(parts) == len(Mark._fields) else None  # what another version wrote names nobody
+    return Mark(*parts) if len(parts) == 2 else None  # what another version wrote names nobody
 
 
 def unmark(part: Any) -> None:

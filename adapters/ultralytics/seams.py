@@ -97,8 +97,8 @@ def _seams() -> Iterator[Seam]:
     yield from _of_subclasses(tal, tal.TaskAlignedAssigner, "forward", _assigned)
     yield from _of_subclasses(tal, tal.TaskAlignedAssigner, "iou_calculation", _overlap)
     yield from _of_subclasses(queries, queries.DETRLoss, "_get_loss", _layer)
-    yield from _of_subclasses(queries, queries.DETRLoss, "_get_loss_bbox", _layer_boxes)
-    yield from _of_subclasses(queries, queries.DETRLoss, "_get_loss_class", _layer_classes)
+    yield from _of_subclasses(queries, queries.DETRLoss, detr.METHODS["box"], _layer_boxes)
+    yield from _of_subclasses(queries, queries.DETRLoss, detr.METHODS["cls"], _layer_classes)
     for criterion in _classes(loss):
         made = vars(criterion).get("__init__")
         if made is not None and "model" in inspect.signature(made).parameters:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import sys
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -40,7 +40,7 @@ def not_passed_over() -> Iterator[None]:
 def in_sweep() -> bool:
     """Whether this thread trains on several data sets."""
     several = getattr(engine, "MultiTrainer", None)  # older versions have none
-    frame: FrameType | None = sys._getframe()
+    frame: FrameType | None = inspect.currentframe()
     while several is not None and frame is not None:
         if isinstance(frame.f_locals.get("self"), several):
             return True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copyreg
 import functools
 import inspect
-import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -163,7 +162,9 @@ def register_loss(
     def register(function: LossFunction) -> LossFunction:
         forms = TARGETS.get(kind, ()) if targets is None else tuple(targets)
         check_function(name, function, forms)
-        own = read_keywords(function, sys._getframe(1).f_locals)
+        frame = inspect.currentframe()
+        around = frame.f_back if frame is not None else None
+        own = read_keywords(function, around.f_locals if around is not None else {})
         if not is_shipped(function):
             check_keywords(name, own)
         taken = {**own, **_options(options, without)}

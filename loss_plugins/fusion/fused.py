@@ -212,7 +212,7 @@ class Fused:
         try:
             return kernel_for(self._function, self._samples, layout, tensors, self._compiled), ""
         except Exception as error:  # anything that a loss of one's own, or a compiler, may do
-            return None, str(error) if isinstance(error, NotTraceable) else brief(error)
+            return None, _why(error)
 
     def _separable(self, tensors: Mapping[str, Tensor]) -> tuple[bool, str]:
         """Whether the loss is separable, and what it raised when it was tried."""
@@ -293,3 +293,11 @@ class _ValueAndGradient(torch.autograd.Function):
         if product.shape != pred.shape:
             product = product.view(pred.shape)
         return product if product.dtype == pred.dtype else product.to(pred.dtype), None, None
+
+
+def _why(error: Exception) -> str:
+    """Why a loss could not be recorded, in words."""
+    if isinstance(error, NotTraceable):
+        return str(error)
+    reads = "aten._local_scalar_dense" in str(error)  # a tensor that became a number of Python
+    return f"it reads the numbers in its tensors ({brief(error)})" if reads else brief(error)

@@ -92,7 +92,13 @@ def _are_own(results: Sequence[Tensor], arguments: Sequence[Tensor]) -> bool:
     """Whether no two elements of the results lie in one place, nor one where an argument lies."""
     places = {tensor.untyped_storage().data_ptr() for tensor in (*results, *arguments)}
     alone = len(places) == len(results) + len({each.untyped_storage().data_ptr() for each in arguments})
-    return alone and all(result.is_contiguous() for result in results)
+    return alone and all(_is_dense(result) for result in results)
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    """Whether its elements lie side by side, each in a place of its own, in any order of the axes."""
+    order = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)
+    return tensor.permute(order).is_contiguous()
 
 
 def publicly_compiled(function: Callable[..., list[Tensor]], sizes: int, serial: bool) -> MachineCode:

@@ -23,7 +23,7 @@ from .trials import Layout, brief, classes_of
 KNOWN = {
     "shape", "size", "numel", "nelement", "__len__", "broadcast_shapes", "ndim", "dim", "ndimension", "dtype", "type",
     "device", "get_device", "layout", "itemsize", "element_size", "requires_grad", "result_type", "can_cast",
-    "is_floating_point", "is_complex", "is_signed", "is_cpu", "is_cuda", "is_mps", "is_xpu", "is_sparse",
+    "is_floating_point", "is_complex", "is_signed", "is_cpu", "is_cuda", "is_meta", "is_mps", "is_xpu", "is_sparse",
     "is_quantized", "is_nested",
 }  # fmt: skip
 #: functions whose result depends on how their argument lies in memory, which tensors without numbers cannot tell

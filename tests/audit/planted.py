@@ -314,5 +314,10 @@ PLANTED = (
     Loss("branch_at_10", branch_on_size(10), PIXELS, BRANCH, GRAPHS),
     Loss("branch_at_5000", branch_on_size(5000), PIXELS, BRANCH, GRAPHS),
     Loss("branch_on_axes", branch_on_axes, PIXELS, {"more axes than rows": "difference to the same boxes in rows"}),
-    Loss("flattened", flattened, PIXELS, {"more axes than rows": "give shape (6,), wanted (2, 3)"}),
+    Loss(
+        "flattened",
+        flattened,
+        PIXELS,
+        {"more axes than rows": "returned shape (6,) for 6 boxes; allowed: a floating-point tensor of shape (2, 3)"},
+    ),
 )

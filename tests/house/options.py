@@ -102,10 +102,12 @@ def show_json(patch: pytest.MonkeyPatch, folder: Path) -> None:
 CLI, AUDIT, BENCH = "tests/test_cli.py::test_", "tests/audit/test_audit.py::test_", "tests/bench/test_command.py::test_"
 PARITY, ULTRALYTICS = "tests/parity/test_command.py::test_", "tests/adapters/ultralytics/test_demo.py::test_"
 MMDET = "tests/adapters/mmdet/test_demo.py::test_one_epoch_through_mmdets_script"
+COMMANDS = "tests/house/test_command_errors.py::test_"
 DEMO = ULTRALYTICS + "the_demo_trains_proves_draws_and_reuses"
 BENCHED = BENCH + "the_bench_measures_draws_and_reports"
 #: (command, option) to its proof, and what the test passes
 EFFECTS: dict[tuple[str, str], Effect | tuple[str, str]] = {
+    ("", "version"): (COMMANDS + "the_command_line_says_its_version_and_what_it_is_made_for", '"--version"'),
     ("list", "kind"): (CLI + "list_of_one_kind_as_json", '"--kind"'),
     ("list", "as_json"): (CLI + "list_of_one_kind_as_json", '"--json"'),
     ("show", "name"): (CLI + "show_tells_formula_parameters_and_traits", '"show", "focal_eiou"'),

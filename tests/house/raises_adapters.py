@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 from ultralytics.cfg import get_cfg
 from ultralytics.engine.trainer import BaseTrainer
@@ -16,13 +17,33 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.nn import tasks
 from ultralytics.utils.loss import BboxLoss
 
+import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.mmdet.hook import LossPluginsHook
 from loss_plugins.adapters.mmdet.modules import PluggedLoss
 from loss_plugins.adapters.mmdet.training_parity import curve
-from loss_plugins.adapters.ultralytics import bases, canary, config, mixin, own, plug, probe, spec, trainers, yaml12
+from loss_plugins.adapters.ultralytics import (
+    bases,
+    canary,
+    classes,
+    config,
+    mixin,
+    own,
+    plug,
+    probe,
+    spec,
+    trainers,
+    yaml12,
+)
 from loss_plugins.adapters.ultralytics.cli import chosen_task, losses_of, shell_value, split_settings
 from tests.house.raises_core import Table
+
+ONE = torch.ones(())
+
+
+def of_three_classes() -> Any:
+    """A class loss with one number per class."""
+    return lp.build_loss("bce_with_logits", pos_weight=[1.0, 2.0, 3.0])
 
 
 class EIoU(PluggedLoss):
@@ -53,7 +74,7 @@ def unknown_installation(patch: pytest.MonkeyPatch) -> None:
 def heavier_stock(patch: pytest.MonkeyPatch) -> None:
     stock = BboxLoss.forward
     twice = lambda *arguments, **named: [2 * part for part in stock(*arguments, **named)]  # noqa: E731
-    patch.setattr(probe, "stock_forward", lambda: _like(stock, twice))
+    patch.setattr(probe, "stock_forward", lambda *_: _like(stock, twice))
     canary.check_stock_contract(BboxLoss(16))
 
 
@@ -132,6 +153,9 @@ ULTRALYTICS = "adapters/ultralytics"
 HOOKS, PROBES, REFUSALS, OWN = (
     f"tests/adapters/{file}.py::test_"
     for file in ("mmdet/test_hook", "ultralytics/test_probe", "ultralytics/test_refusals", "ultralytics/test_own")
+)
+PROCESSES, CLASSES, SIZES = (
+    f"tests/adapters/ultralytics/test_{name}.py::test_" for name in ("processes", "class_weights", "image_size")
 )
 WRONG = {
     "unknown loss": {"box": "eoiu"},
@@ -248,7 +272,7 @@ ADAPTERS: Table = {
     (f"{ULTRALYTICS}/probe.py::require_branches", "UnsupportedUltralytics"): {
         "the criterion has no `BboxLoss`": lambda *_: probe.require_branches(nn.Linear(1, 1)),
         "one of other boxes": PROBES + "a_loss_of_other_boxes_is_refused_with_the_kind_to_use",
-        "not trained": PROBES + "visual_prompts_are_refused",
+        "one that is not trained": PROBES + "visual_prompts_are_refused",
     },
     (f"{ULTRALYTICS}/spec.py::make_spec", "ValueError, TypeError"): {
         "naming argument, value and remedy": lambda *_: spec.make_spec(box="eoiu"),
@@ -331,6 +355,38 @@ ADAPTERS: Table = {
             unknown_installation(patch),
             lpu.trainer("detect", box="eiou"),
         ),
+    },
+    (f"{ULTRALYTICS}/trainers.py::check_kind", "ValueError"): {
+        "it computes on other ones": lambda *_: lpu.trainer("obb", box="eiou"),
+    },
+    (f"{ULTRALYTICS}/sweeps.py::not_passed_over", "SweepEnded"): {
+        "from the error": PROCESSES + "a_loss_that_is_not_used_ends_the_trainings_on_several_data_sets",
+    },
+    (f"{ULTRALYTICS}/classes.py::require_classes", "ValueError"): {
+        "it has numbers for another count": lambda *_: classes.require_classes(of_three_classes(), 2, "the model"),
+    },
+    (f"{ULTRALYTICS}/families.py::parts_of", "UnsupportedUltralytics"): {
+        "it is of no family": lambda *_: unplugged().adopt(nn.Linear(1, 1)),
+        "one of the losses cannot be computed there": lambda *_: built_inside(rotated_detector()),
+    },
+    (f"{ULTRALYTICS}/families.py::parts_of", "ValueError"): {
+        "the class loss has numbers for another count of classes": CLASSES
+        + "another_count_is_refused_when_the_criterion_is_built",
+    },
+    (f"{ULTRALYTICS}/overlap.py::overlap_by", "ValueError"): {
+        "the loss does not order boxes as their IoU does": lambda *_: lpu.trainer(
+            "detect", box="focal_eiou", assigner="match"
+        ),
+    },
+    (f"{ULTRALYTICS}/image_size.py::require_size", "ValueError"): {
+        "it was given another one": SIZES + "another_one_is_refused_with_both",
+    },
+    (f"{ULTRALYTICS}/canary.py::value_and_gradient", "UnsupportedUltralytics"): {
+        "it has none": lambda *_: canary.value_and_gradient(unplugged().slots[0], torch.ones(()), torch.ones(1)),
+    },
+    (f"{ULTRALYTICS}/canary.py::checked", "UnsupportedUltralytics"): {
+        "they differ": lambda *_: canary.checked(unplugged().slots[0], (ONE, ONE), (2 * ONE, ONE)),
+        "are not finite": lambda *_: canary.checked(unplugged().slots[0], (ONE, ONE), (ONE / 0, ONE)),
     },
     (f"{ULTRALYTICS}/mixin.py::check_trainer", "UnsupportedUltralytics"): {
         "one of them fails": lambda *_: mixin.check_trainer(untrained_class()),

@@ -199,7 +199,9 @@ CORE: Table = {
         "reads the numbers in a tensor by Python code": lambda *_: require_numbers_alone(
             branching, ROWS, {}, any_size=False
         ),
-        "as where it lies in memory": lambda *_: require_numbers_alone(by_layout, ROWS, {}, any_size=False),
+        "asks something else of a tensor, as where it lies in memory": lambda *_: require_numbers_alone(
+            by_layout, ROWS, {}, any_size=False
+        ),
     },
     ("loss_plugins/fusion/keys.py::key_of_parameters", "NoKeyError"): {
         "a parameter that may change later, as an array or an object of some class": lambda *_: key_of_parameters(
@@ -223,6 +225,14 @@ CORE: Table = {
         ),
         "one that is not finite": lambda *_: gain.box_gain(
             lp.CIoULoss(), lambda pred, target: torch.inf * pred.sum(-1)
+        ),
+    },
+    ("loss_plugins/module/gain.py::rotated_gain", "ValueError"): {
+        "one of the losses has no gradient on the set": lambda *_: gain.rotated_gain(
+            lp.KLDLoss(), lambda pred, target: 0 * pred.sum(-1)
+        ),
+        "one that is not finite": lambda *_: gain.rotated_gain(
+            lp.KLDLoss(), lambda pred, target: torch.inf * pred.sum(-1)
         ),
     },
     ("loss_plugins/module/gain.py::class_gain", "ValueError"): {

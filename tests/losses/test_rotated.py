@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 import loss_plugins as lp
+from loss_plugins.catalog.entries import shipped
 from loss_plugins.samples import SAMPLES
 
-ROTATED = lp.list_losses(kind="rotated_box")
+ROTATED = [entry.name for entry in shipped() if entry.kind == "rotated_box"]
 
 
 def draw(count: int = 20, seed: int = 1) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from ultralytics.models.rtdetr.train import RTDETRTrainer
 from ultralytics.models.yolo.classify import ClassificationTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.models.yolo.obb import OBBTrainer
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.models.yolo.world import WorldTrainer
@@ -252,7 +251,13 @@ def test_other_processes_find_the_class_of_a_base_by_its_name(base: type, monkey
 
 @pytest.mark.parametrize(
     ("base", "task"),
-    [(DetectionTrainer, "detect"), (SegmentationTrainer, "segment"), (PoseTrainer, "pose"), (WorldTrainer, "world")],
+    [
+        (DetectionTrainer, "detect"),
+        (SegmentationTrainer, "segment"),
+        (PoseTrainer, "pose"),
+        (RTDETRTrainer, "rtdetr"),
+        (WorldTrainer, "world"),
+    ],
 )
 def test_the_task_is_that_of_the_base(base: Any, task: str) -> None:
     cls = lpu.trainer(box="eiou", base=type("Local", (base,), {})).func
@@ -264,7 +269,7 @@ def test_the_task_is_that_of_the_base(base: Any, task: str) -> None:
         mixin.check_task(cls, SimpleNamespace(yaml=yaml_model_load("yolo11n-obb.yaml")))
 
 
-@pytest.mark.parametrize("base", [OBBTrainer, RTDETRTrainer, ClassificationTrainer])
+@pytest.mark.parametrize("base", [ClassificationTrainer])
 def test_a_base_of_a_task_that_is_not_served_is_refused(base: Any) -> None:
     with pytest.raises(lpu.UnsupportedUltralytics, match="cannot be served"):
         lpu.trainer(box="eiou", base=type("Local", (base,), {}))
