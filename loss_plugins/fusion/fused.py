@@ -297,7 +297,6 @@ class _ValueAndGradient(torch.autograd.Function):
 
 def _why(error: Exception) -> str:
     """Why a loss could not be recorded, in words."""
-    if isinstance(error, NotTraceable):
-        return str(error)
-    reads = "aten._local_scalar_dense" in str(error)  # a tensor that became a number of Python
-    return f"it reads the numbers in its tensors ({brief(error)})" if reads else brief(error)
+    said = str(error) if isinstance(error, NotTraceable) else brief(error)
+    reads = "aten._local_scalar_dense" in said  # a tensor that became a number of Python
+    return f"it reads the numbers in its tensors ({said})" if reads else said
