@@ -20,7 +20,7 @@ class Anchors:
         """The branches."""
         return probe.find_branches(criterion)
 
-    def require(self, criterion: Any, parts: list[Any], slots: Iterable[Slot], spec: Spec) -> None:
+    def require(self, criterion: Any, slots: Iterable[Slot], spec: Spec) -> None:
         """Raise UnsupportedUltralytics if one of the losses cannot be computed there."""
         probe.require_branches(criterion, {slot.name: slot.prototype.entry.kind for slot in slots})
 

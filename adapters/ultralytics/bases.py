@@ -6,13 +6,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-import sys
 from collections.abc import Iterable
 from typing import Any
 
 from loss_plugins.errors import refusal, shown
 
 from .errors import UnsupportedUltralytics
+from .places import found_at
 
 PREFIX = "Plugged_"
 #: letters that a name of Python does not have, and how the class is named for them
@@ -118,9 +118,8 @@ def base_called(name: str) -> type | None:
         return None
     letters = {escaped: letter for letter, escaped in ESCAPED.items()}
     module, _, path = re.sub("_[udclg]", lambda found: letters[found[0]], name.removeprefix(PREFIX)).partition(":")
-    found: Any = importlib.import_module(module)
-    for part in path.split("."):
-        found = getattr(found, part, None)
+    importlib.import_module(module)
+    found = found_at(module, path)
     return found if isinstance(found, type) else None
 
 
@@ -133,10 +132,7 @@ def check_importable(cls: type) -> None:
     base = cls.__bases__[1] if cls.__name__ in _made else None
     if base is None:
         return
-    found: Any = sys.modules.get(base.__module__)
-    for part in base.__qualname__.split("."):
-        found = getattr(found, part, None)
-    if found is not base or base.__module__ == "__main__":
+    if found_at(base.__module__, base.__qualname__) is not base or base.__module__ == "__main__":
         raise UnsupportedUltralytics(
             f"base={base.__module__}.{base.__qualname__} cannot be imported by the processes of several GPUs",
             "Define it at the top level of a module of its own, and import that",

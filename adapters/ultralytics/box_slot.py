@@ -78,7 +78,7 @@ class BoxSlot(Slot):
             bbox_loss: the `BboxLoss` that was called.
             call: the arguments of its `forward`, by name.
         """
-        foreground = call["fg_mask"].bool()
+        foreground = call["fg_mask"].nonzero(as_tuple=True)  # once: by a mask, each indexing would wait for the device
         weight = call["target_scores"][foreground].sum(-1)
         pred, target = (call[name][foreground].float() for name in ("pred_bboxes", "target_bboxes"))
         if not self._size_known:
@@ -103,11 +103,11 @@ class BoxSlot(Slot):
         require_size(self.asked, size, what)
         self._size_known = True
 
-    def scale(self, call: dict[str, Any], foreground: Tensor) -> Tensor | float:
+    def scale(self, call: dict[str, Any], foreground: tuple[Tensor, ...]) -> Tensor | float:
         """From grid cells to the loss's unit: pixels, or sqrt(2) diagonals of the image, in which it is (1, 1)."""
         if self.units == "any":
             return 1.0
-        cell = call["stride"].float().expand(*foreground.shape, 1)[foreground]
+        cell = call["stride"].float().expand(*call["fg_mask"].shape, 1)[foreground]
         if self.units == "image":
             cell = cell * (2**0.5 / call["imgsz"].float().norm())
         return torch.cat([cell.expand(-1, 4), torch.ones_like(cell)], dim=-1)[:, : 4 if self.kind == "box" else 5]

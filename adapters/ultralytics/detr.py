@@ -93,7 +93,7 @@ class Queries:
 
         return [criterion] if isinstance(criterion, DETRLoss) else []
 
-    def require(self, criterion: Any, parts: list[Any], slots: Iterable[Slot], spec: Spec) -> None:
+    def require(self, criterion: Any, slots: Iterable[Slot], spec: Spec) -> None:
         """Raise UnsupportedUltralytics if one of the losses cannot be computed there."""
         name = type(criterion).__name__
         for slot in slots:

@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from .anchors import Anchors
 from .classes import require_classes
+from .detr import Queries
 from .errors import UnsupportedUltralytics
 from .probe import SERVED
 from .slots import Slot
@@ -19,7 +21,7 @@ class Family(Protocol):
     def parts(self, criterion: Any) -> list[Any]:
         """The parts of a live criterion: one, or both branches of an end-to-end head; none if it is of another kind."""
 
-    def require(self, criterion: Any, parts: list[Any], slots: Iterable[Slot], spec: Spec) -> None:
+    def require(self, criterion: Any, slots: Iterable[Slot], spec: Spec) -> None:
         """Raise UnsupportedUltralytics if one of the losses cannot be computed there."""
 
     def objects(self, part: Any) -> list[Any]:
@@ -36,6 +38,9 @@ class Family(Protocol):
 
     def check(self, part: Any, slot: Slot) -> float:
         """The slot's loss of fixed inputs; raises UnsupportedUltralytics if it is not the one asked for."""
+
+
+FAMILIES: tuple[Family, ...] = (Anchors(), Queries())
 
 
 def _require_classes(criterion: Any, parts: list[Any], slots: Iterable[Slot]) -> None:
@@ -55,14 +60,10 @@ def parts_of(criterion: Any, slots: Iterable[Slot], spec: Spec) -> tuple[Family,
         UnsupportedUltralytics: it is of no family, or one of the losses cannot be computed there.
         ValueError: the class loss has numbers for another count of classes.
     """
-    from .anchors import Anchors
-    from .detr import Queries
-
-    families: list[Family] = [Anchors(), Queries()]
-    for family in families:
+    for family in FAMILIES:
         parts = family.parts(criterion)
         if parts:
-            family.require(criterion, parts, slots, spec)
+            family.require(criterion, slots, spec)
             _require_classes(criterion, parts, slots)
             return family, parts
     raise UnsupportedUltralytics(f"the criterion {type(criterion).__name__} has no box loss", f"Use {SERVED}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -60,12 +61,17 @@ def by_table(loss: Loss, values: Tensor, iou: Tensor) -> Function:
     means = [values[(iou - level).abs() < 1e-6].mean().float() for level in levels[1:]]
     known = torch.stack([torch.zeros(()), *means]).cummax(0).values
 
+    @functools.cache
+    def on(device: torch.device) -> tuple[Tensor, Tensor]:
+        return known.to(device), levels.to(device)
+
     def overlap(boxes: Tensor, targets: Tensor) -> Tensor:
-        loss_, x, y = loss.elementwise(boxes, targets), known.to(boxes.device), levels.to(boxes.device)
-        above = torch.searchsorted(x, loss_.contiguous()).clamp(1, len(x) - 1)
-        share = (loss_ - x[above - 1]) / (x[above] - x[above - 1]).clamp(min=1e-12)
+        costs = loss.elementwise(boxes, targets)
+        x, y = on(boxes.device)
+        above = torch.searchsorted(x, costs.contiguous()).clamp(1, len(x) - 1)
+        share = (costs - x[above - 1]) / (x[above] - x[above - 1]).clamp(min=1e-12)
         between = torch.lerp(y[above - 1], y[above], share.clamp(0, 1))
-        return torch.where(loss_ > x[-1], y[-1] * x[-1] / loss_, between)
+        return torch.where(costs > x[-1], y[-1] * x[-1] / costs, between)
 
     return overlap
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import functools
 import importlib
 import itertools
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +18,8 @@ from loss_plugins.catalog.entries import shipped
 from loss_plugins.catalog.names import SNAKE_CASE, class_name, snake_case
 from loss_plugins.errors import WrongResult, refusal, shown
 from loss_plugins.samples import ordinary
+
+from .places import found_at
 
 Function = Callable[[Tensor, Tensor], Tensor]
 WANTED = "one number per box, computed from the prediction"
@@ -94,10 +95,7 @@ def place_of(function: Any) -> str:
     else:
         inner = getattr(function, "func", type(function))
         module, name = type(function).__module__ if inner is type(function) else inner.__module__, inner.__qualname__
-    found: Any = sys.modules.get(module)
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return f"{module}:{name}" if found is function else f"{module}:<{name}>"
+    return f"{module}:{name}" if found_at(module, name) is function else f"{module}:<{name}>"
 
 
 def importable(place: str) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from . import detr, owners
@@ -170,14 +171,15 @@ def _overlap(stock: Function) -> Function:
 
 def _layer(stock: Function) -> Function:
     """RT-DETR's loss of one decoder layer: so many calls of the losses are expected."""
+    signature = inspect.signature(stock)
 
     @functools.wraps(stock)
     def get_loss(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
         losses = stock(self, *args, **kwargs)
         plug = owners.owner(self)
         if plug is not None:
-            groups = inspect.signature(stock).bind(self, *args, **kwargs).arguments["gt_bboxes"]
-            plug.expect(foreground=groups.new_ones(len(groups)) > 0)
+            boxes = signature.bind(self, *args, **kwargs).arguments["gt_bboxes"]
+            plug.expect(foreground=boxes.new_ones(len(boxes), dtype=torch.bool))
         return losses
 
     return get_loss

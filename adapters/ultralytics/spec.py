@@ -224,7 +224,7 @@ def _check_assigner(box_loss: Loss | None) -> None:
         )
         raise refusal("ultralytics adapter", came, ASSIGNERS, "use assigner='keep'")
     if box_loss.entry.traits.units == "image":
-        came = f"assigner='match' does not go with {box_loss.entry.name}:  an assigner does not know the image's size"
+        came = f"assigner='match' does not go with {box_loss.entry.name}: an assigner does not know the image's size"
         raise refusal("ultralytics adapter", came, ASSIGNERS, "use assigner='keep'")
 
 

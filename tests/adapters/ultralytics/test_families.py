@@ -14,7 +14,7 @@ from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics.trainers import LossPluginOBBTrainer, LossPluginRTDETRTrainer
 from loss_plugins.demo.digits import DigitsSet
 
-from .ultralytics_runs import Train, column, proof, results
+from .ultralytics_runs import SETTINGS, Train, column, proof, results
 
 
 @pytest.fixture(scope="module")
@@ -71,16 +71,9 @@ def test_rtdetr_trains(digits: DigitsSet, tmp_path: Path) -> None:
     model.train(
         trainer=lpu.trainer(box="eiou", cls="quality_focal"),
         data=str(digits.yaml),
-        epochs=1,
-        imgsz=64,
-        batch=8,
-        workers=0,
-        amp=False,
-        plots=False,
-        verbose=False,
-        device="cpu",
         project=str(tmp_path),
         name="run",
+        **SETTINGS,
     )
     assert type(made[0]) is LossPluginRTDETRTrainer
     run = tmp_path / "run"

@@ -19,7 +19,7 @@ from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import mixin
 from loss_plugins.demo.digits import DigitsSet
 
-from .ultralytics_runs import BOX_GAIN, column, constant
+from .ultralytics_runs import BOX_GAIN, SETTINGS, column, constant
 
 
 def launched(
@@ -84,8 +84,7 @@ def test_several_data_sets_train_with_the_loss(digits: DigitsSet, tmp_path: Path
     second = tmp_path / "second.yaml"
     second.write_text(digits.yaml.read_text())
     yolo = YOLO("yolo26n.yaml")
-    settings = {"epochs": 1, "imgsz": 64, "batch": 8, "workers": 0, "amp": False, "plots": False, "device": "cpu"}
-    yolo.train(data=[str(digits.yaml), str(second)], trainer=constant(7.0), project=str(tmp_path / "multi"), **settings)
+    yolo.train(data=[str(digits.yaml), str(second)], trainer=constant(7.0), project=str(tmp_path / "multi"), **SETTINGS)
     runs = sorted((tmp_path / "multi").rglob("results.csv"))
     assert len(runs) == 2
     for run in runs:
@@ -102,27 +101,20 @@ def test_a_loss_that_is_not_used_ends_the_trainings_on_several_data_sets(digits:
             data=[str(digits.yaml)] * 2,
             trainer=lpu.trainer("detect", box="eiou"),
             box=0.0,  # the gain of the box loss
-            epochs=1,
-            imgsz=64,
-            batch=8,
-            workers=0,
-            amp=False,
-            plots=False,
-            device="cpu",
             project=str(tmp_path),
+            **SETTINGS,
         )
     assert isinstance(caught.value.__cause__, lpu.LossNotUsed)
     assert len(started) == 1
 
 
 def test_a_refusal_ends_them_too_and_other_errors_do_not(digits: DigitsSet, tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"epochs": 1, "imgsz": 64, "workers": 0, "plots": False, "device": "cpu", "amp": False}
     other_size = lpu.trainer("detect", box={"type": "mpdiou", "image_size": [640, 640]})
     with pytest.raises(lpu.SweepEnded, match="and the trainer's imgsz is"):
-        YOLO("yolo11n.yaml").train(data=[str(digits.yaml)], trainer=other_size, project=str(tmp_path / "a"), **settings)
+        YOLO("yolo11n.yaml").train(data=[str(digits.yaml)], trainer=other_size, project=str(tmp_path / "a"), **SETTINGS)
     missing = str(tmp_path / "missing.yaml")
     results = YOLO("yolo11n.yaml").train(
-        data=[missing], trainer=lpu.trainer("detect", box="eiou"), project=str(tmp_path / "b"), **settings
+        data=[missing], trainer=lpu.trainer("detect", box="eiou"), project=str(tmp_path / "b"), **SETTINGS
     )
     assert list(results.values()) == [None]
 

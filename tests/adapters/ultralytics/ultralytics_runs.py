@@ -18,6 +18,17 @@ from ultralytics.nn.tasks import OBBModel
 
 from loss_plugins.adapters import ultralytics as lpu
 
+#: of a short training on the CPU
+SETTINGS: dict[str, Any] = {
+    "epochs": 1,
+    "imgsz": 64,
+    "batch": 8,
+    "workers": 0,
+    "amp": False,
+    "plots": False,
+    "verbose": False,
+    "device": "cpu",
+}
 Rows = list[dict[str, float]]
 Train = Callable[..., Path]
 BOTH = pytest.mark.parametrize("model", ["yolo11n.yaml", "yolo26n.yaml"])
@@ -54,20 +65,7 @@ def train_once(model: str, project: Path, on: dict[str, Callable[..., None]] | N
     yolo = YOLO(model)
     for event, callback in (on or {}).items():
         yolo.add_callback(event, callback)
-    settings = {
-        "epochs": 2,
-        "imgsz": 64,
-        "batch": 8,
-        "workers": 0,
-        "amp": False,
-        "plots": False,
-        "verbose": False,
-        "device": "cpu",
-        "project": str(project),
-        "name": "run",
-        "exist_ok": True,
-    }
-    yolo.train(**{**settings, **overrides})
+    yolo.train(**{**SETTINGS, "epochs": 2, "project": str(project), "name": "run", "exist_ok": True, **overrides})
     return Path(yolo.trainer.save_dir)
 
 
