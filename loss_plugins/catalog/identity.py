@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copyreg
 import enum
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from types import CellType, CodeType, FunctionType, NoneType
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import CellType, CodeType, FunctionType, ModuleType, NoneType
 from typing import Any, NamedTuple
 
 import torch
@@ -122,7 +123,24 @@ def _inside(cell: CellType) -> Any:
 
 
 def _of_any(value: Any) -> Iterable[Any]:
-    return type(value).__module__, getattr(value, "__qualname__", ""), getattr(value, "__wrapped__", None)
+    """Its names, and what a pickle would hold of it; what cannot be pickled is told by its type alone."""
+    names = [getattr(value, name, "") for name in ("__module__", "__qualname__", "__name__")]
+    said = [type(value).__module__, *(name for name in names if isinstance(name, str))]
+    if isinstance(value, (type, ModuleType)):
+        return said
+    try:
+        made_by = copyreg.dispatch_table.get(type(value))
+        parts: Any = made_by(value) if made_by is not None else value.__reduce_ex__(4)
+    except Exception:  # whatever an object raises that is not meant to be pickled
+        parts = ()
+    held = [list(part) if isinstance(part, Iterator) else part for part in parts] if isinstance(parts, tuple) else []
+    return (*said, getattr(value, "__wrapped__", None), *held)
+
+
+def _of_code(code: CodeType) -> Iterable[Any]:
+    arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    caught = getattr(code, "co_exceptiontable", b"")  # from Python 3.11 on
+    return code.co_code, code.co_names, code.co_freevars, code.co_consts, arguments, caught
 
 
 #: what tells values of a type apart
@@ -132,6 +150,6 @@ PARTS: tuple[tuple[Any, Callable[[Any], Iterable[Any]]], ...] = (
     ((set, frozenset), lambda value: sorted(value, key=repr)),
     (Mapping, lambda value: value.items()),
     (Tensor, lambda value: (value.dtype, value.shape, value.tolist() if value.device.type == "cpu" else None)),
-    (CodeType, lambda code: (code.co_code, code.co_names, code.co_freevars, code.co_consts)),
+    (CodeType, _of_code),
     (FunctionType, _of_function),
 )

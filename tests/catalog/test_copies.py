@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import gc
 import importlib
 import io
 import pickle
@@ -13,12 +15,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 import loss_plugins as lp
 from loss_plugins.catalog.entries import _LIVING
+from loss_plugins.catalog.identity import identity_of
 from loss_plugins.module.loss import CLASSES
 
 NAME = "copied_own"
@@ -284,6 +288,90 @@ def test_a_loss_whose_name_means_something_else_now_is_refused(folder: Path, tex
         lp.unregister_loss(NAME)
         forget("copied_other_losses")
         assert pickle.loads(data)["loss"].spec()["power"] == 2.0, "what the message says helps"
+
+
+class Setting:
+    """What a loss of one's own may close over."""
+
+    def __init__(self, value: float, *others: float) -> None:
+        self.value, self.others = value, others
+
+
+class Slotted:
+    __slots__ = ("value",)
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+
+def power(x: Tensor, k: float) -> Tensor:
+    return x**k
+
+
+def closing_over(value: Any) -> Function:
+    def own(pred: Tensor, target: Tensor) -> Tensor:
+        return (pred - target).abs().sum(-1) * len(str(value))
+
+    return own
+
+
+def named(*names: str) -> Function:
+    """A function that takes the second of two keywords from the first: which is which is told by their order."""
+    text = f"def own(pred, target, *, {', '.join(names)}):\n    return {' - '.join(names)}"
+    scope: dict[str, Any] = {"__name__": __name__}
+    exec(text, scope)
+    own: Function = scope["own"]
+    return own
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (np.array([1.0]), np.array([100.0])),
+        (np.array([1, 2]), np.array([[1, 2]])),
+        (np.float32(1), np.float32(2)),
+        (functools.partial(power, k=1), functools.partial(power, k=2)),
+        (functools.partial(power, 1), functools.partial(power, 2)),
+        (Setting(1), Setting(2)),
+        (Setting(1, 2, 3), Setting(1, 3, 2)),
+        ([{"a": Setting(1)}], [{"a": Setting(2)}]),
+        (Slotted(1), Slotted(2)),
+        (nn.Linear(1, 1), nn.Linear(1, 1)),
+        (torch.tensor([1.0]), torch.tensor([2.0])),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_a_function_takes_from_around_it_tells_it_apart(one: Any, other: Any) -> None:
+    mine, equal, different = (identity_of([closing_over(value)]) for value in (one, copy.deepcopy(one), other))
+    assert mine.same_as(equal)
+    assert not mine.same_as(different)
+
+
+def test_the_names_of_arguments_tell_functions_apart() -> None:
+    assert identity_of([named("a", "b")]).same_as(identity_of([named("a", "b")]))
+    assert not identity_of([named("a", "b")]).same_as(identity_of([named("b", "a")]))
+
+
+def test_a_loss_is_not_another_one_for_an_array_that_it_closes_over() -> None:
+    lp.register_loss(NAME)(times(np.array([1.0])))
+    data = pickle.dumps(lp.build_loss(NAME))
+    lp.unregister_loss(NAME)
+    forget_living()
+    lp.register_loss(NAME)(times(np.array([100.0])))
+    with pytest.raises(ValueError, match=r"whose code or defaults have changed since"):
+        pickle.loads(data)
+
+
+def times(array: Any) -> Function:
+    def own(pred: Tensor, target: Tensor) -> Tensor:
+        return (pred - target).abs().sum(-1) * float(array[0])
+
+    return own
+
+
+def forget_living() -> None:
+    gc.collect()
+    _LIVING.clear()
 
 
 def test_a_loss_that_is_nowhere_is_refused_by_name(folder: Path) -> None:
