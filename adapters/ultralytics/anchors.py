@@ -39,6 +39,10 @@ class Anchors:
         if isinstance(part.bce, BCEReplacement) and owners.owner(part.bce) is None:
             part.bce = part.bce.stock
 
+    def gain(self, part: Any, slot: Slot) -> float:
+        """The trainer's `box` or `cls`."""
+        return float(getattr(part.hyp, slot.name))
+
     def check_stock(self, part: Any) -> float:
         """The stock box loss of fixed boxes."""
         return canary.check_stock_contract(part.bbox_loss)

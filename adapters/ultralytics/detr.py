@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from loss_plugins import cxcywh_to_xyxy, giou_loss, varifocal_loss
+from loss_plugins import Loss, cxcywh_to_xyxy, giou_loss, varifocal_loss
 
 from . import probe
 from .canary import by_autograd, checked, set_apart, twin, value_and_gradient
@@ -20,6 +20,8 @@ from .spec import Spec
 TOLERANCE = 1e-5
 #: the methods of `DETRLoss` that compute the losses of one decoder layer
 METHODS = {"box": "_get_loss_bbox", "cls": "_get_loss_class"}
+#: and what the gains of these losses are called
+GAINS = {"box": "giou", "cls": "class"}
 
 
 def stock_box_loss(pred: Tensor, target: Tensor) -> Tensor:
@@ -49,7 +51,7 @@ def box_loss(slot: Any, criterion: Any, pred: Tensor, target: Tensor) -> Tensor:
         if training and slot.measure_next:
             slot.measure(loss_module, stock_box_loss, pred, target, torch.ones_like(pred[:, :1]))
         loss = loss_module.elementwise(pred, target)
-    total: Tensor = loss.sum() / len(loss) * (loss_module.loss_weight * criterion.loss_gain["giou"])
+    total: Tensor = loss.sum() / len(loss) * (loss_module.loss_weight * criterion.loss_gain[GAINS["box"]])
     slot.calls.count(total, len(loss), training)
     return total
 
@@ -73,7 +75,7 @@ def class_loss(slot: Any, criterion: Any, logits: Tensor, target: Tensor, object
             rows = (target[found] > 0).float()
             slot.measure(loss_module, stock_class_loss, logits[found], target[found], rows)
         loss = loss_module.elementwise(logits, target)
-    total: Tensor = loss.sum() / max(objects, 1) * (loss_module.loss_weight * criterion.loss_gain["class"])
+    total: Tensor = loss.sum() / max(objects, 1) * (loss_module.loss_weight * criterion.loss_gain[GAINS["cls"]])
     slot.calls.count(total, len(loss), training)
     return total
 
@@ -103,11 +105,12 @@ class Queries:
                     f"{name} computes on axis-aligned boxes, and {entry.name} is a loss of rotated ones",
                     "Pass one of those that `loss-plugins list --kind box` shows",
                 )
-            if slot.name == "box" and entry.traits.units == "pixels":
-                raise UnsupportedUltralytics(
-                    f"{name} has boxes in sides of the image, and {entry.name} needs them in pixels",
-                    "Use a scale-invariant loss, or mpdiou",
-                )
+            for each in slot.prototype.modules() if slot.name == "box" else ():  # a mix, and each of its losses
+                if isinstance(each, Loss) and each.entry.traits.units == "pixels":
+                    raise UnsupportedUltralytics(
+                        f"{name} has boxes in sides of the image, and {each.entry.name} needs them in pixels",
+                        "Use a scale-invariant loss, or mpdiou",
+                    )
         if "match" in (spec.gain, spec.assigner):
             raise UnsupportedUltralytics(
                 f"gain='match' and assigner='match' are known for anchor-based models, and {name} is none: its stock "
@@ -125,11 +128,17 @@ class Queries:
     def take_out(self, part: Any) -> None:
         """Nothing."""
 
+    def gain(self, part: Any, slot: Slot) -> float:
+        """The criterion's own: the trainer's settings do not reach it."""
+        return float(part.loss_gain[GAINS[slot.name]])
+
     def check_stock(self, part: Any) -> float:
         """The stock box loss of fixed boxes, after checking that it is the mean GIoU loss, times its gain."""
         pred, target = fixed_boxes()
         stock = float(stock_method(METHODS["box"])(part, pred.clone(), target.clone())["loss_giou"])
-        expected = float(stock_box_loss(cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)).mean()) * part.loss_gain["giou"]
+        expected = (
+            float(stock_box_loss(cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)).mean()) * part.loss_gain[GAINS["box"]]
+        )
         if abs(stock - expected) > TOLERANCE:
             raise UnsupportedUltralytics(
                 f"its own box loss gives {stock:.6f} where the mean GIoU loss gives {expected:.6f}: the contract has "
@@ -155,7 +164,8 @@ class Queries:
         with by_autograd():
             expected = through(
                 lambda boxes, wanted: (
-                    part.loss_gain["giou"] * plain.elementwise(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(wanted)).mean()
+                    part.loss_gain[GAINS["box"]]
+                    * plain.elementwise(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(wanted)).mean()
                 )
             )
         return checked(slot, live, expected)
@@ -173,7 +183,7 @@ class Queries:
         def by_hand(given: Tensor) -> Tensor:
             target = torch.zeros(4, part.nc)
             target[0, 0], target[2, part.nc - 1] = 0.8, 0.3
-            loss: Tensor = part.loss_gain["class"] * plain.elementwise(given[0], target).sum() / 2
+            loss: Tensor = part.loss_gain[GAINS["cls"]] * plain.elementwise(given[0], target).sum() / 2
             return loss
 
         with set_apart(slot, part):

@@ -33,6 +33,9 @@ class Family(Protocol):
     def take_out(self, part: Any) -> None:
         """Put it back, unless another plug needs it."""
 
+    def gain(self, part: Any, slot: Slot) -> float:
+        """The factor that the criterion puts on the slot's loss."""
+
     def check_stock(self, part: Any) -> float:
         """The stock box loss of fixed boxes; raises UnsupportedUltralytics if it is not the one known."""
 

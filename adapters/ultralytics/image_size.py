@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loss_plugins import Loss, build_loss, get_entry, list_losses
+from loss_plugins import Loss, build_loss, get_entry
 from loss_plugins.errors import refusal, shown
 
 NAME = "image_size"
@@ -15,8 +15,12 @@ NORMALISED = (1.0, 1.0)
 
 
 def takes_image_size(name: Any) -> bool:
-    """Whether a loss has the parameter; a name that is not in the catalogue is refused elsewhere."""
-    return isinstance(name, str) and name in list_losses() and NAME in get_entry(name).parameters
+    """Whether the boxes of a loss are in the unit of the parameter, by the name or the class name of the loss."""
+    try:
+        entry = get_entry(name)
+    except (ValueError, TypeError):  # a loss that there is not is refused elsewhere
+        return False
+    return entry.traits.units == "image" and NAME in entry.parameters
 
 
 def filled(spec: Any) -> Any:
@@ -33,14 +37,15 @@ def filled(spec: Any) -> Any:
 def with_image_size(spec: Mapping[str, Any], size: Sequence[float]) -> dict[str, Any]:
     """A spec in which every loss that takes an image size has this one."""
     members = {"losses": [with_image_size(each, size) for each in spec["losses"]]} if "losses" in spec else {}
-    own = {NAME: tuple(size)} if NAME in spec else {}
+    own = {NAME: tuple(size)} if takes_image_size(spec["type"]) else {}
     return {**spec, **members, **own}
 
 
 def given_sizes(spec: Mapping[str, Any]) -> list[tuple[float, ...]]:
     """The image sizes of a spec other than NORMALISED."""
     members = [size for each in spec.get("losses", ()) for size in given_sizes(each)]
-    own = tuple(float(side) for side in spec.get(NAME, NORMALISED))
+    given = spec.get(NAME, NORMALISED) if takes_image_size(spec["type"]) else NORMALISED
+    own = tuple(float(side) for side in given)
     return members + ([own] if own != NORMALISED else [])
 
 

@@ -114,7 +114,7 @@ class LossPluginMixin:
             matched = f" x {slot.calls.gain:.3g}, matched" if slot.calls.norms else ""
             log(
                 f"{slot.name} loss {slot.loss_name} {non_defaults(slot.prototype)}in {branches} criterion branch(es), "
-                f"gain {getattr(self.args, slot.name):g}{matched}, "  # type: ignore[attr-defined]
+                f"gain {plug.stock_gains[slot.name]:g}{matched}, "
                 f"assigner {self.loss_spec.assigner}; verified on a fixed batch: {values}"
             )
         self._write_proof()

@@ -69,6 +69,7 @@ class Plug:
         self.cls = ClassSlot(spec.build_cls, match_gain, self.token) if spec.cls else None
         self.report = Report(self.box.calls if self.box else None, self.cls.calls if self.cls else None)
         self.leaving: ExitStack | None = None
+        self.stock_gains: dict[str, float] = {}
         self._models: list[weakref.ref[nn.Module]] = []
         self._parts: list[tuple[Family, weakref.ref[Any]]] = []
         self._criteria = 0
@@ -162,6 +163,7 @@ class Plug:
         """
         family, parts = parts_of(criterion, self.slots, self.spec)
         self.report.canary = {"stock": family.check_stock(parts[0])}
+        self.stock_gains = {slot.name: family.gain(parts[0], slot) for slot in self.slots}
         for slot in self.slots:
             self.report.canary[slot.name] = [family.check(part, slot) for part in parts]
         return len(parts)

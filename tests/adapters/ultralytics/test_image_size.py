@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import torch
+from torch import Tensor
 
 import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
@@ -25,9 +26,12 @@ def by_hand(call: dict[str, Any], size: tuple[float, float]) -> float:
 
 
 @pytest.mark.parametrize("size", [(64.0, 64.0), (64.0, 96.0), (320.0, 32.0)])
-@pytest.mark.parametrize("box", ["mpdiou", {"type": "mpdiou", "image_size": None}, "mix"])
+@pytest.mark.parametrize(
+    "box", ["mpdiou", "MPDIoULoss", {"type": "mpdiou", "image_size": None}, "mix", "mix of classes"]
+)
 def test_it_is_that_of_the_batch(size: tuple[float, float], box: Any) -> None:
-    spec = {"mix": {"type": "mix", "losses": ["mpdiou"]}}.get(str(box), box)
+    mixes = {"mix": "mpdiou", "mix of classes": "MPDIoULoss"}
+    spec = {"type": "mix", "losses": [mixes[box]]} if isinstance(box, str) and box in mixes else box
     if isinstance(spec, dict) and "image_size" in spec:
         spec = {**spec, "image_size": size}
     bbox_loss, call = bbox_call()
@@ -35,6 +39,30 @@ def test_it_is_that_of_the_batch(size: tuple[float, float], box: Any) -> None:
     with lpu.patched(box=spec):
         found = float(bbox_loss(**call)[0])
     assert found == pytest.approx(by_hand(call, size), rel=1e-5)
+
+
+def test_a_loss_of_pixels_keeps_its_own_parameter_of_that_name() -> None:
+    """The unit of the boxes decides, not what a parameter is called."""
+
+    @lp.register_loss("own_size", traits=lp.Traits(units="pixels"))
+    def loss(
+        pred: Tensor, target: Tensor, *, image_size: Annotated[tuple[float, float], lp.Series(2)] = (320.0, 320.0)
+    ) -> Tensor:
+        return (pred - target).abs().sum(-1) / image_size[0]
+
+    bbox_loss, call = bbox_call()
+    try:
+        found = []
+        for spec in ("own_size", {"type": "own_size", "image_size": [640.0, 640.0]}):
+            with lpu.patched(box=spec):
+                found.append(float(bbox_loss(**call)[0]))
+    finally:
+        lp.unregister_loss("own_size")
+    rows = call["fg_mask"][0]
+    pred, target = (call[name][0][rows] * call["stride"][rows] for name in ("pred_bboxes", "target_bboxes"))
+    losses = (pred - target).abs().sum(-1) / 320
+    expected = float((losses * call["target_scores"][0][rows].sum(-1)).sum() / call["target_scores_sum"])
+    assert found == pytest.approx([expected, expected / 2], rel=1e-5)
 
 
 def test_another_one_is_refused_with_both() -> None:

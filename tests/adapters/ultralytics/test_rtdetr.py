@@ -139,6 +139,7 @@ def test_an_image_without_objects(model: nn.Module) -> None:
     ("losses", "reason"),
     [
         ({"box": "nwd"}, "sides of the image, and nwd needs them in pixels"),
+        ({"box": {"type": "mix", "losses": ["nwd", "mpdiou"]}}, "sides of the image, and nwd needs them in pixels"),
         ({"box": "kld"}, "kld is a loss of rotated ones"),
         ({"box": "eiou", "gain": "match"}, "its stock losses are GIoU and varifocal"),
         ({"box": "eiou", "assigner": "match"}, "its matcher has a cost of its own"),
@@ -154,6 +155,7 @@ def test_the_canary_notices_other_code_in_the_way(monkeypatch: pytest.MonkeyPatc
     with plugged(lpu.make_spec("eiou", "quality_focal")) as plug:
         plug.adopt(criterion)
         assert plug.check(criterion) == 1
+        assert plug.stock_gains == {"box": 2, "cls": 1}
         assert plug.box is not None
         assert plug.box.calls.train_calls == 0
         monkeypatch.setattr(criterion, "_get_loss_bbox", lambda pred, target, postfix="": {"loss_giou": 2 * pred.sum()})
