@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from loss_plugins import Loss, cxcywh_to_xyxy, giou_loss, varifocal_loss
 
 from . import probe
-from .canary import by_autograd, checked, set_apart, twin, value_and_gradient
+from .canary import TOLERANCE, by_autograd, checked, set_apart, twin, value_and_gradient
 from .errors import UnsupportedUltralytics
 from .slots import Slot
 from .spec import Spec
 
-TOLERANCE = 1e-5
 #: the methods of `DETRLoss` that compute the losses of one decoder layer
 METHODS = {"box": "_get_loss_bbox", "cls": "_get_loss_class"}
 #: and what the gains of these losses are called

@@ -56,6 +56,7 @@ class Plug:
         image_size: side of the training images in pixels: gain="match" looks at boxes of a tenth of it.
 
     Attributes:
+        stock_gains: by slot, the factor that the criterion which was checked puts on the loss.
         leaving: what takes it out; kept here, or a context that nobody keeps would end when it is collected.
     """
 
