@@ -20,7 +20,6 @@ from . import probe
 from .box_slot import STOCK, BoxSlot
 from .calls import Calls
 from .class_slot import ClassSlot
-from .classes import classes_of
 from .errors import UnsupportedUltralytics
 from .image_size import with_image_size
 from .slots import Slot
@@ -124,7 +123,7 @@ def check_cls(branch: Any, slot: ClassSlot) -> float:
     Raises:
         UnsupportedUltralytics: the live branch does not return the plugged loss and its gradient.
     """
-    classes = classes_of(slot.prototype) or 3
+    classes = slot.classes or 3
     scores = torch.linspace(-2.0, 3.0, 2 * classes).view(1, 2, classes)
     target = torch.zeros_like(scores)
     target[0, 0, -1], target[0, 1, 0] = 0.8, 0.3

@@ -18,11 +18,15 @@ from .slots import Slot
 
 
 class ClassSlot(Slot):
-    """The criterion's `bce`: logits and soft targets to one number per image, anchor and class."""
+    """The criterion's `bce`: logits and soft targets to one number per image, anchor and class.
+
+    Attributes:
+        classes: how many the loss has numbers for; None: it takes any number of classes.
+    """
 
     def __init__(self, build: Callable[[], Loss], match_gain: bool, token: str) -> None:
-        classes = classes_of(build()) or 1
-        match = partial(class_gain, stock=stock_class_loss, classes=classes) if match_gain else None
+        self.classes = classes_of(build())
+        match = partial(class_gain, stock=stock_class_loss, classes=self.classes or 1) if match_gain else None
         super().__init__("cls", build, match, token)
 
     def compute(self, bce: object, logits: Tensor, target: Tensor) -> Tensor:

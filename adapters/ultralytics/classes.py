@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,23 +18,27 @@ ANY = (4, 5)
 
 def classes_of(loss: Loss) -> int | None:
     """The number of classes that a loss has numbers for, one each; None: it takes any number of classes."""
+    loss = copy.deepcopy(loss).eval()  # what it is tried on teaches it nothing
     if all(_takes(loss, count) for count in ANY):
         return None
     return next((count for count in sorted(set(_lengths(loss.spec()))) if _takes(loss, count)), None)
 
 
-def require_classes(loss: Loss, classes: int, model: str) -> None:
-    """Raise unless a loss can be computed on scores of so many classes.
+def require_classes(name: str, known: int | None, classes: int, model: str) -> None:
+    """Raise unless a loss can be computed on the scores of a model.
+
+    Args:
+        name: of the loss.
+        known: what `classes_of` says of it.
+        classes: of the model.
+        model: what the model is called in the error.
 
     Raises:
         ValueError: it has numbers for another count.
     """
-    known = classes_of(loss)
     if known is not None and known != classes:
         came = f"it has one number for each of {known} classes, and {model} has {classes}"
-        raise refusal(
-            loss.entry.name, came, f"{classes} numbers", "give one number per class of the data, in its order"
-        )
+        raise refusal(name, came, f"{classes} numbers", "give one number per class of the data, in its order")
 
 
 def _takes(loss: Loss, count: int) -> bool:

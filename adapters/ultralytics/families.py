@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from .anchors import Anchors
+from .class_slot import ClassSlot
 from .classes import require_classes
 from .detr import Queries
 from .errors import UnsupportedUltralytics
@@ -47,8 +48,10 @@ FAMILIES: tuple[Family, ...] = (Anchors(), Queries())
 
 
 def _require_classes(criterion: Any, parts: list[Any], slots: Iterable[Slot]) -> None:
-    for slot, part in ((slot, part) for slot in slots if slot.name == "cls" for part in parts):
-        require_classes(slot.prototype, part.nc, f"the model of this {type(criterion).__name__}")
+    for slot in slots:
+        if isinstance(slot, ClassSlot):
+            for part in parts:
+                require_classes(slot.loss_name, slot.classes, part.nc, f"the model of this {type(criterion).__name__}")
 
 
 def parts_of(criterion: Any, slots: Iterable[Slot], spec: Spec) -> tuple[Family, list[Any]]:

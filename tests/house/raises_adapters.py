@@ -17,7 +17,6 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.nn import tasks
 from ultralytics.utils.loss import BboxLoss
 
-import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.mmdet.hook import LossPluginsHook
 from loss_plugins.adapters.mmdet.modules import PluggedLoss
@@ -39,11 +38,6 @@ from loss_plugins.adapters.ultralytics.cli import chosen_task, losses_of, shell_
 from tests.house.raises_core import Table
 
 ONE = torch.ones(())
-
-
-def of_three_classes() -> Any:
-    """A class loss with one number per class."""
-    return lp.build_loss("bce_with_logits", pos_weight=[1.0, 2.0, 3.0])
 
 
 class EIoU(PluggedLoss):
@@ -363,7 +357,7 @@ ADAPTERS: Table = {
         "from the error": PROCESSES + "a_loss_that_is_not_used_ends_the_trainings_on_several_data_sets",
     },
     (f"{ULTRALYTICS}/classes.py::require_classes", "ValueError"): {
-        "it has numbers for another count": lambda *_: classes.require_classes(of_three_classes(), 2, "the model"),
+        "it has numbers for another count": lambda *_: classes.require_classes("focal", 3, 2, "the model"),
     },
     (f"{ULTRALYTICS}/families.py::parts_of", "UnsupportedUltralytics"): {
         "it is of no family": lambda *_: unplugged().adopt(nn.Linear(1, 1)),

@@ -36,7 +36,17 @@ from .wrong_values import STYLE, TOO_LARGE, UNREADABLE, example_of, function_of,
 
 ROOT = Path(__file__).parents[2]
 #: what is handed out and never built by users, and errors
-RESULTS = {"Entry", "Parameter", "Report", "Spec", "LossSlot", "LossNotUsed", "UnsupportedUltralytics", "SenselessSlot"}
+RESULTS = {
+    "Entry",
+    "Parameter",
+    "Report",
+    "Spec",
+    "LossSlot",
+    "LossNotUsed",
+    "UnsupportedUltralytics",
+    "SenselessSlot",
+    "SweepEnded",
+}
 #: the bases of the classes of losses, which are tried below
 BASES = {"Loss", "PluggedLoss"}
 TABLE = (

@@ -12,6 +12,7 @@ import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import cli
 from loss_plugins.adapters.ultralytics.classes import classes_of
+from loss_plugins.adapters.ultralytics.plug import plugged
 
 from .test_models import loss_and_gradients, make_model
 
@@ -54,10 +55,23 @@ def test_the_numbers_are_those_of_torch() -> None:
     generator = torch.Generator().manual_seed(0)
     logits, target = torch.randn(2, 7, 3, generator=generator), torch.rand(2, 7, 3, generator=generator)
     expected = nn.BCEWithLogitsLoss(reduction="none", pos_weight=torch.tensor(POS_WEIGHT))(logits, target)
-    with lpu.plug.plugged(lpu.make_spec(cls=FITTING[0])) as plug:
+    with plugged(lpu.make_spec(cls=FITTING[0])) as plug:
         plug.adopt(criterion)
         torch.testing.assert_close(criterion.bce(logits, target), expected)
         assert plug.check(criterion) == 1
+
+
+def test_finding_it_out_teaches_no_running_statistic() -> None:
+    fresh = lp.build_loss("ghm_c", reduction="none").state_dict()
+    with plugged(lpu.make_spec(cls="ghm_c")) as plug:
+        criterion = make_model("yolo11n.yaml").init_criterion()
+        plug.adopt(criterion)
+        plug.check(criterion)
+        for loss in (plug.cls.prototype, *plug.cls.losses):
+            assert all(torch.equal(loss.state_dict()[name], value) for name, value in fresh.items())
+    module = lp.build_loss("ghm_c", reduction="none").train()
+    classes_of(module)
+    assert all(torch.equal(module.state_dict()[name], value) for name, value in fresh.items())
 
 
 @pytest.mark.parametrize("file", ["yolo11n.yaml", "yolo26n.yaml"])
