@@ -14,7 +14,7 @@ from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics.trainers import LossPluginOBBTrainer, LossPluginRTDETRTrainer
 from loss_plugins.demo.digits import DigitsSet
 
-from .ultralytics_runs import SETTINGS, Train, column, proof, results
+from .ultralytics_runs import BOX_GAIN, SETTINGS, Train, column, proof, results
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_a_constant_of_rotated_boxes_is_what_is_logged(train: Train, rotated_dig
         "yolo11n-obb.yaml", trainer=lpu.trainer("obb", box="constant_rotated", cls="focal"), data=str(rotated_digits)
     )
     for loss in column(run, "train/box_loss"):
-        assert 0 < loss <= 7 * 7.5 + 1e-3
+        assert loss == pytest.approx(7 * BOX_GAIN, rel=1e-5)
 
 
 def test_rtdetr_trains(digits: DigitsSet, tmp_path: Path) -> None:
