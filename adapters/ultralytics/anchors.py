@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import Tensor, nn
 
-from . import canary, owners, probe
+from . import canary, mask_canary, owners, probe
 from .slots import Slot
 from .spec import Spec
 
@@ -22,7 +22,10 @@ class Anchors:
 
     def require(self, criterion: Any, slots: Iterable[Slot], spec: Spec) -> None:
         """Raise UnsupportedUltralytics if one of the losses cannot be computed there."""
-        probe.require_branches(criterion, {slot.name: slot.prototype.entry.kind for slot in slots})
+        wanted = {slot.name: slot.prototype.entry.kind for slot in slots}
+        probe.require_branches(criterion, wanted)
+        if "mask" in wanted:
+            probe.require_masks(criterion)
 
     def objects(self, part: Any) -> list[Any]:
         """The branch, its `BboxLoss` and assigner, and what stands in for its `bce`."""
@@ -40,16 +43,21 @@ class Anchors:
             part.bce = part.bce.stock
 
     def gain(self, part: Any, slot: Slot) -> float:
-        """The trainer's `box` or `cls`."""
-        return float(getattr(part.hyp, slot.name))
+        """The trainer's `box`, which is that of masks too, or `cls`."""
+        return float(part.hyp.cls if slot.name == "cls" else part.hyp.box)
 
     def check_stock(self, part: Any) -> float:
         """The stock box loss of fixed boxes."""
         return canary.check_stock_contract(part.bbox_loss)
 
     def check(self, part: Any, slot: Slot) -> float:
-        """The slot's loss of fixed boxes or scores."""
-        return canary.check_box(part, slot) if slot.name == "box" else canary.check_cls(part, slot)  # type: ignore[arg-type]
+        """The slot's loss of fixed boxes, scores or masks."""
+        checks: dict[str, Callable[[Any, Any], float]] = {
+            "box": canary.check_box,
+            "cls": canary.check_cls,
+            "mask": mask_canary.check_mask,
+        }
+        return checks[slot.name](part, slot)
 
 
 class BCEReplacement:

@@ -18,7 +18,7 @@ class Calls:
         branch_calls: calls of a branch of the criterion in training.
         train_calls: losses computed with gradient.
         val_calls: losses computed without.
-        rows: boxes (or anchors) in the train calls.
+        rows: boxes, anchors or masks in the train calls.
         gain: factor on the loss: 1, or the matched one.
         norms: mean gradient norm of the stock and of the new loss on the fixed set, where gain is "match".
     """
@@ -49,7 +49,7 @@ class Calls:
 
     @property
     def gradient_rows(self) -> int:
-        """Boxes to whose prediction the loss sent a gradient other than 0."""
+        """Boxes, or masks, to whose prediction the loss sent a gradient other than 0."""
         return self._count("gradient_rows")
 
     @property
@@ -77,10 +77,10 @@ class Calls:
         _add(self._counts, "broken", ~total.isfinite())
         loss.register_hook(self._count_gradient)  # type: ignore[no-untyped-call]
 
-    def follow(self, boxes: Tensor) -> None:
-        """Count the boxes (n, 4) to which a gradient comes back."""
-        if boxes.requires_grad:
-            boxes.register_hook(self._count_rows)  # type: ignore[no-untyped-call]
+    def follow(self, rows: Tensor) -> None:
+        """Count the boxes (n, 4), or masks (n, h, w), to which a gradient comes back."""
+        if rows.requires_grad:
+            rows.register_hook(self._count_rows)  # type: ignore[no-untyped-call]
 
     # the counts stay on the device: reading them here would make the host wait in every step
 
@@ -88,7 +88,7 @@ class Calls:
         _add(self._counts, "gradients", (gradient != 0).any())
 
     def _count_rows(self, gradient: Tensor) -> None:
-        _add(self._counts, "gradient_rows", (gradient != 0).any(-1).sum())
+        _add(self._counts, "gradient_rows", (gradient != 0).flatten(1).any(1).sum())
 
     def begin_step(self) -> None:
         """Forget what was due in a step that did not come to its end: out of memory, it begins again."""

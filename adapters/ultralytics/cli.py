@@ -19,9 +19,9 @@ from .spec import Said, make_spec, read_stamp
 from .trainers import REFUSED, TRAINERS, trainer_for
 from .yaml12 import yaml_value
 
-SLOTS = {"box_loss": "box", "cls_loss": "cls"}
+SLOTS = {"box_loss": "box", "cls_loss": "cls", "mask_loss": "mask"}
 SETTINGS = {"losses": "config", "gain": "gain", "assigner": "assigner", "imports": "imports"}
-SAID = Said("box_loss", "cls_loss", "losses", "eiou")
+SAID = Said("box_loss", "cls_loss", "mask_loss", "losses", "eiou")
 #: keys of Ultralytics that have the names of our slots
 GAINS_OF = ("box", "cls")
 EXAMPLE = "loss-plugins yolo detect train model=yolo11n.yaml data=data.yaml box_loss=eiou"
@@ -31,8 +31,8 @@ def yolo(
     arguments: Annotated[
         list[str],
         typer.Argument(
-            help="[TASK] train key=value ...; loss settings are box_loss=NAME and cls_loss=NAME (or YAML), "
-            "box_loss.PARAMETER=VALUE, "
+            help="[TASK] train key=value ...; loss settings are box_loss=NAME, cls_loss=NAME and mask_loss=NAME (or "
+            "YAML), box_loss.PARAMETER=VALUE, "
             "losses=FILE, gain=keep|match, assigner=keep|match, imports=MODULE,... (code that registers losses of your "
             "own; a FILE outside of the current folder imports nothing by itself); the rest goes to Ultralytics. "
             "With resume, the losses are those of the checkpoint."

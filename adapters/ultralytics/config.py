@@ -20,7 +20,7 @@ from loss_plugins.errors import refusal, shown
 from .own import enter_from, entered_from
 from .yaml12 import EXAMPLE, yaml_file
 
-KEYS = ("box", "cls", "gain", "assigner")
+KEYS = ("box", "cls", "mask", "gain", "assigner")
 #: what else stands in `losses`
 ALLOWED = (*KEYS, "imports")
 

@@ -98,6 +98,8 @@ class Queries:
         """Raise UnsupportedUltralytics if one of the losses cannot be computed there."""
         name = type(criterion).__name__
         for slot in slots:
+            if slot.name not in METHODS:
+                raise UnsupportedUltralytics(f"{name} has no {slot.name} loss", "Use one of box and cls")
             entry = slot.prototype.entry
             if slot.name == "box" and entry.kind != "box":
                 raise UnsupportedUltralytics(

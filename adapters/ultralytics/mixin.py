@@ -105,7 +105,7 @@ class LossPluginMixin:
         plug = self._plug
         model = bare(self.model)  # type: ignore[attr-defined]
         criterion = getattr(model, "criterion", None) or model.init_criterion()
-        parts = [{"box": "bbox_loss", "cls": "bce"}[slot.name] for slot in plug.slots]
+        parts = [{"box": "bbox_loss", "cls": "bce", "mask": "single_mask_loss"}[slot.name] for slot in plug.slots]
         bases.check_criterion([criterion, *probe.find_branches(criterion)], parts)
         branches = plug.check(criterion)
         plug.prepare(branches, self.device)  # type: ignore[attr-defined]

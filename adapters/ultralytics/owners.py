@@ -11,6 +11,7 @@ from torch import Tensor
 from .box_slot import BoxSlot
 from .class_slot import ClassSlot
 from .marks import mark_of
+from .mask_slot import MaskSlot
 from .slots import Slot
 from .spec import Spec
 
@@ -23,6 +24,7 @@ class Owner(Protocol):
     bound: bool
     box: BoxSlot | None
     cls: ClassSlot | None
+    mask: MaskSlot | None
 
     def slot(self, name: str) -> Slot | None:
         """The slot of that name, if a loss was asked for there."""
@@ -68,7 +70,7 @@ def owner(part: Any) -> Owner | None:
 
 
 def plug_for(part: Any, slot: str) -> Owner | None:
-    """The plug whose loss a part computes in a slot, "box" or "cls"; None: the stock loss.
+    """The plug whose loss a part computes in a slot, "box", "cls" or "mask"; None: the stock loss.
 
     A model's own plug decides alone. Else it is the innermost of those contexts of this thread that ask for the slot.
     """

@@ -23,6 +23,7 @@ from .box_slot import BoxSlot
 from .calls import Calls
 from .class_slot import ClassSlot
 from .families import Family, parts_of
+from .mask_slot import MaskSlot
 from .slots import Slot, State
 from .spec import Spec
 
@@ -34,16 +35,18 @@ class Report:
     Attributes:
         box: calls of the box slot.
         cls: calls of the class slot.
-        canary: on a fixed batch: the "stock" box loss, and by slot ("box", "cls") one value per criterion branch.
+        mask: calls of the mask slot.
+        canary: on a fixed batch: the "stock" box loss, and by slot one value per criterion branch.
     """
 
     box: Calls | None = None
     cls: Calls | None = None
+    mask: Calls | None = None
     canary: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types, as stored in run folder and checkpoint."""
-        slots = {"box": self.box, "cls": self.cls}
+        slots = {"box": self.box, "cls": self.cls, "mask": self.mask}
         return {**{name: calls.as_dict() for name, calls in slots.items() if calls}, "canary": self.canary}
 
 
@@ -68,7 +71,9 @@ class Plug:
         match_overlap = spec.assigner == "match"
         self.box = BoxSlot(spec.build_box, match_gain, self.token, image_size, match_overlap) if spec.box else None
         self.cls = ClassSlot(spec.build_cls, match_gain, self.token) if spec.cls else None
-        self.report = Report(self.box.calls if self.box else None, self.cls.calls if self.cls else None)
+        self.mask = MaskSlot(spec.build_mask, self.token) if spec.mask else None
+        boxes, scores, masks = (slot.calls if slot else None for slot in (self.box, self.cls, self.mask))
+        self.report = Report(boxes, scores, masks)
         self.leaving: ExitStack | None = None
         self.stock_gains: dict[str, float] = {}
         self._models: list[weakref.ref[nn.Module]] = []
@@ -78,7 +83,7 @@ class Plug:
     @property
     def slots(self) -> list[Slot]:
         """The slots in use."""
-        return [slot for slot in (self.box, self.cls) if slot is not None]
+        return [slot for slot in (self.box, self.cls, self.mask) if slot is not None]
 
     def slot(self, name: str) -> Slot | None:
         """The slot of that name, if a loss was asked for there."""
@@ -170,12 +175,14 @@ class Plug:
         return len(parts)
 
     def expect(self, foreground: Tensor) -> None:
-        """A branch was called in training: each slot is expected to follow, the box slot where there is foreground."""
+        """A branch was called in training: each slot should follow, box and mask where there is foreground."""
         if torch.is_grad_enabled():
             if self.box is not None:
                 self.box.calls.expect(foreground.any())
             if self.cls is not None:
                 self.cls.calls.expect(foreground.new_ones(()))
+            if self.mask is not None:  # a call for each image that has some
+                self.mask.calls.expect(foreground.any(-1).sum())
 
     def require_branch_call(self) -> None:
         """Raise LossNotUsed if a batch has passed and no branch of a criterion that belongs to this plug was called."""

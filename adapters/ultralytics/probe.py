@@ -82,15 +82,16 @@ def require_branches(criterion: Any, wanted: Mapping[str, str] | None = None) ->
 
     Args:
         criterion: a live criterion.
-        wanted: by slot, "box" or "cls", the kind of the loss that was asked for there; None: a box loss.
+        wanted: by slot, "box", "cls" or "mask", the kind of the loss that was asked for there; None: a box loss.
 
     Raises:
         UnsupportedUltralytics: the criterion has no `BboxLoss`, one of other boxes, or one that is not trained.
     """
     name, kind = type(criterion).__name__, ({"box": "box"} if wanted is None else wanted).get("box")
-    if name.startswith("TVP") and kind:
+    if name.startswith("TVP") and (kind or "mask" in (wanted or {})):
+        what = "box loss" if kind else "mask loss"
         raise UnsupportedUltralytics(
-            f"{name} (visual prompts) drops the box loss: it would be logged, but not trained",
+            f"{name} (visual prompts) drops the {what}: it would be logged, but not trained",
             "Train with text prompts or classes, or replace the class loss alone",
         )
     found = find_branches(criterion)
@@ -104,6 +105,21 @@ def require_branches(criterion: Any, wanted: Mapping[str, str] | None = None) ->
                 f"Pass one of those that `loss-plugins list --kind {own}` shows",
             )
     return found
+
+
+def require_masks(criterion: Any) -> None:
+    """Raise unless every branch of a criterion has a mask loss.
+
+    Raises:
+        UnsupportedUltralytics: one has none.
+    """
+    from ultralytics.utils.loss import v8SegmentationLoss
+
+    for branch in find_branches(criterion):
+        if not isinstance(branch, v8SegmentationLoss):
+            raise UnsupportedUltralytics(
+                f"the criterion {type(branch).__name__} has no mask loss", "Use a segment model, or leave mask out"
+            )
 
 
 def find_branches(criterion: Any) -> list[Any]:

@@ -29,7 +29,7 @@ class Seam(NamedTuple):
 
     owner: type
     name: str
-    wrap: Callable[[Function], Function]
+    wrap: Callable[[Any], Any]
 
 
 class Changed(NamedTuple):
@@ -97,6 +97,7 @@ def _seams() -> Iterator[Seam]:
     yield from _of_subclasses(loss, loss.BboxLoss, "forward", _box_forward)
     yield from _of_subclasses(tal, tal.TaskAlignedAssigner, "forward", _assigned)
     yield from _of_subclasses(tal, tal.TaskAlignedAssigner, "iou_calculation", _overlap)
+    yield from _of_subclasses(loss, loss.v8SegmentationLoss, "single_mask_loss", MaskLoss)
     yield from _of_subclasses(queries, queries.DETRLoss, "_get_loss", _layer)
     yield from _of_subclasses(queries, queries.DETRLoss, detr.METHODS["box"], _layer_boxes)
     yield from _of_subclasses(queries, queries.DETRLoss, detr.METHODS["cls"], _layer_classes)
@@ -114,7 +115,7 @@ def _seams() -> Iterator[Seam]:
         yield Seam(engine.MultiTrainer, "train", several)
 
 
-def _of_subclasses(module: ModuleType, base: type, name: str, wrap: Callable[[Function], Function]) -> Iterator[Seam]:
+def _of_subclasses(module: ModuleType, base: type, name: str, wrap: Callable[[Any], Any]) -> Iterator[Seam]:
     """A method wherever a class or one of its subclasses defines it, as that of rotated boxes does."""
     for cls in _classes(module):
         if issubclass(cls, base) and name in vars(cls):
@@ -167,6 +168,25 @@ def _overlap(stock: Function) -> Function:
         return plug.box.overlap(pd_bboxes.float(), gt_bboxes.float()).to(pd_bboxes.dtype)
 
     return overlap
+
+
+class MaskLoss:
+    """`single_mask_loss`, a static method, which the criterion is told that calls it.
+
+    Args:
+        stock: the static method that was found.
+    """
+
+    def __init__(self, stock: Any) -> None:
+        self.stock = stock
+
+    def __get__(self, criterion: Any, owner: type) -> Function:
+        """The stock loss, or that of the criterion's plug."""
+        plug = owners.plug_for(criterion, "mask") if criterion is not None else None
+        if plug is None or plug.mask is None:
+            stock: Function = self.stock.__get__(criterion, owner)
+            return stock
+        return functools.partial(plug.mask.compute, criterion)
 
 
 def _layer(stock: Function) -> Function:

@@ -28,7 +28,7 @@ class Slot:
     """A place of the criterion with the loss that was asked for there.
 
     Args:
-        name: "box" or "cls".
+        name: "box", "cls" or "mask".
         build: makes a new module of the loss.
         match: what makes the loss pull as hard as the stock loss, on a fixed set; None: the loss as it is.
         token: of the plug: parts of a criterion with its mark know their branch.
@@ -155,10 +155,9 @@ class Slot:
         calls, loss = self.calls, f"{self.name} loss {self.loss_name}"
         if calls.rows == 0:
             return f"{loss}: nothing to train on, no box in {calls.branch_calls} calls of the criterion"
-        rows = f"{calls.rows} {'boxes' if self.name == 'box' else 'anchors'}"
-        reached = (
-            f"{calls.gradient_calls}, for {calls.gradient_rows} boxes" if self.name == "box" else calls.gradient_calls
-        )
+        what = {"box": "boxes", "cls": "anchors", "mask": "masks"}[self.name]
+        rows = f"{calls.rows} {what}"
+        reached = f"{calls.gradient_calls}" + ("" if self.name == "cls" else f", for {calls.gradient_rows} {what}")
         return (
             f"{loss} was trained: {calls.train_calls} training calls on {rows}, gradient in {reached}; "
             f"{calls.val_calls} validation calls"

@@ -25,11 +25,14 @@ from . import own
 from .classes import classes_of
 from .config import import_modules, read_config
 from .image_size import filled
+from .mask_slot import require_mask_loss
 
 GAINS = Choice("keep", "match")
 ASSIGNERS = Choice("keep", "match")
+SLOTS = ("box", "cls", "mask")
 BOX_KINDS = ("box", "rotated_box")
 LossSpec = str | Mapping[str, Any] | Loss | own.Function
+WANTED = "a box, cls or mask loss, or several of them"
 FITTING = "one that works on logits, per anchor and class, with soft targets: bce_with_logits, quality_focal, varifocal"
 
 
@@ -38,17 +41,19 @@ class Said(NamedTuple):
 
     box: str = "box"
     cls: str = "cls"
+    mask: str = "mask"
     config: str = "config"
     eiou: str = "'eiou'"
 
 
 @dataclass(frozen=True)
 class Spec:
-    """The losses of a run; at least one of `box` and `cls`.
+    """The losses of a run; at least one of `box`, `cls` and `mask`.
 
     Attributes:
         box: catalogue spec of the box loss, all defaults resolved; None: the stock loss.
         cls: the same of the class loss.
+        mask: the same of the mask loss.
         gain: "keep" the trainer's gains, or "match" the stock losses' gradients on a fixed set.
         assigner: "keep" the stock IoU in the assigner, or "match" the new box loss.
         imports: modules that register losses, and functions that are losses, "mylosses:my_iou", for other processes.
@@ -59,6 +64,7 @@ class Spec:
     gain: str = "keep"
     assigner: str = "keep"
     imports: tuple[str, ...] = ()
+    mask: dict[str, Any] | None = None
 
     def build_box(self) -> Loss:
         """A new module of the box loss."""
@@ -68,11 +74,13 @@ class Spec:
         """A new module of the class loss."""
         return self._build(self.cls)
 
+    def build_mask(self) -> Loss:
+        """A new module of the mask loss."""
+        return self._build(self.mask)
+
     def _build(self, spec: dict[str, Any] | None) -> Loss:
         if spec is None:
-            raise refusal(
-                "Spec", "no loss was asked for in this slot", "a box loss, a cls loss, or both", "give it one"
-            )
+            raise refusal("Spec", "no loss was asked for in this slot", WANTED, "give it one")
         import_modules(self.imports, f"imports={list(self.imports)}")
         return build_loss(spec, reduction="none")
 
@@ -104,6 +112,7 @@ def make_spec(
     box: LossSpec | None = None,
     cls: LossSpec | None = None,
     *,
+    mask: LossSpec | None = None,
     gain: str | None = None,
     assigner: str | None = None,
     config: str | Path | None = None,
@@ -114,6 +123,7 @@ def make_spec(
     Args:
         box: name, dict with `type`, module or function of a box loss.
         cls: name, dict with `type`, or module of a class loss that works per anchor and class on soft targets.
+        mask: name, dict with `type`, or module of a region loss, or of one per pixel of logits and soft targets.
         gain: "keep" or "match".
         assigner: "keep" or "match".
         config: YAML file with a `losses` section; keywords given win over it. Its `imports:` are code, which runs when
@@ -125,12 +135,12 @@ def make_spec(
     """
     check_type("ultralytics adapter", "said", said, Said)
     of_file = read_config(config, said.config) if config is not None else {}
-    given = {"box": box, "cls": cls, "gain": gain, "assigner": assigner}
+    given = {"box": box, "cls": cls, "mask": mask, "gain": gain, "assigner": assigner}
     chosen = {**of_file, **{key: value for key, value in given.items() if value is not None}}
-    if chosen.get("box") is None and chosen.get("cls") is None:
-        came = f"no loss was asked for ({said.box}=None, {said.cls}=None)"
+    if all(chosen.get(slot) is None for slot in SLOTS):
+        came = f"no loss was asked for ({said.box}=None, {said.cls}=None, {said.mask}=None)"
         remedy = f"pass {said.box}={said.eiou} (or a config file with losses: {{box: ...}})"
-        raise refusal("ultralytics adapter", came, "a box loss, a cls loss, or both", remedy)
+        raise refusal("ultralytics adapter", came, WANTED, remedy)
     where = {key: f"{said.config}={shown(str(config))}, losses.{key}" for key in of_file if given[key] is None}
     gain, assigner = chosen.get("gain", "keep"), chosen.get("assigner", "keep")
     for key, value, allowed in (("gain", gain, GAINS), ("assigner", assigner, ASSIGNERS)):
@@ -140,12 +150,18 @@ def make_spec(
         box_loss = _box_module(chosen["box"], said.box) if chosen.get("box") is not None else None
     with _told_of(where.get("cls")):
         cls_loss = _cls_module(chosen["cls"], said.cls) if chosen.get("cls") is not None else None
+    with _told_of(where.get("mask")):
+        mask_loss = _mask_module(chosen["mask"], said.mask) if chosen.get("mask") is not None else None
     if assigner == "match":
         _check_assigner(box_loss)
-    losses = [loss for loss in (box_loss, cls_loss) if loss is not None]
+    if gain == "match" and mask_loss is not None:
+        came = f"gain='match' is known for boxes and classes, and {said.mask}={mask_loss.entry.name} was asked for too"
+        remedy = f"use gain='keep', and set loss_weight of {said.mask} if the ratio that each epoch logs asks for it"
+        raise refusal("ultralytics adapter", came, "gain='keep'", remedy)
+    losses = [loss for loss in (box_loss, cls_loss, mask_loss) if loss is not None]
     imports = tuple(sorted({module for loss in losses for module in _imports(loss)}))
-    box_spec, cls_spec = (_resolved(loss) if loss is not None else None for loss in (box_loss, cls_loss))
-    return Spec(box_spec, cls_spec, gain, assigner, imports)
+    specs = [_resolved(loss) if loss is not None else None for loss in (box_loss, cls_loss, mask_loss)]
+    return Spec(specs[0], specs[1], gain, assigner, imports, specs[2])
 
 
 @contextmanager
@@ -201,7 +217,7 @@ def differences(trained: Mapping[str, Any], asked: Mapping[str, Any]) -> list[st
 def _flat(losses: Mapping[str, Any]) -> dict[str, Any]:
     """One key for each slot's parameter and each setting, with today's defaults where the record has none."""
     found = {key: losses.get(key, "keep") for key in ("gain", "assigner")}
-    for slot in ("box", "cls"):
+    for slot in SLOTS:
         found.update({f"{slot}.{key}": value for key, value in _completed(losses.get(slot) or {}).items()})
     return found
 
@@ -233,11 +249,9 @@ def _module(slot: str, asked: Any, said: str) -> Loss:
     if isinstance(asked, Loss):
         asked = _resolved(asked)
     elif callable(asked) and not isinstance(asked, (type, Mapping)):
-        if slot == "cls":
-            came, remedy = (
-                f"{said}={shown(asked)} is a function",
-                "enter it: @register_loss(..., kind='classification')",
-            )
+        if slot != "box":
+            kind = "classification" if slot == "cls" else "region"
+            came, remedy = f"{said}={shown(asked)} is a function", f"enter it: @register_loss(..., kind='{kind}')"
             raise refusal(where, came, "a name, or a dict with 'type'", remedy, TypeError)
         asked = own.name_of_own(asked, said)
     asked = filled(asked)
@@ -290,6 +304,12 @@ def _cls_module(asked: Any, said: str) -> Loss:
         raise refusal(where, came, FITTING, "pass one of these") from error
     if reason:
         raise refusal(where, f"{said}={shown(asked)} {reason}", FITTING, "pass one of these")
+    return loss
+
+
+def _mask_module(asked: Any, said: str) -> Loss:
+    loss = _module("mask", asked, said)
+    require_mask_loss(loss, f"{said}={shown(asked)}")
     return loss
 
 

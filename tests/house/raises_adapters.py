@@ -148,8 +148,9 @@ HOOKS, PROBES, REFUSALS, OWN = (
     f"tests/adapters/{file}.py::test_"
     for file in ("mmdet/test_hook", "ultralytics/test_probe", "ultralytics/test_refusals", "ultralytics/test_own")
 )
-PROCESSES, CLASSES, SIZES = (
-    f"tests/adapters/ultralytics/test_{name}.py::test_" for name in ("processes", "class_weights", "image_size")
+PROCESSES, CLASSES, SIZES, MASKS = (
+    f"tests/adapters/ultralytics/test_{name}.py::test_"
+    for name in ("processes", "class_weights", "image_size", "mask_slot")
 )
 WRONG = {
     "unknown loss": {"box": "eoiu"},
@@ -210,6 +211,21 @@ ADAPTERS: Table = {
         "the live branch does not return the plugged loss and its gradient": lambda *_: canary.check_cls(
             SimpleNamespace(bce=lambda logits, target: 0 * logits), unplugged().cls
         ),
+    },
+    (f"{ULTRALYTICS}/mask_canary.py::check_stock", "UnsupportedUltralytics"): {
+        "it is not": MASKS + "a_stock_loss_that_has_changed_is_noticed",
+    },
+    (f"{ULTRALYTICS}/mask_canary.py::check_mask", "UnsupportedUltralytics"): {
+        "the live branch does not return the plugged loss and its gradient": MASKS
+        + "a_criterion_with_a_mask_loss_of_its_own_is_noticed",
+    },
+    (f"{ULTRALYTICS}/mask_slot.py::require_mask_loss", "ValueError"): {
+        "it is of another kind": lambda *_: spec.make_spec(mask="eiou"),
+        "looks at pixels outside of the boxes": lambda *_: spec.make_spec(mask="ghm_c"),
+        "does not train masks": lambda *_: spec.make_spec(mask="cross_entropy"),
+    },
+    (f"{ULTRALYTICS}/probe.py::require_masks", "UnsupportedUltralytics"): {
+        "one has none": MASKS + "models_without_masks_are_refused",
     },
     (f"{ULTRALYTICS}/cli.py::chosen_task", "ValueError"): {
         "not of that form": lambda *_: chosen_task(["predict", "detect"])

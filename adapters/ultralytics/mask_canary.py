@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The canary of the mask slot: fixed masks through a live criterion must come back as the loss that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from loss_plugins import Loss
+
+from . import probe
+from .canary import TOLERANCE, by_autograd, checked, set_apart, twin, value_and_gradient
+from .errors import UnsupportedUltralytics
+from .mask_slot import MaskSlot, stock_pixel_loss
+
+
+def fixed_arguments() -> dict[str, Tensor]:
+    """Fixed arguments for one `single_mask_loss`: three instances, two prototypes, masks of 6 x 8 pixels."""
+    boxes = torch.tensor([[1.0, 1.0, 6.0, 5.0], [0.0, 2.5, 3.5, 6.0], [3.2, 0.0, 7.6, 3.0]])
+    mask = torch.zeros(3, 6, 8)
+    mask[0, 2:4, 2:5] = mask[1, 4:6, 0:2] = mask[2, 0:2, 4:8] = 1
+    return {
+        "gt_mask": mask,
+        "pred": torch.tensor([[1.0, -0.5], [0.5, 1.0], [-1.0, 0.7]]),
+        "proto": torch.linspace(-2, 2, 2 * 6 * 8).view(2, 6, 8).sin() * 2,
+        "xyxy": boxes,
+        "area": (boxes[:, 2:] - boxes[:, :2]).prod(1) / (6 * 8),
+    }
+
+
+def by_hand(pixels: Callable[[Tensor, Tensor], Tensor], whole: bool, given: dict[str, Tensor]) -> Tensor:
+    """The sum over the instances, in a plain loop over the pixels of each box.
+
+    Args:
+        pixels: logits and mask inside a box, (1, 1, height, width) each, to one number, or to one per pixel.
+        whole: it gives one number.
+        given: as `fixed_arguments`.
+    """
+    total = torch.zeros(())
+    for number, (x1, y1, x2, y2) in enumerate(given["xyxy"].tolist()):
+        rows = [row for row in range(6) if y1 <= row < y2]
+        columns = [column for column in range(8) if x1 <= column < x2]
+        logits = sum(given["pred"][number, k] * given["proto"][k] for k in range(2))[rows][:, columns]  # type: ignore[index]
+        mask = given["gt_mask"][number][rows][:, columns]
+        loss = pixels(logits[None, None], mask[None, None])
+        total = total + (loss.sum() if whole else loss.sum() / (6 * 8) / given["area"][number])
+    return total
+
+
+def check_stock(criterion: Any) -> None:
+    """Raise unless the stock mask loss is binary cross-entropy inside the boxes, averaged as known.
+
+    Raises:
+        UnsupportedUltralytics: it is not.
+    """
+    method = vars(type(criterion)).get("single_mask_loss") or type(criterion).single_mask_loss
+    stock = float(getattr(method, "stock", method)(**fixed_arguments()))
+    expected = float(by_hand(stock_pixel_loss, False, fixed_arguments()))
+    if abs(stock - expected) > TOLERANCE:
+        raise UnsupportedUltralytics(
+            f"its own mask loss gives {stock:.6f} where binary cross-entropy inside the boxes gives {expected:.6f}: "
+            "the contract has changed",
+            probe.REMEDY,
+        )
+
+
+def check_mask(branch: Any, slot: MaskSlot) -> float:
+    """The loss of fixed masks through the live branch, after comparing value and gradient with a plain loop.
+
+    Raises:
+        UnsupportedUltralytics: the live branch does not return the plugged loss and its gradient.
+    """
+    check_stock(branch)
+    plain = twin(slot, branch)
+
+    def through(loss: Callable[[dict[str, Tensor]], Tensor]) -> tuple[Tensor, Tensor]:
+        arguments = fixed_arguments()
+        proto = arguments["proto"].requires_grad_()
+        return value_and_gradient(slot, loss(arguments), proto)
+
+    with set_apart(slot, branch):
+        live = through(lambda given: branch.single_mask_loss(**given))
+    with by_autograd():
+        expected = through(lambda given: by_hand(of_pixels(plain), plain.entry.kind == "region", given))
+    return checked(slot, live, expected)
+
+
+def of_pixels(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss of pixels (1, 1, height, width)."""
+    return lambda logits, mask: loss.elementwise(logits, mask)
