@@ -20,7 +20,7 @@ from torch.nn.functional import one_hot
 
 from .catalog.declare import COLUMNS, Kind, Scale
 from .labels import IGNORED
-from .tensors import Target, cast
+from .tensors import Target, cast, class_axis
 
 CLASSES = 5  # of an ordinary input
 CHANNELS = 3  # of an ordinary mask
@@ -278,7 +278,7 @@ def as_scale(logits: Tensor, scale: Scale) -> Tensor:
     if scale == "probabilities":
         return logits.sigmoid()
     if scale == "log_probabilities":
-        return logits.log_softmax(1)
+        return logits.log_softmax(class_axis(logits))
     return logits.abs() if scale == "distances" else logits
 
 

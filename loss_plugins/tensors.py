@@ -233,7 +233,8 @@ def fit_weight(
     else:
         averaged = shape != scores and spreads(given, scores)
     if shape and averaged:
-        weight = weight.float().mean(axis) if weight.dtype not in FLOATS else weight.mean(axis)
+        numbers = weight if weight.dtype in FLOATS else weight.float()
+        weight = numbers.sum(axis) / max(weight.shape[axis], 1)  # the mean; of no classes 0
     if shape and shape == scores and weight.shape == without(shape, axis):
         return weight.unsqueeze(axis)
     if weight.shape == shape or (weight.ndim > 1 and spreads(weight.shape, shape)):

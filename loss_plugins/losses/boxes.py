@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..catalog.dialects import OURS, Convention
+from ..catalog.conventions import OURS, Convention
 from ..errors import in_our_words, refusal
 from ..tensors import check_tensor
 

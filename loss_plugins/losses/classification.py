@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 from typing_extensions import Unpack
 
+from ..catalog.conventions import Dialect
 from ..catalog.declare import Effect, Source
-from ..catalog.dialects import Dialect
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval, PerClass
 from ..labels import check_shares, per_class

@@ -17,8 +17,8 @@ from typing import Annotated
 from torch import Tensor
 from typing_extensions import Unpack
 
+from ..catalog.conventions import OURS, Convention, Dialect
 from ..catalog.declare import Effect, State
-from ..catalog.dialects import OURS, Convention, Dialect
 from ..catalog.ranges import Choice, Interval, Series
 from .boxes import LENGTH, Pair, cxcywh_to_xyxy, inner_iou, pair_up
 from .focusing import no_boxes, one, paper_mean, sum_of_iou_losses, wise_weight

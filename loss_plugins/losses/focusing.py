@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from ..catalog.dialects import OURS, Convention
+from ..catalog.conventions import OURS, Convention
 from ..catalog.ranges import Interval
 from .boxes import cxcywh_to_xyxy, pair_up
 

@@ -88,7 +88,15 @@ def masses_of(
     wanted = "(n, C, ...)" if "channel" in over else "(n, ...)"
     if pred.ndim < (3 if "channel" in over else 2):
         came = f"over={over!r} needs pred of shape {wanted}, got {tuple(pred.shape)}"
-        raise refusal(where, came, f"pred of shape {wanted}", "add the axes (pred[None]), or pass another `over`")
+        axes = (
+            "pred[..., None]"
+            if pred.ndim == 2
+            else "pred[None]"
+            if over in ("image", "batch")
+            else "pred[None, ..., None]"
+        )
+        remedy = f"add the axes ({axes}, and to the target too), or pass another `over`"
+        raise refusal(where, came, f"pred of shape {wanted}", remedy)
     p, t = counted(activate(where, pred, activation), ignored), counted(dense(pred, target), ignored)
     shared = p * t if overlap == "product" else torch.minimum(p, t)
     exponent = 2 if squared else 1

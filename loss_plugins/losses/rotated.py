@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 from typing_extensions import Unpack
 
+from ..catalog.conventions import Dialect
 from ..catalog.declare import Effect, Source, Traits
-from ..catalog.dialects import Dialect
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval
 from .boxes import LENGTH, angle_between, safe_hypot, squared_norm

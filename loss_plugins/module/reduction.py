@@ -77,7 +77,7 @@ def shape_as_theirs(rule: Defaults, loss: Tensor, pred: Tensor) -> Tensor:
     if loss.ndim != 2:  # one loss per image and channel
         return loss
     if form == "images":
-        return loss.mean(1)
+        return loss.sum(1) / max(loss.shape[1], 1)
     return loss.view(*loss.shape, *(1,) * (pred.ndim - 2)) if form == "pixel axes" else loss
 
 
@@ -129,8 +129,8 @@ def own_divisor(
 
 
 def _columns(pred: Tensor, ignored: Tensor | None) -> Tensor:
-    """The length of axis 1: of a mean, the mean over that axis, summed over the others."""
-    return pred.new_full((), float(max(pred.shape[1], 1)))
+    """The length of the class axis: of a mean, the mean over that axis, summed over the others."""
+    return pred.new_full((), float(max(pred.shape[class_axis(pred)], 1)))
 
 
 def _scores(pred: Tensor, ignored: Tensor | None) -> Tensor:

@@ -9,7 +9,7 @@ import pytest
 
 import loss_plugins as lp
 from loss_plugins.audit import AuditReport, audit_subject, catalogued, checks_for
-from loss_plugins.catalog.dialects import DIALECTS
+from loss_plugins.catalog.conventions import DIALECTS
 from loss_plugins.catalog.entries import shipped
 
 #: takes a compiler some seconds for each loss: one of each kind here, every one of them in the tests of the engine

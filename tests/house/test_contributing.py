@@ -19,10 +19,20 @@ from loss_plugins.catalog.entries import Entry, shipped
 from loss_plugins.losses import penalties
 
 ROOT = Path(__file__).parents[2]
+ROOMS = ("loss_plugins", "adapters", "tools", "tests", "configs")
 TEXT = " ".join((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split())
 
 
 # --- sizes ---------------------------------------------------------------------------------------------------------
+
+
+def test_no_file_is_longer_than_it_says() -> None:
+    found = re.search(r"No file has more than (\d+) lines", TEXT)
+    assert found is not None
+    files = [file for room in ROOMS for file in (ROOT / room).rglob("*.py")]
+    lines = {str(file): len(file.read_text(encoding="utf-8").splitlines()) for file in files}
+    assert len(files) > 300
+    assert {file: count for file, count in lines.items() if count > int(found[1])} == {}
 
 
 def function_of(entry: Entry) -> tuple[ast.FunctionDef, list[str]]:

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 import loss_plugins as lp
-from loss_plugins.catalog.dialects import Convention, convention_keywords, dialects_of
+from loss_plugins.catalog.conventions import Convention
+from loss_plugins.catalog.dialects import convention_keywords, dialects_of
 from loss_plugins.catalog.entries import shipped
 from loss_plugins.losses import boxes
 from loss_plugins.losses.family import iou_family
@@ -50,9 +51,10 @@ def test_formulas_name_no_framework_and_not_themselves(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_formulas_take_the_data_classes_alone_from_the_dialects(file: Path) -> None:
+def test_formulas_take_the_data_classes_alone_from_the_conventions(file: Path) -> None:
     for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "catalog.dialects":
+        if isinstance(node, ast.ImportFrom) and node.module in ("catalog.conventions", "catalog.dialects"):
+            assert node.module == "catalog.conventions"
             assert {alias.name for alias in node.names} <= {"Convention", "Dialect", "OURS"}
 
 

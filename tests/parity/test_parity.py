@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import loss_plugins as lp
-from loss_plugins.catalog import dialects
+from loss_plugins.catalog.conventions import DIALECTS
 from loss_plugins.catalog.dialects import DEFAULTS, dialects_of, function_keywords, translated
 from loss_plugins.parity import compare as parity
 from loss_plugins.parity.rules import RULES
@@ -78,7 +78,7 @@ def test_what_a_version_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("change", [{"eps": 1.5e-7}, {"union": "add"}, {"center": "difference"}], ids=str)
 def test_one_changed_constant_is_caught(change: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    table = dialects.DIALECTS["ciou"]
+    table = DIALECTS["ciou"]
     monkeypatch.setitem(table, "ultralytics", replace(table["ultralytics"], **change))
     found = parity.compare_builtin(CIOU, FEW)
     assert not found.ok
