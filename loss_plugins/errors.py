@@ -11,6 +11,7 @@ import difflib
 import functools
 import inspect
 import numbers
+import re
 from collections.abc import Callable, Iterable, Mapping
 from types import NoneType
 from typing import Any, TypeVar, cast
@@ -30,6 +31,8 @@ TYPES: dict[Any, str] = {
     Tensor: "a tensor",
     NoneType: "None",
 }
+#: where Python says that an object lies
+IN_MEMORY = re.compile(r" at 0x[0-9A-Fa-f]+")
 #: characters of a value that a message shows
 SHOWN = 100
 
@@ -67,13 +70,17 @@ def refusal(
 def shown(value: Any) -> str:
     """A value as messages show it: tensors by shape and dtype, as reading them may wait for a device; the rest cut.
 
-    >>> shown("exp")
-    "'exp'"
+    Functions and classes are shown by name, and nothing by its place in memory.
+
+    >>> shown("exp"), shown(shown)
+    ("'exp'", 'the function shown')
     """
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)} and dtype {value.dtype}"
+    if inspect.isroutine(value) or isinstance(value, type):
+        return f"the {'class' if isinstance(value, type) else 'function'} {value.__qualname__}"
     try:
-        text = " ".join(repr(value).split())
+        text = IN_MEMORY.sub("", " ".join(repr(value).split()))
     except ValueError:  # Python writes no integers of more than 4300 digits
         return f"<{type(value).__name__} too long to be written>"
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."

@@ -232,16 +232,17 @@ def _completed(loss: Mapping[str, Any]) -> Mapping[str, Any]:
 def _check_assigner(box_loss: Loss | None) -> None:
     if box_loss is None:
         came, remedy = "assigner='match' needs a box loss to match", "pass box=... or use assigner='keep'"
-        raise refusal("ultralytics adapter", came, ASSIGNERS, remedy)
+        raise refusal("ultralytics adapter", came, "'match' beside a box loss, or 'keep'", remedy)
+    allowed = f"'keep' beside {box_loss.entry.name}"
     if box_loss.entry.traits.stateful:
         came = (
             f"assigner='match' does not go with {box_loss.entry.name}: its running statistic would count assignment "
             "candidates"
         )
-        raise refusal("ultralytics adapter", came, ASSIGNERS, "use assigner='keep'")
+        raise refusal("ultralytics adapter", came, allowed, "use assigner='keep'")
     if box_loss.entry.traits.units == "image":
         came = f"assigner='match' does not go with {box_loss.entry.name}: an assigner does not know the image's size"
-        raise refusal("ultralytics adapter", came, ASSIGNERS, "use assigner='keep'")
+        raise refusal("ultralytics adapter", came, allowed, "use assigner='keep'")
 
 
 def _module(slot: str, asked: Any, said: str) -> Loss:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from ..errors import refusal, shown
@@ -23,6 +23,8 @@ WORDS: dict[str, str] = {
     "dialect": "the framework whose convention to follow",
     **dict.fromkeys(SETTINGS, "a setting of every module"),
 }
+#: finds the names that the modules around losses have taken; the room of the modules puts it here, as it lies above
+NAMES_TAKEN: list[Callable[[], Collection[str]]] = []
 
 
 def check_targets(name: str, targets: Any) -> None:
@@ -78,11 +80,15 @@ def check_keywords(name: str, own: Mapping[str, Parameter]) -> None:
 def check_parts(
     name: str, denominator: Callable[..., Any] | None, states: Mapping[str, State], parameters: Iterable[str]
 ) -> None:
-    """Raise unless the functions that belong to a loss can be called as they will be."""
+    """Raise unless the module can keep the running statistics, and the functions of a loss can be called."""
     names = tuple(parameters)
     if denominator is not None:
         _check_call(name, "denominator", denominator, ("pred", "target"), names)
     for key, state in states.items():
+        if any(key in taken() for taken in NAMES_TAKEN):
+            came = f"the running statistic {key!r} has the name of an attribute of the module that keeps it"
+            allowed = "a name that no module has, as it is the key in the state dict"
+            raise refusal(f"register_loss({name!r})", came, allowed, f"call it '{key.strip('_')}_seen', say")
         _check_call(name, f"initial of {key!r}", state.initial, ("parameters",), ())
         _check_call(name, f"empty of {key!r}", state.empty, ("parameters",), ())
         _check_call(name, f"summary of {key!r}", state.summary, ("pred", "target", "weight"), names)

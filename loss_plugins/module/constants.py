@@ -12,23 +12,26 @@ from ..catalog.entries import Entry
 from ..catalog.ranges import PerClass
 from .exact import ExactBuffers
 
+#: before the name of a parameter in that of its buffer, as a module has methods that a parameter may be called like
+PREFIX = "per_class_"
+
 
 class ClassConstants(ExactBuffers):
-    """Float64 buffers by parameter name; not in the state dict, as the loss is built with them."""
+    """One float64 buffer for each parameter; not in the state dict, as the loss is built with them."""
 
     def __init__(self, values: Mapping[str, list[float]]) -> None:
         super().__init__()
         for name, value in values.items():
-            self.register_buffer(name, torch.tensor(value, dtype=torch.float64), persistent=False)
+            self.register_buffer(PREFIX + name, torch.tensor(value, dtype=torch.float64), persistent=False)
 
     @property
     def tensors(self) -> dict[str, Tensor]:
         """The constants by name, as the loss's function takes them."""
-        return dict(self.named_buffers())
+        return {name.removeprefix(PREFIX): buffer for name, buffer in self.named_buffers()}
 
     def extra_repr(self) -> str:
         """The names; the loss itself shows the numbers."""
-        return ", ".join(self._buffers)
+        return ", ".join(self.tensors)
 
 
 def split_constants(entry: Entry, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], ClassConstants | None]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 import loss_plugins as lp
 from loss_plugins.catalog.entries import shipped
+from loss_plugins.catalog.registration import WORDS
 from loss_plugins.module.loss import Loss
 
 from ..house.wrong_values import refused
@@ -222,6 +223,64 @@ def test_a_running_statistic_of_another_signature_is_refused(part: str) -> None:
         else:
             lp.register_loss(NAME)(own)
             lp.unregister_loss(NAME)
+
+
+SUMS: dict[str, Any] = {
+    "initial": lambda parameters: torch.ones(()),
+    "empty": lambda parameters: torch.zeros(2),
+    "summary": lambda pred, target, weight, **parameters: torch.stack([cost(pred, target).sum(), pred.new_ones(())]),
+    "update": lambda value, summary: torch.where(summary[1] > 0, summary[0], value),
+}
+
+
+def with_annotation(keyword: str, hint: Any, text: str) -> Any:
+    """A function with that keyword, whose annotation is no text."""
+    names: dict[str, Any] = {"__name__": __name__, "torch": torch}
+    exec(f"def own(pred, target, *, {keyword}=None):\n    return {text.replace('KEYWORD', keyword)}", names)
+    names["own"].__annotations__[keyword] = hint
+    return names["own"]
+
+
+def names_of_a_module(loss: torch.nn.Module) -> set[str]:
+    """Attributes of the class and of the object, those of torch's own module among them."""
+    assert {"forward", "training", "_buffers"} <= set(dir(torch.nn.Module())) <= {*dir(loss)}
+    return {name for name in (*dir(loss), *vars(loss), *dir(Loss)) if not name.startswith("__")}
+
+
+def test_a_running_statistic_has_no_name_of_an_attribute_of_the_module() -> None:
+    taken = names_of_a_module(lp.build_loss("l1")) | names_of_a_module(lp.build_loss("bce_with_logits"))
+    assert {"training", "forward", "entry", "labels", "statistics", "fused"} <= taken
+    for keyword in sorted(taken - WORDS.keys()):
+        own = with_annotation(keyword, Annotated[Tensor, lp.State(**SUMS)], "(pred - target).abs().sum(-1) * KEYWORD")
+        parts = refused(lambda: lp.register_loss(NAME)(own), NAME, repr(keyword), "")  # noqa: B023
+        assert "the state dict" in parts["allowed"]
+        assert NAME not in lp.list_losses()
+
+
+@pytest.mark.parametrize("keyword", ["mean", "value", "before", "pending", "name", "where", "tensors", "seen", "state"])
+def test_a_running_statistic_of_any_other_name_is_kept_copied_and_loaded(keyword: str) -> None:
+    own = with_annotation(keyword, Annotated[Tensor, lp.State(**SUMS)], "(pred - target).abs().sum(-1) * KEYWORD")
+    lp.register_loss(NAME)(own)
+    loss, other = lp.build_loss(NAME), lp.build_loss(NAME)
+    total = cost(PRED, TARGET).sum().item()
+    assert loss(PRED, TARGET).item() == total * cost(PRED, TARGET).mean().item()
+    assert list(loss.state_dict()) == [f"{keyword}.value"]
+    other.load_state_dict(loss.state_dict())
+    assert other.eval()(PRED, TARGET).item() == loss.eval()(PRED, TARGET).item()
+
+
+def test_numbers_per_class_may_be_called_as_any_attribute_of_the_module() -> None:
+    pred, target = torch.rand(5, 3), torch.rand(5, 3)
+    numbers = torch.tensor([1.0, 2.0, 3.0])
+    taken = names_of_a_module(lp.build_loss("bce_with_logits", pos_weight=[1.0, 2.0]).constants) | {"tensors"}
+    for keyword in sorted(taken - WORDS.keys()):
+        hint = Annotated[list[float] | None, lp.PerClass(lp.Interval(0))]
+        lp.register_loss(NAME, kind="classification")(
+            with_annotation(keyword, hint, "(pred - target).abs() * torch.as_tensor(KEYWORD)")
+        )
+        loss = lp.build_loss(NAME, **{keyword: numbers.tolist()})
+        assert loss(pred, target).item() == pytest.approx(((pred - target).abs() * numbers).mean().item()), keyword
+        lp.unregister_loss(NAME)
 
 
 # --- what is left out -----------------------------------------------------------------------------------------------

@@ -207,3 +207,28 @@ def test_imports_of_files_from_elsewhere_are_not_followed(tmp_path: Path, monkey
         for name in ("test_imported_0", "test_imported_1"):
             if name in lp.list_losses():
                 lp.unregister_loss(name)
+
+
+@pytest.mark.parametrize(
+    ("losses", "allowed"),
+    [
+        ({"cls": "focal"}, "'match' beside a box loss, or 'keep'"),
+        ({"box": {"type": "wiou", "version": 3}}, "'keep' beside wiou"),
+        ({"box": {"type": "mpdiou", "image_size": [640, 640]}}, "'keep' beside mpdiou"),
+    ],
+    ids=str,
+)
+def test_an_assigner_that_cannot_follow_the_loss_is_not_named_as_allowed(losses: dict[str, Any], allowed: str) -> None:
+    parts = refused(lambda: lpu.make_spec(**losses, assigner="match"), ADAPTER, "assigner='match'", "")
+    assert parts["allowed"] == allowed
+    lpu.make_spec(**losses, assigner="keep")
+
+
+def test_functions_and_classes_are_shown_by_their_names() -> None:
+    def own(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return pred - target
+
+    for wrong, shows in ((own, "own"), (len, "len"), (dict, "dict"), (lambda: own, "<lambda>"), ("".join, "str.join")):
+        for slot in ("gain", "assigner"):
+            refused(lambda: lpu.make_spec("ciou", **{slot: wrong}), ADAPTER, slot, shows)  # noqa: B023
+    refused(lambda: lpu.make_spec(cls=own), ADAPTER, "cls", "the function ")

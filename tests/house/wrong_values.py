@@ -43,6 +43,8 @@ def refused(call: Callable[[], Any], where: str, argument: str, value: str) -> r
     text = str(caught.value)
     parts = STYLE.fullmatch(text)
     assert parts is not None, f"{type(caught.value).__name__} in another style: {text}"
+    assert "  " not in text, text
+    assert not re.search(r"<(built-in )?(function|class|method)| at 0x", text), text
     assert where in parts["where"], text
     assert argument in parts["came"], text
     assert value in parts["came"], f"{value!r} is not in: {text}"
