@@ -31,8 +31,13 @@ TYPES: dict[Any, str] = {
     Tensor: "a tensor",
     NoneType: "None",
 }
-#: where Python says that an object lies
-IN_MEMORY = re.compile(r" at 0x[0-9A-Fa-f]+")
+#: what Python writes for a function, a class, and where an object lies; and what messages write for it
+READABLE = {
+    re.compile(r"<function (\S+) at 0x[0-9A-Fa-f]+>"): r"the function \1",
+    re.compile(r"<built-in (?:function|method) (\w+)[^>]*>"): r"the function \1",
+    re.compile(r"<class '([^']+)'>"): r"the class \1",
+    re.compile(r" at 0x[0-9A-Fa-f]+"): "",
+}
 #: characters of a value that a message shows
 SHOWN = 100
 
@@ -77,12 +82,12 @@ def shown(value: Any) -> str:
     """
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)} and dtype {value.dtype}"
-    if inspect.isroutine(value) or isinstance(value, type):
-        return f"the {'class' if isinstance(value, type) else 'function'} {value.__qualname__}"
     try:
-        text = IN_MEMORY.sub("", " ".join(repr(value).split()))
+        text = " ".join(repr(value).split())
     except ValueError:  # Python writes no integers of more than 4300 digits
         return f"<{type(value).__name__} too long to be written>"
+    for written, readable in READABLE.items():
+        text = written.sub(readable, text)
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 

@@ -228,7 +228,14 @@ def test_functions_and_classes_are_shown_by_their_names() -> None:
     def own(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return pred - target
 
-    for wrong, shows in ((own, "own"), (len, "len"), (dict, "dict"), (lambda: own, "<lambda>"), ("".join, "str.join")):
+    for wrong, shows in (
+        (own, "own"),
+        (len, "len"),
+        (dict, "dict"),
+        (lambda: own, "<lambda>"),
+        ("".join, "join"),
+        ([own, dict], "[the function "),
+    ):
         for slot in ("gain", "assigner"):
             refused(lambda: lpu.make_spec("ciou", **{slot: wrong}), ADAPTER, slot, shows)  # noqa: B023
     refused(lambda: lpu.make_spec(cls=own), ADAPTER, "cls", "the function ")
