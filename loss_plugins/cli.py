@@ -17,6 +17,7 @@ from rich.table import Table
 from .catalog.declare import KINDS, traits_of
 from .catalog.dialects import dialects_of
 from .catalog.entries import Entry, entry_called, get_entry, list_losses
+from .errors import refusal
 from .parity.deviations import deviations
 from .reports import strict_json
 from .version import __version__
@@ -215,16 +216,26 @@ def _trait(value: Any) -> str:
 
 @app.command()
 def doctor(
-    config: Annotated[
-        str | None, typer.Argument(help="A framework, or an MMDetection config to check without training.")
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            help="A framework; an MMDetection config, to check without training; or the folder of an Ultralytics run, "
+            "or a checkpoint: what trained it."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the installed frameworks by trying them; exit code 1 if anything fails."""
+    """Check the installed frameworks by trying them, or tell what trained a run; exit code 1 if anything fails."""
     points = {point.name: point for point in _points(DOCTORS)}
-    if config in points:
-        points, config = {config: points[config]}, None
-    reports = {name: {"supported": _supported(name), **_examined(point, config)} for name, point in points.items()}
+    if what in points:
+        points, what = {what: points[what]}, None
+    examined = {name: _examined(point, what) for name, point in points.items()}
+    reports = {name: {"supported": _supported(name), **found} for name, found in examined.items() if found is not None}
+    known = {name: report for name, report in reports.items() if not report.pop("absent", False)}
+    reports = known if what is not None and known else reports
+    if not reports:
+        allowed = f"{', '.join(points)}, a config, the folder of a run, or a checkpoint"
+        raise refusal("doctor", f"{what!r} is nothing that an adapter knows", allowed, "correct the path")
     if as_json:
         print_json(reports)
     else:
@@ -240,11 +251,13 @@ def _supported(framework: str) -> str:
     return next((each.partition(";")[0].strip() for each in needed if re.match(rf"{framework}\b", each)), "")
 
 
-def _examined(point: metadata.EntryPoint, config: str | None) -> dict[str, Any]:
+def _examined(point: metadata.EntryPoint, what: str | None) -> dict[str, Any] | None:
+    """The report of an adapter; None: what was asked about is not its affair."""
     try:
-        report: dict[str, Any] = point.load()(config)
+        report: dict[str, Any] | None = point.load()(what)
     except ImportError as error:  # a framework that is not wanted here is no fault
-        report = {"ok": True, "versions": {}, "checks": [{"name": "not installed", "ok": False, "detail": str(error)}]}
+        absent = {"name": "not installed", "ok": False, "detail": str(error)}
+        report = {"ok": what is None, "versions": {}, "checks": [absent], "absent": True}
     return report
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from .install import COMMANDS, PACKAGES, missing, mmdet_versions
 
 
-def report(config: str | None = None) -> dict[str, Any]:
+def report(config: str | None = None) -> dict[str, Any] | None:
     """What `loss-plugins doctor [CONFIG.py]` shows of this adapter.
 
     Args:
@@ -18,8 +19,11 @@ def report(config: str | None = None) -> dict[str, Any]:
 
     Returns:
         {"ok", "versions", "checks": [{"name", "ok", "detail"}]} in plain types. With nothing of MMDetection
-        installed and no config to check, "ok" holds: the checks then say how to install it.
+        installed and no config to check, "ok" holds: the checks then say how to install it. None: `config` is a folder
+        or a checkpoint.
     """
+    if config is not None and (Path(config).is_dir() or Path(config).suffix in (".pt", ".pth")):
+        return None
     absent = missing()
     checks = [_tried(f"{name} can be imported", partial(_import, name)) for name in PACKAGES]
     if all(check["ok"] for check in checks):

@@ -26,6 +26,7 @@ from .plug import Report
 from .spec import LossSpec, Spec, make_spec
 from .sweeps import SweepEnded
 from .trainers import trainer
+from .watch import install
 
 __all__ = [
     "LossNotUsed",
@@ -38,6 +39,8 @@ __all__ = [
     "patched",
     "trainer",
 ]
+
+install()
 
 
 @in_our_words

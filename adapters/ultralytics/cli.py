@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ from loss_plugins.errors import refusal
 
 from .config import KEYS, import_modules, is_here
 from .errors import UnsupportedUltralytics
-from .mixin import STAMP
+from .record import STAMP
 from .spec import Said, make_spec, read_stamp
 from .trainers import REFUSED, TRAINERS, trainer_for
 from .yaml12 import yaml_value
@@ -181,8 +182,19 @@ def make_model(task: str | None, file: str) -> Any:
     return YOLOWorld(file) if task == "world" else YOLO(file, task=task)
 
 
-def report(config: str | None = None) -> dict[str, Any]:
-    """What `loss-plugins doctor` shows of this adapter."""
-    from .doctor import doctor
+def report(asked: str | None = None) -> dict[str, Any] | None:
+    """What `loss-plugins doctor [RUN|CHECKPOINT]` shows of this adapter.
 
-    return doctor()
+    Args:
+        asked: the folder of a run, or a checkpoint; None: the installation.
+
+    Returns:
+        The report; None: this is neither, another adapter may know it.
+    """
+    from .doctor import doctor
+    from .runs import examine
+
+    if asked is None:
+        return doctor()
+    path = Path(asked)
+    return examine(path) if path.is_dir() or path.suffix == ".pt" else None

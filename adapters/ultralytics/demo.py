@@ -22,7 +22,7 @@ from loss_plugins.parity.compare import compare_builtin
 from loss_plugins.peers import compared
 from loss_plugins.reports import write_whole
 
-from .mixin import PROOF_FILE
+from .record import PROOF_FILE
 from .spec import make_spec
 from .trainers import trainer
 from .yaml12 import yaml_file

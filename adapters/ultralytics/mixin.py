@@ -27,13 +27,12 @@ from .box_slot import BoxSlot
 from .errors import UnsupportedUltralytics
 from .image_size import given_sizes
 from .plug import Plug, plugged
+from .record import PROOF_FILE, STAMP, Record, write_comment
 from .slots import log
 from .spec import Spec, differences, read_stamp
 from .sweeps import not_passed_over
 
 ENVIRONMENT = "LOSS_PLUGINS_ULTRALYTICS"
-STAMP = "loss_plugins"
-PROOF_FILE = "loss_plugins.yaml"
 OVERRIDDEN_METHODS = (
     "_do_train",
     "_setup_train",
@@ -59,8 +58,11 @@ class LossPluginMixin:
             )
         self.loss_spec = loss_spec if loss_spec is not None else Spec.from_json(str(text))
         self.loss_plug: Plug | None = None
+        self.loss_record = Record()
         check_trainer(type(self))
         super().__init__(*args, **kwargs)
+        if RANK in {-1, 0}:
+            write_comment(Path(self.save_dir) / "args.yaml", self.loss_spec)  # type: ignore[attr-defined]
 
     def train(self) -> Any:
         """Train; processes that training starts (one per GPU) find the spec in the environment."""
@@ -138,6 +140,7 @@ class LossPluginMixin:
                 remedy = f"pass the same, or config='.../{PROOF_FILE}' of that run"
                 raise refusal("resume", came, "the losses of the checkpoint", remedy)
             self._plug.restore(stamp)
+            self.loss_record = Record.resumed(stamp, first=ckpt["epoch"] + 2)
         return super().resume_training(ckpt)  # type: ignore[misc]
 
     def save_model(self, *args: Any, **kwargs: Any) -> Any:
@@ -150,6 +153,8 @@ class LossPluginMixin:
 
         Every rank passes here. Gradients may be accumulated over several batches; the statistics learn from each.
         """
+        if event == "on_pretrain_routine_start":
+            return self._tell_loggers(event)
         if event == "on_train_epoch_start":
             self._plug.begin_epoch()
         elif event == "on_train_batch_start":
@@ -160,9 +165,18 @@ class LossPluginMixin:
         elif event == "on_train_epoch_end":
             self._plug.sync()  # a time limit stops between the last batch and its end
             self._plug.require_use()
+            self.loss_record.last = self.epoch + 1  # type: ignore[attr-defined]
             self._log_epoch()
             self._write_proof()
         return super().run_callbacks(event)  # type: ignore[misc]
+
+    def _tell_loggers(self, event: str) -> Any:
+        """W&B, MLflow and ClearML read the settings now; a lasting key would reach processes that do not know it."""
+        self.args.loss_plugins = self.loss_spec.as_dict()  # type: ignore[attr-defined]
+        try:
+            return super().run_callbacks(event)  # type: ignore[misc]
+        finally:
+            del self.args.loss_plugins  # type: ignore[attr-defined]
 
     @property
     def _plug(self) -> Plug:
@@ -175,6 +189,7 @@ class LossPluginMixin:
 
     def _stamp(self) -> dict[str, Any]:
         return {
+            **self.loss_record.as_dict(),
             "losses": self.loss_spec.as_dict(),
             "report": self._plug.report.as_dict(),
             "state": self._plug.state(),

@@ -113,7 +113,7 @@ EFFECTS: dict[tuple[str, str], Effect | tuple[str, str]] = {
     ("show", "name"): (CLI + "show_tells_formula_parameters_and_traits", '"show", "focal_eiou"'),
     ("show", "latex"): (CLI + "show_prints_latex_when_asked_or_where_the_terminal_has_no_unicode", '"--latex"'),
     ("show", "as_json"): show_json,
-    ("doctor", "config"): doctor_config,
+    ("doctor", "what"): doctor_config,
     ("doctor", "as_json"): (CLI + "doctor_finds_a_working_installation", '"--json"'),
     ("check", "target"): (AUDIT + "command_passes_and_prints_a_table", '["giou"]'),
     ("check", "everything"): (AUDIT + "command_all", '"--all"'),

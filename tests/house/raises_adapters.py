@@ -30,6 +30,7 @@ from loss_plugins.adapters.ultralytics import (
     own,
     plug,
     probe,
+    runs,
     spec,
     trainers,
     yaml12,
@@ -211,6 +212,13 @@ ADAPTERS: Table = {
         "the live branch does not return the plugged loss and its gradient": lambda *_: canary.check_cls(
             SimpleNamespace(bce=lambda logits, target: 0 * logits), unplugged().cls
         ),
+    },
+    (f"{ULTRALYTICS}/runs.py::examine", "ValueError"): {
+        "a folder that is none of a run": lambda _, folder: runs.examine(folder),
+        "a file that is no checkpoint": lambda *_: runs.examine(Path(__file__)),
+    },
+    (f"{ULTRALYTICS}/runs.py::stamp_of", "ValueError"): {
+        "it is no checkpoint of Ultralytics": lambda *_: runs.stamp_of(Path(__file__)),
     },
     (f"{ULTRALYTICS}/mask_canary.py::check_stock", "UnsupportedUltralytics"): {
         "it is not": MASKS + "a_stock_loss_that_has_changed_is_noticed",

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What trained a run or a checkpoint: its record, stamps, args.yaml and results.csv, and where they disagree."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loss_plugins.errors import refusal
+
+from .mixin import ultralytics_versions
+from .record import PROOF_FILE, STAMP, names_of, read_comment, read_record
+from .spec import differences
+
+#: in the folder of every run
+ARGUMENTS, RESULTS = "args.yaml", "results.csv"
+#: how the columns begin in which our trainer writes the numbers of its losses
+COLUMN = "plug/"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One place that was looked at.
+
+    Attributes:
+        name: the place.
+        agrees: whether it says what the others say.
+        detail: what it says.
+    """
+
+    name: str
+    agrees: bool
+    detail: str
+
+
+def examine(path: Path) -> dict[str, Any]:
+    """What `loss-plugins doctor RUN|CHECKPOINT` shows.
+
+    Args:
+        path: the folder of a run, or a checkpoint.
+
+    Returns:
+        {"ok", "versions", "checks": [{"name", "ok", "detail"}]} in plain types.
+
+    Raises:
+        ValueError: a folder that is none of a run, or a file that is no checkpoint.
+    """
+    if path.is_file():
+        folder, checkpoints = path.parent.parent, [path]
+        record = read_record(folder)
+    else:
+        folder = path
+        if not any((path / name).exists() for name in (ARGUMENTS, PROOF_FILE, "weights")):
+            came = f"{path} has no {ARGUMENTS}, no {PROOF_FILE} and no weights/"
+            raise refusal("doctor", came, "the folder of a run, or a checkpoint", "name the folder that was logged")
+        record, checkpoints = read_record(path), sorted((path / "weights").glob("*.pt"))
+    stamps = {file: stamp_of(file) for file in checkpoints}
+    findings = list(_findings(folder, record, stamps, whole=path.is_dir()))
+    return {
+        "ok": all(finding.agrees for finding in findings),
+        "versions": ultralytics_versions(),
+        "checks": [{"name": each.name, "ok": each.agrees, "detail": each.detail} for each in findings],
+    }
+
+
+def stamp_of(file: Path) -> dict[str, Any] | None:
+    """The stamp of a checkpoint; None: no loss of ours trained it.
+
+    Raises:
+        ValueError: it is no checkpoint of Ultralytics.
+    """
+    from ultralytics.nn.tasks import torch_safe_load
+
+    try:
+        checkpoint, _ = torch_safe_load(str(file))
+        model = checkpoint.get("ema") or checkpoint["model"]
+    except Exception as error:  # whatever a file that is no checkpoint raises, in any of the pickle's classes
+        came = f"{file} cannot be read: {type(error).__name__}: {error}"
+        raise refusal("doctor", came, "a checkpoint of Ultralytics", "name one of weights/") from error
+    stamp: dict[str, Any] | None = getattr(model, STAMP, None)
+    return stamp
+
+
+def _findings(
+    folder: Path, record: Mapping[str, Any] | None, stamps: Mapping[Path, Mapping[str, Any] | None], whole: bool
+) -> Iterator[Finding]:
+    said = record or next((stamp for stamp in stamps.values() if stamp is not None), None)
+    if said is None:
+        yield Finding("trained by", True, "no trace of loss_plugins: the stock losses, or others that left none")
+    else:
+        yield Finding("trained by", True, f"{names_of(said['losses'])}, {_epochs(said)}")
+    if record is not None or whole:
+        detail = "none" if record is None else f"{names_of(record['losses'])}, run {record.get('run', '?')[:8]}"
+        yield Finding(PROOF_FILE, record is not None or said is None, detail)
+    for file, stamp in stamps.items():
+        yield _of_checkpoint(file, stamp, said)
+    if whole:
+        yield from _of_arguments(folder, said)
+        yield from _of_results(folder, said)
+
+
+def _epochs(said: Mapping[str, Any]) -> str:
+    parts = [part["epochs"] for part in (*said.get("earlier", ()), said) if part.get("epochs")]
+    ranges = [f"{first} to {last}" for first, last in parts if last >= first]
+    return f"epochs {', resumed for '.join(ranges)}" if ranges else "no whole epoch"
+
+
+def _last(said: Mapping[str, Any]) -> int | None:
+    epochs = said.get("epochs")
+    return None if epochs is None else int(epochs[1])
+
+
+def _of_checkpoint(file: Path, stamp: Mapping[str, Any] | None, said: Mapping[str, Any] | None) -> Finding:
+    if stamp is None:
+        return Finding(
+            file.name, said is None, "no stamp: the stock losses trained its last epoch, or others than ours"
+        )
+    detail = f"{names_of(stamp['losses'])}, {_epochs(stamp)}, run {stamp.get('run', '?')[:8]}"
+    if said is None:
+        return Finding(file.name, False, f"{detail}; and nothing else tells of it")
+    wrong = differences(stamp["losses"], said["losses"])
+    if stamp.get("run") != said.get("run"):
+        wrong.append(f"another run than that of {PROOF_FILE}")
+    return Finding(file.name, not wrong, "; ".join([detail, *wrong]))
+
+
+def _of_arguments(folder: Path, said: Mapping[str, Any] | None) -> Iterator[Finding]:
+    losses = read_comment(folder / ARGUMENTS)
+    if losses is None:
+        yield Finding(ARGUMENTS, said is None, "names no loss: a stock trainer wrote it, or an older version of ours")
+    else:
+        wrong = differences(losses, said["losses"]) if said is not None else ["and nothing else tells of it"]
+        yield Finding(ARGUMENTS, not wrong, "; ".join([names_of(losses), *wrong]))
+
+
+def _of_results(folder: Path, said: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """Rows that a stock trainer has written are shorter than the head, or come after the last epoch of the record."""
+    file = folder / RESULTS
+    if not file.is_file():
+        return
+    with file.open() as lines:
+        head, *rows = ([value.strip() for value in row] for row in csv.reader(lines))
+    ours = [name for name in head if name.startswith(COLUMN)]
+    foreign = [row[0] for row in rows if len(row) < len(head)] if ours else [row[0] for row in rows]
+    detail = f"{len(rows)} epochs"
+    last = _last(said) if said is not None else None
+    wrong = []
+    if said is not None and foreign:
+        wrong.append(f"epochs {', '.join(foreign)} were trained by a stock trainer")
+    elif last is not None and rows and int(float(rows[-1][0])) > last:
+        wrong.append(f"the last is {rows[-1][0]}, and {PROOF_FILE} ends with {last}")
+    if said is None and ours:
+        wrong.append(f"it has the columns {', '.join(ours)} of our trainer")
+    yield Finding(RESULTS, not wrong, "; ".join([detail, *wrong]))
