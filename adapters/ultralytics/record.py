@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from loss_plugins.reports import write_whole
+
 from .spec import Spec
 
 #: the record in the run's folder, and the attribute of a checkpoint's model that holds the same
@@ -74,7 +76,7 @@ def names_of(losses: Mapping[str, Any]) -> str:
 def write_comment(file: Path, spec: Spec) -> None:
     """Name the losses in the last line of args.yaml."""
     lines = [line for line in file.read_text().splitlines() if not line.startswith(COMMENT)]
-    file.write_text("\n".join([*lines, COMMENT + spec.to_json()]) + "\n")
+    write_whole(file, "\n".join([*lines, COMMENT + spec.to_json()]) + "\n")
 
 
 def read_comment(file: Path) -> dict[str, Any] | None:
