@@ -83,6 +83,74 @@ def test_a_loss_that_does_not_order_is_refused_with_its_correlation(name: str) -
         lpu.trainer(box=name, assigner="match")
 
 
+#: of each loss of boxes the defaults, each other choice, and what has the same form with other numbers
+SPECS = [
+    *({"type": name, **lp.get_entry(name).example} for name in NAMES),
+    *(
+        {"type": name, **lp.get_entry(name).example, key: value}
+        for name in NAMES
+        for key, parameter in lp.get_entry(name).parameters.items()
+        if isinstance(parameter.allowed, lp.Choice) and key != "box_format"
+        for value in parameter.allowed.values
+        if value != parameter.default
+    ),
+    {"type": "focal_eiou", "gamma": 0.1},
+    {"type": "nwd", "constant": 200.0},
+    {"type": "mix", "losses": [{"type": "ciou", "loss_weight": 0.1}]},
+    {"type": "mix", "losses": [{"type": "ciou", "loss_weight": 20.0}, "nwd"]},
+    {"type": "mix", "losses": ["ciou", {"type": "focal_eiou", "gamma": 0.1}]},
+]
+
+
+def small_where_disjoint(spec: Any) -> bool:
+    """Those whose focus multiplies the loss by a power of the IoU, or by a function that falls to 0 with it."""
+    name, text = spec["type"], str(spec)
+    return name in REFUSED or "focal_eiou" in text or (name == "piou" and spec.get("version") == 2)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_it_falls_from_the_same_box_towards_disjoint_ones(spec: Any) -> None:
+    """Boxes that move away, in any direction and of any size, never come to overlap more; apart they overlap little."""
+    loss = lp.build_loss(spec, reduction="none")
+    kind = loss.entry.kind
+    if loss.entry.traits.stateful:
+        with pytest.raises(ValueError, match="running statistic"):
+            lpu.make_spec(spec, assigner="match")
+        return
+    if small_where_disjoint(spec):
+        with pytest.raises(
+            ValueError, match=rf"{spec['type']}: assigner='match'.*( is -?0\.\d\d|it is 1 for the same).*keep"
+        ):
+            lpu.trainer(box=spec, assigner="match")
+        return
+    generator = torch.Generator().manual_seed(3)
+    side = 10 * 50 ** torch.rand(200, 2, generator=generator)
+    target = torch.cat([300 - side / 2, 300 + side / 2], dim=-1)
+    angle = 6.2832 * torch.rand(200, generator=generator)
+    way = torch.stack([angle.cos(), angle.sin()], dim=-1) * side
+    shares = torch.tensor([0.0, 0.1, 0.3, 0.6, 1.0, 1.5, 3.0, 200.0])
+    pred = (target + shares[:, None, None] * way.repeat(1, 2)).flatten(0, 1)
+    targets = target.repeat(len(shares), 1)
+    if kind == "rotated_box":
+        pred, targets = turned(pred, 640.0), turned(targets, 640.0)
+    overlap = overlap_by(loss, STOCK[kind])(pred, targets).view(len(shares), -1)
+    assert (overlap[0] > 0.98).all()  # the root of a rounded 0 is not 0
+    assert float(overlap.diff(dim=0).max()) < 1e-3
+    assert float(overlap[-1].max()) < 0.05
+    if loss.entry.traits.units == "any":  # in pixels, small boxes that lie apart are near each other
+        assert float(overlap[-2].max()) < 0.3
+        assert float(overlap[-2].mean()) < 0.1
+
+
+def test_of_two_sizes_one_inside_the_other() -> None:
+    """A mix of a tenth of CIoU is above 0.8 for disjoint boxes: by the table it overlaps as CIoU does."""
+    overlap = overlap_by(lp.build_loss(SPECS[-3], reduction="none"), STOCK["box"])
+    outer = torch.tensor([[0.0, 0.0, 100.0, 100.0]])
+    inside = torch.stack([torch.tensor([50 - s, 50 - s, 50 + s, 50 + s]) for s in (50.0, 40.0, 25.0, 12.5)])
+    iou = torch.tensor([1.0, 0.64, 0.25, 0.0625])
+    torch.testing.assert_close(overlap(inside, outer.expand_as(inside)), iou, atol=0.1, rtol=0)
+
+
 @pytest.mark.parametrize("name", PLAIN)
 def test_one_minus_a_loss_that_suffices_is_left_alone(name: str) -> None:
     pred, target, _ = random_pairs("box")
