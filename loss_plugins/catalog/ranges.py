@@ -20,8 +20,8 @@ from ..tensors import holds_numbers
 
 #: types of values that need no conversion to plain ones
 PLAIN = frozenset((bool, float, str, type(None), Tensor))
-#: losses compute in float32 at least, so that is what a number must fit into
-LARGEST = torch.finfo(torch.float32).max
+#: losses compute in float32 at least, which must hold products of a few numbers
+LARGEST = 1e12
 #: and what an integer must fit into
 SMALLEST_INT, LARGEST_INT = torch.iinfo(torch.int64).min, torch.iinfo(torch.int64).max
 
@@ -31,7 +31,7 @@ SMALLEST_INT, LARGEST_INT = torch.iinfo(torch.int64).min, torch.iinfo(torch.int6
 class Interval:
     """Allowed values of a number, from `low` to `high`; an `open_` end is excluded; `whole`: integers only.
 
-    The number is finite, and no larger than float32 (an integer: int64) can hold.
+    The number is at most 1e12, so that float32 can hold products with it; an integer is what int64 can hold.
 
     >>> print(Interval(0, 1, open_low=True))
     (0, 1]
@@ -98,29 +98,35 @@ class Choice:
 @in_our_words
 @dataclass(frozen=True)
 class Series:
-    """Allowed lists of `length` numbers, each in `each`; `rising`: every number above the one before.
+    """Allowed lists of `length` numbers, each in `each`; `rising`: each above the one before, by `gap` at least.
 
     >>> print(Series(2, Interval(0, 1), rising=True))
     2 rising numbers in [0, 1]
+    >>> print(Series(2, Interval(0, 1), rising=True, gap=0.001))
+    2 rising numbers in [0, 1], 0.001 apart at least
     """
 
     length: int
     each: Interval = field(default_factory=Interval)
     rising: bool = False
+    gap: float = 0.0
 
     def __post_init__(self) -> None:
         check_value("Series", "length", self.length, Interval(1, whole=True), "say how many numbers the list has")
         check_type("Series", "each", self.each, Interval)
         check_type("Series", "rising", self.rising, bool)
+        check_value("Series", "gap", self.gap, Interval(0), "leave it out for none")
 
     def __contains__(self, value: object) -> bool:
         if not isinstance(value, (list, tuple)) or len(value) != self.length:
             return False
         inside = all(number in self.each for number in value)
-        return inside and (not self.rising or all(low < high for low, high in itertools.pairwise(value)))
+        pairs = itertools.pairwise(value)
+        return inside and (not self.rising or all(low < high and high - low >= self.gap for low, high in pairs))
 
     def __str__(self) -> str:
-        return f"{self.length} {'rising ' if self.rising else ''}numbers in {self.each}"
+        apart = f", {self.gap:g} apart at least" if self.gap else ""
+        return f"{self.length} {'rising ' if self.rising else ''}numbers in {self.each}{apart}"
 
 
 @in_our_words
@@ -228,7 +234,7 @@ def _hint_of_number(value: Any, allowed: Allowed) -> str:
     size: Any = abs(value)
     if isinstance(allowed, Integers) or (isinstance(allowed, Interval) and allowed.whole):
         return "pass an integer of 64 bits" if LARGEST_INT < size < math.inf else ""
-    return f"pass at most {LARGEST:.2g}, as losses compute in float32" if LARGEST < size < math.inf else ""
+    return f"pass at most {LARGEST:.2g}, as losses multiply in float32" if LARGEST < size < math.inf else ""
 
 
 def is_int64(value: object) -> bool:

@@ -154,7 +154,7 @@ def balanced_l1_loss(
     target: Tensor,
     *,
     alpha: Annotated[float, Interval(0.1, 10)] = 0.5,
-    gamma: Annotated[float, Interval(0, 6, open_low=True)] = 1.5,
+    gamma: Annotated[float, Interval(1e-3, 6)] = 1.5,
     beta: Annotated[
         float, Interval(0, open_low=True), Effect(range=(-math.inf, math.inf), when=Interval(1, open_low=True))
     ] = 1.0,

@@ -66,7 +66,7 @@ def iou_family(
     box_format: Annotated[str, Choice("xyxy", "cxcywh")] = "xyxy",
     power: Annotated[float | None, Interval(0, 10, open_low=True)] = None,
     inner_ratio: Annotated[float | None, Interval(0, 3, open_low=True)] = None,
-    focaler: Annotated[tuple[float, float] | None, Series(2, Interval(0, 1), rising=True)] = None,
+    focaler: Annotated[tuple[float, float] | None, Series(2, Interval(0, 1), rising=True, gap=1e-3)] = None,
     focal_gamma: FocalGamma = 0.0,
     wise: Annotated[int | None, Choice(2, 3), Effect(stateful=True, range=(0, math.inf), detached=FOCUS)] = None,
     wise_mean: Annotated[Tensor | float, State(one, no_boxes, sum_of_iou_losses, paper_mean, when="wise")] = 1.0,

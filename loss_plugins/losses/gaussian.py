@@ -28,7 +28,7 @@ def nwd_loss(
     pred: Tensor,
     target: Tensor,
     *,
-    constant: Annotated[float, Interval(0, open_low=True)] = 12.8,
+    constant: Annotated[float, Interval(1e-6)] = 12.8,
     mode: Annotated[str, Choice("exp", "sqrt", "log", "norm_sqrt", "w2"), Effect(range=(0, math.inf))] = "exp",
     gamma: Annotated[float, Interval(0, open_low=True)] = 1.0,
     eps: Annotated[float | None, Interval(0)] = None,

@@ -297,7 +297,7 @@ def mpdiou_loss(
     pred: Tensor,
     target: Tensor,
     *,
-    image_size: Annotated[tuple[float, float], Series(2, Interval(0, open_low=True))],
+    image_size: Annotated[tuple[float, float], Series(2, Interval(1e-6))],
     **options: Unpack[IoUOptions],
 ) -> Tensor:
     """Minimum-point-distance IoU loss: 1 - IoU plus the squared corner distances over the image's squared diagonal.
@@ -409,7 +409,7 @@ def extended_iou_loss(
     pred: Tensor,
     target: Tensor,
     *,
-    smooth_point: Annotated[float, Interval(0, 1, open_low=True)] = 0.1,
+    smooth_point: Annotated[float, Interval(1e-6, 1)] = 0.1,
     eps: Annotated[float | None, Interval(0), Effect(scale_invariant=False)] = None,
     box_format: Annotated[str, Choice("xyxy", "cxcywh")] = "xyxy",
 ) -> Tensor:

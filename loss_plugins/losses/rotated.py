@@ -35,7 +35,7 @@ Tau = Annotated[
     Effect(range=(0, math.inf), when=Interval(high=1, open_high=True)),
     Effect(zero_at_equality=False, when=Interval(1, open_low=True)),
 ]
-Alpha = Annotated[float, Interval(0, open_low=True)]
+Alpha = Annotated[float, Interval(1e-6)]
 
 KLD = Source(
     "Learning High-Precision Bounding Box for Rotated Object Detection via Kullback-Leibler Divergence",

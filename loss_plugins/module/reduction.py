@@ -12,7 +12,7 @@ from torch import Tensor
 from ..catalog.dialects import Defaults
 from ..catalog.entries import Entry, fitted_weight, with_ignored
 from ..catalog.entry import REDUCTIONS as REDUCTIONS
-from ..catalog.ranges import LARGEST, plain
+from ..catalog.ranges import plain
 from ..catalog.results import check_divisor
 from ..errors import refusal, shown
 from ..labels import Given
@@ -102,7 +102,7 @@ def check_avg_factor(where: str, avg_factor: Any, reduction: str, pred: Tensor) 
         known = divisor = plain(avg_factor)
         if isinstance(known, bool) or not isinstance(known, (numbers.Real, torch.SymInt, torch.SymFloat)):
             raise refusal(where, f"avg_factor={shown(avg_factor)}", *AVG_FACTOR, TypeError)
-    if known is not None and not 0 <= known <= LARGEST:
+    if known is not None and not 0 <= known <= torch.finfo(torch.float32).max:
         raise refusal(where, f"avg_factor={shown(known)} is out of range", *AVG_FACTOR)
     return divisor  # type: ignore[no-any-return]
 
