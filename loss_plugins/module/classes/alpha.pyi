@@ -29,8 +29,8 @@ class AlphaCIoULoss(Loss, name="alpha_ciou"):
         inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
             ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
             below 1 for boxes that are nearly right.
-        focaler (default None; allowed: 2 rising numbers in [0, 1]): Focaler-IoU's (d, u): the IoU
-            stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -75,8 +75,8 @@ class AlphaDIoULoss(Loss, name="alpha_diou"):
         inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
             ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
             below 1 for boxes that are nearly right.
-        focaler (default None; allowed: 2 rising numbers in [0, 1]): Focaler-IoU's (d, u): the IoU
-            stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -121,8 +121,8 @@ class AlphaGIoULoss(Loss, name="alpha_giou"):
         inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
             ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
             below 1 for boxes that are nearly right.
-        focaler (default None; allowed: 2 rising numbers in [0, 1]): Focaler-IoU's (d, u): the IoU
-            stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -168,8 +168,8 @@ class AlphaIoULoss(Loss, name="alpha_iou"):
         inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
             ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
             below 1 for boxes that are nearly right.
-        focaler (default None; allowed: 2 rising numbers in [0, 1]): Focaler-IoU's (d, u): the IoU
-            stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with

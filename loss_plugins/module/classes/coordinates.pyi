@@ -23,7 +23,7 @@ class BalancedL1Loss(Loss, name="balanced_l1"):
             torch's compiler; the first call takes the time for it.
         alpha (default 0.5; allowed: [0.1, 10]): the smaller, the larger the gradient of small errors.
             The paper uses 0.5.
-        gamma (default 1.5; allowed: (0, 6]): slope of the line. The paper uses 1.5.
+        gamma (default 1.5; allowed: [0.001, 6]): slope of the line. The paper uses 1.5.
         beta (default 1.0; allowed: (0, inf)): where the line begins, in the unit of the input. The
             paper uses 1.
         dialect (default None; allowed: 'mmdet'): None: the published formula; or the framework whose

@@ -29,8 +29,8 @@ class CDIoULoss(Loss, name="cdiou"):
         inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
             ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
             below 1 for boxes that are nearly right.
-        focaler (default None; allowed: 2 rising numbers in [0, 1]): Focaler-IoU's (d, u): the IoU
-            stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -78,8 +78,8 @@ class CIoULoss(Loss, name="ciou"):
         inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
             ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
             below 1 for boxes that are nearly right.
-        focaler (default None; allowed: 2 rising numbers in [0, 1]): Focaler-IoU's (d, u): the IoU
-            stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -123,8 +123,8 @@ class DIoULoss(Loss, name="diou"):
         inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
             ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
             below 1 for boxes that are nearly right.
-        focaler (default None; allowed: 2 rising numbers in [0, 1]): Focaler-IoU's (d, u): the IoU
-            stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -168,8 +168,8 @@ class EIoULoss(Loss, name="eiou"):
         inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
             ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
             below 1 for boxes that are nearly right.
-        focaler (default None; allowed: 2 rising numbers in [0, 1]): Focaler-IoU's (d, u): the IoU
-            stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -219,8 +219,8 @@ class FocalEIoULoss(Loss, name="focal_eiou"):
         inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
             ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
             below 1 for boxes that are nearly right.
-        focaler (default None; allowed: 2 rising numbers in [0, 1]): Focaler-IoU's (d, u): the IoU
-            stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
             the paper's constants.
         dialect (default None; allowed: 'objdet'): None: the published formula; or the framework whose
@@ -262,8 +262,8 @@ class GIoULoss(Loss, name="giou"):
         inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
             ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
             below 1 for boxes that are nearly right.
-        focaler (default None; allowed: 2 rising numbers in [0, 1]): Focaler-IoU's (d, u): the IoU
-            stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -311,8 +311,8 @@ class IoULoss(Loss, name="iou"):
         inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
             ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
             below 1 for boxes that are nearly right.
-        focaler (default None; allowed: 2 rising numbers in [0, 1]): Focaler-IoU's (d, u): the IoU
-            stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with

@@ -21,8 +21,8 @@ class ExtendedIoULoss(Loss, name="extended_iou"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        smooth_point (default 0.1; allowed: (0, 1]): where the parabola near 0 meets the line; past it
-            the loss is smaller than 1 - IoU by half of it.
+        smooth_point (default 0.1; allowed: [1e-06, 1]): where the parabola near 0 meets the line; past
+            it the loss is smaller than 1 - IoU by half of it.
         eps (default None; allowed: [0, inf)): added to the union, in the unit of the boxes squared, as
             MMDetection does; None: nothing is added.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
@@ -55,8 +55,8 @@ class MPDIoULoss(Loss, name="mpdiou"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        image_size (required; allowed: 2 numbers in (0, inf)): (height, width) of the network's input in
-            the unit of the boxes: pixels, or (1, 1) if normalised.
+        image_size (required; allowed: 2 numbers in [1e-06, inf)): (height, width) of the network's
+            input in the unit of the boxes: pixels, or (1, 1) if normalised.
         eps (default None; allowed: [0, inf)): epsilon of numbers without unit, as alpha of CIoU, the
             power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
@@ -66,8 +66,8 @@ class MPDIoULoss(Loss, name="mpdiou"):
         inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
             ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
             below 1 for boxes that are nearly right.
-        focaler (default None; allowed: 2 rising numbers in [0, 1]): Focaler-IoU's (d, u): the IoU
-            stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -106,7 +106,7 @@ class NWDLoss(Loss, name="nwd"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        constant (default 12.8; allowed: (0, inf)): C, in pixels: the mean size of the objects. The
+        constant (default 12.8; allowed: [1e-06, inf)): C, in pixels: the mean size of the objects. The
             paper's 12.8 is that of AI-TOD.
         mode (default 'exp'; allowed: 'exp' or 'sqrt' or 'log' or 'norm_sqrt' or 'w2'): "exp" for 1 -
             e^(-W/C); "sqrt" for W; "log" for ln(1 + W^2); "norm_sqrt" for 1 - 1 / (gamma + W); "w2" for
@@ -163,8 +163,8 @@ class PIoULoss(Loss, name="piou"):
         inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
             ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
             below 1 for boxes that are nearly right.
-        focaler (default None; allowed: 2 rising numbers in [0, 1]): Focaler-IoU's (d, u): the IoU
-            stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -218,8 +218,8 @@ class ShapeIoULoss(Loss, name="shape_iou"):
         inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
             ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
             below 1 for boxes that are nearly right.
-        focaler (default None; allowed: 2 rising numbers in [0, 1]): Focaler-IoU's (d, u): the IoU
-            stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -268,8 +268,8 @@ class SIoULoss(Loss, name="siou"):
         inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
             ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
             below 1 for boxes that are nearly right.
-        focaler (default None; allowed: 2 rising numbers in [0, 1]): Focaler-IoU's (d, u): the IoU
-            stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -327,8 +327,8 @@ class WIoULoss(Loss, name="wiou"):
         inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
             ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
             below 1 for boxes that are nearly right.
-        focaler (default None; allowed: 2 rising numbers in [0, 1]): Focaler-IoU's (d, u): the IoU
-            stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         momentum (default 9.899484435171857e-05; allowed: [0, 1]): k, the share of the batch; for k = 1

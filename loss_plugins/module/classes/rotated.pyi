@@ -27,7 +27,7 @@ class GWDLoss(Loss, name="gwd"):
             "log1p" for ln(1 + d), "sqrt" for its root or "none" for d itself.
         tau (default 1.0; allowed: [0, inf)): from 1 on, the loss is 1 - 1 / (tau + f(d)); below, f(d)
             itself.
-        alpha (default 1.0; allowed: (0, inf)): weight of shape against position.
+        alpha (default 1.0; allowed: [1e-06, inf)): weight of shape against position.
         normalize (default True; allowed: False or True): divide the distance by s, the geometric mean
             of all sides; off, s is 1.
         dialect (default None; allowed: 'mmrotate'): None: the published formula; or the framework whose
@@ -62,7 +62,7 @@ class JDLoss(Loss, name="jd"):
             "log1p" for ln(1 + d), "sqrt" for its root or "none" for d itself.
         tau (default 1.0; allowed: [0, inf)): from 1 on, the loss is 1 - 1 / (tau + f(d)); below, f(d)
             itself.
-        alpha (default 1.0; allowed: (0, inf)): weight of shape against position.
+        alpha (default 1.0; allowed: [1e-06, inf)): weight of shape against position.
         sqrt (default True; allowed: False or True): take the root of the divergence as d, else the
             divergence.
         dialect (default None; allowed: 'mmrotate'): None: the published formula; or the framework whose
@@ -132,7 +132,7 @@ class KLDLoss(Loss, name="kld"):
             "log1p" for ln(1 + d), "sqrt" for its root or "none" for d itself.
         tau (default 1.0; allowed: [0, inf)): from 1 on, the loss is 1 - 1 / (tau + f(d)); below, f(d)
             itself.
-        alpha (default 1.0; allowed: (0, inf)): weight of shape against position.
+        alpha (default 1.0; allowed: [1e-06, inf)): weight of shape against position.
         sqrt (default True; allowed: False or True): take the root of the divergence as d, else the
             divergence.
         symmetric (default None; allowed: 'max' or 'min'): None for the divergence of the prediction
