@@ -51,12 +51,12 @@ class Traits:
         range: smallest and largest value for valid boxes (the upper end may be approached only).
         zero_at_equality: 0, up to epsilon, when prediction and target are equal.
         symmetric: same value with prediction and target swapped.
-        scale_invariant: same value with both boxes scaled by one factor.
+        scale_invariant: same value with both boxes scaled by one factor from 1e-4 to 1e6, of boxes in pixels.
         translation_invariant: same value with both boxes shifted.
         units: "any"; "pixels" (its constants are in pixels); "image" (it needs the image size).
         stateful: carries a running statistic from call to call.
         gradient_when_disjoint: the gradient still pulls boxes that do not overlap.
-        scale: what the prediction of a class or region loss is.
+        scale: what the prediction of a class or region loss is; nothing reads whether probabilities are in [0, 1].
         detached: which part of the gradient is left out on purpose, and where that is written; "": none.
         not_monotone: on which paths the loss falls while a box gets worse, and why; the paths are those of the audit.
         not_mirrored: why a pair of boxes costs something else in a mirror; "": it does not.

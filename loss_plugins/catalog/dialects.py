@@ -136,6 +136,7 @@ _SMP_FOCAL = {
 _MONAI = {
     "sigmoid": Keyword("activation", {True: "sigmoid", False: None}),
     "softmax": Keyword("activation", {True: "softmax", False: None}),
+    "batch": Keyword("over", {True: "batch_channel", False: "channel"}),
     "smooth_nr": renamed("smooth"),
     "smooth_dr": renamed("eps"),
 }

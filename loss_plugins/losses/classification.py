@@ -48,7 +48,8 @@ def bce_loss(pred: Tensor, target: Tensor, bounded_slope: bool = True, **_: Unpa
     """Binary cross-entropy of probabilities, at most 100 per score.
 
     Ours has a slope of at most 5e3. That of torch reaches 1e12, and is 0 for a probability that has rounded to 0; it
-    also refuses scores outside of [0, 1], which are read on the CPU in eager mode alone.
+    also refuses scores outside of [0, 1], which are read on the CPU in eager mode alone. Ours does not read them: give
+    logits to `bce_with_logits`.
 
     >>> bce_loss(torch.tensor([[0.5, 0.0]]), torch.tensor([[1.0, 1.0]]))  # ln 2, and 100 for ln 0
     tensor([[  0.6931, 100.0000]])

@@ -279,6 +279,7 @@ def gaussian_focal_loss(pred: Tensor, target: Tensor, *, alpha: Exponent = 2.0, 
     """Focal loss of heat maps of probabilities: negatives near a centre count less.
 
     Args:
+        pred: (...) probabilities, that is `logits.sigmoid()`, as in MMDetection; logits are not told from them.
         target: (...) heat map in [0, 1] of the shape of pred, exactly 1 at centres.
         alpha: focusing exponent. The paper uses 2.
         gamma: exponent of the discount near centres. The paper uses 4.

@@ -74,11 +74,13 @@ def shape_as_theirs(rule: Defaults, loss: Tensor, pred: Tensor) -> Tensor:
     form = rule.none
     if form == "rows":
         return loss.sum(class_axis(pred))
+    if form == "pixel axes" and loss.ndim:
+        return loss.view(*loss.shape, *(1,) * (pred.ndim - 2))
     if loss.ndim != 2:  # one loss per image and channel
         return loss
     if form == "images":
         return loss.sum(1) / max(loss.shape[1], 1)
-    return loss.view(*loss.shape, *(1,) * (pred.ndim - 2)) if form == "pixel axes" else loss
+    return loss
 
 
 def check_avg_factor(where: str, avg_factor: Any, reduction: str, pred: Tensor) -> float | Tensor | None:

@@ -202,16 +202,18 @@ def test_dice_of_ultralytics_is_one_number_per_image(shape: tuple[int, ...], red
     assert_same(lambda x: module(x, target), lambda x: theirs(x, target), pred)
 
 
+@pytest.mark.parametrize("given", [{}, {"batch": True}, {"batch": False}], ids=str)
 @pytest.mark.parametrize("shape", [(N, C, H, W), (N, C, H), (N, C, 2, H, W), (N, 1, H, W)])
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize(("name", "theirs"), MONAI)
 def test_region_losses_of_monai_keep_the_axes_that_it_keeps(
-    name: str, theirs: Any, reduction: str, shape: tuple[int, ...]
+    name: str, theirs: Any, reduction: str, shape: tuple[int, ...], given: dict[str, Any]
 ) -> None:
     pred, target = draw(*shape), (draw(*shape, seed=1) > 0).double()
-    module = lp.build_loss(name, dialect="monai", sigmoid=True, reduction=reduction)
-    call = theirs(sigmoid=True, reduction=reduction)
-    assert_same(lambda x: module(x, target), lambda x: call(x, target), pred)
+    call = theirs(sigmoid=True, reduction=reduction, **given)
+    for said in (given, *([{"over": "batch_channel"}] if given.get("batch") else [])):
+        module = lp.build_loss(name, dialect="monai", sigmoid=True, reduction=reduction, **said)
+        assert_same(lambda x, f=module: f(x, target), lambda x: call(x, target), pred)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
