@@ -12,7 +12,8 @@ class BCELoss(Loss, name="bce"):
     """Binary cross-entropy of probabilities, at most 100 per score.
 
     Ours has a slope of at most 5e3. That of torch reaches 1e12, and is 0 for a probability that has rounded to 0; it
-    also refuses scores outside of [0, 1], which are read on the CPU in eager mode alone.
+    also refuses scores outside of [0, 1], which are read on the CPU in eager mode alone. Ours does not read them: give
+    logits to `bce_with_logits`.
 
     Formula:
         -[y ln p + (1 - y) ln(1 - p)]
