@@ -14,7 +14,7 @@ from ultralytics.utils.loss import BboxLoss, RotatedBboxLoss
 
 from loss_plugins.errors import in_our_words
 
-from . import canary, probe
+from . import canary, probe, traces
 from .mixin import check_trainer, ultralytics_versions
 from .plug import plugged
 from .spec import make_spec
@@ -31,7 +31,10 @@ def doctor() -> dict[str, Any]:
     Returns:
         {"ok", "versions", "checks": [{"name", "ok", "detail"}], "tasks", "refused"} in plain types.
     """
-    actions: dict[str, Callable[[], str]] = {}
+    actions: dict[str, Callable[[], str]] = {
+        "no file of losses was edited": traces.changed_files,
+        "no function of losses is replaced": traces.replaced_functions,
+    }
     for kind, (bbox_loss, stock, ours) in TRIED.items():
         actions[f"{bbox_loss.__name__}.forward is known"] = partial(_parameters, kind)
         actions[f"{probe.BOXES[kind]} can be brought to pixels"] = partial(_stride, kind)

@@ -149,9 +149,9 @@ HOOKS, PROBES, REFUSALS, OWN = (
     f"tests/adapters/{file}.py::test_"
     for file in ("mmdet/test_hook", "ultralytics/test_probe", "ultralytics/test_refusals", "ultralytics/test_own")
 )
-PROCESSES, CLASSES, SIZES, MASKS = (
+PROCESSES, CLASSES, SIZES, MASKS, TRACES = (
     f"tests/adapters/ultralytics/test_{name}.py::test_"
-    for name in ("processes", "class_weights", "image_size", "mask_slot")
+    for name in ("processes", "class_weights", "image_size", "mask_slot", "traces")
 )
 WRONG = {
     "unknown loss": {"box": "eoiu"},
@@ -212,6 +212,13 @@ ADAPTERS: Table = {
         "the live branch does not return the plugged loss and its gradient": lambda *_: canary.check_cls(
             SimpleNamespace(bce=lambda logits, target: 0 * logits), unplugged().cls
         ),
+    },
+    (f"{ULTRALYTICS}/traces.py::changed_files", "RuntimeError"): {
+        "a file is not the one that was installed; it names each": TRACES + "a_file_that_was_edited_is_named",
+    },
+    (f"{ULTRALYTICS}/traces.py::replaced_functions", "RuntimeError"): {
+        "others have replaced a function, a method or a class in this process; it names each": TRACES
+        + "a_patch_is_named",
     },
     (f"{ULTRALYTICS}/runs.py::examine", "ValueError"): {
         "a folder that is none of a run": lambda _, folder: runs.examine(folder),
