@@ -402,6 +402,9 @@ ADAPTERS: Table = {
         "the loss does not order boxes as their IoU does": lambda *_: lpu.trainer(
             "detect", box="focal_eiou", assigner="match"
         ),
+        "is small where boxes are disjoint": lambda *_: lpu.trainer(
+            "detect", box={"type": "focal_eiou", "gamma": 0.1}, assigner="match"
+        ),
     },
     (f"{ULTRALYTICS}/image_size.py::require_size", "ValueError"): {
         "it was given another one": SIZES + "another_one_is_refused_with_both",
