@@ -292,7 +292,7 @@ def upcast(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 def dense(pred: Tensor, target: Tensor) -> Tensor:
     """The target in pred's shape and dtype; integer labels become one-hot rows, background rows stay 0."""
-    if target.shape == pred.shape:
+    if target.ndim == pred.ndim:
         return target.to(pred.dtype)
     axis = class_axis(pred)
     return one_hot(target, pred.shape[axis], axis).to(pred.dtype)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.fx import Graph, Node
 
-from .private import changes_its_argument, operation, out_of_place
+from .private import changes_its_argument, operation
 from .tracing import SAMPLE_ROWS, NotTraceable
 
 
@@ -120,7 +120,9 @@ class Simplifier:
         return self._as_it_is(node) if term is None else term
 
     def _as_it_is(self, node: Node) -> Term:
-        function = _without_side_effect(node)
+        function: Any = node.target
+        if changes_its_argument(node):
+            raise NotTraceable(f"{function} changes its argument")
         if any(SAMPLE_ROWS in argument for argument in node.args if isinstance(argument, (list, tuple))):
             raise NotTraceable(f"{node.format_node()} holds only for these rows")
         args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), self.whole)
@@ -244,16 +246,6 @@ def _hashable(argument: Any) -> Any:
     return argument if isinstance(argument, Node) else (type(argument), repr(argument))
 
 
-def _without_side_effect(node: Node) -> Any:
-    """The operation itself, or the one that returns what it would change, where nothing else sees the change."""
-    if not changes_its_argument(node):
-        return node.target
-    changed, function = node.args[0], out_of_place(node)
-    if function is None or not isinstance(changed, Node) or changed.op == "placeholder" or len(changed.users) > 1:
-        raise NotTraceable(f"{node.target} changes its argument")
-    return function
-
-
 # --- rules: from an operation to a term; None where the operation is to stay as it is ---------------------------------
 
 
@@ -335,7 +327,7 @@ def _where(s: Simplifier, node: Node) -> Term | None:
     return Term(s.emit(torch.where, condition.node, *choices), scale)
 
 
-def _masked_fill_(s: Simplifier, node: Node) -> Term | None:
+def _masked_fill(s: Simplifier, node: Node) -> Term | None:
     """The derivative of minimum and maximum: g where the argument is the one chosen, g / 2 where both are equal."""
     filled, mask, value = node.args
     if not isinstance(filled, Node) or not isinstance(mask, Node) or operation(filled) != "where" or value != 0:
@@ -380,5 +372,5 @@ RULES: dict[str, Callable[[Simplifier, Node], Term | None]] = {
     "sigmoid_backward": _sigmoid_backward,
     "threshold_backward": _threshold_backward,
     "where": _where,
-    "masked_fill_": _masked_fill_,
+    "masked_fill": _masked_fill,
 }

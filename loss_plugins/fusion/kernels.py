@@ -11,6 +11,7 @@ from torch import Tensor
 from ..tensors import dense
 from . import private
 from .algebra import simplify
+from .axes import require_apart
 from .native import Native
 from .observed import require_numbers_alone
 from .program import Program, scratch
@@ -62,10 +63,13 @@ def recorded_native_kernel(
 ) -> Kernel:
     """Machine code of what can be recorded row by row."""
     pred, target = _sample(samples, layout, tensors)
-    if layout.form == "labels" and layout.axes == 2:
+    rows, as_labels = layout.form == "rows", layout.form == "labels" and layout.axes == 2
+    if as_labels:
         target = labels_of(pred)
+    elif layout.form in ("flat", "labels"):  # machine code gets one axis
+        pred, target = pred[:, 0].contiguous(), target[:, 0].contiguous()
     require_numbers_alone(function, layout, tensors, any_size=layout.as_called)
-    trace(joint(function, only), [pred], [target], tensors)
+    require_apart(trace(joint(function, only), [pred], [target], tensors), 1, per_row=rows)
     return native_kernel(function, layout, tensors)
 
 
@@ -86,6 +90,7 @@ def program_kernel(
     program = Program(simplify(graph, [*pred, *target, *tensors.values()]))
     if program.length <= SHORT:
         return None
+    require_apart(graph, len(pred), per_row=rows)
     require_numbers_alone(function, layout, tensors, any_size=False)
 
     def kernel(pred: Tensor, target: Tensor, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

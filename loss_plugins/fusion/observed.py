@@ -16,6 +16,7 @@ from torch.fx import Graph, Node
 from torch.overrides import TorchFunctionMode
 
 from . import private
+from .axes import names_classes, require_apart
 from .tracing import LossFunction, NotTraceable, joint, only
 from .trials import Layout, brief, classes_of
 
@@ -31,20 +32,6 @@ OF_MEMORY = {
     "as_strided", "as_strided_", "as_strided_scatter", "resize_", "resize_as_", "set_", "data_ptr", "nbytes",
     "untyped_storage", "storage",
 }  # fmt: skip
-#: operations that leave the numbers of a tensor as they are
-SAME_NUMBERS = {
-    "view",
-    "_unsafe_view",
-    "unsqueeze",
-    "squeeze",
-    "expand",
-    "permute",
-    "transpose",
-    "alias",
-    "detach",
-    "clone",
-    "_to_copy",
-}
 
 
 class Asking(TorchFunctionMode):
@@ -95,7 +82,7 @@ def require_numbers_alone(
 
     Raises:
         NotTraceable: the loss depends on a size, reads the numbers in a tensor by Python code, or asks something else
-            of a tensor, as where it lies in memory.
+            of a tensor, as where it lies in memory; an operation may compute with several rows or elements.
     """
     names, asking = list(tensors), Asking()
 
@@ -110,8 +97,11 @@ def require_numbers_alone(
         _refuse(asking.asked, "it asks for more of its tensors than numbers, sizes and types")
         raise NotTraceable(f"it reads the numbers in its tensors ({brief(error)})") from error
     _refuse(asking.asked, "it asks for more of its tensors than numbers, sizes and types")
+    read = [node.format_node() or "" for node in graph.nodes if private.operation(node) == "_local_scalar_dense"]
+    _refuse(read, "it reads the numbers in its tensors")
     _refuse(decided, "what it does depends on a size")
     _refuse([] if any_size else list(_made_of_sizes(graph)), "what it does depends on a size")
+    require_apart(graph, 1, per_row=layout.form == "rows")
 
 
 def _refuse(found: list[str], why: str) -> None:
@@ -137,22 +127,10 @@ def _made_of_sizes(graph: Graph) -> Iterator[str]:
         if private.is_size(node):
             if name not in ("sym_size", "sym_numel", "mul"):  # products are sizes too
                 yield name
-        elif private.sizes_as_numbers(node) and not _names_classes(node):
+        elif private.sizes_as_numbers(node) and not names_classes(node):
             yield f"{name} with a size"
         elif _loses_a_size(node):
             yield f"{name} of all rows"
-
-
-def _names_classes(node: Node) -> bool:
-    """Whether a tensor counts 0, 1, 2, ..., and nothing is done but to compare labels with it."""
-    return private.operation(node) == "arange" and all(map(_compares, node.users))
-
-
-def _compares(node: Node) -> bool:
-    name = private.operation(node)
-    if name in SAME_NUMBERS:
-        return all(map(_compares, node.users))
-    return name in ("eq", "ne") and all(isinstance(argument, Node) for argument in node.args)
 
 
 def _loses_a_size(node: Node) -> bool:

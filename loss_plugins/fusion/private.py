@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -93,12 +93,62 @@ transformed: Callable[[Tensor, Tensor], bool] = _look_around if CAN_LOOK_AROUND 
 # --- recording -------------------------------------------------------------------------------------------------------
 
 
+class InPlaceError(Exception):
+    """A function changes one of its arguments."""
+
+
 def record(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor]) -> Graph:
-    """The graph of ATen operations that the function does on these tensors; shapes and types in `meta`."""
+    """The graph of ATen operations that the function does on these tensors; shapes and types in `meta`.
+
+    Raises:
+        InPlaceError: the function changes one of the tensors.
+    """
+    return functional(function, inputs, tracing_mode="real").graph
+
+
+def functional(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor], **how: Any) -> GraphModule:
+    """The function recorded by `make_fx`, without operations that work in place or into a tensor that exists.
+
+    What such an operation changes may be known by other names too, as a view, which a reader of the graph does not see.
+
+    Args:
+        function: of the tensors.
+        inputs: what it is recorded on.
+        **how: keywords of `make_fx`.
+
+    Raises:
+        InPlaceError: the function changes one of the tensors.
+    """
     from torch.fx.experimental.proxy_tensor import make_fx  # half a second, which only who trains should pay
 
-    graph: Graph = make_fx(function, tracing_mode="real")(*inputs).graph
-    return graph
+    recorded: GraphModule = make_fx(function, **how)(*inputs)
+    order = {node: number for number, node in enumerate(recorded.graph.nodes)}
+    in_place = [node for node in order if changes_its_argument(node)]
+    if not all(_nothing_else_sees(node, order) for node in in_place):  # the general way takes three times as long
+        recorded = make_fx(torch.func.functionalize(recorded), tracing_mode=how["tracing_mode"])(*inputs)
+        if any(map(changes_its_argument, recorded.graph.nodes)):
+            raise InPlaceError("it changes one of its arguments in place")
+    else:
+        for node in in_place:
+            node.target = out_of_place(node)
+        recorded.recompile()
+    decomposed = how.get("decomposition_table", {})
+    if in_place and any(node.target in decomposed for node in recorded.graph.nodes):
+        recorded = make_fx(recorded, **how)(*inputs)
+    return recorded
+
+
+def _nothing_else_sees(node: Node, order: Mapping[Node, int]) -> bool:
+    """Whether an operation works in place on the result of an element-wise one, which is used up by then."""
+    changed = node.args[0] if node.args and "out" not in node.kwargs else None
+    if not isinstance(changed, Node) or not _is_fresh(changed) or out_of_place(node) is None:
+        return False
+    return all(user is node or (order[user] < order[node] and _is_fresh(user)) for user in changed.users)
+
+
+def _is_fresh(node: Node) -> bool:
+    """Whether a recorded value lies in memory of its own."""
+    return is_elementwise(node) and not changes_its_argument(node)
 
 
 def operation(node: Node) -> str:
@@ -110,6 +160,11 @@ def changes_its_argument(node: Node) -> bool:
     """Whether the operation of a recorded node works in place."""
     schema = getattr(node.target, "_schema", None)
     return schema is not None and bool(schema.is_mutable)
+
+
+def is_elementwise(node: Node) -> bool:
+    """Whether PyTorch says of the operation that each number it makes depends on those in the same place alone."""
+    return torch.Tag.pointwise in getattr(node.target, "tags", ())
 
 
 def out_of_place(node: Node) -> Any:
@@ -133,14 +188,12 @@ def recorded_for_any_size(
     Returns:
         The graph, each value in `meta["val"]`, and inequalities of symbols that were decided for these sizes.
     """
-    from torch.fx.experimental.proxy_tensor import make_fx
-
     _, fakes = _symbolic(shapes, arguments)
     environment: Any = fakes[0].fake_mode.shape_env  # type: ignore[attr-defined]
     log = logging.getLogger("torch._subclasses.fake_tensor")  # it reports at length what is raised here as well
     was_silent, log.disabled = log.disabled, True
     try:
-        graph: Graph = make_fx(function, tracing_mode="symbolic")(*fakes).graph
+        graph = functional(function, fakes, tracing_mode="symbolic").graph
     finally:
         log.disabled = was_silent
     return graph, [str(guard.expr) for guard in environment.guards]
@@ -156,9 +209,33 @@ def sizes_as_numbers(node: Node) -> list[Node]:
     schema = getattr(node.target, "_schema", None)
     if schema is None:
         return [argument for argument in node.all_input_nodes if is_size(argument)]
-    named = {argument.name: argument for argument in schema.arguments}
-    given = {**dict(zip(named, node.args, strict=False)), **node.kwargs}
-    return [value for name, value in given.items() if is_size(value) and "SymInt" not in str(named[name].real_type)]
+    types = {argument.name: str(argument.real_type) for argument in schema.arguments}
+    return [value for name, value in arguments_of(node).items() if is_size(value) and "SymInt" not in types[name]]
+
+
+def arguments_of(node: Node) -> dict[str, Any]:
+    """The arguments of a recorded operation by name, defaults included; of anything else none."""
+    arguments = getattr(getattr(node.target, "_schema", None), "arguments", ())
+    defaults = {each.name: each.default_value for each in arguments if each.has_default_value()}
+    given = zip((each.name for each in arguments), node.args, strict=False)
+    return {**defaults, **dict(given), **(node.kwargs if arguments else {})}
+
+
+def sizes_of(node: Node) -> Any:
+    """The shape of a recorded tensor as numbers, a list of shapes for several; None for what is no tensor.
+
+    Where sizes are symbols, the numbers are those of the tensors that the graph was recorded on.
+    """
+
+    def sizes(value: Any) -> tuple[int, ...] | None:
+        if not isinstance(value, Tensor):
+            return None
+        return tuple(size.node.hint if isinstance(size, SymInt) else size for size in value.shape)
+
+    value = node.meta.get("val")
+    if node.op == "get_attr":
+        value = getattr(node.graph.owning_module, str(node.target), None)
+    return [sizes(each) for each in value] if isinstance(value, (list, tuple)) else sizes(value)
 
 
 # --- machine code ----------------------------------------------------------------------------------------------------
@@ -178,11 +255,10 @@ def machine_code(
     from torch._inductor import config
     from torch._inductor.compile_fx import compile_fx_inner
     from torch._inductor.decomposition import select_decomp_table
-    from torch.fx.experimental.proxy_tensor import make_fx
 
     sizes, fakes = _symbolic(shapes, arguments)
     decompositions = {**select_decomp_table(), torch.ops.aten.sigmoid.default: _sigmoid}
-    graph = make_fx(function, decomposition_table=decompositions, tracing_mode="symbolic")(*fakes)
+    graph = functional(function, fakes, decomposition_table=decompositions, tracing_mode="symbolic")
     _take_sizes(graph, sizes)
     with config.patch({"cpp.threads": 1} if serial else {}):
         compiled: Any = compile_fx_inner(graph, [*sizes, *fakes])
@@ -277,6 +353,10 @@ def _tiny(times: Callable[[Tensor, int], Tensor]) -> Callable[[Tensor, Tensor], 
     return value_and_gradient
 
 
+def _changing(x: Tensor) -> list[Tensor]:
+    return [x.view(-1).mul_(2).sin()]
+
+
 def _no_size(x: Tensor) -> list[Tensor]:
     return [x.sin() + x.new_zeros(x.shape)]
 
@@ -296,15 +376,19 @@ def _try_recording() -> None:
     function = _tiny(Tensor.mul_)
     graph = record(function, (x, y))
     calls = {operation(node): node for node in graph.nodes if node.op == "call_function"}
-    if not {"mul", "mul_", "exp"} <= set(calls):
+    if not {"mul", "exp"} <= set(calls):
         raise RuntimeError(f"recorded operations are called {sorted(calls)}")
     if calls["exp"].meta["tensor_meta"].dtype != x.dtype or calls["exp"].meta["tensor_meta"].shape != x.shape:
         raise RuntimeError("recorded operations have another type or shape")
-    if not changes_its_argument(calls["mul_"]) or changes_its_argument(calls["mul"]):
-        raise RuntimeError("operations do not tell whether they work in place")
-    twice = out_of_place(calls["mul_"])
-    _expect([twice(x, 2)], [2 * x])
+    if not is_elementwise(calls["mul"]) or arguments_of(calls["mul"])["other"] is None:
+        raise RuntimeError("operations do not tell what they work on")
     _expect(GraphModule(torch.nn.Module(), graph)(y, x), function(y, x))
+    try:
+        record(_changing, (x.clone(),))
+    except InPlaceError:
+        pass
+    else:
+        raise RuntimeError("operations do not tell whether they work in place")
     asked = [recorded_for_any_size(asks, [("n",)], [x])[1] for asks in (_no_size, _size_asked_for)]
     if [bool(each) for each in asked] != [False, True]:
         raise RuntimeError("it does not tell what a function asks of sizes")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -77,7 +76,7 @@ def trace(function: Joint, pred: list[Tensor], target: list[Tensor], arguments: 
         The graph of ATen operations from (*pred, *target, *arguments) to [loss, *gradient].
 
     Raises:
-        NotTraceable: the operations depend on the data, or one makes a number of all rows.
+        NotTraceable: the operations depend on the data, or change an argument.
     """
 
     def flat(*inputs: Tensor) -> list[Tensor]:
@@ -87,26 +86,14 @@ def trace(function: Joint, pred: list[Tensor], target: list[Tensor], arguments: 
     try:
         with pred[0].device:  # where the loss makes tensors of its own
             graph = private.record(flat, (*pred, *target, *arguments.values()))
+    except private.InPlaceError as error:
+        raise NotTraceable(str(error)) from error
     except Exception as error:  # anything that a user's own loss may do; it runs, but cannot be recorded
         raise NotTraceable(f"{type(error).__name__}: {error}") from error
     for node in graph.nodes:
         if node.target is torch.ops.aten.expand.default:
             node.args = (node.args[0], _kept_sizes(*node.args))
-        elif _is_of_all_rows(node):
-            raise NotTraceable(f"{node.target} makes one number of all rows")
     return graph
-
-
-def _is_of_all_rows(node: Node) -> bool:
-    """Whether an operation takes rows and leaves none, as a mean over the batch."""
-    makes_anew = private.operation(node).startswith("new_")
-    return not makes_anew and _has_rows(node) is False and any(map(_has_rows, node.all_input_nodes))
-
-
-def _has_rows(node: Node) -> bool | None:
-    """Whether a recorded value is a tensor with an axis of rows; None for what is no tensor."""
-    meta: Any = node.meta.get("tensor_meta")
-    return SAMPLE_ROWS in meta.shape if isinstance(getattr(meta, "shape", None), torch.Size) else None
 
 
 def _kept_sizes(expanded: Node, sizes: list[int]) -> list[int]:

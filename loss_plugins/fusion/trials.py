@@ -85,8 +85,9 @@ def labels_of(pred: Tensor) -> Tensor:
 def agrees(
     kernel: Kernel, function: LossFunction, tried: Iterator[tuple[Tensor, Tensor]], tensors: dict[str, Tensor]
 ) -> bool:
-    """Whether a kernel gives the value and the gradient that autograd gives."""
+    """Whether a kernel gives the value and the gradient that autograd gives, and leaves its arguments as they are."""
     for pred, target in tried:
+        before = [part.clone() for part in (pred, target, *tensors.values())]
         value, gradient = _by_autograd(function, pred, target, tensors)
         per_row = value.ndim < pred.ndim
         rows = [part.reshape(-1, part.shape[-1]) if per_row else part for part in (pred, target)]
@@ -96,6 +97,8 @@ def agrees(
         for ours, theirs in zip(found, (value.reshape(-1), columns), strict=True):
             if not torch.allclose(ours, theirs, rtol=TOLERANCE[pred.dtype], atol=1e-7):
                 return False
+        if not all(map(torch.equal, before, (pred, target, *tensors.values()))):
+            return False
     return True
 
 

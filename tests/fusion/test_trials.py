@@ -15,7 +15,7 @@ import loss_plugins as lp
 from loss_plugins.fusion import program
 from loss_plugins.samples import sample_pairs
 
-from .own import by_both, is_fused, long, registered, same_by_both
+from .own import built, by_both, is_fused, long, registered, same_by_both
 
 
 def bce(pred: Tensor, target: Tensor) -> Tensor:
@@ -35,17 +35,6 @@ def own_far() -> Callable[..., Tensor]:
         return far(pred, target)
 
     return own
-
-
-def built(name: str, compiled: bool) -> lp.Loss | None:
-    """The module; None where the loss is known not to be separable, and refuses to be compiled."""
-    refused = "compile=True does not serve this loss"
-    try:
-        return lp.build_loss(name, reduction="none", compile=compiled)
-    except ValueError as error:
-        if compiled and refused in str(error):
-            return None
-        raise
 
 
 # --- what looks at shapes ---------------------------------------------------------------------------------------------

@@ -19,13 +19,14 @@ from loss_plugins.catalog.dialects import translated
 from loss_plugins.catalog.entries import add_alias
 from loss_plugins.catalog.latex import rendered
 from loss_plugins.demo.digits import make_digits
-from loss_plugins.fusion import fuse, kernels
+from loss_plugins.fusion import fuse, kernels, private
 from loss_plugins.fusion.algebra import simplify
+from loss_plugins.fusion.axes import require_apart
 from loss_plugins.fusion.kernels import kernel_for, program_kernel
 from loss_plugins.fusion.keys import key_of_parameters
 from loss_plugins.fusion.native import require_compiler
 from loss_plugins.fusion.observed import require_numbers_alone
-from loss_plugins.fusion.tracing import by_columns, joint, trace
+from loss_plugins.fusion.tracing import by_columns, joint, only, trace
 from loss_plugins.fusion.trials import Layout
 from loss_plugins.labels import per_class
 from loss_plugins.module import gain
@@ -47,6 +48,10 @@ def plain(pred: Tensor, target: Tensor) -> Tensor:
 
 def coupled(pred: Tensor, target: Tensor) -> Tensor:
     return plain(pred, target) * plain(pred, target).mean()
+
+
+def changing(pred: Tensor, target: Tensor) -> Tensor:
+    return plain(pred, target.clamp_(0, 1))
 
 
 def branching(pred: Tensor, target: Tensor) -> Tensor:
@@ -185,7 +190,20 @@ CORE: Table = {
     },
     ("loss_plugins/fusion/tracing.py::trace", "NotTraceable"): {
         "the operations depend on the data": lambda *_: recorded(branching),
-        "one makes a number of all rows": lambda *_: recorded(coupled),
+        "or change an argument": lambda *_: trace(joint(changing, only), *([part] for part in samples(23, 3)), {}),
+    },
+    ("loss_plugins/fusion/axes.py::require_apart", "NotTraceable"): {
+        "an operation may compute with several of them": lambda *_: require_apart(recorded(coupled), 4, per_row=True),
+    },
+    ("loss_plugins/fusion/private.py::record", "InPlaceError"): {
+        "the function changes one of the tensors": lambda *_: private.record(
+            lambda x: [x.view(-1).add_(1).sin()], [torch.rand(3)]
+        ),
+    },
+    ("loss_plugins/fusion/private.py::functional", "InPlaceError"): {
+        "the function changes one of the tensors": lambda *_: private.functional(
+            lambda x: [x.view(-1).add_(1).sin()], [torch.rand(3)], tracing_mode="real"
+        ),
     },
     ("loss_plugins/fusion/kernels.py::kernel_for", "NotTraceable"): {
         "the loss cannot be recorded": lambda *_: kernel_for(branching, samples, ROWS, {}, False),
@@ -201,6 +219,9 @@ CORE: Table = {
         ),
         "asks something else of a tensor, as where it lies in memory": lambda *_: require_numbers_alone(
             by_layout, ROWS, {}, any_size=False
+        ),
+        "an operation may compute with several rows or elements": lambda *_: require_numbers_alone(
+            coupled, ROWS, {}, any_size=False
         ),
     },
     ("loss_plugins/fusion/keys.py::key_of_parameters", "NoKeyError"): {
