@@ -16,6 +16,8 @@ from .spec import Spec
 class Anchors:
     """YOLO's criteria: of detection, segmentation, pose and rotated boxes, and end-to-end heads of them."""
 
+    matches = True
+
     def parts(self, criterion: Any) -> list[Any]:
         """The branches."""
         return probe.find_branches(criterion)

@@ -6,8 +6,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Iterable
+from types import CodeType
 from typing import Any
+
+from ultralytics.engine.trainer import BaseTrainer
 
 from loss_plugins.errors import refusal, shown
 
@@ -32,7 +36,7 @@ def task_of(base: Any) -> str:
     if not isinstance(base, type):
         raise refusal("trainer", f"{came} is no class", SERVED, "pass the class, as base=MyTrainer", TypeError)
     stock = [cls for cls in base.__mro__ if cls.__module__.startswith("ultralytics.models.")]
-    if not stock:
+    if not stock or not issubclass(base, BaseTrainer):
         remedy = "derive it, say, from ultralytics.models.yolo.detect.DetectionTrainer"
         raise refusal("trainer", f"{came} is none of a task of Ultralytics", SERVED, remedy, TypeError)
     return stock[0].__module__.split(".")[-2]
@@ -82,8 +86,28 @@ def _replaced(cls: type, names: Iterable[str], instead: Iterable[str]) -> list[t
     found = []
     for each, name in ((each, name) for each in own for name in names if name in vars(each)):
         code = getattr(inspect.unwrap(vars(each)[name]), "__code__", None)
-        if code is not None and not {"super", name, *instead}.intersection(code.co_names):
+        if code is not None and not {"super", name, *instead}.intersection(_called_in(code, each)):
             found.append((each, name))
+    return found
+
+
+def _called_in(code: CodeType, cls: type) -> set[str]:
+    """The names that a method uses, functions in it, and methods of its class and functions that it calls included."""
+    found: set[str] = set()
+    waiting = [code]
+    seen: set[int] = set()
+    while waiting:
+        now = waiting.pop()
+        if id(now) in seen:
+            continue
+        seen.add(id(now))
+        found |= {*now.co_names, *now.co_freevars}
+        waiting += [part for part in now.co_consts if isinstance(part, CodeType)]
+        names = vars(sys.modules.get(cls.__module__, object))
+        called = [
+            getattr(inspect.unwrap(vars(cls).get(name, names.get(name))), "__code__", None) for name in now.co_names
+        ]
+        waiting += [each for each in called if isinstance(each, CodeType)]
     return found
 
 

@@ -16,7 +16,7 @@ from loss_plugins.tensors import warn_of_inverted
 
 from . import probe
 from .errors import UnsupportedUltralytics
-from .image_size import normalised, require_size
+from .image_size import given_sizes, normalised, require_size
 from .overlap import overlap_by
 from .slots import Slot
 
@@ -62,7 +62,7 @@ class BoxSlot(Slot):
         match = partial(MATCHED[self.kind], stock=self.stock, image_size=image_size) if match_gain else None
         super().__init__("box", build, match, token)
         self.inverted_named = False
-        self._size_known = self.units != "image"
+        self.size_known = not given_sizes(self.asked.spec())
         self.overlap = overlap_by(self.prototype, self.stock) if match_overlap else None
         if self.units != "any" and not probe.has_stride(self.kind):
             raise UnsupportedUltralytics(
@@ -81,8 +81,8 @@ class BoxSlot(Slot):
         foreground = call["fg_mask"].nonzero(as_tuple=True)  # once: by a mask, each indexing would wait for the device
         weight = call["target_scores"][foreground].sum(-1)
         pred, target = (call[name][foreground].float() for name in ("pred_bboxes", "target_bboxes"))
-        if not self._size_known:
-            self.require_size(call["imgsz"].tolist(), "the images of this batch have")
+        if not self.size_known:  # in each batch: in a loop of one's own they differ
+            require_size(self.asked, call["imgsz"].tolist(), "the images of this batch have")
         scale = self.scale(call, foreground)
         training = torch.is_grad_enabled() and pred.requires_grad
         if self.kind == "box" and not self.inverted_named:  # on the CPU only: a GPU would make the host wait
@@ -101,7 +101,7 @@ class BoxSlot(Slot):
     def require_size(self, size: Sequence[float], what: str) -> None:
         """Raise unless an image size that the loss was given is that of the images, (height, width)."""
         require_size(self.asked, size, what)
-        self._size_known = True
+        self.size_known = True
 
     def scale(self, call: dict[str, Any], foreground: tuple[Tensor, ...]) -> Tensor | float:
         """From grid cells to the loss's unit: pixels, or sqrt(2) diagonals of the image, in which it is (1, 1)."""

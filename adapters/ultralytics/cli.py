@@ -102,6 +102,9 @@ def split_settings(pairs: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
         if (argument in SLOTS or key in SETTINGS) and sum(other.startswith(f"{key}=") for other in pairs) > 1:
             came = f"{pair}: {key} is given again"
             raise refusal("yolo", came, "each key of a loss once", "leave one of the two out")
+        if argument in SLOTS and parameter == "type":
+            came = f"{pair} names a loss as a parameter of one"
+            raise refusal("yolo", came, f"{argument}=NAME", f"write {argument}={value} alone")
         if argument in SLOTS and parameter:
             parameters.append((argument, parameter, value))
         elif key in SLOTS:

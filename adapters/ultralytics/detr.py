@@ -10,10 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from loss_plugins import Loss, cxcywh_to_xyxy, giou_loss, varifocal_loss
+from loss_plugins.errors import refusal
 
 from . import probe
+from .box_slot import BoxSlot
 from .canary import TOLERANCE, by_autograd, checked, set_apart, twin, value_and_gradient
 from .errors import UnsupportedUltralytics
+from .image_size import given_sizes
 from .slots import Slot
 from .spec import Spec
 
@@ -43,8 +46,8 @@ def box_loss(slot: Any, criterion: Any, pred: Tensor, target: Tensor) -> Tensor:
         target: the boxes matched to them.
     """
     training = torch.is_grad_enabled() and pred.requires_grad
-    slot.calls.follow(pred)
     pred, target = (cxcywh_to_xyxy(boxes.float()) for boxes in (pred, target))
+    slot.calls.follow(pred)  # apart from the distance of the sides, which stays
     loss_module = slot.loss_of(criterion, pred.device)
     with torch.autocast(pred.device.type, enabled=False):
         if training and slot.measure_next:
@@ -67,6 +70,7 @@ def class_loss(slot: Any, criterion: Any, logits: Tensor, target: Tensor, object
     """
     training = torch.is_grad_enabled() and logits.requires_grad
     logits, target = logits.float().flatten(0, -2), target.float().flatten(0, -2)
+    slot.calls.follow(logits)
     loss_module = slot.loss_of(criterion, logits.device)
     with torch.autocast(logits.device.type, enabled=False):
         if training and slot.measure_next and objects:
@@ -88,6 +92,8 @@ def soft_targets(targets: Tensor, scores: Tensor, classes: int) -> Tensor:
 class Queries:
     """Criteria of decoders whose queries are matched with the objects: RT-DETR."""
 
+    matches = False
+
     def parts(self, criterion: Any) -> list[Any]:
         """The criterion itself, or nothing."""
         from ultralytics.models.utils.loss import DETRLoss
@@ -106,6 +112,10 @@ class Queries:
                     f"{name} computes on axis-aligned boxes, and {entry.name} is a loss of rotated ones",
                     "Pass one of those that `loss-plugins list --kind box` shows",
                 )
+            sizes = given_sizes(slot.asked.spec()) if isinstance(slot, BoxSlot) and not slot.size_known else []
+            if sizes:
+                came = f"image_size={list(sizes[0])}, and {name} has boxes in sides of the image, not its size"
+                raise refusal(entry.name, came, "no image_size", "leave image_size out: it is that of each image")
             for each in slot.prototype.modules() if slot.name == "box" else ():  # a mix, and each of its losses
                 if isinstance(each, Loss) and each.entry.traits.units == "pixels":
                     raise UnsupportedUltralytics(

@@ -19,6 +19,9 @@ from .spec import Spec
 class Family(Protocol):
     """Criteria that compute their losses in one way; a part of a criterion has one loss of each slot."""
 
+    #: whether gain="match" and the trainer's settings reach the loss
+    matches: bool
+
     def parts(self, criterion: Any) -> list[Any]:
         """The parts of a live criterion: one, or both branches of an end-to-end head; none if it is of another kind."""
 

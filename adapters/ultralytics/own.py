@@ -117,8 +117,9 @@ def enter_from(place: str) -> None:
         ValueError: it is no loss of boxes.
     """
     module, _, name = place.partition(":")
+    found = importlib.import_module(module)  # what its own body raises is told by who called
     try:
-        function = functools.reduce(getattr, name.split("."), importlib.import_module(module))
+        function = functools.reduce(getattr, name.split("."), found)
     except AttributeError as error:
         raise ImportError(f"{module} has no {name}") from error
     name_of_own(function, place)
@@ -150,4 +151,7 @@ def fault_of(function: Function, columns: int = 4) -> tuple[str, str]:
         return f"returned shape {tuple(found.shape)} for 3 boxes", "return one number per box, without mean or sum"
     if not found.requires_grad:
         return "comes back without gradient: it would be logged, not trained", "do not use detach(), item() or numpy"
+    (gradient,) = torch.autograd.grad(found.sum(), pred)
+    if not (gradient != 0).any():
+        return "has the gradient 0 on three boxes: nothing would be trained", "do not multiply it by 0"
     return "", ""

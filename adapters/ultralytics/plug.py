@@ -129,6 +129,8 @@ class Plug:
         group = "" if self.bound else f"{self._criteria}."  # a model and its EMA copy share their running statistics
         self._criteria += 1
         family, parts = parts_of(criterion, self.slots, self.spec)
+        for slot in self.slots:
+            slot.matches = family.matches
         for index, part in enumerate(parts):
             if self.cls is not None or not self.bound:  # a context around this one may ask for the class loss
                 family.put_in(part)

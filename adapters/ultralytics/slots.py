@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -38,6 +39,7 @@ class Slot:
         loss_name: the catalogue's name of the loss.
         ratio: gradient of the loss over the stock loss's, on the last batch that was measured.
         measure_next: measure it on the next batch.
+        matches: whether gain="match" and the trainer's settings reach the criterion.
     """
 
     def __init__(self, name: str, build: Callable[[], Loss], match: Callable[[Loss], Gain] | None, token: str) -> None:
@@ -47,6 +49,7 @@ class Slot:
         self.loss_name = self.prototype.entry.name
         self.ratio: float | None = None
         self.measure_next = False
+        self.matches = True
         if match is not None:
             found = match(self.prototype)
             self.calls.gain, self.calls.norms = found.factor, (found.stock, found.new)
@@ -133,11 +136,20 @@ class Slot:
                 f"came back from it: it is logged, not trained (is the {self.name} gain 0, or the loss outside of the "
                 "sum?)"
             )
+        if calls.gradient_rows == 0:
+            raise LossNotUsed(
+                f"{loss} was computed on {calls.rows} rows, and the gradient of each was 0: it trains nothing (is it "
+                "multiplied by 0, or by a gain that is 0 in float32?)"
+            )
 
     def news(self) -> list[str]:
         """What an epoch has to tell of the loss, a line each; read once."""
         lines = [] if self.ratio is None else [self.of_ratio()]
-        if self.ratio is not None and not FAIR[0] <= self.ratio <= FAIR[1] and not self._warned:
+        if self.ratio is not None and not math.isfinite(self.ratio) and not self._warned:
+            self._warned = True
+            remedy = f"mend the loss: `loss-plugins check {self.loss_name}` names the input"
+            lines.append(f"WARNING {self.of_ratio()}; {remedy}")
+        elif self.ratio is not None and not FAIR[0] <= self.ratio <= FAIR[1] and not self._warned:
             self._warned = True
             lines.append(f"WARNING {self.of_ratio()}, which changes the balance of the losses; {self._remedy()}")
         broken = self.calls.broken_calls - self._broken
@@ -147,6 +159,8 @@ class Slot:
         return lines
 
     def _remedy(self) -> str:
+        if not self.matches:
+            return "set loss_weight"
         other = "set loss_weight" if self.calls.norms else 'use gain="match", or set loss_weight'
         return f"{other} or the trainer's {self.name}="
 

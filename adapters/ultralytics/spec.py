@@ -272,6 +272,11 @@ def _module(slot: str, asked: Any, said: str) -> Loss:
     name, argument = (asked, said) if isinstance(asked, str) else (asked["type"], f"{said}.type")
     entry_called(name, where, argument)
     loss = build_loss(asked, reduction="none")
+    for each in loss.modules():  # a mix, and each of its losses
+        if isinstance(each, Loss) and each.parameters_given.get("box_format", "xyxy") != "xyxy":
+            came = f"{said}={shown(asked)}: box_format={each.parameters_given['box_format']!r}"
+            remedy = "leave box_format out: every model hands its boxes over as corners"
+            raise refusal(each.entry.name, came, "'xyxy'", remedy)
     reason = trains_nothing(loss)
     if reason:
         raise refusal(where, f"{said}={shown(asked)}: {reason}", "a loss_weight above 0", "leave it out for 1.0")
@@ -284,6 +289,15 @@ def _box_module(asked: Any, said: str) -> Loss:
         came = f"{said}={shown(asked)} is a loss per {loss.entry.kind}; the box slot takes one number per box"
         remedy = "see loss-plugins list --kind box (obb models: --kind rotated_box)"
         raise refusal("ultralytics adapter", came, f"losses of kind {' or '.join(BOX_KINDS)}", remedy)
+    units = {
+        each.entry.traits.units: each.entry.name
+        for each in loss.modules()
+        if isinstance(each, Loss) and each is not loss
+    }
+    if {"pixels", "image"} <= {*units}:
+        came = f"{said}={shown(asked)}: {units['pixels']} needs pixels, and {units['image']} sides of the image"
+        remedy = "mix losses of one unit, or with those of any scale"
+        raise refusal(loss.entry.name, came, "losses of one unit", remedy)
     reason, remedy = own.fault_of(copy.deepcopy(loss).elementwise, columns=5 if loss.entry.kind == "rotated_box" else 4)
     if reason:
         raise refusal(loss.entry.name, reason, own.WANTED, remedy)
@@ -297,7 +311,8 @@ def _cls_module(asked: Any, said: str) -> Loss:
         came = f"{said}={shown(asked)} is a loss of kind {loss.entry.kind}"
         raise refusal(where, came, FITTING, "pass one of these")
     try:
-        reason = _misfit(copy.deepcopy(loss).eval())
+        singles = [each for each in loss.modules() if isinstance(each, Loss)]  # a mix, and each of its losses
+        reason = next(filter(None, (_misfit(copy.deepcopy(each).eval()) for each in singles)), "")
     except WrongResult:
         raise
     except (ValueError, TypeError, RuntimeError) as error:

@@ -14,6 +14,7 @@ from ultralytics.models.yolo.obb import OBBTrainer
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.models.yolo.world import WorldTrainer
+from ultralytics.nn.tasks import RTDETRDetectionModel, WorldModel, torch_safe_load, yaml_model_load
 
 from loss_plugins.catalog.ranges import closest
 from loss_plugins.errors import in_our_words, refusal, shown
@@ -26,8 +27,8 @@ from .plug import Plug
 from .spec import LossSpec, Spec, make_spec
 from .sweeps import not_passed_over
 
-#: tasks that Ultralytics calls "detect", known by the name of the model's file
-BY_NAME = ("world", "rtdetr")
+#: tasks that Ultralytics calls "detect", known by the class of the model
+BY_CLASS = {RTDETRDetectionModel: "rtdetr", WorldModel: "world"}
 REFUSED = {
     "classify": "it has no boxes",
     "semantic": "it has no boxes",
@@ -176,11 +177,29 @@ def start(*args: Any, task: str | None, loss_spec: Spec, **kwargs: Any) -> LossP
     """The trainer of a task, or of the task that Ultralytics found in the model."""
     overrides = kwargs.get("overrides") or {}
     if task is None:
-        stem = Path(str(overrides.get("model", ""))).stem
-        named = next((name for name in BY_NAME if name in stem), None)
-        task = named or overrides.get("task") or "detect"
+        task = kind_of(overrides.get("model")) or overrides.get("task") or "detect"
     with not_passed_over():
         return trainer_of(task)(*args, loss_spec=loss_spec, **kwargs)
+
+
+def kind_of(model: Any) -> str | None:
+    """The key of BY_CLASS whose model a file holds, by its head or its class; None: the task says enough.
+
+    A file that cannot be read is left to Ultralytics, which says why.
+    """
+    file = Path(str(model))
+    if file.suffix.lower() in (".yaml", ".yml"):
+        try:
+            heads = [str(layer[2]) for layer in yaml_model_load(file).get("head", [])]
+        except (OSError, LookupError, TypeError, AttributeError):
+            return None
+        names = {"RTDETRDecoder": "rtdetr", "WorldDetect": "world"}
+        return next((names[head] for head in reversed(heads) if head in names), None)
+    if not file.is_file():
+        return None
+    held = torch_safe_load(str(file))[0]
+    found = held.get("ema") or held.get("model") if isinstance(held, dict) else held
+    return next((task for cls, task in BY_CLASS.items() if isinstance(found, cls)), None)
 
 
 def trainer_of(task: Any) -> type[LossPluginMixin]:

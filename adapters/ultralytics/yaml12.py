@@ -97,6 +97,12 @@ def _check_plain(node: Any) -> None:
     if tag == INT and len(text) > LONGEST:
         raise Refused(f"a number of {len(text)} digits", node, "write it as 1e9")
     older = _OLDER.resolve(yaml.ScalarNode, text, (True, False))
+    if older == INT and len(text) > LONGEST:
+        raise Refused(f"a number of {len(text)} characters to YAML 1.1", node, "write it as 1e9, or text in quotes")
+    if older == INT and not any(sign.isalnum() for sign in re.sub("^[-+]?0[xb]", "", text)):
+        raise Refused(
+            f"{shown(text)} begins as a number to YAML 1.1, without a digit", node, f"write '{text}' in quotes"
+        )
     if older not in OLDER or (older == tag and (tag != INT or yaml.safe_load(text) == _whole(text))):
         return
     then = "a date" if older == f"{TAG}timestamp" else json.dumps(yaml.safe_load(text))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, cast
 
+import torch
 from torch import Tensor, nn
 
 from ..catalog.declare import Parameter, Traits
@@ -202,6 +203,11 @@ def joint_traits(traits: Sequence[Traits], weights: Sequence[float]) -> Traits:
     )
 
 
+def float32(number: float) -> float:
+    """A number as losses are multiplied by it."""
+    return float(torch.tensor(number, dtype=torch.float32))
+
+
 def trains_nothing(loss: Loss) -> str:
     """Why the factors of a loss, or of a mix's members, would train nothing or the opposite; "": they train it."""
     factors = [loss.loss_weight]
@@ -211,7 +217,8 @@ def trains_nothing(loss: Loss) -> str:
         if members and all(reasons):
             return f"losses: {reasons[0]}"
         factors += [member.loss_weight for member in members]
-    if loss.loss_weight == 0:
-        return "loss_weight=0: nothing would be trained"
+    if float32(loss.loss_weight) == 0:
+        rounded = " is 0 in float32" if loss.loss_weight else ""
+        return f"loss_weight={loss.loss_weight:g}{rounded}: nothing would be trained"
     lowest = min(factors)
     return f"loss_weight={lowest!r} would train for a larger loss" if lowest < 0 else ""
