@@ -139,7 +139,7 @@ def test_an_image_without_objects(model: nn.Module) -> None:
     ("losses", "reason"),
     [
         ({"box": "nwd"}, "sides of the image, and nwd needs them in pixels"),
-        ({"box": {"type": "mix", "losses": ["nwd", "mpdiou"]}}, "sides of the image, and nwd needs them in pixels"),
+        ({"box": {"type": "mix", "losses": ["nwd", "ciou"]}}, "sides of the image, and nwd needs them in pixels"),
         ({"box": "kld"}, "kld is a loss of rotated ones"),
         ({"box": "eiou", "gain": "match"}, "its stock losses are GIoU and varifocal"),
         ({"box": "eiou", "assigner": "match"}, "its matcher has a cost of its own"),
