@@ -116,7 +116,8 @@ class Queries:
             if sizes:
                 came = f"image_size={list(sizes[0])}, and {name} has boxes in sides of the image, not its size"
                 raise refusal(entry.name, came, "no image_size", "leave image_size out: it is that of each image")
-            for each in slot.prototype.modules() if slot.name == "box" else ():  # a mix, and each of its losses
+            parts = reversed(list(slot.prototype.modules()))  # each loss of a mix, and then the mix
+            for each in parts if slot.name == "box" else ():
                 if isinstance(each, Loss) and each.entry.traits.units == "pixels":
                     raise UnsupportedUltralytics(
                         f"{name} has boxes in sides of the image, and {each.entry.name} needs them in pixels",
