@@ -23,8 +23,8 @@ from .places import found_at
 
 Function = Callable[[Tensor, Tensor], Tensor]
 WANTED = "one number per box, computed from the prediction"
-#: boxes that are so many times as large cost the same, to this relative difference, if the scale does not matter
-TIMES, INVARIANT = 8, 1e-4
+#: boxes that are any of so many times as large cost the same, to this relative difference, if the scale does not matter
+FACTORS, INVARIANT = (1e-4, 1e-2, 1 / 8, 1e2, 1e3, 1e4, 1e6), 1e-4
 
 
 def name_of_own(function: Any, said: str) -> str:
@@ -126,12 +126,12 @@ def enter_from(place: str) -> None:
 
 
 def scale_free(function: Function) -> bool:
-    """Whether pairs of boxes cost the same when they are made larger: measured."""
+    """Whether pairs of boxes cost the same when they are made smaller or larger, by any factor: measured."""
     boxes: Any = ordinary("box")(64, seed=0)
     pred, target = boxes
     with torch.no_grad():
-        large, small = function(pred, target), function(pred / TIMES, target / TIMES)
-    return bool(torch.isclose(large, small, rtol=INVARIANT, atol=INVARIANT * 1e-2).all())
+        cost, *others = (function(pred * factor, target * factor) for factor in (1.0, *FACTORS))
+    return all(bool(torch.isclose(cost, other, rtol=INVARIANT, atol=INVARIANT * 1e-2).all()) for other in others)
 
 
 def fault_of(function: Function, columns: int = 4) -> tuple[str, str]:

@@ -70,6 +70,11 @@ def smooth(pred: Tensor, target: Tensor) -> Tensor:
     return overlap(pred, target) + 1e-2 / (1 + (target[:, 2:] - target[:, :2]).prod(-1) / 100)
 
 
+def heavy_if_wide(pred: Tensor, target: Tensor) -> Tensor:
+    """Free of the scale up to a threshold."""
+    return overlap(pred, target) * torch.where(target[:, 2] - target[:, 0] > 1e3, 2.0, 1.0)
+
+
 class CIoULoss:
     """Has a name that is taken, and no function's attributes."""
 
@@ -90,7 +95,8 @@ def ciou(pred: Tensor, target: Tensor) -> Tensor:
     ("function", "name", "units"),
     [
         (overlap, "overlap", "any"), (overlap_of_others, "overlap_of_others", "any"), (distance, "distance", "pixels"),
-        (smooth, "smooth", "pixels"), (Overlap(), "overlap", "any"), (CIoULoss(), "own_ciou", "any"),
+        (smooth, "smooth", "pixels"), (heavy_if_wide, "heavy_if_wide", "pixels"),
+        (Overlap(), "overlap", "any"), (CIoULoss(), "own_ciou", "any"),
         (ciou, "own_ciou", "any"), (functools.partial(overlap_of_others, eps=1e-3), "overlap_of_others", "any"),
         (lambda p, t: distance(p, t), "lambda", "pixels"), (lp.eiou_loss, "eiou", "any"),
     ],
