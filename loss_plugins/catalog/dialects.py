@@ -47,8 +47,10 @@ class Defaults:
             and its `spec()` keep the numbers that the user gave.
         mean: what its "mean" divides by: "" as ours; "columns": the mean over axis 1, summed; "elements" of the loss,
             ignored ones included;
-            "scores": the elements of the prediction; "counted scores": those of rows that are not ignored.
-        sum: what its "sum" divides by: "" nothing; "columns" the length of axis 1; "pixels" what follows axis 1.
+            "scores": the elements of the prediction; "counted scores": those of rows that are not ignored; "kept
+            pixels": all of them, but where pixels are ignored, the number of the others.
+        sum: what its "sum" divides by: "" nothing; "columns" the length of axis 1; "pixels" what follows axis 1, less
+            what is ignored in each image.
         counts_itself: its "mean" divides by what it has counted, whatever `avg_factor` says, and a weight tells only
             which elements count.
         ignores: what it leaves out beside the labels in `ignore_index`: "" nothing; "negative" labels or scores;
@@ -61,7 +63,7 @@ class Defaults:
     values: Mapping[str, Any] = field(default_factory=dict)
     names: Mapping[str, Keyword] = field(default_factory=dict)
     meaning: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    mean: Literal["", "columns", "elements", "scores", "counted scores"] = ""
+    mean: Literal["", "columns", "elements", "scores", "counted scores", "kept pixels"] = ""
     sum: Literal["", "columns", "pixels"] = ""
     counts_itself: bool = False
     ignores: Literal["", "negative", "scores"] = ""
@@ -194,7 +196,7 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
         "mmdet": Defaults(names=_SIGMOID),
         "ultralytics": Defaults({"gamma": 1.5}, {"alpha": Keyword("alpha", convert=none_from_zero)}, mean="columns"),
         "kornia": Defaults(mean="elements", ignores="scores"),
-        "monai": Defaults({"alpha": None}, {"use_softmax": fixed_at(False)}, sum="pixels"),
+        "monai": Defaults({"alpha": None}, {"use_softmax": fixed_at(False)}, mean="kept pixels", sum="pixels"),
         "smp": Defaults(
             {"alpha": None},
             {

@@ -43,10 +43,10 @@ def reduce_loss(
         loss = loss * weight
     if reduction == "none":
         return loss
-    if reduction == "sum":
-        return loss.sum() if divisor is None else loss.sum() / divisor
     if avg_factor is None and divisor is not None and divisor.ndim:  # one per row
         return (loss / divisor).sum()
+    if reduction == "sum":
+        return loss.sum() if divisor is None else loss.sum() / divisor
     if avg_factor is None:
         return loss.sum() / (max(loss.numel(), 1) if divisor is None else divisor)
     if isinstance(avg_factor, Tensor):
@@ -146,8 +146,18 @@ def _counted_scores(pred: Tensor, ignored: Tensor | None) -> Tensor:
 
 
 def _pixels(pred: Tensor, ignored: Tensor | None) -> Tensor:
-    """The elements behind axis 1; of rows, for which there are none, MONAI's mean over no axes is that over all."""
+    """The elements behind axis 1; of rows, for which there are none, MONAI's mean over no axes is that over all.
+
+    Where pixels are ignored, those that are left in each image.
+    """
+    if ignored is not None and ignored.shape[1] == 1 and pred.ndim > 2:
+        return ignored.logical_not().sum(tuple(range(1, pred.ndim)), keepdim=True).to(pred.dtype)
     return pred.new_full((), float(max(pred.numel() if pred.ndim <= 2 else pred.shape[2:].numel(), 1)))
+
+
+def _kept_pixels(pred: Tensor, ignored: Tensor | None) -> Tensor:
+    """All elements; where pixels are ignored, the pixels that are left, each of which counts once for all classes."""
+    return _scores(pred, None) if ignored is None else ignored.logical_not().sum().to(pred.dtype)
 
 
 #: the denominators that `Defaults.mean` and `Defaults.sum` of a dialect name, of pred and what is ignored; None: the
@@ -157,5 +167,6 @@ DIVISORS: dict[str, Callable[[Tensor, Tensor | None], Tensor] | None] = {
     "scores": _scores,
     "counted scores": _counted_scores,
     "pixels": _pixels,
+    "kept pixels": _kept_pixels,
     "elements": None,
 }
