@@ -25,6 +25,7 @@ from loss_plugins.reports import write_whole
 from . import bases, own, probe
 from .box_slot import BoxSlot
 from .errors import UnsupportedUltralytics
+from .functions import changed, functions_of, unchanged
 from .image_size import given_sizes
 from .plug import Plug, plugged
 from .record import PROOF_FILE, STAMP, Record, write_comment
@@ -134,7 +135,9 @@ class LossPluginMixin:
                 remedy = "resume with the stock trainer, or start a new run from these weights"
                 raise refusal("resume", came, "a checkpoint of the same losses", remedy)
             stamp = read_stamp(stamp, "the checkpoint")
-            different = differences(stamp["losses"], self.loss_spec.as_dict())
+            trained, now = stamp.get("functions", {}), functions_of(self._plug.slots)
+            different = differences(stamp["losses"], self.loss_spec.as_dict(), same=unchanged(trained, now))
+            different += changed(trained, now)
             if different:
                 came = f"the checkpoint was trained with other losses: {'; '.join(different)}"
                 remedy = f"pass the same, or config='.../{PROOF_FILE}' of that run"
@@ -192,6 +195,7 @@ class LossPluginMixin:
             **self.loss_record.as_dict(),
             "losses": self.loss_spec.as_dict(),
             "report": self._plug.report.as_dict(),
+            "functions": functions_of(self._plug.slots),
             "state": self._plug.state(),
             "versions": ultralytics_versions(),
         }
