@@ -113,6 +113,7 @@ class Slot:
                 f"the context ended and {loss} was computed {calls.train_calls} times, but no gradient came back from "
                 "it: it was logged, not trained (to look at values alone, compute them under torch.no_grad())"
             )
+        self._require_rows()
 
     def require_use(self) -> None:
         """Raise LossNotUsed unless the loss was called in training as often as it was due, and received a gradient.
@@ -136,10 +137,14 @@ class Slot:
                 f"came back from it: it is logged, not trained (is the {self.name} gain 0, or the loss outside of the "
                 "sum?)"
             )
-        if calls.gradient_rows == 0:
+        self._require_rows()
+
+    def _require_rows(self) -> None:
+        calls = self.calls
+        if calls.filled_calls and calls.gradient_rows == 0:
             raise LossNotUsed(
-                f"{loss} was computed on {calls.rows} rows, and the gradient of each was 0: it trains nothing (is it "
-                "multiplied by 0, or by a gain that is 0 in float32?)"
+                f"the {self.name} loss {self.loss_name} was computed on {calls.rows} rows, and the gradient of each was "
+                "0: it trains nothing (is it multiplied by 0, or by a gain that is 0 in float32?)"
             )
 
     def news(self) -> list[str]:

@@ -81,11 +81,12 @@ def test_use_is_a_gradient_that_is_not_0_on_some_row() -> None:
             inner.elementwise = lambda a, b, f=factor: lp.ciou_loss(a, b) * f  # type: ignore[method-assign]
             plug.expect(call["fg_mask"])
             bbox_loss(**call)[0].backward()
-            if factor:
-                plug.require_use()
-                continue
-            with pytest.raises(lpu.LossNotUsed, match="the gradient of each was 0: it trains nothing"):
-                plug.require_use()
+            for required in (plug.require_use, plug.box.require_call_and_gradient):  # of a training, of a context
+                if factor:
+                    required()
+                    continue
+                with pytest.raises(lpu.LossNotUsed, match="the gradient of each was 0: it trains nothing"):
+                    required()
 
 
 def test_each_batch_is_compared_with_a_size_that_was_given() -> None:
