@@ -143,8 +143,8 @@ class Slot:
         calls = self.calls
         if calls.filled_calls and calls.gradient_rows == 0:
             raise LossNotUsed(
-                f"the {self.name} loss {self.loss_name} was computed on {calls.rows} rows, and the gradient of each was "
-                "0: it trains nothing (is it multiplied by 0, or by a gain that is 0 in float32?)"
+                f"the {self.name} loss {self.loss_name} was computed on {calls.rows} rows, and the gradient of each "
+                "was 0: it trains nothing (is it multiplied by 0, or by a gain that is 0 in float32?)"
             )
 
     def news(self) -> list[str]:
