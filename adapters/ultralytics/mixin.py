@@ -25,7 +25,7 @@ from loss_plugins.reports import write_whole
 from . import bases, own, probe
 from .box_slot import BoxSlot
 from .errors import UnsupportedUltralytics
-from .functions import changed, functions_of, unchanged
+from .functions import changed, functions_of, renamed
 from .image_size import given_sizes
 from .plug import Plug, plugged
 from .record import PROOF_FILE, STAMP, Record, write_comment
@@ -136,7 +136,7 @@ class LossPluginMixin:
                 raise refusal("resume", came, "a checkpoint of the same losses", remedy)
             stamp = read_stamp(stamp, "the checkpoint")
             trained, now = stamp.get("functions", {}), functions_of(self._plug.slots)
-            different = differences(stamp["losses"], self.loss_spec.as_dict(), same=unchanged(trained, now))
+            different = differences(renamed(stamp["losses"], trained, now), self.loss_spec.as_dict())
             different += changed(trained, now)
             if different:
                 came = f"the checkpoint was trained with other losses: {'; '.join(different)}"

@@ -7,7 +7,7 @@ import copy
 import difflib
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -193,7 +193,7 @@ def read_stamp(stamp: Any, checkpoint: str) -> dict[str, Any]:
 MAY_CHANGE = ("compile", "imports")
 
 
-def differences(trained: Mapping[str, Any], asked: Mapping[str, Any], same: Iterable[str] = ()) -> list[str]:
+def differences(trained: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     """What a checkpoint was trained with and is not asked for now, parameter by parameter, in words.
 
     A parameter that an older record does not have had today's default.
@@ -201,14 +201,12 @@ def differences(trained: Mapping[str, Any], asked: Mapping[str, Any], same: Iter
     Args:
         trained: the losses as the checkpoint's stamp has them.
         asked: those asked for, see `Spec.as_dict`.
-        same: slots whose losses are known to be the same ones, by whatever names.
 
     >>> differences({"box": {"type": "alpha_iou", "alpha": 2.0}}, make_spec("alpha_iou").as_dict())
     ['box.alpha was 2.0, asked for now: 3.0']
     """
     before, now = _flat(trained), _flat(asked)
-    named = {f"{slot}.{key}" for slot in same for key in ("type", "losses")}
-    keys = [key for key in {**before, **now} if key.rpartition(".")[2] not in MAY_CHANGE and key not in named]
+    keys = [key for key in {**before, **now} if key.rpartition(".")[2] not in MAY_CHANGE]
     return [
         f"{key} was {before.get(key)!r}, asked for now: {now.get(key)!r}"
         for key in keys

@@ -416,11 +416,22 @@ RESHAPED = {"view", "_unsafe_view", "unsqueeze", "squeeze", "expand", "permute",
 
 def names_classes(node: Node) -> bool:
     """Whether a tensor counts 0, 1, 2, ..., and nothing is done but to compare labels with it."""
-    return private.operation(node) == "arange" and all(map(_compares, node.users))
+    return private.operation(node) == "arange" and all(_compares(user, node) for user in node.users)
 
 
-def _compares(node: Node) -> bool:
+def _compares(node: Node, counted: Node) -> bool:
     name = private.operation(node)
     if name in RESHAPED:
-        return all(map(_compares, node.users))
-    return name in ("eq", "ne") and all(isinstance(argument, Node) for argument in node.args)
+        return all(_compares(user, node) for user in node.users)
+    others = [argument for argument in node.args if argument is not counted]
+    return name in ("eq", "ne") and len(others) == 1 and _are_labels(others[0])
+
+
+def _are_labels(value: Any) -> bool:
+    """Whether a value is a target without class axis: another one has numbers of its own for each class."""
+    while isinstance(value, Node) and value.op != "placeholder" and private.operation(value) in RESHAPED:
+        value = value.args[0]
+    if not isinstance(value, Node) or value.op != "placeholder":
+        return False
+    pred, *inputs = (node for node in value.graph.nodes if node.op == "placeholder")
+    return value in inputs[:1] and len(private.sizes_of(value)) < len(private.sizes_of(pred))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
-from loss_plugins.adapters.ultralytics.functions import changed, functions_of, unchanged
+from loss_plugins.adapters.ultralytics.functions import changed, functions_of, renamed
 from loss_plugins.adapters.ultralytics.mixin import LossPluginMixin
 from loss_plugins.adapters.ultralytics.plug import Plug
 
@@ -74,7 +74,7 @@ def test_arguments_of_a_partial_are_part_of_the_loss() -> None:
     lp.unregister_loss(stamp["losses"]["box"]["type"])  # another process has not seen it: the name is free again
     other = functools.partial(sides, factor=3.0)
     assert stamped(other)["losses"] == stamp["losses"]
-    with pytest.raises(ValueError, match=r"box: the function .*sides.* computes something else"):
+    with pytest.raises(ValueError, match=r"the function .*sides.* computes something else"):
         resumed(stamp, other)
     assert resumed(stamp, functools.partial(sides, factor=2.0)) == "epoch 3"
 
@@ -91,7 +91,11 @@ def test_a_cell_that_is_run_again_is_the_same_loss() -> None:
 def test_a_loss_that_is_the_same_may_have_another_name() -> None:
     """In another process the number at the end of its name may be another one."""
     stamp = stamped(run_cell())
-    numbered = {**stamp, "losses": {**stamp["losses"], "box": {"type": "cell_iou_7", "loss_weight": 1.0}}}
+    numbered = {
+        **stamp,
+        "losses": {**stamp["losses"], "box": {"type": "cell_iou_7", "loss_weight": 1.0}},
+        "functions": {"cell_iou_7": stamp["functions"]["cell_iou"]},
+    }
     assert resumed(numbered, run_cell()) == "epoch 3"
 
 
@@ -102,17 +106,41 @@ def test_functions_of_two_places_are_two() -> None:
 
 def test_of_two_releases_of_python_nothing_can_be_told() -> None:
     now = stamped(run_cell())["functions"]
-    older = {"box": [{**now["box"][0], "python": "3.9", "digest": "0"}]}
+    older = {"cell_iou": {**now["cell_iou"], "python": "3.9", "digest": "0"}}
+    losses = {"box": {"type": "cell_iou"}}
     assert changed(older, now) == []
-    assert unchanged(older, now) == set()
-    assert unchanged({}, now) == set()
     assert changed({}, now) == []
+    assert renamed(losses, older, now) == renamed(losses, {}, now) == losses
 
 
-def test_a_function_in_a_mix_is_told_too() -> None:
-    name = lpu.make_spec(run_cell()).as_dict()["box"]["type"]
-    now = functions_of(Plug(lpu.make_spec({"type": "mix", "losses": [name, "eiou"]})).slots)
-    assert [each["function"] for each in now["box"]] == ["__main__.<cell_iou>"]
+def mixed(name: str, other: str = "eiou", **parameters: float) -> dict[str, Any]:
+    return {"type": "mix", "losses": [{"type": name, **parameters}, other]}
+
+
+def test_a_mix_with_a_function_is_compared_whole() -> None:
+    notebook: dict[str, Any] = {"__name__": "__main__"}
+    name = lpu.make_spec(run_cell(place=notebook)).as_dict()["box"]["type"]
+    stamp = stamped(mixed(name))
+    assert [each["function"] for each in stamp["functions"].values()] == ["__main__.<cell_iou>"]
+    assert resumed(stamp, mixed(name)) == "epoch 3"
+    for other in (mixed(name, "ciou"), mixed(name, loss_weight=100.0), name, mixed("giou")):
+        with pytest.raises(ValueError, match="trained with other losses"):
+            resumed(stamp, other)
+    with pytest.raises(ValueError, match="trained with other losses"):
+        resumed(stamped(name), mixed(name, "giou"))
+    edited = run_cell(CELL.replace("sum", "mean"), notebook)
+    other = lpu.make_spec(edited).as_dict()["box"]["type"]
+    with pytest.raises(ValueError, match="trained with other losses"):
+        resumed(stamp, mixed(other))
+    lp.unregister_loss(name)
+    lp.unregister_loss(other)
+    again = lpu.make_spec(run_cell(place=notebook)).as_dict()["box"]["type"]
+    numbered = {
+        **stamp,
+        "losses": {**stamp["losses"], "box": {**stamp["losses"]["box"], "losses": mixed("cell_iou_7")["losses"]}},
+        "functions": {"cell_iou_7": stamp["functions"][name]},
+    }
+    assert resumed(numbered, mixed(again)) == "epoch 3"
 
 
 def test_losses_of_the_catalogue_have_none() -> None:
