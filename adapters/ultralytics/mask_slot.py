@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import copy
-import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from loss_plugins import Loss
 from loss_plugins.errors import WrongResult, refusal
 from loss_plugins.module.gain import gradient_of
 
+from .fits import misfit_of_costs, misfit_of_scores, says_otherwise, singles
 from .slots import Slot
 
 #: a logit whose probability is 0, and which no gradient moves
@@ -73,7 +74,9 @@ class MaskSlot(Slot):
             self.ratio = abs(twin.loss_weight) * now / before
 
 
-def per_instance(loss: Loss, logits: Tensor, mask: Tensor, inside: Tensor, area: Tensor) -> Tensor:
+def per_instance(
+    loss: Loss, logits: Tensor, mask: Tensor, inside: Tensor, area: Tensor, nothing: float = NOTHING
+) -> Tensor:
     """The loss of each instance (n,), of logits, masks and pixels to look at (n, h, w).
 
     A region loss sees the pixels inside the box and no others: beside it, prediction and target are both 0, and no sum
@@ -81,7 +84,7 @@ def per_instance(loss: Loss, logits: Tensor, mask: Tensor, inside: Tensor, area:
     """
     if loss.entry.kind == "region":
         outside = ~inside
-        losses = loss.elementwise(logits.masked_fill(outside, NOTHING)[:, None], mask.masked_fill(outside, 0)[:, None])
+        losses = loss.elementwise(logits.masked_fill(outside, nothing)[:, None], mask.masked_fill(outside, 0)[:, None])
         return losses.masked_fill(outside.flatten(1).all(1), 0) if losses.shape == logits.shape[:1] else losses
     pixels = loss.elementwise(logits.flatten()[:, None], mask.flatten()[:, None]).view(logits.shape)
     return mean_inside(pixels, inside, area)
@@ -122,7 +125,7 @@ def require_mask_loss(loss: Loss, asked: str) -> None:
         came = f"{asked} is a loss of kind {loss.entry.kind}"
         raise refusal("ultralytics adapter", came, FITTING, "pass one of these")
     try:
-        reason = _misfit(loss)
+        reason = says_otherwise(loss) or _misfit(loss)
     except WrongResult:
         raise
     except (ValueError, TypeError, RuntimeError) as error:
@@ -133,20 +136,38 @@ def require_mask_loss(loss: Loss, asked: str) -> None:
 
 def _misfit(loss: Loss) -> str:
     """Why a loss cannot stand in for the mask loss; "" if it can."""
-    mask, inside, area = example_masks()
     trained, loss = copy.deepcopy(loss).train(), copy.deepcopy(loss).eval()
-    costs = [per_instance(loss, (2 * mask - 1) * far, mask, inside, area) for far in (-8.0, -2.0, 0.0, 2.0, 8.0)]
-    if costs[0].shape != area.shape:
-        return f"gives shape {tuple(costs[0].shape)} for {len(area)} masks, where one number each is wanted"
-    if not all((worse > better).all() for worse, better in itertools.pairwise(costs)):
-        return "does not fall as logits move towards the mask (it wants probabilities?)"
+    reasons = (
+        _misfit_of_region(each) if each.entry.kind == "region" else misfit_of_scores(each, 1) for each in singles(loss)
+    )
+    reason = next(filter(None, reasons), "")
+    if reason:
+        return reason
+    mask, inside, area = example_masks()
     beside = (
         per_instance(copy.deepcopy(trained), torch.where(inside, 2 * mask - 1, far), mask, inside, area)
         for far in (-1.0, 5.0)
     )
     if not torch.equal(*beside):
         return "depends on pixels outside of the boxes"
-    if loss.entry.kind == "region" and not torch.allclose(costs[1], cut_out(loss, (2 * mask - 1) * -2.0, mask, inside)):
+    return ""
+
+
+def _misfit_of_region(loss: Loss) -> str:
+    """Why a region loss is none of the masks inside boxes, of logits; "" if it is one."""
+    mask, inside, area = example_masks()
+    side = 2 * mask - 1
+
+    def costs(pred: Tensor, nothing: float = NOTHING) -> Tensor:
+        return per_instance(loss, pred, mask, inside, area, nothing)
+
+    shape = tuple(costs(side).shape)
+    if shape != area.shape:
+        return f"gives shape {shape} for {len(area)} masks, where one number each is wanted"
+    reason = misfit_of_costs(costs, partial(costs, nothing=0.0), side)
+    if reason:
+        return reason
+    if not torch.allclose(costs(-2 * side), cut_out(loss, -2 * side, mask, inside)):
         return (
             "counts the pixels outside of the boxes (does it take a mean over all? divide by sums of pred and target)"
         )

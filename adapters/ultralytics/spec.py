@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import copy
 import difflib
-import itertools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import torch
 
 from loss_plugins import Loss, build_loss
 from loss_plugins.catalog.entries import entry_called
@@ -24,6 +21,7 @@ from loss_plugins.module.mix import trains_nothing
 from . import own
 from .classes import classes_of
 from .config import import_modules, read_config
+from .fits import misfit_of_scores, says_otherwise, singles
 from .image_size import filled
 from .mask_slot import require_mask_loss
 
@@ -311,12 +309,12 @@ def _cls_module(asked: Any, said: str) -> Loss:
         came = f"{said}={shown(asked)} is a loss of kind {loss.entry.kind}"
         raise refusal(where, came, FITTING, "pass one of these")
     try:
-        singles = [each for each in loss.modules() if isinstance(each, Loss)]  # a mix, and each of its losses
-        reason = next(filter(None, (_misfit(copy.deepcopy(each).eval()) for each in singles)), "")
+        trials = (misfit_of_scores(each, classes_of(each) or 4) for each in singles(copy.deepcopy(loss).eval()))
+        reason = says_otherwise(loss) or next(filter(None, trials), "")
     except WrongResult:
         raise
     except (ValueError, TypeError, RuntimeError) as error:
-        came = f"{said}={shown(asked)} does not take soft targets"
+        came = f"{said}={shown(asked)} does not take logits with soft targets: {error}"
         raise refusal(where, came, FITTING, "pass one of these") from error
     if reason:
         raise refusal(where, f"{said}={shown(asked)} {reason}", FITTING, "pass one of these")
@@ -327,23 +325,6 @@ def _mask_module(asked: Any, said: str) -> Loss:
     loss = _module("mask", asked, said)
     require_mask_loss(loss, f"{said}={shown(asked)}")
     return loss
-
-
-def _misfit(loss: Loss) -> str:
-    """Why a class loss cannot stand in for BCE with logits, found out by trying; "" if it can."""
-    classes = classes_of(loss)
-    logits = torch.zeros(6, classes or 4)
-    shape = tuple(loss.elementwise(logits, torch.full_like(logits, 0.5)).shape)
-    if shape != tuple(logits.shape):
-        return f"gives shape {shape} for scores {tuple(logits.shape)}"
-
-    def costs(target: float, scores: tuple[float, ...]) -> list[float]:
-        row = torch.ones(1, classes or 1)
-        return [float(loss.elementwise(x * row, target * row).sum()) for x in scores]
-
-    wrong_yes, wrong_no = costs(1.0, (-8.0, -4.0, -1.0, 1.0)), costs(0.0, (8.0, 4.0, 1.0, -1.0))
-    falling = all(a > b for cost in (wrong_yes, wrong_no) for a, b in itertools.pairwise((*cost, 0.0)))
-    return "" if falling else "does not fall as a logit moves towards its target (it wants probabilities?)"
 
 
 def _resolved(loss: Loss) -> dict[str, Any]:

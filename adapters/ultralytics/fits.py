@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Whether a loss takes logits and soft targets, as class and mask losses do: as it says, or found out by trying."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from loss_plugins import Loss
+
+#: how far a logit lies on the side of its target: a loss falls all along the wrong side, a hinge may end at its margin
+WRONG, RIGHT = (-8.0, -4.0, -2.0, -1.0, 0.0), (1.0, 2.0, 4.0, 8.0)
+#: what a cost may rise by on the right side, or lie below 0, in shares of the largest: rounding
+ROUNDING = 1e-6
+Function = Callable[[Tensor], Tensor]
+
+
+def singles(loss: Loss) -> Iterator[Loss]:
+    """The loss, and of a mix each of its losses."""
+    return (each for each in loss.modules() if isinstance(each, Loss))
+
+
+def says_otherwise(loss: Loss) -> str:
+    """What a loss, or a member of a mix, says of its predictions if that is not logits; "" if it is."""
+    others = (each for each in singles(loss) if each.entry.traits.scale != "logits")
+    return next((f"wants {each.entry.traits.scale.replace('_', '-')}, and gets logits" for each in others), "")
+
+
+def misfit_of_scores(loss: Loss, columns: int) -> str:
+    """Why a loss is none of single scores, logits with soft targets; "" if it is one.
+
+    Args:
+        loss: the loss.
+        columns: how many classes the scores have.
+    """
+    scores = torch.zeros(6, columns)
+    shape = tuple(loss.elementwise(scores, torch.full_like(scores, 0.5)).shape)
+    if shape != tuple(scores.shape):
+        return f"gives shape {shape} for scores {tuple(scores.shape)}"
+    side = torch.tensor([[1.0], [-1.0]]).expand(-1, columns)
+
+    def cost(pred: Tensor) -> Tensor:
+        return loss.elementwise(pred, (side + 1) / 2).sum(-1)
+
+    return misfit_of_costs(cost, cost, side)
+
+
+def misfit_of_costs(cost: Function, of_probabilities: Function, side: Tensor) -> str:
+    """Why a cost is none of logits: it does not fall towards a number from 0 on; "" if it does.
+
+    Args:
+        cost: of logits of the shape of `side`, to a number per row.
+        of_probabilities: the cost of what may be given in their place.
+        side: where the target is: 1 (the logit should be large) or -1.
+    """
+    if falls(cost, side):
+        return ""
+    wanted = " (it wants probabilities?)" if falls(lambda logits: of_probabilities(logits.sigmoid()), side) else ""
+    return f"does not fall as logits move towards their targets{wanted}"
+
+
+def falls(cost: Function, side: Tensor) -> bool:
+    """Whether a cost falls all along the wrong side, does not rise on the right one, and is never below 0."""
+    costs = torch.stack([cost(far * side) for far in (*WRONG, *RIGHT)])
+    steps, slack = costs.diff(dim=0), ROUNDING * costs.abs().amax(0)
+    falling, staying = (steps[: len(WRONG) - 1] < 0).all(), (steps <= slack).all()
+    return bool(costs.isfinite().all() and (costs >= -slack).all() and falling and staying)
