@@ -47,7 +47,7 @@ class LossNotUsed(RuntimeError):
 
 
 class WrongResult(ValueError):
-    """A function of a loss of one's own returned something that cannot be trained with."""
+    """A function of a loss of one's own returned something that cannot be trained with, or changed its arguments."""
 
 
 def refusal(

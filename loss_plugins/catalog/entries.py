@@ -48,7 +48,7 @@ from .identity import is_shipped as is_shipped
 from .names import check_name, name_taken
 from .ranges import Choice, Integers, check_value, closest, plain
 from .registration import check_function, check_keywords, check_parts, check_targets
-from .results import check_result
+from .results import called, check_result
 from .text import function_signature, function_text
 
 ENTRY_POINTS = "loss_plugins.losses"
@@ -333,7 +333,8 @@ def unregister_loss(name: str) -> None:
 def evaluate(entry: Entry, given: Given, parameters: Mapping[str, Any]) -> Tensor:
     """The loss per element, for tensors and parameters that are checked already."""
     pred, target = raised(given.pred, given.target)
-    loss = entry.function(pred, target, **with_ignored(entry, entry.function, parameters, given))
+    arguments = with_ignored(entry, entry.function, parameters, given)
+    loss = called(entry, entry.function, {"pred": pred, "target": target}, arguments)
     check_result(entry, loss, pred)
     return loss if entry.function in entry.told else given.silenced(loss)
 

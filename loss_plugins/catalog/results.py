@@ -1,10 +1,14 @@
-"""What the functions of a loss return, looked at before it is used: types and shapes alone, which cost no wait."""
+"""What the functions of a loss return, and do to their arguments, looked at before the result is used.
+
+Types, shapes and versions of tensors alone, which cost no wait for a device.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Size, Tensor
 
 from ..errors import WrongResult, refusal, shown
@@ -30,6 +34,38 @@ SHAPES: dict[str, tuple[tuple[Callable[[Size], Shape], str], ...]] = {
 }
 #: and of losses whose target has no entry for what lies along the last axis of pred
 SCORES = (lambda pred: pred[:-1], "row")
+
+
+def called(entry: Entry, function: Callable[..., Any], given: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
+    """What a function of a loss returns; raise if one of a user's own changed a tensor that it was given in place.
+
+    Such a change reaches the tensor of the caller, whose later losses would be computed with other numbers.
+
+    Args:
+        entry: the loss.
+        function: that of the loss, or one beside it.
+        given: what it takes by position, by name.
+        arguments: what it takes by keyword.
+    """
+    own = entry.identity.digest != ""
+    before = [] if not own or torch.compiler.is_compiling() else list(_versions({**given, **arguments}))
+    result = function(*given.values(), **arguments)
+    changed = {name: tensor for name, tensor, version in before if tensor._version != version}
+    if changed:  # several where they are views of one tensor
+        came = " or ".join(f"{name} ({shown(tensor)})" for name, tensor in changed.items())
+        name = next(iter(changed))
+        remedy = f"clone it first: {name} = {name}.clone()"
+        allowed = "functions that leave their arguments as they are"
+        raise refusal(entry.name, f"{shown(function)} changed {came} in place", allowed, remedy, WrongResult)
+    return result
+
+
+def _versions(given: Mapping[str, Any]) -> Iterator[tuple[str, Tensor, int]]:
+    """Tensors by name, and how often each has been changed; those made in inference mode do not count it."""
+    for name, value in given.items():
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, Tensor) and not part.is_inference():
+                yield name, part, part._version
 
 
 def check_result(entry: Entry, loss: Any, pred: Tensor) -> Tensor:

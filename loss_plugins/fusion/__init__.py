@@ -20,6 +20,7 @@ def fuse(
     samples: Samples,
     per_row: bool,
     *,
+    plain: LossFunction | None = None,
     fixed: Mapping[str, Any] | None = None,
     name: str = "loss",
     pure: bool = True,
@@ -33,6 +34,7 @@ def fuse(
         function: (pred, target, **keywords) to the loss per row or element.
         samples: (rows, classes) to pred and target, ordinary ones, on the CPU; the loss is tried and recorded on them.
         per_row: the loss is one number per row of pred, not per element.
+        plain: the same function as it is called where it runs by autograd; None: itself.
         fixed: keywords that never change; tensors that may are passed to the call.
         name: what errors call the loss.
         pure: the function depends on its arguments alone and does nothing but return a result; else it is never fused.
@@ -56,6 +58,7 @@ def fuse(
         function,
         samples,
         per_row,
+        plain=plain or function,
         fixed=fixed or {},
         name=name,
         pure=pure,

@@ -56,6 +56,7 @@ class Fused:
         samples: Samples,
         per_row: bool,
         *,
+        plain: LossFunction,
         fixed: Mapping[str, Any],
         name: str,
         pure: bool,
@@ -64,7 +65,7 @@ class Fused:
         tell: bool,
     ) -> None:
         self.per_row = per_row
-        self._plain, self._function, self._fixed = function, functools.partial(function, **fixed), dict(fixed)
+        self._plain, self._function, self._fixed = plain, functools.partial(function, **fixed), dict(fixed)
         self._samples, self._name, self._pure = samples, name, pure
         self._labels, self._compiled, self._tell = labels, compiled, tell or compiled
         self._kernels: dict[Any, Kernel | None] = {}

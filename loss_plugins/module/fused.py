@@ -6,8 +6,12 @@ import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
 from ..catalog.entries import Entry, is_shipped
+from ..catalog.results import called
 from ..fusion import fuse
+from ..tensors import Target
 
 if TYPE_CHECKING:
     from ..fusion import Fused
@@ -30,6 +34,7 @@ def fused_loss(entry: Entry, fixed: Mapping[str, Any], dialect: str | None, comp
         entry.function,
         functools.partial(trial_pairs, entry.kind, labelled=entry.targets == ("class_map",)),
         per_row=entry.kind in ("box", "rotated_box"),
+        plain=functools.partial(_called, entry),
         fixed=fixed,
         name=entry.name,
         pure=entry.pure,
@@ -37,3 +42,7 @@ def fused_loss(entry: Entry, fixed: Mapping[str, Any], dialect: str | None, comp
         compiled=compiled,
         tell=not is_shipped(entry.function),
     )
+
+
+def _called(entry: Entry, pred: Tensor, target: Target, /, **arguments: Any) -> Any:
+    return called(entry, entry.function, {"pred": pred, "target": target}, arguments)

@@ -13,7 +13,7 @@ from ..catalog.dialects import Defaults
 from ..catalog.entries import Entry, fitted_weight, with_ignored
 from ..catalog.entry import REDUCTIONS as REDUCTIONS
 from ..catalog.ranges import plain
-from ..catalog.results import check_divisor
+from ..catalog.results import called, check_divisor
 from ..errors import refusal, shown
 from ..labels import Given
 from ..tensors import check_device, class_axis, holds_numbers, number_in, raised, readable
@@ -123,7 +123,8 @@ def own_divisor(
         divisor = None if count is None else count(raised(given.pred, given.target)[0], given.ignored)
     elif reduction == "mean" and entry.denominator is not None:
         pred, target = raised(given.pred, given.target)
-        divisor = entry.denominator(pred, target, **with_ignored(entry, entry.denominator, arguments, given))
+        keywords = with_ignored(entry, entry.denominator, arguments, given)
+        divisor = called(entry, entry.denominator, {"pred": pred, "target": target}, keywords)
         check_divisor(entry.name, divisor, loss)
     elif reduction == "mean":
         divisor = given.counted(loss)

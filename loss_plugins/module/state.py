@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..catalog.entries import Entry, with_ignored
-from ..catalog.results import check_part
+from ..catalog.results import called, check_part
 from ..labels import Given
 from ..tensors import raised
 from .exact import ExactBuffers
@@ -65,7 +65,8 @@ class RunningStatistic(ExactBuffers):
         """Update by these rows, and by those of earlier calls of the step; the new value as `current` has it."""
         pred, target = raised(given.pred.detach(), given.target)
         summarise = self.entry.states[self.name].summary
-        summary = summarise(pred, target, weight, **with_ignored(self.entry, summarise, self.summary_keywords, given))
+        keywords = with_ignored(self.entry, summarise, self.summary_keywords, given)
+        summary = called(self.entry, summarise, {"pred": pred, "target": target, "weight": weight}, keywords)
         check_part(self.entry.name, f"summary of {self.name!r}", summary, self.summary_shape)
         summary = summary.to(self.value.dtype).view_as(self.pending)
         before = self.value
@@ -88,7 +89,8 @@ class RunningStatistic(ExactBuffers):
 
     def _update(self, before: Tensor, summary: Tensor) -> Tensor:
         update = self.entry.states[self.name].update
-        learned = update(before.view(self.shape), summary.view(self.summary_shape), **self.update_keywords)
+        numbers = {"value": before.view(self.shape), "summary": summary.view(self.summary_shape)}
+        learned: Tensor = called(self.entry, update, numbers, self.update_keywords)
         check_part(self.entry.name, f"update of {self.name!r}", learned, self.shape)
         self.value.copy_(learned.view_as(self.value))
         return learned
