@@ -7,7 +7,7 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence, Set
 from types import CodeType
 from typing import Any
 
@@ -48,7 +48,7 @@ def check_base(base: type) -> None:
     Raises:
         UnsupportedUltralytics: one of them does not.
     """
-    for cls, name in _replaced(base, NEEDED, ()):
+    for cls, name in _replaced(base, NEEDED):
         raise UnsupportedUltralytics(
             f"{cls.__qualname__}.{name} does not call super().{name}(), through which the losses come in",
             f"Call super().{name}(...) in it, and change what it gives before or after",
@@ -68,7 +68,7 @@ def check_criterion(criteria: Iterable[Any], parts: Iterable[str]) -> None:
     for part in parts:
         for criterion in criteria:
             methods = ("__call__", "loss", "get_assigned_targets_and_loss")
-            for cls, name in _replaced(type(criterion), methods, (part, *methods)):
+            for cls, name in _replaced(type(criterion), methods, {part, *methods}):
                 raise UnsupportedUltralytics(
                     f"{cls.__qualname__}.{name} computes its losses without super().{name}() and without self.{part}, "
                     "so that the stock loss, or its own, would be trained",
@@ -76,8 +76,8 @@ def check_criterion(criteria: Iterable[Any], parts: Iterable[str]) -> None:
                 )
 
 
-def _replaced(cls: type, names: Iterable[str], instead: Iterable[str]) -> list[tuple[type, str]]:
-    """The methods of a user's classes that call neither that of the class above them nor one of those `instead`."""
+def _replaced(cls: type, names: Iterable[str], instead: Set[str] = frozenset()) -> list[tuple[type, str]]:
+    """The methods of a user's classes that neither call that of the class above them nor name one of `instead`."""
     own = [
         each
         for each in cls.__mro__
@@ -86,14 +86,27 @@ def _replaced(cls: type, names: Iterable[str], instead: Iterable[str]) -> list[t
     found = []
     for each, name in ((each, name) for each in own for name in names if name in vars(each)):
         code = getattr(inspect.unwrap(vars(each)[name]), "__code__", None)
-        if code is not None and not {"super", name, *instead}.intersection(_called_in(code, each)):
+        if code is None:
+            continue
+        bodies = list(_bodies(code, each, cls.__mro__ if instead else [each]))
+        if not any(_goes_on(body, each, name) or instead.intersection(body.co_names) for body in bodies):
             found.append((each, name))
     return found
 
 
-def _called_in(code: CodeType, cls: type) -> set[str]:
-    """The names that a method uses, functions in it, and methods of its class and functions that it calls included."""
-    found: set[str] = set()
+def _goes_on(code: CodeType, cls: type, name: str) -> bool:
+    """Whether code says `super().NAME`, or names a class above this one, or an alias of it, and NAME."""
+    names = {*code.co_names, *code.co_freevars, *(each for each in code.co_consts if isinstance(each, str))}
+    known = vars(sys.modules.get(cls.__module__, object))
+    above = cls.__mro__[1:]
+    titles = {each.__name__ for each in above}
+    return name in names and any(
+        each == "super" or each in titles or any(known.get(each) is base for base in above) for each in names
+    )
+
+
+def _bodies(code: CodeType, cls: type, classes: Sequence[type]) -> Iterator[CodeType]:
+    """The code of a method, of functions in it, and of methods of these classes and functions that they call."""
     waiting = [code]
     seen: set[int] = set()
     while waiting:
@@ -101,14 +114,13 @@ def _called_in(code: CodeType, cls: type) -> set[str]:
         if id(now) in seen:
             continue
         seen.add(id(now))
-        found |= {*now.co_names, *now.co_freevars}
+        yield now
         waiting += [part for part in now.co_consts if isinstance(part, CodeType)]
         names = vars(sys.modules.get(cls.__module__, object))
-        called = [
-            getattr(inspect.unwrap(vars(cls).get(name, names.get(name))), "__code__", None) for name in now.co_names
-        ]
-        waiting += [each for each in called if isinstance(each, CodeType)]
-    return found
+        for name in now.co_names:
+            called = next((vars(each)[name] for each in classes if name in vars(each)), names.get(name))
+            inside = getattr(inspect.unwrap(called), "__code__", None)
+            waiting += [inside] if isinstance(inside, CodeType) else []
 
 
 # --- the class with a plug, which other processes find by its name ---------------------------------------------------

@@ -164,7 +164,7 @@ def predicted(rows: list[list[float]]) -> list[Labelled]:
 def truth_of(digits: DigitsSet, image: Path) -> list[Labelled]:
     """Box and digit of each object of a validation scene, in pixels, from its YOLO label file."""
     found: list[Labelled] = []
-    for line in (digits.root / "labels/val" / f"{image.stem}.txt").read_text().splitlines():
+    for line in (digits.root / "labels/val" / f"{image.stem}.txt").read_text(encoding="utf-8").splitlines():
         number, *center = line.split()
         box = cxcywh_to_xyxy(torch.tensor([float(value) for value in center]) * RECIPE["imgsz"])
         found.append((box.tolist(), number))

@@ -31,19 +31,7 @@ def doctor() -> dict[str, Any]:
     Returns:
         {"ok", "versions", "checks": [{"name", "ok", "detail"}], "tasks", "refused"} in plain types.
     """
-    actions: dict[str, Callable[[], str]] = {
-        "no file of losses was edited": traces.changed_files,
-        "no function of losses is replaced": traces.replaced_functions,
-    }
-    for kind, (bbox_loss, stock, ours) in TRIED.items():
-        actions[f"{bbox_loss.__name__}.forward is known"] = partial(_parameters, kind)
-        actions[f"{probe.BOXES[kind]} can be brought to pixels"] = partial(_stride, kind)
-        for bins in (16, 1):
-            actions[f"stock loss is weighted {stock} (reg_max {bins})"] = partial(_stock, bbox_loss, bins)
-            actions[f"a plugged {ours} arrives (reg_max {bins})"] = partial(_canary, bbox_loss, bins, ours)
-    for task in TRAINERS:
-        actions[f"trainer for {task}"] = partial(_trainer, task)
-    checks = [_tried(name, action) for name, action in actions.items()]
+    checks = [tried(name, action) for name, action in ACTIONS.items()]
     return {
         "ok": all(item["ok"] for item in checks),
         "versions": ultralytics_versions(),
@@ -53,7 +41,8 @@ def doctor() -> dict[str, Any]:
     }
 
 
-def _tried(name: str, action: Callable[[], str]) -> dict[str, Any]:
+def tried(name: str, action: Callable[[], str]) -> dict[str, Any]:
+    """What one action found."""
     try:
         return {"name": name, "ok": True, "detail": action()}
     except RuntimeError as error:
@@ -83,3 +72,23 @@ def _canary(bbox_loss: type[nn.Module], bins: int, ours: str) -> str:
         if plug.box is None:
             raise RuntimeError("the box slot is empty")
         return f"{ours} {canary.check_box(branch, plug.box):.6f} on fixed boxes"
+
+
+def _actions() -> dict[str, Callable[[], str]]:
+    found: dict[str, Callable[[], str]] = {
+        "no file of losses was edited": traces.changed_files,
+        "no function of losses is replaced": traces.replaced_functions,
+    }
+    for kind, (bbox_loss, stock, ours) in TRIED.items():
+        found[f"{bbox_loss.__name__}.forward is known"] = partial(_parameters, kind)
+        found[f"{probe.BOXES[kind]} can be brought to pixels"] = partial(_stride, kind)
+        for bins in (16, 1):
+            found[f"stock loss is weighted {stock} (reg_max {bins})"] = partial(_stock, bbox_loss, bins)
+            found[f"a plugged {ours} arrives (reg_max {bins})"] = partial(_canary, bbox_loss, bins, ours)
+    for task in TRAINERS:
+        found[f"trainer for {task}"] = partial(_trainer, task)
+    return found
+
+
+#: what is tried, by the name that the report gives it
+ACTIONS = _actions()

@@ -34,6 +34,8 @@ from .spec import Spec, differences, read_stamp
 from .sweeps import not_passed_over
 
 ENVIRONMENT = "LOSS_PLUGINS_ULTRALYTICS"
+#: ClearML, Comet and Ultralytics' platform read the settings at the first event, W&B and MLflow at the second, DVC last
+LOGGERS_READ_SETTINGS = ("on_pretrain_routine_start", "on_pretrain_routine_end", "on_train_start")
 OVERRIDDEN_METHODS = (
     "_do_train",
     "_setup_train",
@@ -156,8 +158,6 @@ class LossPluginMixin:
 
         Every rank passes here. Gradients may be accumulated over several batches; the statistics learn from each.
         """
-        if event == "on_pretrain_routine_start":
-            return self._tell_loggers(event)
         if event == "on_train_epoch_start":
             self._plug.begin_epoch()
         elif event == "on_train_batch_start":
@@ -171,10 +171,15 @@ class LossPluginMixin:
             self.loss_record.last = self.epoch + 1  # type: ignore[attr-defined]
             self._log_epoch()
             self._write_proof()
+        if event in LOGGERS_READ_SETTINGS:
+            return self._tell_loggers(event)
         return super().run_callbacks(event)  # type: ignore[misc]
 
     def _tell_loggers(self, event: str) -> Any:
-        """W&B, MLflow and ClearML read the settings now; a lasting key would reach processes that do not know it."""
+        """The losses are among the settings while loggers read them, and only then.
+
+        A lasting key would reach checkpoints and the processes of several GPUs, which refuse unknown keys.
+        """
         self.args.loss_plugins = self.loss_spec.as_dict()  # type: ignore[attr-defined]
         try:
             return super().run_callbacks(event)  # type: ignore[misc]

@@ -61,7 +61,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     """The record of a run's folder; None: it has none, or one that cannot be read."""
     file = folder / PROOF_FILE
     try:
-        found = yaml.safe_load(file.read_text()) if file.is_file() else None
+        found = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
     except (OSError, ValueError, yaml.YAMLError):
         return None
     return found if isinstance(found, dict) and isinstance(found.get("losses"), dict) else None
@@ -75,13 +75,13 @@ def names_of(losses: Mapping[str, Any]) -> str:
 
 def write_comment(file: Path, spec: Spec) -> None:
     """Name the losses in the last line of args.yaml."""
-    lines = [line for line in file.read_text().splitlines() if not line.startswith(COMMENT)]
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith(COMMENT)]
     write_whole(file, "\n".join([*lines, COMMENT + spec.to_json()]) + "\n")
 
 
 def read_comment(file: Path) -> dict[str, Any] | None:
     """The losses that a line of args.yaml names; None: there is none."""
-    lines = file.read_text().splitlines() if file.is_file() else []
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     found = [line.removeprefix(COMMENT) for line in lines if line.startswith(COMMENT)]
     losses: dict[str, Any] | None = json.loads(found[-1]) if found else None
     return losses

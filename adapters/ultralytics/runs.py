@@ -141,7 +141,7 @@ def _of_results(folder: Path, said: Mapping[str, Any] | None) -> Iterator[Findin
     file = folder / RESULTS
     if not file.is_file():
         return
-    with file.open() as lines:
+    with file.open(encoding="utf-8") as lines:
         head, *rows = ([value.strip() for value in row] for row in csv.reader(lines))
     ours = [name for name in head if name.startswith(COLUMN)]
     foreign = [row[0] for row in rows if len(row) < len(head)] if ours else [row[0] for row in rows]

@@ -55,7 +55,7 @@ def replaced_functions() -> str:
 
 
 def _replaced(module: ModuleType) -> Iterator[str]:
-    tree = ast.parse(Path(str(module.__file__)).read_text())
+    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and not node.decorator_list:
             yield from _of_function(module, vars(module).get(node.name), f"{module.__name__}.{node.name}")

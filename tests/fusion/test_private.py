@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-import torch._inductor.compile_fx  # has its own names for what the tests take away
+import torch._inductor.compile_fx  # noqa: F401 - has its own names for what the tests take away
 import torch.fx.experimental.proxy_tensor
 from torch import Tensor
 

@@ -144,7 +144,7 @@ def test_a_full_disk_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pyte
     file.chmod(0o640)
 
     def full(self: Path, text: str, **_: Any) -> None:
-        with self.open("w") as stream:
+        with self.open("w", encoding="utf-8") as stream:
             stream.write(text[: len(text) // 2])
         raise OSError(errno.ENOSPC, "No space left on device")
 

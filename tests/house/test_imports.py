@@ -30,7 +30,7 @@ def imported(file: Path) -> set[str]:
     if package[1] == "loss_plugins":
         package = package[1:]
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

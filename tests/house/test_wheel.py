@@ -45,7 +45,7 @@ def test_every_file_of_the_package_is_in_the_wheel(installed: Path) -> None:
 
 def page_templates(file: Path) -> list[int]:
     """Lines at which a Markdown page is written out."""
-    texts = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)]
+    texts = [node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Constant)]
     return [node.lineno for node in texts if isinstance(node.value, str) and re.match(r"# \w.*\n\n", node.value)]
 
 

@@ -40,7 +40,7 @@ def strings(tree: ast.AST) -> Iterator[str]:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_formulas_name_no_framework_and_not_themselves(file: Path) -> None:
-    tree = ast.parse(file.read_text())
+    tree = ast.parse(file.read_text(encoding="utf-8"))
     assert not (FRAMEWORKS - NAMES).intersection(strings(tree))
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     for call in ast.walk(tree):
@@ -52,7 +52,7 @@ def test_formulas_name_no_framework_and_not_themselves(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_formulas_take_the_data_classes_alone_from_the_conventions(file: Path) -> None:
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module in ("catalog.conventions", "catalog.dialects"):
             assert node.module == "catalog.conventions"
             assert {alias.name for alias in node.names} <= {"Convention", "Dialect", "OURS"}

@@ -51,7 +51,7 @@ def input_cases() -> list[Any]:
 
 
 def read(file: Path) -> Any:
-    return json.loads(file.read_text())
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def numbers(values: Any) -> Tensor:

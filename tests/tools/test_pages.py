@@ -63,7 +63,7 @@ def test_an_environment_without_versions_would_not_match() -> None:
 
 @pytest.mark.parametrize("file", sorted(DOCS.glob("*.md")), ids=lambda file: file.name)
 def test_links_of_the_documentation_lead_somewhere(file: Path) -> None:
-    for link in re.findall(r"\]\(([^)#\s]+)\)", file.read_text()):
+    for link in re.findall(r"\]\(([^)#\s]+)\)", file.read_text(encoding="utf-8")):
         assert link.startswith("http") or (file.parent / link).exists(), link
 
 

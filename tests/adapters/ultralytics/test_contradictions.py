@@ -191,10 +191,48 @@ class Silent(DetectionTrainer):  # type: ignore[misc]
         return None
 
 
-def test_an_indirect_super_is_one() -> None:
-    bases.check_base(Indirect)
-    with pytest.raises(lpu.UnsupportedUltralytics, match=r"Silent.setup_model does not call"):
-        bases.check_base(Silent)
+class OfAnother(DetectionTrainer):  # type: ignore[misc]
+    """Calls a method that calls super(), but for itself."""
+
+    def setup_model(self) -> Any:
+        self.model = self.get_model()
+
+    def get_model(self, *args: Any, **kwargs: Any) -> Any:
+        return super().get_model(*args, **kwargs)
+
+
+class OfItsModel(DetectionTrainer):  # type: ignore[misc]
+    """Calls a method of that name, but of another object."""
+
+    def train(self) -> Any:
+        self.model.train()
+
+
+class ByName(DetectionTrainer):  # type: ignore[misc]
+    """Names the class above, under its name and under another one."""
+
+    def train(self) -> Any:
+        return DetectionTrainer.train(self)
+
+    def setup_model(self) -> Any:
+        return Stock.setup_model(self)
+
+    def _do_train(self) -> Any:
+        return getattr(super(), "_do_train")()  # noqa: B009
+
+
+Stock = DetectionTrainer
+
+
+@pytest.mark.parametrize("base", [Indirect, ByName])
+def test_an_indirect_super_is_one(base: type) -> None:
+    bases.check_base(base)
+
+
+@pytest.mark.parametrize(("base", "name"), [(Silent, "setup_model"), (OfAnother, "setup_model"), (OfItsModel, "train")])
+def test_a_super_of_another_method_is_none(base: type, name: str) -> None:
+    with pytest.raises(lpu.UnsupportedUltralytics, match=rf"{base.__name__}\.{name} does not call super\(\)\.{name}"):
+        bases.check_base(base)
 
 
 YAML_OF = {"detect": "11/yolo11.yaml", "rtdetr": "rt-detr/rtdetr-l.yaml", "world": "v8/yolov8-worldv2.yaml"}

@@ -120,10 +120,12 @@ def test_there_are_ready_made_configs() -> None:
     ("config", "cls"), list(zip(CONFIGS, CLASS_LOSSES, strict=True)), ids=lambda value: Path(str(value)).stem
 )
 def test_every_ready_made_config_trains_also_with_a_class_loss(config: Path, cls: str | None, train: Train) -> None:
-    assert config.read_text().startswith("# "), "say for whom it is"
+    assert config.read_text(encoding="utf-8").startswith("# "), "say for whom it is"
     run = train("yolo26n.yaml", epochs=1, trainer=lpu.trainer("detect", config=config, cls=cls))
     written = proof(run)
-    assert written["losses"]["box"]["type"] == yaml.safe_load(config.read_text())["losses"]["box"]["type"]
+    assert (
+        written["losses"]["box"]["type"] == yaml.safe_load(config.read_text(encoding="utf-8"))["losses"]["box"]["type"]
+    )
     assert all(math.isfinite(value) for row in results(run) for value in row.values())
     if cls is not None:
         assert written["losses"]["cls"]["type"] == cls
