@@ -7,7 +7,7 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from types import CodeType
 from typing import Any
 
@@ -68,7 +68,7 @@ def check_criterion(criteria: Iterable[Any], parts: Iterable[str]) -> None:
     for part in parts:
         for criterion in criteria:
             methods = ("__call__", "loss", "get_assigned_targets_and_loss")
-            for cls, name in _replaced(type(criterion), methods, {part, *methods}):
+            for cls, name in _replaced(type(criterion), methods, frozenset((part, *methods))):
                 raise UnsupportedUltralytics(
                     f"{cls.__qualname__}.{name} computes its losses without super().{name}() and without self.{part}, "
                     "so that the stock loss, or its own, would be trained",
@@ -76,7 +76,7 @@ def check_criterion(criteria: Iterable[Any], parts: Iterable[str]) -> None:
                 )
 
 
-def _replaced(cls: type, names: Iterable[str], instead: Set[str] = frozenset()) -> list[tuple[type, str]]:
+def _replaced(cls: type, names: Iterable[str], instead: frozenset[str] = frozenset()) -> list[tuple[type, str]]:
     """The methods of a user's classes that neither call that of the class above them nor name one of `instead`."""
     own = [
         each
@@ -118,7 +118,7 @@ def _bodies(code: CodeType, cls: type, classes: Sequence[type]) -> Iterator[Code
         waiting += [part for part in now.co_consts if isinstance(part, CodeType)]
         names = vars(sys.modules.get(cls.__module__, object))
         for name in now.co_names:
-            called = next((vars(each)[name] for each in classes if name in vars(each)), names.get(name))
+            called: Any = next((vars(each)[name] for each in classes if name in vars(each)), names.get(name))
             inside = getattr(inspect.unwrap(called), "__code__", None)
             waiting += [inside] if isinstance(inside, CodeType) else []
 
