@@ -1,9 +1,9 @@
 """Everything that this package uses of PyTorch beyond its public interface, and whether this PyTorch has it.
 
 No other file imports a private module of torch, or reads a private attribute of it or of an object by name, but for
-`Tensor._version`, which torch documents and the audit reads. `works` tries what is used here once per process, on a
-tiny function; where it fails, `fusion` keeps to the public interface: autograd instead of a program, `torch.compile`
-instead of calling the compiler below it.
+`Tensor._version`, which torch documents and the audit and the catalogue read. `works` tries what is used here once per
+process, on a tiny function; where it fails, `fusion` keeps to the public interface: autograd instead of a program,
+`torch.compile` instead of calling the compiler below it.
 """
 
 from __future__ import annotations

@@ -88,6 +88,21 @@ def test_a_loss_that_is_not_finite_is_named() -> None:
         lp.unregister_loss("test_own")
 
 
+@pytest.mark.parametrize("changed", ["pred", "target"])
+def test_a_loss_that_changes_its_arguments_is_refused_before_training(changed: str) -> None:
+    @lp.register_loss("test_own")
+    def own(pred: Tensor, target: Tensor) -> Tensor:
+        loss = (pred - target).abs().sum(-1)
+        {"pred": pred, "target": target}[changed].detach().clamp_(min=0)
+        return loss
+
+    try:
+        with pytest.raises(ValueError, match=f"test_own: .* changed {changed} .* in place"):
+            lpu.make_spec("test_own", "focal")
+    finally:
+        lp.unregister_loss("test_own")
+
+
 def test_two_trainings_that_begin_at_once_leave_no_switch_on() -> None:
     """Anomaly detection is one switch for all threads: the second would restore what the first had set."""
     first, second, leave, gone = (threading.Event() for _ in range(4))
