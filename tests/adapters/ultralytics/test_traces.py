@@ -7,10 +7,12 @@ import functools
 import importlib
 import sys
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from ultralytics.nn import tasks
 from ultralytics.utils import loss, metrics, tal
 
@@ -64,6 +66,51 @@ def in_the_assigner(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(tal.TaskAlignedAssigner, "iou_calculation", lambda self, a, b: a)
 
 
+def in_a_decorated_method(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(tal.TaskAlignedAssigner, "forward", torch.no_grad()(lambda self, *args: None))
+
+
+def around_a_decorated_method(patch: pytest.MonkeyPatch) -> None:
+    stock = tal.TaskAlignedAssigner.forward
+    patch.setattr(tal.TaskAlignedAssigner, "forward", functools.wraps(stock)(lambda *args: stock(*args)))
+
+
+def in_a_static_method(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(loss.v8SegmentationLoss, "single_mask_loss", staticmethod(another_iou))
+
+
+def in_the_place_of_a_static_method(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(loss.v8SegmentationLoss, "single_mask_loss", loss.v8SegmentationLoss.single_mask_loss)
+
+
+def a_new_method(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(loss.BboxLoss, "__call__", another_iou, raising=False)
+
+
+def a_method_of_the_same_file(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(loss.BboxLoss, "forward", loss.RotatedBboxLoss.forward)
+
+
+def a_class_of_the_same_file(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(loss, "BboxLoss", loss.RotatedBboxLoss)
+
+
+def a_function_of_the_same_file(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(metrics, "bbox_iou", metrics.bbox_ioa)
+
+
+def a_builtin(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(loss.BboxLoss, "forward", functools.partial(another_iou))
+
+
+def a_method_away(patch: pytest.MonkeyPatch) -> None:
+    patch.delattr(loss.RotatedBboxLoss, "forward")
+
+
+def an_imported_function(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(loss, "F", metrics)
+
+
 @pytest.mark.parametrize(
     ("patched", "named"),
     [
@@ -73,6 +120,17 @@ def in_the_assigner(patch: pytest.MonkeyPatch) -> None:
         (a_wrapped_init, [r"v8DetectionLoss\.__init__ is of .*test_traces\.py:\d+"]),
         (a_method, [r"BboxLoss\.forward is of .*test_traces\.py:\d+"]),
         (in_the_assigner, [r"TaskAlignedAssigner\.iou_calculation is of"]),
+        (in_a_decorated_method, [r"TaskAlignedAssigner\.forward is of .*test_traces\.py:\d+"]),
+        (around_a_decorated_method, [r"TaskAlignedAssigner\.forward is of .*test_traces\.py:\d+"]),
+        (in_a_static_method, [r"v8SegmentationLoss\.single_mask_loss is of .*test_traces\.py:\d+"]),
+        (in_the_place_of_a_static_method, [r"v8SegmentationLoss\.single_mask_loss is "]),
+        (a_new_method, [r"loss\.BboxLoss\.__call__ is of .*test_traces\.py:\d+"]),
+        (a_method_of_the_same_file, [r"loss\.BboxLoss\.forward is of .*utils/loss\.py:\d+"]),
+        (a_class_of_the_same_file, [r"loss\.BboxLoss is of .*utils/loss\.py:\d+"]),
+        (a_function_of_the_same_file, [r"metrics\.bbox_iou is of .*utils/metrics\.py:\d+"]),
+        (a_builtin, [r"loss\.BboxLoss\.forward is "]),
+        (a_method_away, [r"loss\.RotatedBboxLoss\.forward was taken away"]),
+        (an_imported_function, [r"ultralytics\.utils\.loss has another F than torch\.nn\.functional", r"start Python without"]),
     ],
 )  # fmt: skip
 def test_a_patch_is_named(patched: Patch, named: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +176,14 @@ def test_a_file_that_was_edited_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(traces, "_digest", digest)
     with pytest.raises(RuntimeError, match=r"edited since it was installed: .*utils/tal\.py; install"):
         traces.changed_files()
+
+
+def test_a_clone_has_no_list_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def files(name: str) -> None:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "files", files)
+    assert traces.changed_files() == "installed without a list of its files"
 
 
 def test_the_doctor_tells(monkeypatch: pytest.MonkeyPatch) -> None:
