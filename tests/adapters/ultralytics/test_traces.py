@@ -130,7 +130,7 @@ def an_imported_function(patch: pytest.MonkeyPatch) -> None:
         (a_function_of_the_same_file, [r"metrics\.bbox_iou is of .*utils/metrics\.py:\d+"]),
         (a_builtin, [r"loss\.BboxLoss\.forward is "]),
         (a_method_away, [r"loss\.RotatedBboxLoss\.forward was taken away"]),
-        (an_imported_function, [r"ultralytics\.utils\.loss has another F than torch\.nn\.functional", r"start Python without"]),
+        (an_imported_function, [r"utils\.loss has another F than torch\.nn\.functional", r"start Python without"]),
     ],
 )  # fmt: skip
 def test_a_patch_is_named(patched: Patch, named: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
