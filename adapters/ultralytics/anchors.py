@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from . import canary, mask_canary, owners, probe
+from .slot_table import SLOTS
 from .slots import Slot
 from .spec import Spec
 
@@ -46,7 +47,7 @@ class Anchors:
 
     def gain(self, part: Any, slot: Slot) -> float:
         """The trainer's `box`, which is that of masks too, or `cls`."""
-        return float(part.hyp.cls if slot.name == "cls" else part.hyp.box)
+        return float(getattr(part.hyp, SLOTS[slot.name].gain))
 
     def check_stock(self, part: Any) -> float:
         """The stock box loss of fixed boxes."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -11,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from loss_plugins import Loss, ciou_loss, prob_iou_loss
-from loss_plugins.module.gain import box_gain, rotated_gain
+from loss_plugins.catalog.identity import is_shipped
+from loss_plugins.module.gain import IMAGE_SIZE, box_gain, gradient_of, rotated_gain, turned
 from loss_plugins.tensors import warn_of_inverted
 
 from . import probe
@@ -62,6 +64,8 @@ class BoxSlot(Slot):
         match = partial(MATCHED[self.kind], stock=self.stock, image_size=image_size) if match_gain else None
         super().__init__("box", build, match, token)
         self.inverted_named = False
+        self.may_rest = self._rests_apart()
+        self._anchors = -1
         self.size_known = not given_sizes(self.asked.spec())
         self.overlap = overlap_by(self.prototype, self.stock) if match_overlap else None
         if self.units != "any" and not probe.has_stride(self.kind):
@@ -81,8 +85,8 @@ class BoxSlot(Slot):
         foreground = call["fg_mask"].nonzero(as_tuple=True)  # once: by a mask, each indexing would wait for the device
         weight = call["target_scores"][foreground].sum(-1)
         pred, target = (call[name][foreground].float() for name in ("pred_bboxes", "target_bboxes"))
-        if not self.size_known:  # in each batch: in a loop of one's own they differ
-            require_size(self.asked, call["imgsz"].tolist(), "the images of this batch have")
+        if not self.size_known:
+            self.compare_size(call)
         scale = self.scale(call, foreground)
         training = torch.is_grad_enabled() and pred.requires_grad
         if self.kind == "box" and not self.inverted_named:  # on the CPU only: a GPU would make the host wait
@@ -102,6 +106,27 @@ class BoxSlot(Slot):
         """Raise unless an image size that the loss was given is that of the images, (height, width)."""
         require_size(self.asked, size, what)
         self.size_known = True
+
+    def compare_size(self, call: dict[str, Any]) -> None:
+        """Raise unless a batch has the size that was given: in a loop of one's own each may have another.
+
+        A GPU makes the host wait: there it is looked at where the number of anchors is another one.
+        """
+        anchors = call["fg_mask"].shape[-1]
+        if call["imgsz"].device.type == "cpu" or anchors != self._anchors:
+            require_size(self.asked, call["imgsz"].tolist(), "the images of this batch have")
+            self._anchors = anchors
+
+    def _rests_apart(self) -> bool:
+        """Whether the loss does not pull boxes together that lie apart: its trait says so, or it shows on three."""
+        entry = self.prototype.entry
+        if is_shipped(entry.function) or not entry.traits.gradient_when_disjoint:
+            return not entry.traits.gradient_when_disjoint
+        side = 1.0 if self.units == "image" else IMAGE_SIZE
+        pred = side * torch.tensor([0.1, 0.1, 0.2, 0.2]).expand(3, 4)
+        target = pred + side * torch.tensor([[0.2], [0.4], [0.6]])
+        pair = (pred, target) if self.kind == "box" else (turned(pred, side), turned(target, side))
+        return not (gradient_of(copy.deepcopy(self.prototype).eval().elementwise, *pair) != 0).any()
 
     def scale(self, call: dict[str, Any], foreground: tuple[Tensor, ...]) -> Tensor | float:
         """From grid cells to the loss's unit: pixels, or sqrt(2) diagonals of the image, in which it is (1, 1)."""

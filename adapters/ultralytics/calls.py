@@ -29,6 +29,8 @@ class Calls:
     rows: int = 0
     gain: float = 1.0
     norms: tuple[float, float] | None = None
+    _before: dict[str, int] = field(default_factory=dict, repr=False)
+    _seen: bool = field(default=False, repr=False)
     _counts: dict[str, Tensor] = field(default_factory=dict, repr=False)
     _of_step: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
@@ -49,13 +51,22 @@ class Calls:
 
     @property
     def gradient_rows(self) -> int:
-        """Boxes, or masks, to whose prediction the loss sent a gradient other than 0."""
+        """Boxes, or masks, to whose prediction the loss sent a gradient other than 0; of anchors, those looked at."""
         return self._count("gradient_rows")
 
     @property
     def broken_calls(self) -> int:
         """Train calls whose loss was NaN or infinite."""
         return self._count("broken")
+
+    def begin_epoch(self) -> None:
+        """What `in_epoch` counts begins again."""
+        self._before = {name: self._count(name) for name in (*self._counts, *self._of_step)} | {"rows": self.rows}
+        self._seen = False
+
+    def in_epoch(self, name: str) -> int:
+        """How many "rows", "filled" calls, "gradients" or "gradient_rows" the epoch has; all where none was begun."""
+        return (self.rows if name == "rows" else self._count(name)) - self._before.get(name, 0)
 
     def _count(self, name: str) -> int:
         return sum(int(counts[name]) for counts in (self._counts, self._of_step) if name in counts)
@@ -81,6 +92,15 @@ class Calls:
         """Count the boxes (n, 4), or masks (n, h, w), to which a gradient comes back."""
         if rows.requires_grad:
             rows.register_hook(self._count_rows)  # type: ignore[no-untyped-call]
+
+    def follow_until_seen(self, rows: Tensor) -> None:
+        """As `follow`, for many rows: until one of the epoch got a gradient, which mostly the first batch shows.
+
+        Whether it did is read at the next call, where the host waits: once in an epoch.
+        """
+        self._seen = self._seen or self.in_epoch("gradient_rows") > 0
+        if not self._seen:
+            self.follow(rows)
 
     # the counts stay on the device: reading them here would make the host wait in every step
 

@@ -40,7 +40,7 @@ class ClassSlot(Slot):
         shape = logits.shape
         logits, target = logits.float().flatten(0, -2), target.float().flatten(0, -2)  # rows: their classes are last
         training = torch.is_grad_enabled() and logits.requires_grad
-        self.calls.follow(logits)
+        self.calls.follow_until_seen(logits)
         loss_module = self.loss_of(bce, logits.device)
         with torch.autocast(logits.device.type, enabled=False):
             if training and self.measure_next:

@@ -16,11 +16,12 @@ from loss_plugins.errors import refusal
 from .config import KEYS, import_modules, is_here
 from .errors import UnsupportedUltralytics
 from .record import STAMP
+from .slot_table import PLACES
 from .spec import Said, make_spec, read_stamp
 from .trainers import REFUSED, TRAINERS, trainer_for
 from .yaml12 import yaml_value
 
-SLOTS = {"box_loss": "box", "cls_loss": "cls", "mask_loss": "mask"}
+SHELL = {place.shell: place.name for place in PLACES}
 SETTINGS = {"losses": "config", "gain": "gain", "assigner": "assigner", "imports": "imports"}
 SAID = Said("box_loss", "cls_loss", "mask_loss", "losses", "eiou")
 #: keys of Ultralytics that have the names of our slots
@@ -99,30 +100,30 @@ def split_settings(pairs: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     for pair in pairs:
         key, _, value = pair.partition("=")
         argument, _, parameter = key.partition(".")
-        if (argument in SLOTS or key in SETTINGS) and sum(other.startswith(f"{key}=") for other in pairs) > 1:
+        if (argument in SHELL or key in SETTINGS) and sum(other.startswith(f"{key}=") for other in pairs) > 1:
             came = f"{pair}: {key} is given again"
             raise refusal("yolo", came, "each key of a loss once", "leave one of the two out")
-        if argument in SLOTS and parameter == "type":
+        if argument in SHELL and parameter == "type":
             came = f"{pair} names a loss as a parameter of one"
             raise refusal("yolo", came, f"{argument}=NAME", f"write {argument}={value} alone")
-        if argument in SLOTS and parameter:
+        if argument in SHELL and parameter:
             parameters.append((argument, parameter, value))
-        elif key in SLOTS:
-            losses[SLOTS[key]] = shell_value(value, pair)
+        elif key in SHELL:
+            losses[SHELL[key]] = shell_value(value, pair)
         elif key in SETTINGS:
             losses[SETTINGS[key]] = value
         else:
             overrides[key] = smart_value(value)
             check_key(key, overrides[key])
     for argument, parameter, value in parameters:
-        spec = losses.get(SLOTS[argument])
+        spec = losses.get(SHELL[argument])
         if spec is None:
             came = f"{argument}.{parameter}={value} was given without {argument}=NAME"
             raise refusal(
                 "yolo", came, f"{argument}=NAME {argument}.{parameter}=VALUE", f"name the loss: {argument}=..."
             )
         spec = {"type": spec} if isinstance(spec, str) else spec
-        losses[SLOTS[argument]] = {**spec, parameter: shell_value(value, f"{argument}.{parameter}={value}")}
+        losses[SHELL[argument]] = {**spec, parameter: shell_value(value, f"{argument}.{parameter}={value}")}
     return losses, overrides
 
 
@@ -153,7 +154,7 @@ def check_key(key: str, value: Any) -> None:
         came, allowed = f"{key}={value}: {key} is Ultralytics' gain of the {key} loss", "a number"
         raise refusal("yolo", came, allowed, f"for another loss write {key}_loss={value}")
     if key not in DEFAULT_CFG_DICT and key not in ("save_dir", "augmentations", "session"):
-        known = (*SLOTS, *SETTINGS, *DEFAULT_CFG_DICT)
+        known = (*SHELL, *SETTINGS, *DEFAULT_CFG_DICT)
         remedy = f"for a loss write box_loss={value} or cls_loss={value}" if "loss" in key else closest(key, known)
         raise refusal("yolo", f"unknown key {key}={value}", "keys of `yolo train` and of the losses", remedy)
 

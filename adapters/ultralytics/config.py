@@ -18,9 +18,10 @@ from loss_plugins.catalog.ranges import closest
 from loss_plugins.errors import refusal, shown
 
 from .own import enter_from, entered_from
+from .slot_table import SLOTS
 from .yaml12 import EXAMPLE, yaml_file
 
-KEYS = ("box", "cls", "mask", "gain", "assigner")
+KEYS = (*SLOTS, "gain", "assigner")
 #: what else stands in `losses`
 ALLOWED = (*KEYS, "imports")
 

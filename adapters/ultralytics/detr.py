@@ -70,7 +70,7 @@ def class_loss(slot: Any, criterion: Any, logits: Tensor, target: Tensor, object
     """
     training = torch.is_grad_enabled() and logits.requires_grad
     logits, target = logits.float().flatten(0, -2), target.float().flatten(0, -2)
-    slot.calls.follow(logits)
+    slot.calls.follow_until_seen(logits)
     loss_module = slot.loss_of(criterion, logits.device)
     with torch.autocast(logits.device.type, enabled=False):
         if training and slot.measure_next and objects:

@@ -31,6 +31,11 @@ class MaskSlot(Slot):
 
     def __init__(self, build: Callable[[], Loss], token: str) -> None:
         super().__init__("mask", build, None, token)
+        self.may_rest = True  # a region loss without a target pixel has the gradient 0
+
+    def remedy(self) -> str:
+        """No gain is matched for masks, and the trainer's box= is that of boxes too."""
+        return f"set loss_weight of {self.loss_name}"
 
     def compute(
         self, criterion: Any, gt_mask: Tensor, pred: Tensor, proto: Tensor, xyxy: Tensor, area: Tensor

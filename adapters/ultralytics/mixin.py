@@ -29,6 +29,7 @@ from .functions import changed, functions_of, renamed
 from .image_size import given_sizes
 from .plug import Plug, plugged
 from .record import PROOF_FILE, STAMP, Record, write_comment
+from .slot_table import SLOTS
 from .slots import log
 from .spec import Spec, differences, read_stamp
 from .sweeps import not_passed_over
@@ -110,7 +111,7 @@ class LossPluginMixin:
         plug = self._plug
         model = bare(self.model)  # type: ignore[attr-defined]
         criterion = getattr(model, "criterion", None) or model.init_criterion()
-        parts = [{"box": "bbox_loss", "cls": "bce", "mask": "single_mask_loss"}[slot.name] for slot in plug.slots]
+        parts = [SLOTS[slot.name].attribute for slot in plug.slots]
         bases.check_criterion([criterion, *probe.find_branches(criterion)], parts)
         branches = plug.check(criterion)
         plug.prepare(branches, self.device)  # type: ignore[attr-defined]

@@ -24,6 +24,7 @@ from .calls import Calls
 from .class_slot import ClassSlot
 from .families import Family, parts_of
 from .mask_slot import MaskSlot
+from .slot_table import SLOTS
 from .slots import Slot, State
 from .spec import Spec
 
@@ -46,7 +47,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types, as stored in run folder and checkpoint."""
-        slots = {"box": self.box, "cls": self.cls, "mask": self.mask}
+        slots = {name: getattr(self, name) for name in SLOTS}
         return {**{name: calls.as_dict() for name, calls in slots.items() if calls}, "canary": self.canary}
 
 
@@ -207,9 +208,10 @@ class Plug:
             slot.prepare(branches, device)
 
     def begin_epoch(self) -> None:
-        """Measure on the next batch how hard the losses pull, beside the stock losses."""
+        """Count anew, and measure on the next batch how hard the losses pull, beside the stock losses."""
         for slot in self.slots:
             slot.measure_next = True
+            slot.calls.begin_epoch()
 
     def begin_step(self) -> None:
         """Before each batch: the calls on it make one update of the running statistics."""

@@ -18,6 +18,7 @@ from loss_plugins.module.gain import Gain, gradient_of
 
 from . import marks
 from .calls import Calls
+from .slot_table import SLOTS
 
 State = dict[str, dict[str, Any]]
 #: how hard a loss may pull, over the stock loss, before a training is told
@@ -40,6 +41,7 @@ class Slot:
         ratio: gradient of the loss over the stock loss's, on the last batch that was measured.
         measure_next: measure it on the next batch.
         matches: whether gain="match" and the trainer's settings reach the criterion.
+        may_rest: whether the loss may be without gradient on each row of an epoch, as where all boxes lie apart.
     """
 
     def __init__(self, name: str, build: Callable[[], Loss], match: Callable[[Loss], Gain] | None, token: str) -> None:
@@ -50,6 +52,7 @@ class Slot:
         self.ratio: float | None = None
         self.measure_next = False
         self.matches = True
+        self.may_rest = False
         if match is not None:
             found = match(self.prototype)
             self.calls.gain, self.calls.norms = found.factor, (found.stock, found.new)
@@ -114,6 +117,8 @@ class Slot:
                 "it: it was logged, not trained (to look at values alone, compute them under torch.no_grad())"
             )
         self._require_rows()
+        if self._rests():
+            log(f"WARNING {self._without_gradient()}")
 
     def require_use(self) -> None:
         """Raise LossNotUsed unless the loss was called in training as often as it was due, and received a gradient.
@@ -131,21 +136,25 @@ class Slot:
                 f"{loss} was called {done} times in training where {due} calls were due: the others trained the stock "
                 "loss (did other code replace the criterion, or a method of it?)"
             )
-        if calls.gradient_calls == 0:
+        if calls.in_epoch("filled") and calls.in_epoch("gradients") == 0:
             raise LossNotUsed(
-                f"{loss} was computed {calls.train_calls} times, but no gradient "
-                f"came back from it: it is logged, not trained (is the {self.name} gain 0, or the loss outside of the "
-                "sum?)"
+                f"{loss} was computed {calls.in_epoch('filled')} times, but no gradient came back from it: it is "
+                f"logged, not trained (is the {SLOTS[self.name].gain} gain 0, or the loss outside of the sum?)"
             )
         self._require_rows()
 
     def _require_rows(self) -> None:
-        calls = self.calls
-        if calls.filled_calls and calls.gradient_rows == 0:
-            raise LossNotUsed(
-                f"the {self.name} loss {self.loss_name} was computed on {calls.rows} rows, and the gradient of each "
-                "was 0: it trains nothing (is it multiplied by 0, or by a gain that is 0 in float32?)"
-            )
+        if self._rests() and not self.may_rest:
+            cause = "is it multiplied by 0, or by a gain that is 0 in float32?"
+            raise LossNotUsed(f"{self._without_gradient()}: it trains nothing ({cause})")
+
+    def _rests(self) -> bool:
+        """Whether there were rows in this epoch, and none got a gradient."""
+        return self.calls.in_epoch("rows") > 0 and self.calls.in_epoch("gradient_rows") == 0
+
+    def _without_gradient(self) -> str:
+        rows = f"{self.calls.in_epoch('rows')} {SLOTS[self.name].rows}"
+        return f"the {self.name} loss {self.loss_name} was computed on {rows}, and the gradient of each was 0"
 
     def news(self) -> list[str]:
         """What an epoch has to tell of the loss, a line each; read once."""
@@ -156,25 +165,28 @@ class Slot:
             lines.append(f"WARNING {self.of_ratio()}; {remedy}")
         elif self.ratio is not None and not FAIR[0] <= self.ratio <= FAIR[1] and not self._warned:
             self._warned = True
-            lines.append(f"WARNING {self.of_ratio()}, which changes the balance of the losses; {self._remedy()}")
+            lines.append(f"WARNING {self.of_ratio()}, which changes the balance of the losses; {self.remedy()}")
+        if self._rests():
+            lines.append(f"WARNING {self._without_gradient()}")
         broken = self.calls.broken_calls - self._broken
         self._broken += broken
         if broken:
             lines.append(f"WARNING the {self.name} loss {self.loss_name} was NaN or infinite in {broken} calls")
         return lines
 
-    def _remedy(self) -> str:
+    def remedy(self) -> str:
+        """What makes the loss pull as hard as the stock loss does."""
         if not self.matches:
             return "set loss_weight"
         other = "set loss_weight" if self.calls.norms else 'use gain="match", or set loss_weight'
-        return f"{other} or the trainer's {self.name}="
+        return f"{other} or the trainer's {SLOTS[self.name].gain}="
 
     def outcome(self) -> str:
         """What training did with the loss, in one line."""
         calls, loss = self.calls, f"{self.name} loss {self.loss_name}"
         if calls.rows == 0:
             return f"{loss}: nothing to train on, no box in {calls.branch_calls} calls of the criterion"
-        what = {"box": "boxes", "cls": "anchors", "mask": "masks"}[self.name]
+        what = SLOTS[self.name].rows
         rows = f"{calls.rows} {what}"
         reached = f"{calls.gradient_calls}" + ("" if self.name == "cls" else f", for {calls.gradient_rows} {what}")
         return (

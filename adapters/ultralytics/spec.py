@@ -24,10 +24,10 @@ from .config import import_modules, read_config
 from .fits import misfit_of_scores, says_otherwise, singles
 from .image_size import filled
 from .mask_slot import require_mask_loss
+from .slot_table import SLOTS
 
 GAINS = Choice("keep", "match")
 ASSIGNERS = Choice("keep", "match")
-SLOTS = ("box", "cls", "mask")
 BOX_KINDS = ("box", "rotated_box")
 LossSpec = str | Mapping[str, Any] | Loss | own.Function
 WANTED = "a box, cls or mask loss, or several of them"

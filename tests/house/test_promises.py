@@ -147,8 +147,8 @@ def test_every_option_that_help_names_has_a_proof() -> None:
 def test_every_key_that_the_help_of_yolo_names_is_one_that_it_reads() -> None:
     (argument,) = (parameter for parameter in commands()["yolo"].params if parameter.name == "arguments")
     keys = re.findall(r"\b([a-z_]+)(?:\.PARAMETER)?=", str(getattr(argument, "help", "")))
-    assert {*keys} - {"key"} <= {*yolo_cli.SLOTS, *yolo_cli.SETTINGS}
-    assert {*yolo_cli.SLOTS, *yolo_cli.SETTINGS} <= {*keys}
+    assert {*keys} - {"key"} <= {*yolo_cli.SHELL, *yolo_cli.SETTINGS}
+    assert {*yolo_cli.SHELL, *yolo_cli.SETTINGS} <= {*keys}
 
 
 @pytest.mark.parametrize("option", [key for key, proof in EFFECTS.items() if callable(proof)], ids=" ".join)

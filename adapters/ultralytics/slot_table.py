@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The places of a criterion that take a loss, and what each is called where."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """What a slot is called.
+
+    Attributes:
+        name: in Python, in YAML and in the record of a run.
+        shell: its key on the shell.
+        attribute: of a criterion, that holds or computes the loss.
+        rows: what it is computed on, one number each.
+        gain: the trainer's setting that multiplies it.
+    """
+
+    name: str
+    shell: str
+    attribute: str
+    rows: str
+    gain: str
+
+
+PLACES = (
+    Place("box", "box_loss", "bbox_loss", "boxes", "box"),
+    Place("cls", "cls_loss", "bce", "anchors", "cls"),
+    Place("mask", "mask_loss", "single_mask_loss", "masks", "box"),
+)
+#: by name
+SLOTS = {place.name: place for place in PLACES}
