@@ -27,6 +27,7 @@ def fuse(
     labels: bool = False,
     compiled: bool = False,
     tell: bool = True,
+    finite: bool = False,
 ) -> Fused:
     """The loss, its value and gradient computed together wherever that can be.
 
@@ -41,6 +42,7 @@ def fuse(
         labels: the last axis is classes, so targets may be labels, and keywords numbers per class.
         compiled: by machine code instead of a program.
         tell: warn once where a pure loss runs by autograd, as it cannot be recorded; compiled ones always do.
+        finite: its derivative is made of finite numbers for any input, which a program may rely on to be shorter.
 
     >>> import torch
     >>> def distance(pred, target, *, power):
@@ -65,6 +67,7 @@ def fuse(
         labels=labels,
         compiled=compiled,
         tell=tell,
+        finite=finite,
     )
 
 

@@ -59,12 +59,13 @@ FILLED: dict[str, Callable[[Node], Any]] = {
 }
 
 
-def simplify(graph: Graph, inputs: list[Tensor]) -> Graph:
+def simplify(graph: Graph, inputs: list[Tensor], *, finite: bool = True) -> Graph:
     """The same function in fewer operations, as calls of functions of `torch`.
 
     Args:
         graph: what `trace` recorded.
         inputs: the sample that it was recorded on.
+        finite: no gradient is infinite before a slope of 0 or 1 multiplies it, so that 0 times it is 0.
 
     Returns:
         A graph whose nodes hold in `meta["sample"]` what they are on the sample.
@@ -72,7 +73,7 @@ def simplify(graph: Graph, inputs: list[Tensor]) -> Graph:
     Raises:
         NotTraceable: an operation changes its argument, or depends on the number of rows.
     """
-    simplifier = Simplifier(inputs)
+    simplifier = Simplifier(inputs, finite)
     for node in graph.nodes:
         simplifier.visit(node)
     simplifier.graph.eliminate_dead_code()
@@ -82,8 +83,9 @@ def simplify(graph: Graph, inputs: list[Tensor]) -> Graph:
 class Simplifier:
     """Reads a recorded graph node by node and writes another; `RULES` says what becomes of an operation."""
 
-    def __init__(self, inputs: list[Tensor]) -> None:
+    def __init__(self, inputs: list[Tensor], finite: bool) -> None:
         self.graph = Graph()
+        self._rules = RULES if finite else {name: rule for name, rule in RULES.items() if name not in SLOPES}
         self._inputs, self._device = iter(inputs), inputs[0].device
         self._terms: dict[Node, Term] = {}
         self._known: dict[Any, Node] = {}
@@ -116,7 +118,7 @@ class Simplifier:
             return Term(None, float(FILLED[name](node)))
         if name in SAME or (name == "expand" and self.read(node.args[0]).node is None):
             return self.read(node.args[0])
-        term = RULES[name](self, node) if name in RULES else None
+        term = self._rules[name](self, node) if name in self._rules else None
         return self._as_it_is(node) if term is None else term
 
     def _as_it_is(self, node: Node) -> Term:
@@ -358,6 +360,8 @@ def _sigmoid_backward(s: Simplifier, node: Node) -> Term:
     return s.product(s.product(gradient, s.sum(Term(None, 1.0), s.product(p, Term(None, -1.0)))), p)
 
 
+#: rules that write a choice as a product with 0 or 1
+SLOPES = ("threshold_backward", "masked_fill")
 RULES: dict[str, Callable[[Simplifier, Node], Term | None]] = {
     "neg": _neg,
     "mul": _mul,

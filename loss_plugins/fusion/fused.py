@@ -63,11 +63,12 @@ class Fused:
         labels: bool,
         compiled: bool,
         tell: bool,
+        finite: bool,
     ) -> None:
         self.per_row = per_row
         self._plain, self._function, self._fixed = plain, functools.partial(function, **fixed), dict(fixed)
         self._samples, self._name, self._pure = samples, name, pure
-        self._labels, self._compiled, self._tell = labels, compiled, tell or compiled
+        self._labels, self._compiled, self._tell, self._finite = labels, compiled, tell or compiled, finite
         self._kernels: dict[Any, Kernel | None] = {}
         self._key: Hashable = None
         self._no_key = ""
@@ -211,7 +212,8 @@ class Fused:
             self._suits = False
             return None, why_not
         try:
-            return kernel_for(self._function, self._samples, layout, tensors, self._compiled), ""
+            parts = (self._function, self._samples, layout, tensors)
+            return kernel_for(*parts, compiled=self._compiled, finite=self._finite), ""
         except Exception as error:  # anything that a loss of one's own, or a compiler, may do
             return None, _why(error)
 

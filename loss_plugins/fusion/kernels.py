@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx import Graph
 
 from ..tensors import dense
 from . import private
@@ -15,6 +16,7 @@ from .axes import require_apart
 from .native import Native
 from .observed import require_numbers_alone
 from .program import Program, scratch
+from .ranks import require_same_operations
 from .tracing import (
     SAMPLE_ROWS,
     Joint,
@@ -34,7 +36,12 @@ SHORT = 10
 
 
 def kernel_for(
-    function: LossFunction, samples: Samples, layout: Layout, tensors: dict[str, Tensor], compiled: bool
+    function: LossFunction,
+    samples: Samples,
+    layout: Layout,
+    tensors: dict[str, Tensor],
+    compiled: bool = False,
+    finite: bool = False,
 ) -> Kernel | None:
     """What computes the loss in this layout as autograd does, by a program or by machine code; None: autograd is best.
 
@@ -44,13 +51,16 @@ def kernel_for(
         layout: of the calls.
         tensors: what the function takes beside pred and target.
         compiled: by machine code.
+        finite: its derivative is made of finite numbers.
 
     Raises:
         NotTraceable: the loss cannot be recorded, or what was recorded gives other numbers.
     """
     if private.works("record", "cpu"):
-        maker = recorded_native_kernel if compiled else program_kernel
-        kernel: Kernel | None = maker(function, samples, layout, tensors)
+        if compiled:
+            kernel: Kernel | None = recorded_native_kernel(function, samples, layout, tensors)
+        else:
+            kernel = program_kernel(function, samples, layout, tensors, finite)
     else:
         kernel = native_kernel(function, layout, tensors) if compiled else None
     if kernel is not None and not agrees(kernel, function, trials(samples, layout, tensors), tensors):
@@ -68,13 +78,26 @@ def recorded_native_kernel(
         target = labels_of(pred)
     elif layout.form in ("flat", "labels"):  # machine code gets one axis
         pred, target = pred[:, 0].contiguous(), target[:, 0].contiguous()
-    require_numbers_alone(function, layout, tensors, any_size=layout.as_called)
-    require_apart(trace(joint(function, only), [pred], [target], tensors), 1, per_row=rows)
+    as_called = require_numbers_alone(function, layout, tensors, any_size=layout.as_called)
+    recorded = trace(joint(function, only), [pred], [target], tensors)
+    require_apart(recorded, 1, per_row=rows)
+    if not as_labels:
+        _require_same_at_any_rank(function, layout, tensors, recorded, as_called)
     return native_kernel(function, layout, tensors)
 
 
+def _require_same_at_any_rank(
+    function: LossFunction, layout: Layout, tensors: dict[str, Tensor], recorded: Graph, as_called: Graph
+) -> None:
+    """Raise if the loss does something else in the shape of the calls; labels are made dense before they come here."""
+    if layout.form == "labels":
+        as_scores = layout._replace(form="flat", target=layout.pred)
+        as_called = require_numbers_alone(function, as_scores, tensors, any_size=False)
+    require_same_operations(recorded, as_called)
+
+
 def program_kernel(
-    function: LossFunction, samples: Samples, layout: Layout, tensors: dict[str, Tensor]
+    function: LossFunction, samples: Samples, layout: Layout, tensors: dict[str, Tensor], finite: bool = False
 ) -> Kernel | None:
     """By PyTorch's own operations; None where that gains nothing.
 
@@ -87,11 +110,15 @@ def program_kernel(
     sample = _sample(samples, layout, tensors)
     pred, target = (list(part.unbind(-1)) if rows else [part[:, 0].contiguous()] for part in sample)
     graph = trace(joint(function, by_columns if rows else only), pred, target, tensors)
-    program = Program(simplify(graph, [*pred, *target, *tensors.values()]))
+    program = Program(simplify(graph, [*pred, *target, *tensors.values()], finite=finite))
     if program.length <= SHORT:
         return None
     require_apart(graph, len(pred), per_row=rows)
-    require_numbers_alone(function, layout, tensors, any_size=False)
+    as_called = require_numbers_alone(function, layout, tensors, any_size=False)
+    if rows and layout.axes != 2:
+        graph = trace(joint(function, only), [sample[0]], [sample[1]], tensors)
+    if not rows or layout.axes != 2:
+        _require_same_at_any_rank(function, layout, tensors, graph, as_called)
 
     def kernel(pred: Tensor, target: Tensor, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         if rows:

@@ -71,7 +71,7 @@ def _is_of_tensors(result: Any) -> bool:
 
 def require_numbers_alone(
     function: LossFunction, layout: Layout, tensors: Mapping[str, Tensor], *, any_size: bool
-) -> None:
+) -> Graph:
     """Raise unless the numbers in its tensors are all that a loss and its gradient depend on.
 
     Args:
@@ -79,6 +79,9 @@ def require_numbers_alone(
         layout: of the calls.
         tensors: what the function takes beside pred and target.
         any_size: sizes are computed with anew at each call, so the loss may, as long as it does the same operations.
+
+    Returns:
+        What it does in the shape of the calls, in any size.
 
     Raises:
         NotTraceable: the loss depends on a size, reads the numbers in a tensor by Python code, or asks something else
@@ -102,6 +105,7 @@ def require_numbers_alone(
     _refuse(decided, "what it does depends on a size")
     _refuse([] if any_size else list(_made_of_sizes(graph)), "what it does depends on a size")
     require_apart(graph, 1, per_row=layout.form == "rows")
+    return graph
 
 
 def _refuse(found: list[str], why: str) -> None:

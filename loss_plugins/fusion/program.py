@@ -202,5 +202,6 @@ class _Writer:
 
 
 def _is_column(node: Node) -> bool:
-    sample = node.meta["sample"]
-    return isinstance(sample, Tensor) and sample.shape == (SAMPLE_ROWS,) and sample.is_floating_point()
+    """Whether a buffer can hold it: one number per row, of the type of pred."""
+    sample, pred = node.meta["sample"], next(iter(node.graph.nodes)).meta["sample"]
+    return isinstance(sample, Tensor) and sample.shape == (SAMPLE_ROWS,) and sample.dtype == pred.dtype

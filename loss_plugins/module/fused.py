@@ -30,6 +30,7 @@ def fused_loss(entry: Entry, fixed: Mapping[str, Any], dialect: str | None, comp
 
     if dialect is not None and not compiled:
         return None
+    shipped = is_shipped(entry.function)
     return fuse(
         entry.function,
         functools.partial(trial_pairs, entry.kind, labelled=entry.targets == ("class_map",)),
@@ -40,7 +41,8 @@ def fused_loss(entry: Entry, fixed: Mapping[str, Any], dialect: str | None, comp
         pure=entry.pure,
         labels=entry.kind == "classification",
         compiled=compiled,
-        tell=not is_shipped(entry.function),
+        tell=not shipped,
+        finite=shipped,
     )
 
 
