@@ -429,7 +429,8 @@ def _compares(node: Node, counted: Node) -> bool:
 
 def _are_labels(value: Any) -> bool:
     """Whether a value is a target without class axis: another one has numbers of its own for each class."""
-    while isinstance(value, Node) and value.op != "placeholder" and private.operation(value) in RESHAPED:
+    kept = {*RESHAPED, "slice"}  # target[:, None] is recorded as one of all rows
+    while isinstance(value, Node) and value.op != "placeholder" and private.operation(value) in kept:
         value = value.args[0]
     if not isinstance(value, Node) or value.op != "placeholder":
         return False
