@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from .catalog.declare import Effect as Effect
 from .catalog.declare import Parameter as Parameter
 from .catalog.declare import Source as Source
@@ -128,3 +130,14 @@ from .version import __version__ as __version__
 #: what `from loss_plugins import *` brings: the names above, but no module
 __all__ = [name for name, value in tuple(globals().items()) if getattr(value, "__module__", "").startswith(__name__)]
 __all__ += ["__version__"]
+
+if not _TYPE_CHECKING:  # a type checker takes each name for known where there is such a function
+
+    def __getattr__(name: str) -> object:
+        """Raise, with the names that are like the one that is not there."""
+        from .errors import closest
+
+        near = "" if name.startswith("_") else closest(name, __all__)
+        remedy = f"; {near}" if near.startswith("did you mean") else ""
+        # with a name of its own, Python adds no second "Did you mean" to a traceback
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{remedy}", name=name)

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -229,6 +230,10 @@ def doctor(
     points = {point.name: point for point in _points(DOCTORS)}
     if what in points:
         points, what = {what: points[what]}, None
+    if what is not None and "::" not in what and not Path(what).exists():  # mmdet::retinanet/... is a config, no path
+        allowed = f"{', '.join(points)}, or the path of one of these"
+        came = f"{what!r} is no run, checkpoint, config or framework that there is"
+        raise refusal("doctor", came, allowed, "correct the path")
     examined = {name: _examined(point, what) for name, point in points.items()}
     reports = {name: {"supported": _supported(name), **found} for name, found in examined.items() if found is not None}
     known = {name: report for name, report in reports.items() if not report.pop("absent", False)}

@@ -21,12 +21,12 @@ def warn_of_record(trainer: Any) -> None:
     file, losses = trainer.save_dir / PROOF_FILE, names_of(record["losses"])
     if trainer.resume:
         LOGGER.warning(
-            f"WARNING loss_plugins: this run was trained with {losses}, and a stock trainer goes on with the stock "
+            f"loss_plugins: this run was trained with {losses}, and a stock trainer goes on with the stock "
             f"losses; to go on with its own, pass trainer=lpu.trainer(config={str(file)!r}) to train(resume=True)"
         )
     else:
         LOGGER.warning(
-            f"WARNING loss_plugins: {file} tells of an earlier run, which was trained with {losses}; this one trains "
+            f"loss_plugins: {file} tells of an earlier run, which was trained with {losses}; this one trains "
             "the stock losses: delete the file, or train into another folder"
         )
 

@@ -58,11 +58,16 @@ def not_applicable(reason: str) -> Finding:
     return Finding("not applicable", reason)
 
 
-def promised(promise: bool | None, holds: bool, detail: str, number: float | None = None, code: str = "") -> Finding:
+def promised(
+    promise: bool | None, holds: bool, detail: str, number: float | None = None, code: str = "", trait: str = ""
+) -> Finding:
     """Judge a trait both ways: what is promised must hold, what is denied must be seen not to hold."""
     if promise is None:
         return measured(f"{detail}; nothing promised", number)
-    return judged(promise == holds, f"{detail}; promised: {'yes' if promise else 'no'}", number, code)
+    said = f"{detail}; promised: {'yes' if promise else 'no'}"
+    if trait and holds and not promise:
+        said += f", but it holds: declare {trait}=True"
+    return judged(promise == holds, said, number, code)
 
 
 def run_check(check: Check, subject: Subject) -> Result:

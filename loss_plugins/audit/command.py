@@ -24,6 +24,12 @@ from .report import AuditReport, score
 from .subject import Scores, Subject
 from .suite import audit_subject, checks_for
 
+#: what is said where a loss is not as its traits say
+PROMISES = (
+    "Traits are promises, and so are their defaults, which hold for what is not declared: help(loss_plugins.Traits). "
+    "A loss that is better than it declares is not wrong, its declaration is."
+)
+
 
 def check(
     target: Annotated[str | None, typer.Argument(help="A loss of the catalogue, or package.module:callable.")] = None,
@@ -94,9 +100,12 @@ def _print_report(report: AuditReport) -> None:
     for failure in report.failed:
         console.print(f"[red]{escape(failure.group)} / {escape(failure.check)}[/red]: {escape(failure.detail)}")
         typer.echo("\n".join(f"    {line}" for line in failure.reproduction.splitlines()))
+    if any("; promised: " in failure.detail for failure in report.failed):
+        console.print(PROMISES)
     idle = len(report.of("not applicable"))
     if idle:
-        console.print(f"{idle} checks do not apply; --json gives every check with its reason.", style="dim")
+        checks = "1 check does" if idle == 1 else f"{idle} checks do"
+        console.print(f"{checks} not apply; --json gives every check with its reason.", style="dim")
 
 
 def _remarks(report: AuditReport, group: str) -> str:

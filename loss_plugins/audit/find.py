@@ -17,6 +17,7 @@ from ..module.build import build_loss, module_class
 from ..module.loss import Loss
 from .subject import NO_CODE, LossCallable, Scores, Subject, frozen
 
+OWN = "one of your own is MODULE:FUNCTION, say mylosses:my_iou_loss"
 TARGETS = "a loss of the catalogue, or package.module:callable"
 
 
@@ -162,7 +163,7 @@ def find_subject(target: str, kind: Kind = "box", scores: Scores | None = None) 
         ValueError: neither.
     """
     if ":" not in target:
-        return catalogued(entry_called(target, "check", "TARGET").name)
+        return catalogued(entry_called(target, "check", "TARGET", OWN).name)
     function = resolve(target)
     name = _registered_as(function)
     if name is not None:

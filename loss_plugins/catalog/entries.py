@@ -52,6 +52,8 @@ from .results import called, check_result
 from .text import function_signature, function_text
 
 ENTRY_POINTS = "loss_plugins.losses"
+#: the remedy for a loss of one's own that is not known
+OF_YOUR_OWN = "one of your own: import its module first, imports=MODULE on the shell"
 #: what the catalogue does for the losses that take labels
 IGNORE_INDEX = Parameter(
     "ignore_index",
@@ -209,7 +211,7 @@ def register_loss(
             parameters = translated(name, {key: plain(value) for key, value in parameters.items()})
             handed = {key: value for key, value in parameters.items() if key in entry.states or key == "weight"}
             hyper = {key: value for key, value in parameters.items() if key not in handed}
-            entry.check(hyper)
+            entry.check_complete(hyper)
             for key in (*handed, *hyper):
                 if key not in entry.keywords and key not in OFFERED:
                     came = f"parameter {key}={shown(parameters[key])} belongs to the module"
@@ -383,8 +385,15 @@ def get_entry(name: str) -> Entry:
     return entry_called(name, "get_entry", "name")
 
 
-def entry_called(name: Any, where: str, argument: str) -> Entry:
-    """The entry for a name that came as an argument of a public call, which an error names."""
+def entry_called(name: Any, where: str, argument: str, own: str = OF_YOUR_OWN) -> Entry:
+    """The entry for a name that came as an argument of a public call, which an error names.
+
+    Args:
+        name: the name.
+        where: what was called.
+        argument: what the argument is called there.
+        own: how a loss of one's own is named there.
+    """
     if not isinstance(name, str):
         came, remedy = f"{argument}={shown(name)} is of type {type(name).__name__}", "pass a name of list_losses()"
         raise refusal(where, came, "the name of a loss, 'ciou' or 'CIoULoss'", remedy, TypeError)
@@ -393,14 +402,14 @@ def entry_called(name: Any, where: str, argument: str) -> Entry:
         _load_entry_points()
         found = _found(name)
     if found is None:
-        raise unknown_loss(name, where, f"{argument}={shown(name)}", [*_ENTRIES, *_ALIASES])
+        raise unknown_loss(name, where, f"{argument}={shown(name)}", [*_ENTRIES, *_ALIASES], own)
     return found
 
 
-def unknown_loss(name: str, where: str, came: str, names: list[str]) -> ValueError:
+def unknown_loss(name: str, where: str, came: str, names: list[str], own: str = OF_YOUR_OWN) -> ValueError:
     """The error for a name that is not in the catalogue, with the closest of those that could have been meant."""
     near = closest(name, names)
-    remedy = near if near.startswith("did you mean") else "look one up: loss-plugins list"
+    remedy = f"{near if near.startswith('did you mean') else 'look one up: loss-plugins list'} ({own})"
     return refusal(where, f"{came} is an unknown loss", f"the {len(_ENTRIES)} names of list_losses()", remedy)
 
 

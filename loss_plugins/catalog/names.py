@@ -6,6 +6,7 @@ import functools
 import pkgutil
 import re
 import sys
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -30,7 +31,7 @@ def check_name(name: Any, entries: Mapping[str, Entry], aliases: Mapping[str, st
         remedy = "pass the name: @register_loss('my_iou')"
         raise refusal("register_loss", f"name={shown(name)} is no text", allowed, remedy, TypeError)
     if not SNAKE_CASE.fullmatch(name):
-        remedy = f"call it {snake_case(name)!r}, say"
+        remedy = _call_it(snake_case(name), entries, aliases)
         raise refusal("register_loss", f"name={name!r} is no snake case", allowed, remedy)
     if name in entries:
         taken = entries[name].function
@@ -39,11 +40,21 @@ def check_name(name: Any, entries: Mapping[str, Entry], aliases: Mapping[str, st
         return
     if name in aliases or name in _modules():
         other = f"a class of {aliases[name]!r}" if name in aliases else f"the module {PACKAGE}.{name}"
-        raise refusal("register_loss", f"name={name!r} stands for {other}", "a new name", f"call it 'my_{name}', say")
+        raise refusal(
+            "register_loss", f"name={name!r} stands for {other}", "a new name", _call_it(name, entries, aliases)
+        )
     cls = class_name(name)
     if cls in aliases:
         came = f"name={name!r} would make the class {cls}, which is that of {aliases[cls]!r}"
-        raise refusal("register_loss", came, "a new name", f"call it 'my_{name}', say")
+        raise refusal("register_loss", came, "a new name", _call_it(name, entries, aliases))
+
+
+def _call_it(name: str, entries: Mapping[str, Entry], aliases: Mapping[str, str]) -> str:
+    """The remedy with a name like this one, in snake case, that is free."""
+    taken = {*entries, *aliases, *_modules()}
+    while name in taken or class_name(name) in taken:
+        name = f"my_{name}"
+    return f"call it {name!r}, say"
 
 
 def name_taken(name: str, function: Callable[..., Any]) -> ValueError:
@@ -60,9 +71,14 @@ def _modules() -> frozenset[str]:
 
 
 def snake_case(name: str) -> str:
-    """A name of Python's as that of a loss: "MyIoULoss" to "my_io_u", without what is no letter."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).removesuffix("Loss").strip("_")
-    return re.sub(r"\W+", "_", words).strip("_").lower() or "my_iou"
+    """A name of Python's as that of a loss, without accents and what is no letter of English or digit.
+
+    >>> snake_case("MyIoULoss"), snake_case("2nd-Dice"), snake_case("---")
+    ('my_iou', 'nd_dice', 'my_iou')
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().replace("IoU", "Iou")
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", plain.removesuffix("Loss"))
+    return re.sub(r"[^a-z0-9]+", "_", words.lower()).lstrip("_0123456789").rstrip("_") or "my_iou"
 
 
 def class_name(name: str) -> str:

@@ -138,6 +138,20 @@ def test_without_traits_nothing_about_traits_is_judged() -> None:
     assert all(result.number is not None for result in traits)
 
 
+def test_a_trait_that_is_better_than_promised_is_explained() -> None:
+    report = audit(lambda pred, target: lp.iou_loss(pred, target), traits=lp.Traits(range=(0, 1)))
+    told = {result.check: result.detail for result in report.failed}
+    for check, trait in (("symmetric", "symmetric"), ("scale invariant", "scale_invariant")):
+        assert told[check].endswith(f"promised: no, but it holds: declare {trait}=True")
+
+
+@pytest.mark.parametrize(("idle", "text"), [(1, "1 check does not apply"), (2, "2 checks do not apply")])
+def test_checks_that_do_not_apply_are_counted(idle: int, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    result = Result("symmetric", "traits", "not applicable", "no boxes")
+    command._print_report(AuditReport("own", "box", (result,) * idle))
+    assert text in capsys.readouterr().out
+
+
 def test_a_trait_is_judged_both_ways() -> None:
     loss = lp.GIoULoss(reduction="none")
     boasting = audit(loss, traits=lp.Traits(range=(0, 1), symmetric=True, scale_invariant=True))

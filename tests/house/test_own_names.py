@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -37,6 +38,33 @@ def test_names_are_snake_case_and_stand_for_nothing_else(name: Any) -> None:
     assert lp.list_losses() == before
     assert lp.get_entry("CIoULoss").name == "ciou"
     assert type(lp.build_loss("CIoULoss")) is lp.CIoULoss
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "My-IoU",
+        "1abc",
+        "é",
+        "my__iou",
+        "MyIoULoss",
+        "_x",
+        "---",
+        "ÉIoU",
+        "IoU",
+        "CIoU",
+        "größe",
+        "cli",
+        "c_io_u",
+        "Dice",
+    ],
+)
+def test_the_name_that_a_remedy_proposes_is_accepted(name: str) -> None:
+    parts = refused(lambda: register_loss(name)(distance), "register_loss", "name", name)
+    (proposed,) = re.findall(r"call it '(.*)', say", parts["remedy"])
+    register_loss(proposed)(distance)
+    lp.unregister_loss(proposed)
+    assert name != "My-IoU" or proposed == "my_iou"
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,20 @@ def test_an_unknown_loss_is_told_with_the_names_that_are_close(name: str) -> Non
         assert (near if len(name) < 10 else "loss-plugins list") in parts["remedy"], parts["remedy"]
 
 
+def test_a_name_that_the_package_lacks_is_told_with_those_that_are_close() -> None:
+    for wrong, meant in {"CIOULoss": "CIoULoss", "ciuo_loss": "ciou_loss", "build_los": "build_loss"}.items():
+        with pytest.raises(AttributeError, match=f"no attribute '{wrong}'; did you mean '{meant}'"):
+            getattr(lp, wrong)
+    assert not hasattr(lp, "__wrapped__")
+
+
+@pytest.mark.parametrize("entry", [entry for entry in shipped() if any(p.required for p in entry.parameters.values())])
+def test_a_function_without_a_parameter_that_it_needs_says_so(entry: lp.Entry) -> None:
+    needed = next(name for name, parameter in entry.parameters.items() if parameter.required)
+    boxes = torch.rand(3, 4).cumsum(-1)
+    refused(lambda: function_of(entry)(boxes, boxes), entry.name, needed, "is required")
+
+
 @pytest.mark.parametrize("base", [lp.Loss, lpm.PluggedLoss])
 def test_the_bases_of_the_losses_are_not_built(base: Any) -> None:
     for given in ({}, {"reduction": "sum"}, {"nosuch": 3}):

@@ -148,7 +148,8 @@ def pulls_when_apart(subject: Subject) -> Finding:
     largest = float(gradient.abs().max())
     promise = None if subject.traits is None else subject.traits.gradient_when_disjoint
     code = show_call(*case.tensors(subject.kind))
-    return promised(promise, largest > 0, f"largest gradient {largest:.3g}", largest, code)
+    detail = f"largest gradient {largest:.3g}"
+    return promised(promise, largest > 0, detail, largest, code, "gradient_when_disjoint")
 
 
 def downhill(subject: Subject) -> Finding:

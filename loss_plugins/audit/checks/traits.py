@@ -39,7 +39,7 @@ def zero_at_equality(subject: Subject) -> Finding:
     loss = subject.value(*pair).detach().abs()
     largest = float(loss.max())
     code = show_call(*row_of(*pair, int(subject.rows(*pair).abs().argmax())))
-    return promised(promise, largest < NEAR_ZERO, f"largest loss {largest:.3g}", largest, code)
+    return promised(promise, largest < NEAR_ZERO, f"largest loss {largest:.3g}", largest, code, "zero_at_equality")
 
 
 def agreeing(subject: Subject) -> tuple[Tensor, Target] | None:
@@ -91,7 +91,8 @@ def translation_invariant(subject: Subject) -> Finding:
 def _trait(subject: Subject, trait: str, change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Finding:
     difference, code = change_of_loss(subject, change)
     promise = None if subject.traits is None else bool(getattr(subject.traits, trait))
-    return promised(promise, difference < tolerance(subject), f"largest change {difference:.2g}", difference, code)
+    detail = f"largest change {difference:.2g}"
+    return promised(promise, difference < tolerance(subject), detail, difference, code, trait)
 
 
 def resized(subject: Subject, boxes: Tensor, factor: float = 7.0) -> Tensor:

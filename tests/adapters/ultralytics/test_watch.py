@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What is said where a stock trainer goes on with a run of plugged losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from ultralytics.utils import LOGGER
+
+from loss_plugins.adapters.ultralytics import watch
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_warning_is_marked_once(resume: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ultralytics' logger writes WARNING before each."""
+    said: list[str] = []
+    monkeypatch.setattr(LOGGER, "warning", said.append)
+    monkeypatch.setattr(watch, "read_record", lambda folder: {"losses": {"box": {"type": "eiou"}}})
+    watch.warn_of_record(SimpleNamespace(save_dir=tmp_path, resume=resume))
+    (line,) = said
+    assert line.startswith("loss_plugins: ")
+    assert "box loss eiou" in line
