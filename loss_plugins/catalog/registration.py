@@ -28,7 +28,10 @@ NAMES_TAKEN: list[Callable[[], Collection[str]]] = []
 
 
 def check_targets(name: str, targets: Any) -> None:
-    """Raise unless all are forms of a target."""
+    """Raise unless all are forms of a target, and one of them is there."""
+    if targets is not None and not len(targets):
+        came, remedy = f"targets={shown(targets)} leaves no form of a target", "leave it out for those of its kind"
+        raise refusal(f"register_loss({name!r})", came, Choice(*FORMS), remedy)
     for form in targets or ():
         remedy = "leave it out for those of its kind"
         check_value(f"register_loss({name!r})", "targets", form, Choice(*FORMS), remedy)
@@ -52,6 +55,10 @@ def check_function(name: str, function: Any, forms: Iterable[str]) -> None:
     if ignored is not None and (ignored.kind is ignored.KEYWORD_ONLY or ignored.default is not None):
         came = f"{said} takes ignored in another way"
         raise refusal(where, came, "(pred, target, ignored=None, *, ...)", "put ignored=None before the *")
+    several = [str(each) for each in parameters.values() if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    if several:
+        came = f"{said} takes {several[0]}, which no spec can set"
+        raise refusal(where, came, allowed, "name each hyper-parameter, after a *")
     told = {"ignored"} if LABELS.intersection(forms) else set()
     loose = [each.name for each in parameters.values() if each.kind is each.POSITIONAL_OR_KEYWORD]
     loose = [each for each in loose[2:] if each not in told]

@@ -327,3 +327,24 @@ def test_ignored_stands_before_the_keywords_and_is_none_by_default(kind: Any, fu
 def test_a_loss_without_labels_is_told_nothing() -> None:
     refused(lambda: lp.register_loss(NAME)(overlap), NAME, "takes ignored by position", "")
     refused(lambda: lp.register_loss(NAME, kind="region", targets=["dense"])(overlap), NAME, "ignored", "")
+
+
+def by_any_keyword(pred: Tensor, target: Tensor, **power: float) -> Tensor:
+    return (pred - target).abs().sum(-1)
+
+
+def by_any_position(pred: Tensor, target: Tensor, *more: float) -> Tensor:
+    return (pred - target).abs().sum(-1)
+
+
+@pytest.mark.parametrize(("function", "came"), [(by_any_keyword, r"\*\*power"), (by_any_position, r"\*more")])
+def test_hyper_parameters_have_names(function: Any, came: str) -> None:
+    """No spec could set the others."""
+    with pytest.raises(ValueError, match=rf"takes {came}.*, which no spec can set; .*name each hyper-parameter"):
+        lp.register_loss("test_own")(function)
+
+
+@pytest.mark.parametrize("targets", [(), []])
+def test_a_loss_takes_some_form_of_a_target(targets: Any) -> None:
+    with pytest.raises(ValueError, match=r"targets=.* leaves no form of a target; allowed: .*dense"):
+        lp.register_loss("test_own", kind="classification", targets=targets)(without_default)
