@@ -52,6 +52,13 @@ class Fall(NamedTuple):
             "an image apart"
         )
 
+    def as_limit(self) -> str:
+        """What is allowed, in words."""
+        return (
+            f"{self.same} or more for the same box, a rise of at most {self.rise} on the way, at most {self.touching} "
+            f"above the stock overlap for boxes that touch or lie apart, and at most {self.far} an image apart"
+        )
+
     def within(self, limit: Fall) -> bool:
         """Whether it falls as far, and rises no more; NaN does not."""
         return self.same >= limit.same and all(a <= b for a, b in zip(self[1:], limit[1:], strict=True))
@@ -93,8 +100,7 @@ def overlap_by(loss: Loss, stock: Function) -> Function:
     fall = fall_of(table, loss.entry.kind, stock)
     if not fall.within(AT_ALL):
         came = f"assigner='match', and the overlap that the loss gives does not fall towards 0 as boxes part: {fall}"
-        allowed = f"{AT_ALL.same} or more, at most {AT_ALL.rise}, {AT_ALL.touching} and {AT_ALL.far}"
-        raise refusal(loss.entry.name, came, allowed, "use assigner='keep'")
+        raise refusal(loss.entry.name, came, AT_ALL.as_limit(), "use assigner='keep'")
     return table
 
 

@@ -61,12 +61,8 @@ def test_each_parameter_has_finite_losses_and_gradients_at_both_ends_of_its_rang
         said = entry.example if dialect is None else {**entry.example, "dialect": dialect}
         for sample, target in inputs(entry):
             for name, value in extremes(entry, sample.shape[min(1, sample.ndim - 1)]):
-                try:
-                    parameters = translated(entry.name, {**said, name: value})
-                    entry.check(parameters)
-                except ValueError:  # a name that means something else in the dialect
-                    assert dialect is not None
-                    continue
+                parameters = translated(entry.name, {**said, name: value})
+                entry.check(parameters)
                 pred = sample.clone().requires_grad_()
                 given = read_tensors(entry, pred, target, entry.label_rule(parameters))
                 loss = evaluate(entry, given, entry.arguments(parameters))

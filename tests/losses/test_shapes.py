@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -69,6 +70,14 @@ def build(entry: Entry, dialect: str | None, reduction: str) -> lp.Loss:
     return lp.build_loss(entry.name, **entry.example, **said, reduction=reduction)
 
 
+@pytest.fixture
+def plain_autograd() -> Iterator[None]:
+    """No program is recorded for each shape, which takes longer than the calls: anomaly detection needs a graph."""
+    with torch.autograd.set_detect_anomaly(True, check_nan=False):
+        yield
+
+
+@pytest.mark.usefixtures("plain_autograd")
 @pytest.mark.parametrize(("entry", "dialect"), SPOKEN, ids=lambda each: getattr(each, "name", str(each)))
 def test_scores_of_any_shape_cost_a_finite_number_or_are_refused(entry: Entry, dialect: str | None) -> None:
     losses = {reduction: build(entry, dialect, reduction) for reduction in REDUCTIONS}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,13 +29,15 @@ PLAIN = {
     "iou": lp.iou_loss,
     "extended_iou": lp.extended_iou_loss,
 }
-#: fall with the overlap, or do not depend on it alone
-REFUSED = {"focal_eiou", "kfiou"}
 NAMES = [entry.name for entry in shipped() if entry.kind in STOCK and entry.traits.units != "image"]
 
 
 def of(name: str) -> Any:
-    loss = lp.build_loss({"type": name, **lp.get_entry(name).example}, reduction="none")
+    return of_spec({"type": name, **lp.get_entry(name).example})
+
+
+def of_spec(spec: dict[str, Any]) -> Any:
+    loss = lp.build_loss(spec, reduction="none")
     return overlap_by(loss, STOCK[loss.entry.kind])
 
 
@@ -55,32 +57,83 @@ def random_pairs(kind: str) -> tuple[Tensor, Tensor, Tensor]:
     target = torch.cat([center - side / 2, center + side / 2], dim=-1)
     pred = target + (torch.rand(400, 4, generator=generator) - 0.5) * side.repeat(1, 2) * torch.rand(400, 1)
     iou = 1 - lp.iou_loss(pred, target)
-    if kind == "rotated_box":
-        pred, target = turned(pred, 640.0), turned(target, 640.0)
-    return pred, target, iou
+    return (*as_kind(kind, pred, target), iou)  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - REFUSED))
+def fits(loss: lp.Loss) -> bool:
+    """Whether boxes that lie apart cost no less than overlapping ones, and boxes of one size are ordered by the IoU."""
+    return apart_over_overlapping(loss) > 0.99 and order_of_one_size(loss) > 0.9
+
+
+@torch.no_grad()
+def apart_over_overlapping(loss: lp.Loss) -> float:
+    """The least cost of disjoint boxes on their way from a target, over the most of overlapping ones on that way."""
+    sides = torch.tensor([[size * shape**0.5, size / shape**0.5] for size in (8, 64, 400) for shape in (1 / 3, 1, 3)])
+    target = torch.cat([1000 - sides / 2, 1000 + sides / 2], dim=-1)
+
+    def costs(shares: Sequence[float]) -> Tensor:
+        boxes = torch.cat([target + share * sides.repeat(1, 2) for share in shares])
+        return loss.elementwise(*as_kind(loss.entry.kind, boxes, target.repeat(len(shares), 1))).view(len(shares), -1)
+
+    overlapping, apart = costs([0.1 * step for step in range(1, 10)]), costs([1.1, 1.5, 2.0, 5.0])
+    return float((apart.amin(0) / overlapping.amax(0)).min())
+
+
+@torch.no_grad()
+def order_of_one_size(loss: lp.Loss) -> float:
+    """The rank correlation of the loss with 1 - IoU; of boxes of one size, as a loss in pixels orders no others."""
+    generator = torch.Generator().manual_seed(1)
+    stretch = (torch.rand(400, 1, generator=generator) - 0.5).exp()
+    side = 64 * torch.cat([stretch, 1 / stretch], dim=-1)
+    target = torch.cat([320 - side / 2, 320 + side / 2], dim=-1)
+    moved = (torch.rand(400, 4, generator=generator) - 0.5) * torch.rand(400, 1, generator=generator)
+    pred = target + moved * side.repeat(1, 2)
+    return correlation(loss.elementwise(*as_kind(loss.entry.kind, pred, target)), lp.iou_loss(pred, target))
+
+
+def as_kind(kind: str, *boxes: Tensor) -> tuple[Tensor, ...]:
+    return tuple(turned(each, 640.0) for each in boxes) if kind == "rotated_box" else boxes
+
+
+def correlation(values: Tensor, others: Tensor) -> float:
+    ranks = torch.stack([each.argsort().argsort().double() for each in (values, others)])
+    return float(torch.corrcoef(ranks)[0, 1])
+
+
+BUILT = {name: lp.build_loss({"type": name, **lp.get_entry(name).example}, reduction="none") for name in NAMES}
+FITTING = [name for name, loss in BUILT.items() if fits(loss)]
+REFUSED = [name for name in NAMES if name not in FITTING]
+
+
+@pytest.mark.parametrize("name", FITTING)
 def test_it_orders_as_the_iou_does(name: str) -> None:
     kind = lp.get_entry(name).kind
     pred, target, iou = random_pairs(kind)
     overlap = of(name)(pred, target)
     assert overlap.shape == iou.shape
     assert ((overlap >= 0) & (overlap <= 1)).all()
-    ranks = torch.stack([overlap.argsort().argsort().double(), iou.argsort().argsort().double()])
     # a loss in pixels orders boxes of one size
-    assert float(torch.corrcoef(ranks)[0, 1]) > (0.85 if lp.get_entry(name).traits.units == "any" else 0.5)
+    assert correlation(overlap, iou) > (0.85 if lp.get_entry(name).traits.units == "any" else 0.5)
     assert float((overlap[iou > 0.3] > 0).double().mean()) == 1.0
     same = of(name)(target, target)
     assert (same > 0.99).all()
 
 
-@pytest.mark.parametrize("name", sorted(REFUSED))
+@pytest.mark.parametrize("name", REFUSED)
 def test_a_loss_that_does_not_order_is_refused_with_its_correlation(name: str) -> None:
     with pytest.raises(ValueError, match=rf"{name}: assigner='match'.*rank correlation .* is -?0\.\d\d"):
         of(name)
     with pytest.raises(ValueError, match="assigner='keep'"):
         lpu.trainer(box=name, assigner="match")
+
+
+def test_the_limits_are_named() -> None:
+    """Disjoint boxes cost less than overlapping ones, which stay in order."""
+    with pytest.raises(
+        ValueError,
+        match=r"; allowed: 0\.99 or more for the same box, a rise of .* on the way, .* touch or lie apart, .* an image",
+    ):
+        of_spec({"type": "piou", "version": 2})
 
 
 #: of each loss of boxes the defaults, each other choice, and what has the same form with other numbers
@@ -102,12 +155,6 @@ SPECS = [
 ]
 
 
-def small_where_disjoint(spec: Any) -> bool:
-    """Those whose focus multiplies the loss by a power of the IoU, or by a function that falls to 0 with it."""
-    name, text = spec["type"], str(spec)
-    return name in REFUSED or "focal_eiou" in text or (name == "piou" and spec.get("version") == 2)
-
-
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_it_falls_from_the_same_box_towards_disjoint_ones(spec: Any) -> None:
     """Boxes that move away, in any direction and of any size, never come to overlap more; apart they overlap little."""
@@ -117,7 +164,7 @@ def test_it_falls_from_the_same_box_towards_disjoint_ones(spec: Any) -> None:
         with pytest.raises(ValueError, match="running statistic"):
             lpu.make_spec(spec, assigner="match")
         return
-    if small_where_disjoint(spec):
+    if not fits(loss):
         with pytest.raises(
             ValueError, match=rf"{spec['type']}: assigner='match'.*( is -?0\.\d\d|it is 1 for the same).*keep"
         ):
