@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from loss_plugins.errors import shown
 from loss_plugins.reports import write_whole
 
 from .spec import Spec
@@ -58,13 +59,41 @@ class Record:
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """The record of a run's folder; None: it has none, or one that cannot be read."""
+    """The record of a run's folder; None: it has none. What cannot be read is a ValueError."""
     file = folder / PROOF_FILE
-    try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
-    except (OSError, ValueError, yaml.YAMLError):
+    if not file.is_file():
         return None
-    return found if isinstance(found, dict) and isinstance(found.get("losses"), dict) else None
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"no YAML: {' '.join(str(error).split())}") from error
+    return checked(found)
+
+
+def checked(said: Any) -> dict[str, Any]:
+    """A record or a stamp whose parts have the types that readers expect. What has not is a ValueError."""
+    parts = said if isinstance(said, Mapping) else {}
+    check_losses(parts.get("losses"))
+    if not isinstance(parts.get("run", ""), str):
+        raise ValueError(f"run={shown(parts['run'])} is no text")
+    if not isinstance(parts.get("earlier", ()), (list, tuple)):
+        raise ValueError(f"earlier={shown(parts['earlier'])} is no list")
+    for part in (*parts.get("earlier", ()), parts):
+        epochs = part.get("epochs", (1, 1)) if isinstance(part, Mapping) else None
+        if not (isinstance(epochs, (list, tuple)) and [type(epoch) for epoch in epochs] == [int, int]):
+            raise ValueError(f"epochs={shown(epochs)} are not the first and the last epoch")
+    return dict(parts)
+
+
+def check_losses(losses: Any) -> None:
+    """Losses by slot, each with its name. Anything else is a ValueError."""
+    if not isinstance(losses, Mapping):
+        raise ValueError(f"losses={shown(losses)} is no dict")
+    if not any(isinstance(loss, Mapping) for loss in losses.values()):
+        raise ValueError(f"losses={shown(losses)} names no loss")
+    for slot, loss in losses.items():
+        if isinstance(loss, Mapping) and not isinstance(loss.get("type"), str):
+            raise ValueError(f"{slot}={shown(loss)} has no type")
 
 
 def names_of(losses: Mapping[str, Any]) -> str:
@@ -80,8 +109,11 @@ def write_comment(file: Path, spec: Spec) -> None:
 
 
 def read_comment(file: Path) -> dict[str, Any] | None:
-    """The losses that a line of args.yaml names; None: there is none."""
+    """The losses that a line of args.yaml names; None: there is none. What cannot be read is a ValueError."""
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     found = [line.removeprefix(COMMENT) for line in lines if line.startswith(COMMENT)]
-    losses: dict[str, Any] | None = json.loads(found[-1]) if found else None
-    return losses
+    if not found:
+        return None
+    losses = json.loads(found[-1])
+    check_losses(losses)
+    return dict(losses)

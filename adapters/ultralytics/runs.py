@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loss_plugins.errors import refusal
+from loss_plugins.errors import refusal, shown
 
 from .mixin import ultralytics_versions
-from .record import PROOF_FILE, STAMP, names_of, read_comment, read_record
+from .record import PROOF_FILE, STAMP, checked, names_of, read_comment, read_record
 from .spec import differences
 
 #: in the folder of every run
@@ -48,17 +48,21 @@ def examine(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: a folder that is none of a run, or a file that is no checkpoint.
     """
-    if path.is_file():
-        folder, checkpoints = path.parent.parent, [path]
-        record = read_record(folder)
-    else:
-        folder = path
-        if not any((path / name).exists() for name in (ARGUMENTS, PROOF_FILE, "weights")):
-            came = f"{path} has no {ARGUMENTS}, no {PROOF_FILE} and no weights/"
-            raise refusal("doctor", came, "the folder of a run, or a checkpoint", "name the folder that was logged")
-        record, checkpoints = read_record(path), sorted((path / "weights").glob("*.pt"))
-    stamps = {file: stamp_of(file) for file in checkpoints}
-    findings = list(_findings(folder, record, stamps, whole=path.is_dir()))
+    if not path.exists():
+        raise refusal("doctor", f"{path} is missing", "the folder of a run, or a checkpoint", "name one that exists")
+    whole = path.is_dir()
+    folder = path if whole else path.parent.parent
+    if whole and not any((path / name).exists() for name in (ARGUMENTS, PROOF_FILE, "weights")):
+        came = f"{path} has no {ARGUMENTS}, no {PROOF_FILE} and no weights/"
+        raise refusal("doctor", came, "the folder of a run, or a checkpoint", "name the folder that was logged")
+    torn: list[Finding] = []
+    record = _read(PROOF_FILE, lambda: read_record(folder), torn)
+    stamps = {}
+    for file in sorted((path / "weights").glob("*.pt")) if whole else [path]:
+        stamp = _read(file.name, lambda: stamp_of(file), torn) if whole else stamp_of(file)  # noqa: B023
+        if file.name not in {finding.name for finding in torn}:
+            stamps[file] = stamp
+    findings = [*_findings(folder, record, stamps, torn, whole), *torn]
     return {
         "ok": all(finding.agrees for finding in findings),
         "versions": ultralytics_versions(),
@@ -80,26 +84,43 @@ def stamp_of(file: Path) -> dict[str, Any] | None:
     except Exception as error:  # whatever a file that is no checkpoint raises, in any of the pickle's classes
         came = f"{file} cannot be read: {type(error).__name__}: {error}"
         raise refusal("doctor", came, "a checkpoint of Ultralytics", "name one of weights/") from error
-    stamp: dict[str, Any] | None = getattr(model, STAMP, None)
-    return stamp
+    stamp = getattr(model, STAMP, None)
+    try:
+        return None if stamp is None else checked(stamp)
+    except ValueError as error:
+        came = f"the stamp of {file} cannot be read: {error}"
+        raise refusal("doctor", came, "a stamp of loss_plugins", "train anew from these weights") from error
+
+
+def _read(name: str, reader: Callable[[], Any], torn: list[Finding]) -> Any:
+    """What a file says; None, and one finding more, where it cannot be read."""
+    try:
+        return reader()
+    except (OSError, ValueError) as error:
+        torn.append(Finding(name, False, f"cannot be read: {error}"))
+        return None
 
 
 def _findings(
-    folder: Path, record: Mapping[str, Any] | None, stamps: Mapping[Path, Mapping[str, Any] | None], whole: bool
+    folder: Path,
+    record: Mapping[str, Any] | None,
+    stamps: Mapping[Path, Mapping[str, Any] | None],
+    torn: list[Finding],
+    whole: bool,
 ) -> Iterator[Finding]:
     said = record or next((stamp for stamp in stamps.values() if stamp is not None), None)
     if said is None:
         yield Finding("trained by", True, "no trace of loss_plugins: the stock losses, or others that left none")
     else:
         yield Finding("trained by", True, f"{names_of(said['losses'])}, {_epochs(said)}")
-    if record is not None or whole:
+    if (record is not None or whole) and PROOF_FILE not in {finding.name for finding in torn}:
         detail = "none" if record is None else f"{names_of(record['losses'])}, run {record.get('run', '?')[:8]}"
         yield Finding(PROOF_FILE, record is not None or said is None, detail)
     for file, stamp in stamps.items():
         yield _of_checkpoint(file, stamp, said)
     if whole:
-        yield from _of_arguments(folder, said)
-        yield from _of_results(folder, said)
+        yield from _read(ARGUMENTS, lambda: [*_of_arguments(folder, said)], torn) or ()
+        yield from _read(RESULTS, lambda: [*_of_results(folder, said)], torn) or ()
 
 
 def _epochs(said: Mapping[str, Any]) -> str:
@@ -141,8 +162,7 @@ def _of_results(folder: Path, said: Mapping[str, Any] | None) -> Iterator[Findin
     file = folder / RESULTS
     if not file.is_file():
         return
-    with file.open(encoding="utf-8") as lines:
-        head, *rows = ([value.strip() for value in row] for row in csv.reader(lines))
+    head, *rows = _table(file)
     ours = [name for name in head if name.startswith(COLUMN)]
     foreign = [row[0] for row in rows if len(row) < len(head)] if ours else [row[0] for row in rows]
     detail = f"{len(rows)} epochs"
@@ -150,8 +170,20 @@ def _of_results(folder: Path, said: Mapping[str, Any] | None) -> Iterator[Findin
     wrong = []
     if said is not None and foreign:
         wrong.append(f"epochs {', '.join(foreign)} were trained by a stock trainer")
-    elif last is not None and rows and int(float(rows[-1][0])) > last:
+    elif last is not None and rows and float(rows[-1][0]) > last:
         wrong.append(f"the last is {rows[-1][0]}, and {PROOF_FILE} ends with {last}")
     if said is None and ours:
         wrong.append(f"it has the columns {', '.join(ours)} of our trainer")
     yield Finding(RESULTS, not wrong, "; ".join([detail, *wrong]))
+
+
+def _table(file: Path) -> list[list[str]]:
+    """The head and the rows of results.csv, each of which begins with its epoch. What is torn is a ValueError."""
+    text = file.read_text(encoding="utf-8")
+    if not text.endswith("\n"):
+        raise ValueError("it is empty, or its last line is not whole")
+    head, *rows = ([value.strip() for value in row] for row in csv.reader(text.splitlines()))
+    for number, row in enumerate(rows, 2):
+        if not (row and row[0].replace(".", "", 1).isdecimal()):
+            raise ValueError(f"line {number} begins with no epoch: {shown(','.join(row))}")
+    return [head, *rows]

@@ -15,8 +15,14 @@ EVENT = "on_pretrain_routine_start"
 
 def warn_of_record(trainer: Any) -> None:
     """Ultralytics calls this as a training begins."""
-    record = read_record(trainer.save_dir)
-    if record is None or hasattr(trainer, "loss_spec"):
+    if hasattr(trainer, "loss_spec"):
+        return
+    try:
+        record = read_record(trainer.save_dir)
+    except ValueError as error:
+        LOGGER.warning(f"WARNING loss_plugins: {trainer.save_dir / PROOF_FILE} cannot be read: {error}")
+        return
+    if record is None:
         return
     file, losses = trainer.save_dir / PROOF_FILE, names_of(record["losses"])
     if trainer.resume:

@@ -176,7 +176,7 @@ def no_record(run: Path) -> str:
 
 def torn_record(run: Path) -> str:
     (run / "loss_plugins.yaml").write_text("losses: {box")
-    return "none"
+    return "cannot be read"
 
 
 @pytest.mark.parametrize(
