@@ -15,7 +15,7 @@ import yaml
 from loss_plugins.errors import shown
 from loss_plugins.reports import write_whole
 
-from .spec import Spec
+from .spec import SLOTS, Spec
 
 #: the record in the run's folder, and the attribute of a checkpoint's model that holds the same
 PROOF_FILE = "loss_plugins.yaml"
@@ -86,14 +86,15 @@ def checked(said: Any) -> dict[str, Any]:
 
 
 def check_losses(losses: Any) -> None:
-    """Losses by slot, each with its name. Anything else is a ValueError."""
+    """Losses by slot, one at least, each with its name. Anything else is a ValueError."""
     if not isinstance(losses, Mapping):
         raise ValueError(f"losses={shown(losses)} is no dict")
-    if not any(isinstance(loss, Mapping) for loss in losses.values()):
+    given = {slot: losses[slot] for slot in SLOTS if losses.get(slot) is not None}
+    if not given:
         raise ValueError(f"losses={shown(losses)} names no loss")
-    for slot, loss in losses.items():
-        if isinstance(loss, Mapping) and not isinstance(loss.get("type"), str):
-            raise ValueError(f"{slot}={shown(loss)} has no type")
+    for slot, loss in given.items():
+        if not (isinstance(loss, Mapping) and isinstance(loss.get("type"), str)):
+            raise ValueError(f"{slot}={shown(loss)} names no loss by its type")
 
 
 def names_of(losses: Mapping[str, Any]) -> str:
