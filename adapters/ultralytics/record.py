@@ -15,7 +15,8 @@ import yaml
 from loss_plugins.errors import shown
 from loss_plugins.reports import write_whole
 
-from .spec import SLOTS, Spec
+from .slot_table import SLOTS
+from .spec import Spec
 
 #: the record in the run's folder, and the attribute of a checkpoint's model that holds the same
 PROOF_FILE = "loss_plugins.yaml"
