@@ -144,22 +144,21 @@ def make_spec(
     for key, value, allowed in (("gain", gain, GAINS), ("assigner", assigner, ASSIGNERS)):
         with _told_of(where.get(key)):
             check_value("ultralytics adapter", key, value, allowed)
-    with _told_of(where.get("box")):
-        box_loss = _box_module(chosen["box"], said.box) if chosen.get("box") is not None else None
-    with _told_of(where.get("cls")):
-        cls_loss = _cls_module(chosen["cls"], said.cls) if chosen.get("cls") is not None else None
-    with _told_of(where.get("mask")):
-        mask_loss = _mask_module(chosen["mask"], said.mask) if chosen.get("mask") is not None else None
+    losses: dict[str, Loss] = {}
+    for slot, build in (("box", _box_module), ("cls", _cls_module), ("mask", _mask_module)):
+        if chosen.get(slot) is not None:
+            with _told_of(where.get(slot)):
+                losses[slot] = build(chosen[slot], getattr(said, slot))
     if assigner == "match":
-        _check_assigner(box_loss)
-    if gain == "match" and mask_loss is not None:
-        came = f"gain='match' is known for boxes and classes, and {said.mask}={mask_loss.entry.name} was asked for too"
+        _check_assigner(losses.get("box"))
+    if gain == "match" and "mask" in losses:
+        name = losses["mask"].entry.name
+        came = f"gain='match' is known for boxes and classes, and {said.mask}={name} was asked for too"
         remedy = f"use gain='keep', and set loss_weight of {said.mask} if the ratio that each epoch logs asks for it"
         raise refusal("ultralytics adapter", came, "gain='keep'", remedy)
-    losses = [loss for loss in (box_loss, cls_loss, mask_loss) if loss is not None]
-    imports = tuple(sorted({module for loss in losses for module in _imports(loss)}))
-    specs = [_resolved(loss) if loss is not None else None for loss in (box_loss, cls_loss, mask_loss)]
-    return Spec(specs[0], specs[1], gain, assigner, imports, specs[2])
+    imports = tuple(sorted({module for loss in losses.values() for module in _imports(loss)}))
+    specs = {slot: _resolved(loss) for slot, loss in losses.items()}
+    return Spec(gain=gain, assigner=assigner, imports=imports, **specs)
 
 
 @contextmanager
