@@ -34,6 +34,9 @@ TYPES: dict[Any, str] = {
 #: what Python writes for a function, a class, and where an object lies; and what messages write for it
 READABLE = {
     re.compile(r"<function (\S+) at 0x[0-9A-Fa-f]+>"): r"the function \1",
+    re.compile(r"<bound method (\S+) of .*>"): r"the method \1",
+    re.compile(r"<(?:method|slot wrapper) '(\w+)' of '([\w.]+)' objects>"): r"the method \2.\1",
+    re.compile(r"<ufunc '(\w+)'>"): r"the function \1",
     re.compile(r"<built-in (?:function|method) (\w+)[^>]*>"): r"the function \1",
     re.compile(r"<class '([^']+)'>"): r"the class \1",
     re.compile(r" at 0x[0-9A-Fa-f]+"): "",
@@ -86,8 +89,9 @@ def shown(value: Any) -> str:
         text = " ".join(repr(value).split())
     except ValueError:  # Python writes no integers of more than 4300 digits
         return f"<{type(value).__name__} too long to be written>"
-    for written, readable in READABLE.items():
-        text = written.sub(readable, text)
+    if not isinstance(value, str):
+        for written, readable in READABLE.items():
+            text = written.sub(readable, text)
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 

@@ -15,6 +15,7 @@ import loss_plugins as lp
 from loss_plugins.catalog.dialects import defaults_of, dialects_of
 from loss_plugins.catalog.entries import Entry, shipped
 from loss_plugins.catalog.ranges import Choice, Interval, PerClass, Series
+from loss_plugins.errors import shown
 from loss_plugins.module.arguments import SETTINGS
 from loss_plugins.module.build import module_class
 
@@ -152,3 +153,27 @@ def test_numbers_of_numpy_become_plain_ones_at_the_door(entry: Entry) -> None:
 )
 def test_builders_name_what_came(call: Any, where: str, argument: str, value: str) -> None:
     refused(call, where, argument, value)
+
+
+class Owner:
+    """Has a method."""
+
+    def method(self) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Owner().method, "the method Owner.method"),
+        (str.join, "the method str.join"),
+        (str.__add__, "the method str.__add__"),
+        ("".join, "the function join"),
+        (np.add, "the function add"),
+        ([len, Owner.method], "[the function len, the function Owner.method]"),
+        ("at 0x10 and at 0x20 there", "'at 0x10 and at 0x20 there'"),
+        ("<function f at 0x10>", "'<function f at 0x10>'"),
+    ],
+)
+def test_functions_are_shown_by_name_and_text_as_it_is(value: object, text: str) -> None:
+    assert shown(value) == text
