@@ -89,6 +89,9 @@ for words in (
 print("as described")
 """
 PLAIN_END = """
+from loss_plugins.audit import audit
+report = audit(my_iou_loss, traits=lp.get_entry("my_iou").traits)
+assert report.ok, report
 assert torch.equal(lp.build_loss("my_iou", reduction="none")(pred, target), my_iou_loss(pred, target))
 assert loss(pred, target).isfinite()
 print("as described")
@@ -119,7 +122,7 @@ PYTHON = {
 @pytest.fixture
 def user(tmp_path: Path) -> Path:
     """The folder of a user: a small data set, and the files that the pages speak of."""
-    shutil.copy(make_digits(tmp_path / "digits", train=8, val=4, progress=False).yaml, tmp_path / "data.yaml")
+    make_digits(tmp_path / "runs/demo/digits", train=8, val=4, progress=False)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     return tmp_path
 
