@@ -15,6 +15,7 @@ from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.models.yolo.world import WorldTrainer
 from ultralytics.nn.tasks import RTDETRDetectionModel, WorldModel, torch_safe_load, yaml_model_load
+from ultralytics.utils import SETTINGS
 
 from loss_plugins.catalog.ranges import closest
 from loss_plugins.errors import in_our_words, refusal, shown
@@ -185,7 +186,8 @@ def start(*args: Any, task: str | None, loss_spec: Spec, **kwargs: Any) -> LossP
 def kind_of(model: Any) -> str | None:
     """The key of BY_CLASS whose model a file holds, by its head or its class; None: the task says enough.
 
-    A file that cannot be read is left to Ultralytics, which says why.
+    A checkpoint that is given by its name alone is the one in Ultralytics' folder of weights, if it is there. What is
+    nowhere is left to Ultralytics, which says so.
     """
     file = Path(str(model))
     if file.suffix.lower() in (".yaml", ".yml"):
@@ -195,9 +197,11 @@ def kind_of(model: Any) -> str | None:
             return None
         names = {"RTDETRDecoder": "rtdetr", "WorldDetect": "world"}
         return next((names[head] for head in reversed(heads) if head in names), None)
-    if not file.is_file():
+    places = (file, Path(SETTINGS["weights_dir"]) / file)
+    found_at = next((place for place in places if place.is_file()), None)
+    if found_at is None:
         return None
-    held = torch_safe_load(str(file))[0]
+    held = torch_safe_load(str(found_at))[0]
     found = held.get("ema") or held.get("model") if isinstance(held, dict) else held
     return next((task for cls, task in BY_CLASS.items() if isinstance(found, cls)), None)
 

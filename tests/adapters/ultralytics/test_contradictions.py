@@ -250,7 +250,11 @@ def test_the_content_of_a_file_decides_not_its_name(
     classes = {each: cls for cls, each in trainers.BY_CLASS.items()}
     cls = classes.get(task, DetectionModel)
     torch.save({"model": cls.__new__(cls), "ema": None}, files["pt"])
-    for file in files.values():
+    weights = tmp_path / "weights"  # where Ultralytics looks for a checkpoint that is given by its name alone
+    weights.mkdir()
+    shutil.copy(files["pt"], weights / "kept.pt")
+    monkeypatch.setitem(trainers.SETTINGS, "weights_dir", str(weights))
+    for file in (*files.values(), "kept.pt"):
         overrides = {"model": str(file), "task": "detect"}
         trainers.start(task=None, loss_spec=SimpleNamespace(), overrides=overrides)  # type: ignore[arg-type]
-    assert made == [task, task]
+    assert made == [task, task, task]
