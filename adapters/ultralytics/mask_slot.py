@@ -21,6 +21,8 @@ from .slots import Slot
 
 #: a logit whose probability is 0, and which no gradient moves
 NOTHING = -1e4
+#: what a prediction with a half of the pixels on one side wrong costs more than the mask, at least
+MARGIN = 1e-3
 #: kinds of losses that fit: one number per mask, or one per pixel
 KINDS = ("region", "classification")
 FITTING = "a region loss (dice, tversky, focal_tversky), or one per pixel of logits and soft targets (bce_with_logits)"
@@ -172,6 +174,11 @@ def _misfit_of_region(loss: Loss) -> str:
     reason = misfit_of_costs(costs, partial(costs, nothing=0.0), side)
     if reason:
         return reason
+    odd = torch.arange(mask.shape[-1]) % 2 == 1
+    right = costs(8 * side)
+    for what, wrong in (("more", (mask == 0) & odd), ("less", (mask == 1) & odd)):
+        if not (costs(8 * torch.where(wrong, -side, side)) > right + MARGIN).all():
+            return f"costs the same for pixels {what} than the mask has (does it leave one side out?)"
     if not torch.allclose(costs(-2 * side), cut_out(loss, -2 * side, mask, inside)):
         return (
             "counts the pixels outside of the boxes (does it take a mean over all? divide by sums of pred and target)"
