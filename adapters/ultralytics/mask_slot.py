@@ -21,7 +21,7 @@ from .slots import Slot
 
 #: a logit whose probability is 0, and which no gradient moves
 NOTHING = -1e4
-#: what a prediction with a half of the pixels on one side wrong costs more than the mask, at least
+#: what a prediction with half of the pixels on one side wrong costs more than the mask, in shares of one all wrong
 MARGIN = 1e-3
 #: kinds of losses that fit: one number per mask, or one per pixel
 KINDS = ("region", "classification")
@@ -175,9 +175,9 @@ def _misfit_of_region(loss: Loss) -> str:
     if reason:
         return reason
     odd = torch.arange(mask.shape[-1]) % 2 == 1
-    right = costs(8 * side)
+    right, least = costs(8 * side), MARGIN * (costs(-8 * side) - costs(8 * side))
     for what, wrong in (("more", (mask == 0) & odd), ("less", (mask == 1) & odd)):
-        if not (costs(8 * torch.where(wrong, -side, side)) > right + MARGIN).all():
+        if not (costs(8 * torch.where(wrong, -side, side)) > right + least).all():
             return f"costs the same for pixels {what} than the mask has (does it leave one side out?)"
     if not torch.allclose(costs(-2 * side), cut_out(loss, -2 * side, mask, inside)):
         return (

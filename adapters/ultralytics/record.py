@@ -25,6 +25,10 @@ STAMP = "loss_plugins"
 COMMENT = "# loss_plugins: "
 
 
+class TornError(ValueError):
+    """A file of a run that is not whole, or holds something else; the doctor tells of it."""
+
+
 @dataclass
 class Record:
     """The epochs of a run.
@@ -67,7 +71,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise ValueError(f"no YAML: {' '.join(str(error).split())}") from error
+        raise TornError(f"no YAML: {' '.join(str(error).split())}") from error
     return checked(found)
 
 
@@ -76,26 +80,26 @@ def checked(said: Any) -> dict[str, Any]:
     parts = said if isinstance(said, Mapping) else {}
     check_losses(parts.get("losses"))
     if not isinstance(parts.get("run", ""), str):
-        raise ValueError(f"run={shown(parts['run'])} is no text")
+        raise TornError(f"run={shown(parts['run'])} is no text")
     if not isinstance(parts.get("earlier", ()), (list, tuple)):
-        raise ValueError(f"earlier={shown(parts['earlier'])} is no list")
+        raise TornError(f"earlier={shown(parts['earlier'])} is no list")
     for part in (*parts.get("earlier", ()), parts):
         epochs = part.get("epochs", (1, 1)) if isinstance(part, Mapping) else None
         if not (isinstance(epochs, (list, tuple)) and [type(epoch) for epoch in epochs] == [int, int]):
-            raise ValueError(f"epochs={shown(epochs)} are not the first and the last epoch")
+            raise TornError(f"epochs={shown(epochs)} are not the first and the last epoch")
     return dict(parts)
 
 
 def check_losses(losses: Any) -> None:
     """Losses by slot, one at least, each with its name. Anything else is a ValueError."""
     if not isinstance(losses, Mapping):
-        raise ValueError(f"losses={shown(losses)} is no dict")
+        raise TornError(f"losses={shown(losses)} is no dict")
     given = {slot: losses[slot] for slot in SLOTS if losses.get(slot) is not None}
     if not given:
-        raise ValueError(f"losses={shown(losses)} names no loss")
+        raise TornError(f"losses={shown(losses)} names no loss")
     for slot, loss in given.items():
         if not (isinstance(loss, Mapping) and isinstance(loss.get("type"), str)):
-            raise ValueError(f"{slot}={shown(loss)} names no loss by its type")
+            raise TornError(f"{slot}={shown(loss)} names no loss by its type")
 
 
 def names_of(losses: Mapping[str, Any]) -> str:

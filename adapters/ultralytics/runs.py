@@ -12,7 +12,7 @@ from typing import Any
 from loss_plugins.errors import refusal, shown
 
 from .mixin import ultralytics_versions
-from .record import PROOF_FILE, STAMP, checked, names_of, read_comment, read_record
+from .record import PROOF_FILE, STAMP, TornError, checked, names_of, read_comment, read_record
 from .spec import differences
 
 #: in the folder of every run
@@ -181,9 +181,9 @@ def _table(file: Path) -> list[list[str]]:
     """The head and the rows of results.csv, each of which begins with its epoch. What is torn is a ValueError."""
     text = file.read_text(encoding="utf-8")
     if not text.endswith("\n"):
-        raise ValueError("it is empty, or its last line is not whole")
+        raise TornError("it is empty, or its last line is not whole")
     head, *rows = ([value.strip() for value in row] for row in csv.reader(text.splitlines()))
     for number, row in enumerate(rows, 2):
         if not (row and row[0].replace(".", "", 1).isdecimal()):
-            raise ValueError(f"line {number} begins with no epoch: {shown(','.join(row))}")
+            raise TornError(f"line {number} begins with no epoch: {shown(','.join(row))}")
     return [head, *rows]

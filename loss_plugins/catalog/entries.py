@@ -157,7 +157,7 @@ def register_loss(
     }  # fmt: skip
     for argument, (value, *wanted) in said.items():
         check_type(f"register_loss({name!r})", argument, value, *wanted)
-    check_targets(name, targets)
+    check_targets(name, targets, TARGETS.get(kind, ()))
     if holds is not None:
         check_value(f"register_loss({name!r})", "holds", holds, Choice(*ALLOWED), "leave it out for any numbers")
 

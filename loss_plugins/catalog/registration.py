@@ -27,9 +27,9 @@ WORDS: dict[str, str] = {
 NAMES_TAKEN: list[Callable[[], Collection[str]]] = []
 
 
-def check_targets(name: str, targets: Any) -> None:
-    """Raise unless all are forms of a target, and one of them is there."""
-    if targets is not None and not len(targets):
+def check_targets(name: str, targets: Any, forms: Collection[str]) -> None:
+    """Raise unless all are forms of a target, and one of them is there if its kind has `forms`."""
+    if forms and targets is not None and not len(targets):
         came, remedy = f"targets={shown(targets)} leaves no form of a target", "leave it out for those of its kind"
         raise refusal(f"register_loss({name!r})", came, Choice(*FORMS), remedy)
     for form in targets or ():

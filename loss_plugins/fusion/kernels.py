@@ -81,7 +81,7 @@ def recorded_native_kernel(
     as_called = require_numbers_alone(function, layout, tensors, any_size=layout.as_called)
     recorded = trace(joint(function, only), [pred], [target], tensors)
     require_apart(recorded, 1, per_row=rows)
-    if not as_labels:
+    if not layout.as_called:
         _require_same_at_any_rank(function, layout, tensors, recorded, as_called)
     return native_kernel(function, layout, tensors)
 
@@ -117,7 +117,7 @@ def program_kernel(
     as_called = require_numbers_alone(function, layout, tensors, any_size=False)
     if rows and layout.axes != 2:
         graph = trace(joint(function, only), [sample[0]], [sample[1]], tensors)
-    if not rows or layout.axes != 2:
+    if layout.axes != (2 if rows else 1):
         _require_same_at_any_rank(function, layout, tensors, graph, as_called)
 
     def kernel(pred: Tensor, target: Tensor, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

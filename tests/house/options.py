@@ -90,8 +90,9 @@ def doctor_config(patch: pytest.MonkeyPatch, folder: Path) -> None:
     asked = Asked(lambda config: {"ok": True, "versions": {}, "checks": []})
     point = type("Point", (), {"name": "some", "load": lambda self: asked})()
     patch.setattr(cli, "_points", lambda group: iter([point]))
-    told(cli.doctor, "config.py")
-    assert asked.arguments == [("config.py",)]
+    (config := folder / "config.py").touch()
+    told(cli.doctor, str(config))
+    assert asked.arguments == [(str(config),)]
 
 
 def show_json(patch: pytest.MonkeyPatch, folder: Path) -> None:

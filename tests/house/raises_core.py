@@ -26,6 +26,7 @@ from loss_plugins.fusion.kernels import kernel_for, program_kernel
 from loss_plugins.fusion.keys import key_of_parameters
 from loss_plugins.fusion.native import require_compiler
 from loss_plugins.fusion.observed import require_numbers_alone
+from loss_plugins.fusion.ranks import require_same_operations
 from loss_plugins.fusion.tracing import by_columns, joint, only, trace
 from loss_plugins.fusion.trials import Layout
 from loss_plugins.labels import per_class
@@ -194,6 +195,11 @@ CORE: Table = {
     },
     ("loss_plugins/fusion/axes.py::require_apart", "NotTraceable"): {
         "an operation may compute with several of them": lambda *_: require_apart(recorded(coupled), 4, per_row=True),
+    },
+    ("loss_plugins/fusion/ranks.py::require_same_operations", "NotTraceable"): {
+        "they differ, for the loss asks how many axes there are": lambda *_: require_same_operations(
+            recorded(plain), recorded(counting)
+        ),
     },
     ("loss_plugins/fusion/private.py::record", "InPlaceError"): {
         "the function changes one of the tensors": lambda *_: private.record(

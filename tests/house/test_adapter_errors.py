@@ -146,9 +146,9 @@ def test_numbers_of_yaml_are_numbers(text: str, tmp_path: Path) -> None:
 def test_imports_on_the_shell_are_followed_for_names_and_for_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As README says: modules of the current folder, and those that a file from elsewhere names."""
-    said = " ".join((Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split())
-    assert "A file from outside of the current folder imports nothing by itself; say `imports=mylosses` on the" in said
+    """As the docs say: modules of the current folder, and those that a file from elsewhere names."""
+    said = " ".join((Path(__file__).parents[2] / "docs/ultralytics.md").read_text(encoding="utf-8").split())
+    assert "A file outside of the current folder imports nothing by itself: say `imports=mylosses` on the shell" in said
     (home := tmp_path / "home").mkdir()
     (home / "imported_module_3.py").write_text(MODULE.format(number=3))
     (away := tmp_path / "away.yaml").write_text("losses: {box: test_imported_3, imports: [imported_module_3]}")

@@ -374,7 +374,7 @@ def test_parameters_out_of_range_are_refused_by_name(name: str, parameters: dict
 def test_class_weights_follow_the_module_and_its_spec(labels: Tensor) -> None:
     module = lp.CrossEntropyLoss(class_weight=torch.tensor([1.0, 2.0, 3.0, 4.0]))
     assert module.spec()["class_weight"] == [1.0, 2.0, 3.0, 4.0]
-    assert "constants.class_weight" in dict(module.named_buffers())
+    assert "constants.per_class_class_weight" in dict(module.named_buffers())
     assert module.half()(draw(N, C), labels).dtype == torch.float64
 
 

@@ -177,11 +177,16 @@ def test_doctor_reports_what_it_tried() -> None:
 
 
 def test_no_callback_that_runs_on_one_rank_only() -> None:
-    """on_pretrain_routine_start runs on rank 0 alone: a plug put in there would leave the other ranks stock."""
+    """on_pretrain_routine_start runs on rank 0 alone: a plug put in there would leave the other ranks stock.
+
+    Loggers are told the settings there, and a stock trainer is warned.
+    """
     files = sorted(Path(probe.__file__).parent.glob("*.py"))
     assert len(files) > 20
     source = "".join(file.read_text() for file in files if file.stem != "training_parity")  # it trains in one process
-    assert "on_pretrain_routine_start" not in source
+    places = [file.stem for file in files if '"on_pretrain_routine_start"' in file.read_text()]
+    assert places == ["mixin", "watch"]
+    assert 'if event == "on_pretrain_routine_start"' not in source
     assert "add_callback" not in source
 
 
