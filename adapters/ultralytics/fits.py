@@ -9,12 +9,36 @@ import torch
 from torch import Tensor
 
 from loss_plugins import Loss
+from loss_plugins.errors import WrongResult, refusal
 
 #: how far a logit lies on the side of its target: a loss falls all along the wrong side, a hinge may end at its margin
 WRONG, RIGHT = (-8.0, -4.0, -2.0, -1.0, 0.0), (1.0, 2.0, 4.0, 8.0)
 #: what a cost may rise by on the right side, or lie below 0, in shares of the largest: rounding
 ROUNDING = 1e-6
 Function = Callable[[Tensor], Tensor]
+
+
+def require_fit(asked: str, allowed: str, what: str, trial: Callable[[], str]) -> None:
+    """Raise unless a loss fits.
+
+    Args:
+        asked: what was asked for, for the error: "mask='dice'".
+        allowed: what would fit.
+        what: the slot gives it.
+        trial: finds out why it does not; "" if it does.
+
+    Raises:
+        ValueError: it does not, or raises when it is tried.
+    """
+    where, remedy = "ultralytics adapter", "pass one of these, with its defaults"
+    try:
+        reason = trial()
+    except WrongResult:
+        raise
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise refusal(where, f"{asked} does not take {what}: {error}", allowed, remedy) from error
+    if reason:
+        raise refusal(where, f"{asked} {reason}", allowed, remedy)
 
 
 def singles(loss: Loss) -> Iterator[Loss]:

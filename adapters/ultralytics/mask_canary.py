@@ -9,25 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from loss_plugins import Loss
-
 from . import probe
 from .canary import TOLERANCE, by_autograd, checked, set_apart, twin, value_and_gradient
+from .class_slot import stock_class_loss
 from .errors import UnsupportedUltralytics
-from .mask_slot import MaskSlot, stock_pixel_loss
+from .mask_fits import example_masks
+from .mask_slot import MaskSlot
 
 
 def fixed_arguments() -> dict[str, Tensor]:
     """Fixed arguments for one `single_mask_loss`: three instances, two prototypes, masks of 6 x 8 pixels."""
-    boxes = torch.tensor([[1.0, 1.0, 6.0, 5.0], [0.0, 2.5, 3.5, 6.0], [3.2, 0.0, 7.6, 3.0]])
-    mask = torch.zeros(3, 6, 8)
-    mask[0, 2:4, 2:5] = mask[1, 4:6, 0:2] = mask[2, 0:2, 4:8] = 1
+    mask, boxes, area = example_masks()
     return {
         "gt_mask": mask,
         "pred": torch.tensor([[1.0, -0.5], [0.5, 1.0], [-1.0, 0.7]]),
         "proto": torch.linspace(-2, 2, 2 * 6 * 8).view(2, 6, 8).sin() * 2,
         "xyxy": boxes,
-        "area": (boxes[:, 2:] - boxes[:, :2]).prod(1) / (6 * 8),
+        "area": area,
     }
 
 
@@ -56,9 +54,8 @@ def check_stock(criterion: Any) -> None:
     Raises:
         UnsupportedUltralytics: it is not.
     """
-    method = vars(type(criterion)).get("single_mask_loss") or type(criterion).single_mask_loss
-    stock = float(getattr(method, "stock", method)(**fixed_arguments()))
-    expected = float(by_hand(stock_pixel_loss, False, fixed_arguments()))
+    stock = float(type(criterion).single_mask_loss(**fixed_arguments()))  # by the class it is nobody's plug
+    expected = float(by_hand(stock_class_loss, False, fixed_arguments()))
     if abs(stock - expected) > TOLERANCE:
         raise UnsupportedUltralytics(
             f"its own mask loss gives {stock:.6f} where binary cross-entropy inside the boxes gives {expected:.6f}: "
@@ -84,10 +81,5 @@ def check_mask(branch: Any, slot: MaskSlot) -> float:
     with set_apart(slot, branch):
         live = through(lambda given: branch.single_mask_loss(**given))
     with by_autograd():
-        expected = through(lambda given: by_hand(of_pixels(plain), plain.entry.kind == "region", given))
+        expected = through(lambda given: by_hand(plain.elementwise, plain.entry.kind == "region", given))
     return checked(slot, live, expected)
-
-
-def of_pixels(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss of pixels (1, 1, height, width)."""
-    return lambda logits, mask: loss.elementwise(logits, mask)

@@ -209,16 +209,31 @@ class Slot:
             rows: weight of each row's gradient.
             scale: from the unit of the stock loss to that of the loss.
         """
-        self.measure_next = False
         twin = copy.deepcopy(loss).eval()  # with what its running statistic has learnt
 
         def new(boxes: Tensor, wanted: Tensor) -> Tensor:
             return twin.elementwise(boxes * scale, wanted * scale)
 
+        self.compare(stock, new, pred, target, twin.loss_weight, rows)
+
+    def compare(
+        self, stock: Function, new: Function, pred: Tensor, target: Tensor, weight: float, rows: Tensor | float = 1.0
+    ) -> None:
+        """Note the gradient of one function over that of another one, each row's norm summed, and measure no more.
+
+        Args:
+            stock: the stock loss.
+            new: the loss.
+            pred: predictions, rows first.
+            target: their targets.
+            weight: factor on the loss.
+            rows: weight of each row's gradient.
+        """
+        self.measure_next = False
         gradients = [gradient_of(each, pred, target) * rows for each in (stock, new)]
-        before, now = (float(gradient.norm(dim=-1).sum()) for gradient in gradients)
+        before, now = (float(gradient.flatten(1).norm(dim=-1).sum()) for gradient in gradients)
         if before > 0:
-            self.ratio = self.calls.gain * abs(twin.loss_weight) * now / before
+            self.ratio = self.calls.gain * abs(weight) * now / before
 
     def of_ratio(self) -> str:
         """The measured ratio, in words."""

@@ -15,15 +15,15 @@ from typing import Any, NamedTuple
 from loss_plugins import Loss, build_loss
 from loss_plugins.catalog.entries import entry_called
 from loss_plugins.catalog.ranges import Choice, check_value
-from loss_plugins.errors import WrongResult, check_type, in_our_words, refusal, shown
+from loss_plugins.errors import check_type, in_our_words, refusal, shown
 from loss_plugins.module.mix import trains_nothing
 
 from . import own
 from .classes import classes_of
 from .config import import_modules, read_config
-from .fits import misfit_of_scores, says_otherwise, singles
+from .fits import misfit_of_scores, require_fit, says_otherwise, singles
 from .image_size import filled
-from .mask_slot import require_mask_loss
+from .mask_fits import require_mask_loss
 from .slot_table import SLOTS
 
 GAINS = Choice("keep", "match")
@@ -303,20 +303,15 @@ def _box_module(asked: Any, said: str) -> Loss:
 
 def _cls_module(asked: Any, said: str) -> Loss:
     loss = _module("cls", asked, said)
-    where = "ultralytics adapter"
     if loss.entry.kind != "classification":
         came = f"{said}={shown(asked)} is a loss of kind {loss.entry.kind}"
-        raise refusal(where, came, FITTING, "pass one of these")
-    try:
+        raise refusal("ultralytics adapter", came, FITTING, "pass one of these")
+
+    def trial() -> str:
         trials = (misfit_of_scores(each, classes_of(each) or 4) for each in singles(copy.deepcopy(loss).eval()))
-        reason = says_otherwise(loss) or next(filter(None, trials), "")
-    except WrongResult:
-        raise
-    except (ValueError, TypeError, RuntimeError) as error:
-        came = f"{said}={shown(asked)} does not take logits with soft targets: {error}"
-        raise refusal(where, came, FITTING, "pass one of these") from error
-    if reason:
-        raise refusal(where, f"{said}={shown(asked)} {reason}", FITTING, "pass one of these")
+        return says_otherwise(loss) or next(filter(None, trials), "")
+
+    require_fit(f"{said}={shown(asked)}", FITTING, "logits with soft targets", trial)
     return loss
 
 

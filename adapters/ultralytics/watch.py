@@ -20,7 +20,7 @@ def warn_of_record(trainer: Any) -> None:
     try:
         record = read_record(trainer.save_dir)
     except ValueError as error:
-        LOGGER.warning(f"WARNING loss_plugins: {trainer.save_dir / PROOF_FILE} cannot be read: {error}")
+        LOGGER.warning(f"loss_plugins: {trainer.save_dir / PROOF_FILE} cannot be read: {error}")
         return
     if record is None:
         return

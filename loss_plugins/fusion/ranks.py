@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
-from torch.fx import Graph, Node
+from torch.fx import Graph
 
 from . import private
 from .axes import ELEMENTWISE
@@ -32,8 +31,4 @@ def _operations(graph: Graph) -> Iterator[str]:
         name = private.operation(node)
         if node.op == "call_function" and (private.is_elementwise(node) or name in ELEMENTWISE):
             given = [*node.args, *node.kwargs.values()]
-            yield " ".join([name, *(repr(each) for each in given if _is_constant(each))])
-
-
-def _is_constant(value: object) -> bool:
-    return isinstance(value, (bool, int, float)) and not isinstance(value, (Node, torch.SymInt, torch.SymFloat))
+            yield " ".join([name, *(repr(each) for each in given if isinstance(each, (int, float)))])

@@ -234,7 +234,13 @@ ADAPTERS: Table = {
         "the live branch does not return the plugged loss and its gradient": MASKS
         + "a_criterion_with_a_mask_loss_of_its_own_is_noticed",
     },
-    (f"{ULTRALYTICS}/mask_slot.py::require_mask_loss", "ValueError"): {
+    (f"{ULTRALYTICS}/fits.py::require_fit", "ValueError"): {
+        "it does not": lambda *_: spec.make_spec(mask="cross_entropy"),
+        "raises when it is tried": lambda *_: spec.make_spec(
+            mask={"type": "bce_with_logits", "pos_weight": [1.0, 2.0]}
+        ),
+    },
+    (f"{ULTRALYTICS}/mask_fits.py::require_mask_loss", "ValueError"): {
         "it is of another kind": lambda *_: spec.make_spec(mask="eiou"),
         "looks at pixels outside of the boxes": lambda *_: spec.make_spec(mask="ghm_c"),
         "does not train masks": lambda *_: spec.make_spec(mask="cross_entropy"),

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ultralytics import RTDETR
 
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics.trainers import LossPluginOBBTrainer, LossPluginRTDETRTrainer
 from loss_plugins.demo.digits import DigitsSet
 
-from .ultralytics_runs import BOX_GAIN, SETTINGS, Train, column, proof, results
+from .ultralytics_runs import BOX_GAIN, SETTINGS, Train, column, proof, relabelled, results
 
 
 @pytest.fixture(scope="module")
 def rotated_digits(digits: DigitsSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The digits with their boxes as four corners, as Ultralytics stores rotated ones."""
-    root = tmp_path_factory.mktemp("rotated")
-    shutil.copytree(digits.root / "images", root / "images")
-    for file in (digits.root / "labels").rglob("*.txt"):
-        target = root / file.relative_to(digits.root)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text("".join(corners(line) for line in file.read_text().splitlines()))
-    settings = {**yaml.safe_load(digits.yaml.read_text()), "path": str(root)}
-    (root / "digits.yaml").write_text(yaml.safe_dump(settings))
-    return root / "digits.yaml"
+    return relabelled(digits, tmp_path_factory.mktemp("rotated"), corners)
 
 
 def corners(line: str) -> str:

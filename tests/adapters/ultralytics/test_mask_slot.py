@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 from torch import Tensor, nn
 from ultralytics.cfg import get_cfg
 from ultralytics.nn import tasks
@@ -24,7 +22,7 @@ from loss_plugins.adapters.ultralytics.config import read_config
 from loss_plugins.adapters.ultralytics.plug import Plug, plugged
 from loss_plugins.demo.digits import DigitsSet
 
-from .ultralytics_runs import BOX_GAIN, Train, batch_of, column, proof, results
+from .ultralytics_runs import BOX_GAIN, Train, batch_of, column, proof, relabelled, results
 
 EPS = 1e-3  # of `dice`
 MODELS = ("yolo11n-seg.yaml", "yolo26n-seg.yaml")
@@ -294,15 +292,7 @@ def test_another_process_reads_it() -> None:
 @pytest.fixture(scope="module")
 def outlined_digits(digits: DigitsSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The digits, each with an octagon inside of its box for outline."""
-    root = tmp_path_factory.mktemp("outlined")
-    shutil.copytree(digits.root / "images", root / "images")
-    for file in (digits.root / "labels").rglob("*.txt"):
-        target = root / file.relative_to(digits.root)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text("".join(octagon(line) for line in file.read_text().splitlines()))
-    settings = {**yaml.safe_load(digits.yaml.read_text()), "path": str(root)}
-    (root / "digits.yaml").write_text(yaml.safe_dump(settings))
-    return root / "digits.yaml"
+    return relabelled(digits, tmp_path_factory.mktemp("outlined"), octagon)
 
 
 def octagon(line: str) -> str:

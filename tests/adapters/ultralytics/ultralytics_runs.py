@@ -17,6 +17,7 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.nn.tasks import OBBModel
 
 from loss_plugins.adapters import ultralytics as lpu
+from loss_plugins.demo.digits import DigitsSet
 
 #: of a short training on the CPU
 SETTINGS: dict[str, Any] = {
@@ -85,6 +86,18 @@ class Kept:
     def __call__(self, trainer: BaseTrainer) -> None:
         if not self.file.exists():
             shutil.copy(trainer.last, self.file)
+
+
+def relabelled(digits: DigitsSet, root: Path, anew: Callable[[str], str]) -> Path:
+    """The digits with another label for each line of theirs, below `root`; its yaml."""
+    shutil.copytree(digits.root / "images", root / "images")
+    for file in (digits.root / "labels").rglob("*.txt"):
+        target = root / file.relative_to(digits.root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text("".join(anew(line) for line in file.read_text().splitlines()))
+    settings = {**yaml.safe_load(digits.yaml.read_text()), "path": str(root)}
+    (root / "digits.yaml").write_text(yaml.safe_dump(settings))
+    return root / "digits.yaml"
 
 
 def constant(value: float) -> Any:

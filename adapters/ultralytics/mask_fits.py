@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Which losses can stand in for the mask loss, found out by trying."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from loss_plugins import Loss
+from loss_plugins.errors import refusal
+
+from .fits import misfit_of_costs, misfit_of_scores, require_fit, says_otherwise, singles
+from .mask_slot import NOTHING, per_instance, pixels_inside
+
+#: what a prediction with half of the pixels on one side wrong costs more than the mask, in shares of one all wrong
+MARGIN = 1e-3
+#: kinds of losses that fit: one number per mask, or one per pixel
+KINDS = ("region", "classification")
+FITTING = "a region loss (dice, tversky, focal_tversky), or one per pixel of logits and soft targets (bce_with_logits)"
+
+
+def require_mask_loss(loss: Loss, asked: str) -> None:
+    """Raise unless a loss can stand in for the mask loss.
+
+    Args:
+        loss: the loss.
+        asked: what was asked for, for the error: "mask='dice'".
+
+    Raises:
+        ValueError: it is of another kind, looks at pixels outside of the boxes, or does not train masks.
+    """
+    if loss.entry.kind not in KINDS:
+        came = f"{asked} is a loss of kind {loss.entry.kind}"
+        raise refusal("ultralytics adapter", came, FITTING, "pass one of these")
+    require_fit(asked, FITTING, "masks", lambda: says_otherwise(loss) or _misfit(loss))
+
+
+def _misfit(loss: Loss) -> str:
+    """Why a loss cannot stand in for the mask loss; "" if it can."""
+    trained, loss = copy.deepcopy(loss).train(), copy.deepcopy(loss).eval()
+    reasons = (
+        _misfit_of_region(each) if each.entry.kind == "region" else misfit_of_scores(each, 1) for each in singles(loss)
+    )
+    reason = next(filter(None, reasons), "")
+    if reason:
+        return reason
+    mask, boxes, area = example_masks()
+    inside = pixels_inside(boxes, *mask.shape[1:])
+    beside = (
+        per_instance(copy.deepcopy(trained), torch.where(inside, 2 * mask - 1, far), mask, inside, area)
+        for far in (-1.0, 5.0)
+    )
+    if not torch.equal(*beside):
+        return "depends on pixels outside of the boxes"
+    return ""
+
+
+def _misfit_of_region(loss: Loss) -> str:
+    """Why a region loss is none of the masks inside boxes, of logits; "" if it is one."""
+    mask, boxes, area = example_masks()
+    inside = pixels_inside(boxes, *mask.shape[1:])
+    side = 2 * mask - 1
+
+    def costs(pred: Tensor, nothing: float = NOTHING) -> Tensor:
+        return per_instance(loss, pred, mask, inside, area, nothing)
+
+    shape = tuple(costs(side).shape)
+    if shape != area.shape:
+        return f"gives shape {shape} for {len(area)} masks, where one number each is wanted"
+    reason = misfit_of_costs(costs, partial(costs, nothing=0.0), side)
+    if reason:
+        return reason
+    odd = torch.arange(mask.shape[-1]) % 2 == 1
+    right, least = costs(8 * side), MARGIN * (costs(-8 * side) - costs(8 * side))
+    for what, wrong in (("more", (mask == 0) & odd), ("less", (mask == 1) & odd)):
+        if not (costs(8 * torch.where(wrong, -side, side)) > right + least).all():
+            return f"costs the same for pixels {what} than the mask has (does it leave one side out?)"
+    if not torch.allclose(costs(-2 * side), cut_out(loss, -2 * side, mask, inside)):
+        return (
+            "counts the pixels outside of the boxes (does it take a mean over all? divide by sums of pred and target)"
+        )
+    return ""
+
+
+def cut_out(loss: Loss, logits: Tensor, mask: Tensor, inside: Tensor) -> Tensor:
+    """A region loss of each box (n,), of its pixels alone: as `per_instance`, by cutting them out."""
+    costs = []
+    for number, window in enumerate(inside):
+        rows, columns = (window.any(axis).nonzero().flatten() for axis in (1, 0))
+        pixels = (each[number][rows][:, columns][None, None] for each in (logits, mask))
+        costs.append(loss.elementwise(*pixels).sum())
+    return torch.stack(costs)
+
+
+def example_masks() -> tuple[Tensor, Tensor, Tensor]:
+    """Masks of three instances (3, 6, 8), their boxes (3, 4), and the share of the image that these cover (3,)."""
+    boxes = torch.tensor([[1.0, 1.0, 6.0, 5.0], [0.0, 2.5, 3.5, 6.0], [3.2, 0.0, 7.6, 3.0]])
+    mask = torch.zeros(3, 6, 8)
+    mask[0, 2:4, 2:5] = mask[1, 4:6, 0:2] = mask[2, 0:2, 4:8] = 1
+    return mask, boxes, (boxes[:, 2:] - boxes[:, :2]).prod(1) / (6 * 8)
