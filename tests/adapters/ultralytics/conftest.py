@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from ultralytics.utils import torch_utils
 from ultralytics.utils.loss import BboxLoss
 
+import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.demo.digits import DigitsSet, make_digits
 
@@ -31,6 +32,15 @@ def nothing_left_behind() -> Any:
     before = vars(BboxLoss)["forward"]
     yield
     assert vars(BboxLoss)["forward"] is before
+
+
+@pytest.fixture
+def own_losses() -> Iterator[None]:
+    """What a test enters into the catalogue leaves it again."""
+    before = set(lp.list_losses())
+    yield
+    for name in set(lp.list_losses()) - before:
+        lp.unregister_loss(name)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,18 +16,12 @@ from loss_plugins.adapters.ultralytics.functions import changed, functions_of, r
 from loss_plugins.adapters.ultralytics.mixin import LossPluginMixin
 from loss_plugins.adapters.ultralytics.plug import Plug
 
+pytestmark = pytest.mark.usefixtures("own_losses")
+
 CELL = """
 def cell_iou(pred, target):
     return (pred - target).abs().sum(-1)
 """
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays_registered() -> Iterator[None]:
-    before = set(lp.list_losses())
-    yield
-    for name in set(lp.list_losses()) - before:
-        lp.unregister_loss(name)
 
 
 def sides(pred: Tensor, target: Tensor, factor: float = 1.0) -> Tensor:

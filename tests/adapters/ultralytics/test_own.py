@@ -11,7 +11,6 @@ import pickle
 import subprocess
 import sys
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,14 +38,7 @@ from .test_models import make_model
 from .test_owners import box_of, class_attributes, fixed, same
 from .ultralytics_runs import Train, batch_of, proof
 
-
-@pytest.fixture(autouse=True)
-def own_losses() -> Iterator[None]:
-    """What a test enters into the catalogue leaves it again."""
-    before = set(lp.list_losses())
-    yield
-    for name in set(lp.list_losses()) - before:
-        lp.unregister_loss(name)
+pytestmark = pytest.mark.usefixtures("own_losses")
 
 
 def overlap(pred: Tensor, target: Tensor) -> Tensor:

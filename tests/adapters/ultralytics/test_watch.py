@@ -22,3 +22,13 @@ def test_a_warning_is_marked_once(resume: bool, tmp_path: Path, monkeypatch: pyt
     (line,) = said
     assert line.startswith("loss_plugins: ")
     assert "box loss eiou" in line
+
+
+def test_a_record_that_cannot_be_read_is_marked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(LOGGER, "warning", said.append)
+    (tmp_path / "loss_plugins.yaml").write_text("losses: {box")
+    watch.warn_of_record(SimpleNamespace(save_dir=tmp_path, resume=False))
+    (line,) = said
+    assert line.startswith("loss_plugins: ")
+    assert "cannot be read: no YAML" in line
