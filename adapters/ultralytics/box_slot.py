@@ -61,8 +61,8 @@ class BoxSlot(Slot):
         if self.units == "image":
             asked = self.asked
             build, image_size = lambda: normalised(asked), 1.0
-        match = partial(MATCHED[self.kind], stock=self.stock, image_size=image_size) if match_gain else None
-        super().__init__("box", build, match, token)
+        match = partial(MATCHED[self.kind], stock=self.stock, image_size=image_size)
+        super().__init__("box", build, match, token, match_gain)
         self.inverted_named = False
         self.may_rest = self._rests_apart()
         self._anchors = -1

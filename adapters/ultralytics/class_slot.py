@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from loss_plugins import Loss
-from loss_plugins.module.gain import class_gain
+from loss_plugins.errors import refusal
+from loss_plugins.module.gain import Gain, class_gain, negative_ratio
 
 from .classes import classes_of
-from .slots import Slot
+from .slots import FAIR, Slot
 
 
 class ClassSlot(Slot):
@@ -26,8 +27,7 @@ class ClassSlot(Slot):
 
     def __init__(self, build: Callable[[], Loss], match_gain: bool, token: str) -> None:
         self.classes = classes_of(build())
-        match = partial(class_gain, stock=stock_class_loss, classes=self.classes or 1) if match_gain else None
-        super().__init__("cls", build, match, token)
+        super().__init__("cls", build, partial(fair_gain, classes=self.classes or 1), token, match_gain)
 
     def compute(self, bce: object, logits: Tensor, target: Tensor) -> Tensor:
         """The class loss in float32, unreduced: the trainer weights, sums and normalises it.
@@ -54,6 +54,24 @@ class ClassSlot(Slot):
         found = target.amax(-1) > 0
         if found.any():
             self.measure(loss, stock_class_loss, logits[found], target[found], (target[found] > 0).float())
+
+
+def fair_gain(loss: Loss, classes: int = 1) -> Gain:
+    """The gain with which a class loss pulls as hard as the stock loss, on positives and on negatives.
+
+    Raises:
+        ValueError: what is right for positives is wrong for negatives: one constant cannot match the loss.
+    """
+    gain = class_gain(loss, stock_class_loss, classes)
+    ratio = negative_ratio(loss, stock_class_loss, gain.factor, classes)
+    if not FAIR[0] <= ratio <= FAIR[1]:
+        came = (
+            f"gain='match' would be {gain.factor:.3g}, with which it pulls as hard as the stock loss on positives, and "
+            f"{ratio:.2g} times as hard on negatives"
+        )
+        remedy = "use gain='keep', and set loss_weight if the ratio that each epoch logs asks for it"
+        raise refusal(loss.entry.name, came, f"{FAIR[0]:g} to {FAIR[1]:g} times on both", remedy)
+    return gain
 
 
 def stock_class_loss(logits: Tensor, target: Tensor) -> Tensor:

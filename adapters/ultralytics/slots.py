@@ -24,6 +24,7 @@ State = dict[str, dict[str, Any]]
 #: how hard a loss may pull, over the stock loss, before a training is told
 FAIR = (0.3, 3.0)
 Function = Callable[[Tensor, Tensor], Tensor]
+Match = Callable[[Loss], Gain]
 
 
 class Slot:
@@ -32,8 +33,9 @@ class Slot:
     Args:
         name: "box", "cls" or "mask".
         build: makes a new module of the loss.
-        match: what makes the loss pull as hard as the stock loss, on a fixed set; None: the loss as it is.
+        match: what makes a loss pull as hard as the stock loss, on a fixed set; None: there is no such set.
         token: of the plug: parts of a criterion with its mark know their branch.
+        match_gain: use it.
 
     Attributes:
         prototype: a module of the loss that no branch trains with: for checks, and for the assigner.
@@ -44,7 +46,9 @@ class Slot:
         may_rest: whether the loss may be without gradient on each row of an epoch, as where all boxes lie apart.
     """
 
-    def __init__(self, name: str, build: Callable[[], Loss], match: Callable[[Loss], Gain] | None, token: str) -> None:
+    def __init__(
+        self, name: str, build: Callable[[], Loss], match: Match | None, token: str, match_gain: bool = False
+    ) -> None:
         self.name = name
         self.calls = Calls()
         self.prototype = build()
@@ -53,7 +57,8 @@ class Slot:
         self.measure_next = False
         self.matches = True
         self.may_rest = False
-        if match is not None:
+        self._match = match
+        if match is not None and match_gain:
             found = match(self.prototype)
             self.calls.gain, self.calls.norms = found.factor, (found.stock, found.new)
         self._build = build
@@ -178,8 +183,18 @@ class Slot:
         """What makes the loss pull as hard as the stock loss does."""
         if not self.matches:
             return "set loss_weight"
-        other = "set loss_weight" if self.calls.norms else 'use gain="match", or set loss_weight'
+        other = 'use gain="match", or set loss_weight' if self._can_match() else "set loss_weight"
         return f"{other} or the trainer's {SLOTS[self.name].gain}="
+
+    def _can_match(self) -> bool:
+        """Whether gain="match" is another choice, and takes the loss."""
+        if self._match is None or self.calls.norms:
+            return False
+        try:
+            self._match(self.prototype)
+        except ValueError:
+            return False
+        return True
 
     def outcome(self) -> str:
         """What training did with the loss, in one line."""

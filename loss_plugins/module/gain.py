@@ -42,6 +42,8 @@ MOVES = {
 #: quality of a positive, and how far its logit lies from that quality's
 QUALITIES = (0.5, 0.6, 0.7, 0.8, 0.9)
 DISTANCES = (-2.0, -1.0, 0.0, 1.0, 2.0)
+#: of scores with nothing to find, which a detector in training mostly has to push down
+NEGATIVES = (-4.0, -3.0, -2.0)
 
 
 class Gain(NamedTuple):
@@ -83,7 +85,7 @@ def class_gain(loss: Loss, stock: Function, classes: int = 1) -> Gain:
     """The gain of a class loss of sigmoids on soft targets.
 
     The set: positives of quality 0.5 to 0.9, whose logits are up to 2 away from the quality's. Negatives are left out:
-    most of them are easy, and a loss may ignore them on purpose.
+    most of them are easy, and a loss may ignore them on purpose. What that does to the balance is `negative_ratio`.
 
     Args:
         loss: the new loss; not changed.
@@ -100,6 +102,29 @@ def class_gain(loss: Loss, stock: Function, classes: int = 1) -> Gain:
     """
     pred, target = (each[:, None].expand(-1, classes).contiguous() for each in positives())
     return _gain(loss, stock, pred, target)
+
+
+def negative_ratio(loss: Loss, stock: Function, gain: float = 1.0, classes: int = 1) -> float:
+    """How hard a class loss with a gain pushes negatives down, as a multiple of the stock loss.
+
+    The set: scores of probability 0.02 to 0.12 whose target is 0. Losses of the focal kind give them next to nothing:
+    far from 1, a gain that is right for positives is wrong for negatives, and no other constant is right for both.
+
+    Args:
+        loss: the loss; not changed.
+        stock: the loss that it replaces, (n, classes) logits and soft targets to that shape.
+        gain: factor on the loss.
+        classes: how many the loss is for; each has the same scores.
+
+    >>> from torch.nn.functional import binary_cross_entropy_with_logits as bce
+    >>> from loss_plugins import build_loss
+    >>> round(negative_ratio(build_loss("quality_focal"), lambda x, t: bce(x, t, reduction="none"), gain=2.65), 2)
+    0.07
+    """
+    pred = torch.tensor(NEGATIVES, dtype=torch.float64)[:, None].expand(-1, classes).contiguous()
+    new = copy.deepcopy(loss).cpu().double().eval()
+    sums = [gradient_of(each, pred, torch.zeros_like(pred)).abs().sum() for each in (new.elementwise, stock)]
+    return gain * float(sums[0] / sums[1])
 
 
 def rotated_gain(loss: Loss, stock: Function, image_size: float = IMAGE_SIZE) -> Gain:

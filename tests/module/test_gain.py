@@ -46,6 +46,21 @@ def test_known_gains_of_classes(name: str, factor: float) -> None:
     assert gain.class_gain(lp.build_loss(name), BCE).factor == pytest.approx(factor, rel=0.02)
 
 
+def test_what_a_loss_of_the_focal_kind_leaves_of_negatives_by_hand() -> None:
+    """A negative costs p^2 ln(1 + e^x) in quality focal loss, and ln(1 + e^x) in cross-entropy, p = sigmoid(x).
+
+    The gradients are 2 p^2 (1 - p) ln(1 + e^x) + p^3, and p.
+    """
+    x = torch.tensor([-4.0, -3.0, -2.0], dtype=torch.float64)
+    p, cost = x.sigmoid(), x.exp().log1p()
+    wanted = (2 * p**2 * (1 - p) * cost + p**3).sum() / p.sum()
+    loss = lp.build_loss("quality_focal")
+    for factor, classes in ((1.0, 1), (2.65, 3)):
+        found = gain.negative_ratio(loss, BCE, factor, classes)
+        assert found == pytest.approx(factor * float(wanted), rel=1e-6)
+    assert gain.negative_ratio(lp.build_loss("bce_with_logits"), BCE) == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize("times", [0.25, 1.0, 40.0])
 def test_a_multiple_of_the_stock_loss_gets_its_inverse(times: float) -> None:
     def scaled(pred: Tensor, target: Tensor) -> Tensor:

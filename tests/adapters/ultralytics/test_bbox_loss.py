@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ from ultralytics.utils.tal import TaskAlignedAssigner
 import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import canary
-from loss_plugins.adapters.ultralytics.plug import plugged
+from loss_plugins.adapters.ultralytics.plug import Plug, plugged
 from loss_plugins.module.gain import box_gain
 
 
@@ -198,6 +199,29 @@ def test_a_ratio_that_is_far_from_1_is_told_once() -> None:
     assert "the gradient of the box loss eiou is" in first[0]
     assert 'use gain="match", or set loss_weight or the trainer\'s box=' in first[1]
     assert second == first[:1]
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("quality_focal", ("2.65", "0.075")),
+        ("focal", ("6.91", "0.15")),
+        ("varifocal", ("1.49", "0.031")),
+        ("asymmetric", ("4.74", "6.6e-05")),
+        ("poly_focal", ("3.43", "0.16")),
+    ],
+)
+def test_losses_that_spare_negatives_cannot_be_matched(name: str, numbers: tuple[str, str]) -> None:
+    """Trained with it they end far below the stock loss, whatever constant they are given."""
+    said = rf"{name}: gain='match' would be {numbers[0]}, .* and {re.escape(numbers[1])} times as hard on negatives"
+    with pytest.raises(ValueError, match=said):
+        lpu.trainer("detect", cls=name, gain="match")
+    lpu.trainer("detect", cls=name)
+
+
+@pytest.mark.parametrize("cls", ["ghm_c", {"type": "bce_with_logits", "pos_weight": [2.0, 1.0, 0.5]}])
+def test_losses_that_keep_the_balance_are_matched(cls: Any) -> None:
+    assert Plug(lpu.make_spec(cls=cls, gain="match")).slots[0].calls.gain == pytest.approx(1, rel=0.3)
 
 
 def test_a_loss_that_cannot_be_matched_says_so_before_training() -> None:

@@ -30,7 +30,7 @@ def checked(plug: Plug) -> list[float]:
 
 @pytest.mark.parametrize("gain", ["keep", "match"])
 def test_it_finds_what_was_asked_for_and_leaves_no_trace(gain: str) -> None:
-    with plugged(lpu.make_spec({"type": "wiou", "version": 3}, "focal", gain=gain)) as plug:
+    with plugged(lpu.make_spec({"type": "wiou", "version": 3}, "ghm_c", gain=gain)) as plug:
         plug.begin_epoch()
         gains = [slot.calls.gain for slot in plug.slots]
         box, cls = checked(plug)

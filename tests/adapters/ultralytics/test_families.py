@@ -32,7 +32,7 @@ def test_rotated_boxes_train(train: Train, rotated_digits: Path) -> None:
     made: list[Any] = []
     run = train(
         "yolo11n-obb.yaml",
-        trainer=lpu.trainer(box="kld", cls="quality_focal", gain="match"),
+        trainer=lpu.trainer(box="kld", cls="ghm_c", gain="match"),
         data=str(rotated_digits),
         on={"on_train_start": made.append},
     )

@@ -159,20 +159,23 @@ def test_a_gpu_waits_for_the_size_of_an_image_once() -> None:
 # --- what a warning advises ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("slot", ["box", "cls", "mask"])
-@pytest.mark.parametrize("gain", ["keep", "match"])
-def test_each_slot_advises_what_is_taken(slot: str, gain: str) -> None:
-    losses: dict[str, Any] = {slot: {"box": "iou", "cls": "focal", "mask": "dice"}[slot]}
-    if (slot, gain) == ("mask", "match"):
-        return
+@pytest.mark.parametrize(
+    ("slot", "loss", "gain"),
+    [
+        ("box", "iou", "keep"), ("box", "iou", "match"), ("cls", "focal", "keep"), ("cls", "ghm_c", "keep"),
+        ("cls", "ghm_c", "match"), ("mask", "dice", "keep"),
+    ],
+)  # fmt: skip
+def test_each_slot_advises_what_is_taken(slot: str, loss: str, gain: str) -> None:
+    losses: dict[str, Any] = {slot: loss}
     made = Plug(lpu.make_spec(**losses, gain=gain)).slot(slot)
     assert made is not None
     made.ratio = 9.0
     remedy = made.news()[-1].partition("; ")[2]
     assert "set loss_weight" in remedy
     if 'gain="match"' in remedy:
-        assert gain == "keep"
-        lpu.make_spec(**losses, gain="match")
+        assert (gain, loss) in [("keep", "iou"), ("keep", "ghm_c")]
+        Plug(lpu.make_spec(**losses, gain="match"))
     for word in remedy.replace(",", " ").split():
         if word.endswith("="):
             assert word[:-1] in DEFAULT_CFG_DICT
