@@ -22,6 +22,8 @@ from .reduction import Reduction
 Spec = str | Mapping[str, Any]
 #: `Traits.units`, from the least demanding to the most
 UNITS = ("any", "pixels", "image")
+#: kinds of losses that maps of scores go through together: cross-entropy beside Dice, each reduced by its own rule
+OF_MAPS = {"classification", "region"}
 #: what help says of a keyword that every other loss takes
 COMPILE = Parameter(
     "compile",
@@ -41,7 +43,7 @@ COMPILE = Parameter(
     example={"losses": [{"type": "ciou", "loss_weight": 0.5}, {"type": "nwd", "loss_weight": 0.5}]},
 )
 def mix_loss(pred: Tensor, target: Tensor, *, losses: Annotated[Sequence[Spec], Specs()]) -> Tensor:
-    """Weighted sum of catalogued losses of one kind.
+    """Weighted sum of catalogued losses of one kind, or of class and region losses.
 
     Each loss is weighted and reduced by its own rule, as it would be by itself: a mix of one loss is that loss. The
     module keeps the running statistics of its losses; the function takes their initial values.
@@ -143,16 +145,17 @@ def member_spec(member: Loss) -> dict[str, Any]:
 def joint_entry(entry: Entry, members: Sequence[Entry], weights: Sequence[float]) -> Entry:
     """The mix's entry with kind, target forms and traits of its members."""
     kinds = {member.kind for member in members}
-    if len(kinds) > 1:
+    if len(kinds) > 1 and kinds != OF_MAPS:
         came = f"losses of different kinds: {', '.join(f'{m.name} ({m.kind})' for m in members)}"
-        raise refusal("mix", came, "losses of one kind", "mix each kind by itself")
+        allowed = "losses of one kind, or class and region losses"
+        raise refusal("mix", came, allowed, "mix each kind by itself")
     targets = tuple(form for form in members[0].targets if all(form in other.targets for other in members))
     if members[0].targets and not targets:
         came = f"its losses have no target in common: {', '.join(f'{m.name} ({m.targets[0]})' for m in members)}"
         raise refusal("mix", came, "losses of one form of target", "mix losses of sigmoids, or of a softmax, alone")
     return replace(
         entry,
-        kind=members[0].kind,
+        kind="region" if kinds == OF_MAPS else members[0].kind,
         targets=targets,
         traits=joint_traits([member.traits for member in members], weights),
     )

@@ -58,7 +58,31 @@ def test_traits_follow_the_parameters_and_the_factors_of_the_members() -> None:
     assert not turned.entry.traits.proper
 
 
-def test_any_kind_mixes_with_its_own_only() -> None:
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("labelled", [False, True])
+def test_class_and_region_losses_mix(labelled: bool, reduction: str) -> None:
+    """Cross-entropy beside Dice, as segmentation has it: each is reduced over what it counts, pixels or regions."""
+    generator = torch.Generator().manual_seed(0)
+    pred = torch.randn(2, 3, 4, 5, generator=generator, requires_grad=True)
+    if labelled:
+        target = torch.randint(0, 3, (2, 4, 5), generator=generator)
+        target[0, 1] = 255
+        left_out = {"ignore_index": 255}
+        pixels = {"type": "cross_entropy", **left_out}
+        region = {"type": "dice", "activation": "softmax", "over": "batch_channel", **left_out}
+    else:
+        target = (torch.rand(2, 3, 4, 5, generator=generator) > 0.6).float()
+        pixels, region = {"type": "bce_with_logits"}, {"type": "tversky", "over": "channel"}
+    specs = [{**pixels, "loss_weight": 0.5}, region]
+    module = lp.build_loss({"type": "mix", "losses": specs, "reduction": reduction, "loss_weight": 2.0})
+    assert module.entry.kind == "region"
+    apart = [lp.build_loss({**spec, "reduction": reduction})(pred, target) for spec in specs]
+    found, expected = module(pred, target), 2 * sum(apart, start=torch.zeros(()))
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(torch.autograd.grad(found, pred), torch.autograd.grad(expected, pred))
+
+
+def test_any_other_kind_mixes_with_its_own_only() -> None:
     module = lp.build_loss({"type": "mix", "losses": ["focal", "quality_focal"], "reduction": "none"})
     assert module.entry.kind == "classification"
     logits, target = torch.zeros(2, 3), torch.ones(2, 3) / 2
