@@ -9,7 +9,7 @@ from ..loss import Loss
 from ..reduction import Reduction
 
 class MixLoss(Loss, name="mix"):
-    """Weighted sum of catalogued losses of one kind.
+    """Weighted sum of catalogued losses of one kind, or of class and region losses.
 
     Each loss is weighted and reduced by its own rule, as it would be by itself: a mix of one loss is that loss. The
     module keeps the running statistics of its losses; the function takes their initial values.
