@@ -12,6 +12,7 @@ from types import CodeType
 from typing import Any
 
 from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.models.yolo.segment import SegmentationTrainer
 
 from loss_plugins.errors import refusal, shown
 
@@ -39,7 +40,8 @@ def task_of(base: Any) -> str:
     if not stock or not issubclass(base, BaseTrainer):
         remedy = "derive it, say, from ultralytics.models.yolo.detect.DetectionTrainer"
         raise refusal("trainer", f"{came} is none of a task of Ultralytics", SERVED, remedy, TypeError)
-    return stock[0].__module__.split(".")[-2]
+    task = stock[0].__module__.split(".")[-2]
+    return "yoloe-seg" if task == "yoloe" and issubclass(base, SegmentationTrainer) else task
 
 
 def check_base(base: type) -> None:

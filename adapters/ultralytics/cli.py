@@ -13,6 +13,7 @@ from ultralytics.cfg import DEFAULT_CFG_DICT, smart_value
 from loss_plugins.catalog.ranges import closest
 from loss_plugins.errors import refusal
 
+from . import yoloe
 from .config import KEYS, import_modules, is_here
 from .errors import UnsupportedUltralytics
 from .record import STAMP
@@ -183,6 +184,10 @@ def make_model(task: str | None, file: str) -> Any:
     """The Ultralytics model of a file, of the class that the task needs."""
     from ultralytics import YOLO, YOLOWorld
 
+    if task in yoloe.TRAINERS:
+        from ultralytics import YOLOE
+
+        return YOLOE(file)
     return YOLOWorld(file) if task == "world" else YOLO(file, task=task)
 
 

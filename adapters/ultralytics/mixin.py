@@ -28,6 +28,7 @@ from .errors import UnsupportedUltralytics
 from .functions import changed, functions_of, renamed
 from .image_size import given_sizes
 from .plug import Plug, plugged
+from .prompts import require_lasting_classes
 from .record import PROOF_FILE, STAMP, Record, write_comment
 from .slot_table import SLOTS
 from .slots import log
@@ -37,6 +38,8 @@ from .sweeps import not_passed_over
 ENVIRONMENT = "LOSS_PLUGINS_ULTRALYTICS"
 #: ClearML, Comet and Ultralytics' platform read the settings at the first event, W&B and MLflow at the second, DVC last
 LOGGERS_READ_SETTINGS = ("on_pretrain_routine_start", "on_pretrain_routine_end", "on_train_start")
+#: what Ultralytics calls the task of a model that has another trainer; one of YOLOE trains masks if the model has them
+SEEN_AS = {"world": ("detect",), "yoloe": ("detect", "segment"), "yoloe-seg": ("segment",)}
 OVERRIDDEN_METHODS = (
     "_do_train",
     "_setup_train",
@@ -109,6 +112,7 @@ class LossPluginMixin:
     def _setup_train(self, *args: Any, **kwargs: Any) -> Any:
         result = super()._setup_train(*args, **kwargs)  # type: ignore[misc]
         plug = self._plug
+        require_lasting_classes(self.train_loader.dataset, plug.slots)  # type: ignore[attr-defined]
         model = bare(self.model)  # type: ignore[attr-defined]
         criterion = getattr(model, "criterion", None) or model.init_criterion()
         parts = [SLOTS[slot.name].attribute for slot in plug.slots]
@@ -298,7 +302,7 @@ def check_task(cls: type, model: Any) -> None:
     """
     task = "rtdetr" if decodes_queries(bare(model)) else guess_model_task(bare(model).yaml)
     ours = getattr(cls, "plugged_task", None)
-    if ours is not None and task not in (ours, "detect" if ours == "world" else ours):
+    if ours is not None and task not in SEEN_AS.get(ours, (ours,)):
         came = f"task={ours!r}, and the model is one for {task!r}"
         raise refusal("trainer", came, "the task of the model", f"pass lpu.trainer({task!r}, ...), or no task")
 

@@ -25,7 +25,7 @@ from .class_slot import ClassSlot
 from .families import Family, parts_of
 from .mask_slot import MaskSlot
 from .slot_table import SLOTS
-from .slots import Slot, State
+from .slots import Slot, State, log
 from .spec import Spec
 
 
@@ -80,6 +80,7 @@ class Plug:
         self._models: list[weakref.ref[nn.Module]] = []
         self._parts: list[tuple[Family, weakref.ref[Any]]] = []
         self._criteria = 0
+        self._proven: set[tuple[type, ...]] = set()
 
     @property
     def slots(self) -> list[Slot]:
@@ -122,7 +123,7 @@ class Plug:
                 self.adopt(part.criterion)
 
     def adopt(self, criterion: Any) -> None:
-        """Serve a criterion.
+        """Serve a criterion; one of a kind that the checks before training have not seen is checked first.
 
         Raises:
             UnsupportedUltralytics: it computes no loss that could be replaced.
@@ -138,6 +139,9 @@ class Plug:
             for each in family.objects(part):
                 marks.mark(each, self.token, f"{group}{index}")
             self.inherit(family, part)
+        if self._proven and torch.is_grad_enabled() and _kind(criterion, parts) not in self._proven:
+            self.check(criterion)
+            log(f"{type(criterion).__name__}, which this batch is trained with, verified on a fixed batch as well")
 
     def inherit(self, family: Family, part: Any) -> None:
         """Serve a part of a criterion whose own context has left, and put it back in the end."""
@@ -175,6 +179,7 @@ class Plug:
         self.stock_gains = {slot.name: family.gain(parts[0], slot) for slot in self.slots}
         for slot in self.slots:
             self.report.canary[slot.name] = [family.check(part, slot) for part in parts]
+        self._proven.add(_kind(criterion, parts))
         return len(parts)
 
     def expect(self, foreground: Tensor) -> None:
@@ -238,6 +243,10 @@ class Plug:
         """Go on with the statistics of an earlier run."""
         for slot in self.slots:
             slot.restore(stamp["state"].get(slot.name, {}))
+
+
+def _kind(criterion: Any, parts: list[Any]) -> tuple[type, ...]:
+    return (type(criterion), *map(type, parts))
 
 
 def _unmark(part: Any) -> None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from . import prompts
 from .errors import UnsupportedUltralytics
 
 ALLOW_UNVERIFIED = "LOSS_PLUGINS_ALLOW_UNVERIFIED"
@@ -25,7 +26,7 @@ OPTIONAL = ("imgsz", "stride")
 #: by kind of box, the class that computes the stock box loss, and the function that it calls
 BOX_LOSSES = {"box": ("BboxLoss", "bbox_iou"), "rotated_box": ("RotatedBboxLoss", "probiou")}
 BOXES = {"box": "axis-aligned boxes", "rotated_box": "rotated boxes"}
-SERVED = "a detect, segment, pose, obb, rtdetr or world model"
+SERVED = "a detect, segment, pose, obb, rtdetr, world or yoloe model"
 REMEDY = "Install a version from docs/compatibility.md, or open an issue"
 
 
@@ -87,13 +88,11 @@ def require_branches(criterion: Any, wanted: Mapping[str, str] | None = None) ->
     Raises:
         UnsupportedUltralytics: the criterion has no `BboxLoss`, one of other boxes, or one that is not trained.
     """
-    name, kind = type(criterion).__name__, ({"box": "box"} if wanted is None else wanted).get("box")
-    if name.startswith("TVP") and (kind or "mask" in (wanted or {})):
-        what = "box loss" if kind else "mask loss"
-        raise UnsupportedUltralytics(
-            f"{name} (visual prompts) drops the {what}: it would be logged, but not trained",
-            "Train with text prompts or classes, or replace the class loss alone",
-        )
+    wanted = {"box": "box"} if wanted is None else wanted
+    name, kind = type(criterion).__name__, wanted.get("box")
+    for part in _parts(criterion):
+        if prompts.is_visual(type(part), prompts.CRITERIA):
+            prompts.require_trained(type(part).__name__, wanted)
     found = find_branches(criterion)
     if not found:
         raise UnsupportedUltralytics(f"the criterion {name} has no BboxLoss", f"Use {SERVED}")
@@ -124,14 +123,20 @@ def require_masks(criterion: Any) -> None:
 
 def find_branches(criterion: Any) -> list[Any]:
     """Every part of a criterion that holds a `BboxLoss`: itself, or both branches of an end-to-end head."""
-    return list(_walk(criterion))
+    return [part for part in _parts(criterion) if _holds_boxes(part)]
 
 
-def _walk(part: Any) -> Iterator[Any]:
+def _parts(part: Any) -> Iterator[Any]:
+    """A criterion, and those that it is made of, down to the branches."""
+    from ultralytics.utils import loss
+
+    yield part
+    if type(part).__module__ == loss.__name__ and not _holds_boxes(part):
+        for child in vars(part).values():
+            yield from _parts(child)
+
+
+def _holds_boxes(part: Any) -> bool:
     from ultralytics.utils.loss import BboxLoss
 
-    if isinstance(getattr(part, "bbox_loss", None), BboxLoss):
-        yield part
-    elif type(part).__module__ == BboxLoss.__module__:
-        for child in vars(part).values():
-            yield from _walk(child)
+    return isinstance(getattr(part, "bbox_loss", None), BboxLoss)

@@ -242,7 +242,7 @@ def _criterion_init(stock: Function) -> Function:
 
     @functools.wraps(stock)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        if id(self) in _building.criteria:  # called by the __init__ of a subclass
+        if _building.criteria:  # by the __init__ of a subclass, or as a part of another one, which is asked as a whole
             stock(self, *args, **kwargs)
             return
         _building.criteria.append(id(self))

@@ -20,7 +20,7 @@ from ultralytics.utils import SETTINGS
 from loss_plugins.catalog.ranges import closest
 from loss_plugins.errors import in_our_words, refusal, shown
 
-from . import bases, probe
+from . import bases, probe, prompts, yoloe
 from .box_slot import BoxSlot
 from .errors import UnsupportedUltralytics
 from .mixin import LossPluginMixin, check_trainer
@@ -29,12 +29,13 @@ from .spec import LossSpec, Spec, make_spec
 from .sweeps import not_passed_over
 
 #: tasks that Ultralytics calls "detect", known by the class of the model
-BY_CLASS = {RTDETRDetectionModel: "rtdetr", WorldModel: "world"}
+BY_CLASS = {RTDETRDetectionModel: "rtdetr", WorldModel: "world", **yoloe.MODELS}
+#: and by the last layer of a model in YAML
+BY_HEAD = {"RTDETRDecoder": "rtdetr", "WorldDetect": "world", **yoloe.HEADS}
 REFUSED = {
     "classify": "it has no boxes",
     "semantic": "it has no boxes",
     "depth": "it has no boxes",
-    "yoloe": "its visual-prompt criterion drops the box loss",
 }
 
 
@@ -81,6 +82,7 @@ TRAINERS: dict[str, type[LossPluginMixin]] = {
     "obb": LossPluginOBBTrainer,
     "rtdetr": LossPluginRTDETRTrainer,
     "world": LossPluginWorldTrainer,
+    **yoloe.TRAINERS,
 }
 
 
@@ -99,7 +101,7 @@ def trainer(
     """What to pass as `trainer=` to `YOLO(...).train(...)`.
 
     Args:
-        task: "detect", "segment", "pose", "obb", "rtdetr" or "world"; None: the one of the model.
+        task: "detect", "segment", "pose", "obb", "rtdetr", "world", "yoloe" or "yoloe-seg"; None: that of the model.
         box: the box loss: a name, a dict with `type`, a module, or a function (pred, target) of boxes (n, 4), as x1,
             y1, x2, y2, to (n,); None: the stock loss. It gets pixels, unless boxes of any scale cost the same.
         cls: the class loss, likewise: one that works per anchor and class on soft targets.
@@ -109,7 +111,8 @@ def trainer(
             which it pulls as hard as the stock loss on a fixed set (see `loss_plugins.module.gain`).
         assigner: "keep" (default) the stock IoU in the assigner, or "match" the new box loss.
         config: YAML file with a `losses` section, as in configs/ultralytics/, or a run's loss_plugins.yaml.
-        base: a trainer class of your own, whose task it then is; its methods call `super()`.
+        base: another trainer class of Ultralytics, as YOLOETrainerFromScratch, or one of your own, whose methods call
+            `super()`; its task is the task.
 
     Raises:
         ValueError, TypeError: unknown loss, parameter or value.
@@ -129,7 +132,10 @@ def trainer_for(task: str | None, spec: Spec, base: type | None = None) -> Calla
     if task is not None and plug.box is not None:
         check_kind(task, plug.box)
     if base is not None:
-        return partial(plugged_base(task, base), loss_spec=spec)
+        cls = plugged_base(task, base)
+        if prompts.is_visual(cls, prompts.TRAINERS):
+            prompts.require_trained(base.__name__, [slot.name for slot in plug.slots])
+        return partial(cls, loss_spec=spec)
     for cls in TRAINERS.values() if task is None else [TRAINERS[task]]:
         check_trainer(cls)
     return partial(start, task=task, loss_spec=spec)
@@ -177,8 +183,12 @@ def check_kind(task: str, box: BoxSlot) -> None:
 def start(*args: Any, task: str | None, loss_spec: Spec, **kwargs: Any) -> LossPluginMixin:
     """The trainer of a task, or of the task that Ultralytics found in the model."""
     overrides = kwargs.get("overrides") or {}
+    found = kind_of(overrides.get("model"))
     if task is None:
-        task = kind_of(overrides.get("model")) or overrides.get("task") or "detect"
+        task = found or overrides.get("task") or "detect"
+    elif found not in (None, task):
+        came = f"task={task!r}, and the model is one for {found!r}"
+        raise refusal("trainer", came, "the task of the model", f"pass lpu.trainer({found!r}, ...), or no task")
     with not_passed_over():
         return trainer_of(task)(*args, loss_spec=loss_spec, **kwargs)
 
@@ -195,8 +205,7 @@ def kind_of(model: Any) -> str | None:
             heads = [str(layer[2]) for layer in yaml_model_load(file).get("head", [])]
         except (OSError, LookupError, TypeError, AttributeError):
             return None
-        names = {"RTDETRDecoder": "rtdetr", "WorldDetect": "world"}
-        return next((names[head] for head in reversed(heads) if head in names), None)
+        return next((BY_HEAD[head] for head in reversed(heads) if head in BY_HEAD), None)
     places = (file, Path(SETTINGS["weights_dir"]) / file)
     found_at = next((place for place in places if place.is_file()), None)
     if found_at is None:

@@ -235,7 +235,13 @@ def test_a_super_of_another_method_is_none(base: type, name: str) -> None:
         bases.check_base(base)
 
 
-YAML_OF = {"detect": "11/yolo11.yaml", "rtdetr": "rt-detr/rtdetr-l.yaml", "world": "v8/yolov8-worldv2.yaml"}
+YAML_OF = {
+    "detect": "11/yolo11.yaml",
+    "rtdetr": "rt-detr/rtdetr-l.yaml",
+    "world": "v8/yolov8-worldv2.yaml",
+    "yoloe": "11/yoloe-11.yaml",
+    "yoloe-seg": "26/yoloe-26-seg.yaml",
+}
 
 
 @pytest.mark.parametrize("task", YAML_OF)

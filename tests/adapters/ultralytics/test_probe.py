@@ -32,7 +32,7 @@ def test_a_loss_of_other_boxes_is_refused_with_the_kind_to_use() -> None:
         probe.require_branches(model.init_criterion())
 
 
-@pytest.mark.parametrize("task", ["classify", "yoloe", "semantic", "depth"])
+@pytest.mark.parametrize("task", ["classify", "semantic", "depth"])
 def test_tasks_that_cannot_be_served_are_refused_with_a_reason(task: str) -> None:
     with pytest.raises(lpu.UnsupportedUltralytics, match=f"task '{task}' cannot be served: its? "):
         lpu.trainer(task, box="eiou")
@@ -168,7 +168,7 @@ def test_pixel_losses_need_the_stride(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_doctor_reports_what_it_tried() -> None:
     report = lpu.doctor()
     assert report["ok"]
-    assert report["tasks"] == ["detect", "segment", "pose", "obb", "rtdetr", "world"]
+    assert report["tasks"] == ["detect", "segment", "pose", "obb", "rtdetr", "world", "yoloe", "yoloe-seg"]
     assert {check["name"] for check in report["checks"]} >= {
         "a plugged eiou arrives (reg_max 1)",
         "a plugged kld arrives (reg_max 16)",

@@ -98,12 +98,12 @@ MODEL_OF = {
 }
 
 
-@pytest.mark.parametrize("task", ["detect", "segment", "pose", "obb", "rtdetr", "world"])
+@pytest.mark.parametrize("task", ["detect", "segment", "pose", "obb", "rtdetr", "world", "yoloe", "yoloe-seg"])
 @pytest.mark.parametrize("of_model", MODEL_OF)
 def test_the_trainer_and_the_model_are_of_one_task(task: str, of_model: str) -> None:
     """A detection trainer would train a pose model without its keypoints, and say nothing."""
     model = SimpleNamespace(yaml=yaml_model_load(MODEL_OF[of_model]))
-    same = task == of_model or (task, of_model) == ("world", "detect")
+    same = task == of_model or of_model in mixin.SEEN_AS.get(task, ())
     with contextlib.nullcontext() if same else pytest.raises(ValueError, match=f"pass lpu.trainer\\({of_model!r}, "):
         mixin.check_task(trainers.TRAINERS[task], model)
 
@@ -122,6 +122,8 @@ def test_a_model_of_another_task_ends_before_its_first_batch(train: Train) -> No
         ("obb", "yolo11n-obb.yaml"),
         ("rtdetr", "rtdetr-l.yaml"),
         ("world", "yolov8s-worldv2.yaml"),
+        ("yoloe", "yoloe-11n.yaml"),
+        ("yoloe-seg", "yoloe-26n-seg.yaml"),
     ],
 )
 def test_the_task_is_that_of_the_model_where_none_is_said(
@@ -130,7 +132,7 @@ def test_the_task_is_that_of_the_model_where_none_is_said(
     made: list[Any] = []
     for name in trainers.TRAINERS:
         monkeypatch.setitem(trainers.TRAINERS, name, lambda name=name, **given: made.append((name, given)))
-    given = {"model": model, "task": "detect" if task in ("world", "rtdetr") else task}
+    given = {"model": model, "task": {"segment": "segment", "pose": "pose", "obb": "obb"}.get(task, "detect")}
     monkeypatch.setattr(trainers, "check_trainer", lambda _: None)
     lpu.trainer(box="eiou")(overrides=given, _callbacks=None)
     assert [(name, each["overrides"], each["loss_spec"].box["type"]) for name, each in made] == [(task, given, "eiou")]
