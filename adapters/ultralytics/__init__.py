@@ -48,6 +48,7 @@ def patched(
     box: LossSpec | None = None,
     cls: LossSpec | None = None,
     *,
+    dfl: LossSpec | None = None,
     mask: LossSpec | None = None,
     model: Any = None,
     gain: str | None = None,
@@ -62,6 +63,7 @@ def patched(
     Args:
         box: the box loss: a name, a dict with `type`, a module, or a function as in `trainer`; None: the stock loss.
         cls: the class loss, likewise.
+        dfl: the loss of the sides, as in `trainer`.
         mask: the mask loss of a segment model, likewise, as in `trainer`.
         model: whose criteria are served, the one it has and those it will build, and those of its copies. None: every
             criterion that is called in this thread and that no other context or training owns; for `cls`, one that was
@@ -78,4 +80,4 @@ def patched(
         UnsupportedUltralytics: an installation, or a criterion built inside the context, that cannot be served.
         LossNotUsed: the context ended and no criterion had called the loss, or no gradient had come back from it.
     """
-    return Patched(make_spec(box, cls, mask=mask, gain=gain, assigner=assigner, config=config), model)
+    return Patched(make_spec(box, cls, dfl=dfl, mask=mask, gain=gain, assigner=assigner, config=config), model)

@@ -8,7 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from . import canary, mask_canary, owners, probe
+from . import canary, dfl_canary, mask_canary, owners, probe
+from .dfl_fits import require_bins
+from .dfl_slot import DflSlot, bins_of
 from .slot_table import SLOTS
 from .slots import Slot
 from .spec import Spec
@@ -29,6 +31,10 @@ class Anchors:
         probe.require_branches(criterion, wanted)
         if "mask" in wanted:
             probe.require_masks(criterion)
+        for slot in slots:
+            if isinstance(slot, DflSlot):
+                for branch in self.parts(criterion):
+                    require_bins(slot.prototype, slot.of_bins, bins_of(branch.bbox_loss), type(branch).__name__)
 
     def objects(self, part: Any) -> list[Any]:
         """The branch, its `BboxLoss` and assigner, and what stands in for its `bce`."""
@@ -58,6 +64,7 @@ class Anchors:
         checks: dict[str, Callable[[Any, Any], float]] = {
             "box": canary.check_box,
             "cls": canary.check_cls,
+            "dfl": dfl_canary.check_dfl,
             "mask": mask_canary.check_mask,
         }
         return checks[slot.name](part, slot)

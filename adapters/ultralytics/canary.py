@@ -45,7 +45,7 @@ def fixed_arguments(bbox_loss: nn.Module) -> dict[str, Any]:
         "target_scores": scores[None],
         "target_scores_sum": scores.sum(),
         "fg_mask": torch.tensor([[True, True, True, False]]),
-        "imgsz": torch.tensor([64.0, 64.0]),
+        "imgsz": torch.tensor([64.0, 96.0]),
         "stride": torch.tensor([[8.0], [8.0], [16.0], [16.0]]),
     }
     names = inspect.signature(probe.stock_forward(kind)).parameters
@@ -81,7 +81,7 @@ def check_stock_contract(bbox_loss: nn.Module) -> float:
     """
     arguments, kind = fixed_arguments(bbox_loss), probe.kind_of(bbox_loss)
     with torch.no_grad():
-        stock = float(probe.stock_forward(kind)(bbox_loss, **_cloned(arguments))[0])
+        stock = float(probe.stock_forward(kind)(bbox_loss, **cloned(arguments))[0])
     name = "CIoU" if kind == "box" else "ProbIoU"
     floor = {} if kind == "box" else {"floor": getattr(bbox_loss, "floor", 0.0)}  # older versions have none
     expected = float(expected_box_loss(partial(STOCK[kind], **floor), arguments, pixels=False))
@@ -105,7 +105,7 @@ def check_box(branch: Any, slot: BoxSlot) -> float:
 
     def through(loss: Callable[[dict[str, Any]], Tensor]) -> tuple[Tensor, Tensor]:
         boxes = arguments["pred_bboxes"].clone().requires_grad_()
-        return value_and_gradient(slot, loss({**_cloned(arguments), "pred_bboxes": boxes}), boxes)
+        return value_and_gradient(slot, loss({**cloned(arguments), "pred_bboxes": boxes}), boxes)
 
     plain = twin(slot, branch.bbox_loss)
     if slot.units == "image":  # in pixels, and told the size of the image
@@ -222,6 +222,6 @@ def _shown(tensor: Tensor) -> str:
     return f"{float(tensor):.6f}" if tensor.ndim == 0 else f"{float(tensor.norm()):.6f} (norm)"
 
 
-def _cloned(arguments: dict[str, Any]) -> dict[str, Any]:
-    # some versions write into their arguments
+def cloned(arguments: dict[str, Any]) -> dict[str, Any]:
+    """A copy for each call: some versions write into their arguments."""
     return {name: value.clone() for name, value in arguments.items()}

@@ -60,7 +60,7 @@ def fair_gain(loss: Loss, classes: int = 1) -> Gain:
     """The gain with which a class loss pulls as hard as the stock loss, on positives and on negatives.
 
     Raises:
-        ValueError: what is right for positives is wrong for negatives: one constant cannot match the loss.
+        ValueError: what is right for positives is wrong for negatives.
     """
     gain = class_gain(loss, stock_class_loss, classes)
     ratio = negative_ratio(loss, stock_class_loss, gain.factor, classes)

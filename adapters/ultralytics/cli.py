@@ -24,9 +24,9 @@ from .yaml12 import yaml_value
 
 SHELL = {place.shell: place.name for place in PLACES}
 SETTINGS = {"losses": "config", "gain": "gain", "assigner": "assigner", "imports": "imports"}
-SAID = Said("box_loss", "cls_loss", "mask_loss", "losses", "eiou")
+SAID = Said(**{place.name: place.shell for place in PLACES}, config="losses", eiou="eiou")
 #: keys of Ultralytics that have the names of our slots
-GAINS_OF = ("box", "cls")
+GAINS_OF = tuple(place.name for place in PLACES if place.name in DEFAULT_CFG_DICT)
 EXAMPLE = "loss-plugins yolo detect train model=yolo11n.yaml data=data.yaml box_loss=eiou"
 
 
@@ -34,7 +34,7 @@ def yolo(
     arguments: Annotated[
         list[str],
         typer.Argument(
-            help="[TASK] train key=value ...; loss settings are box_loss=NAME, cls_loss=NAME and mask_loss=NAME (or "
+            help=f"[TASK] train key=value ...; loss settings are {', '.join(f'{key}=NAME' for key in SHELL)} (or "
             "YAML), box_loss.PARAMETER=VALUE, "
             "losses=FILE, gain=keep|match, assigner=keep|match, imports=MODULE,... (code that registers losses of your "
             "own; a FILE outside of the current folder imports nothing by itself); the rest goes to Ultralytics. "

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .box_slot import BoxSlot
 from .class_slot import ClassSlot
+from .dfl_slot import DflSlot
 from .marks import mark_of
 from .mask_slot import MaskSlot
 from .slots import Slot
@@ -24,6 +25,7 @@ class Owner(Protocol):
     bound: bool
     box: BoxSlot | None
     cls: ClassSlot | None
+    dfl: DflSlot | None
     mask: MaskSlot | None
 
     def slot(self, name: str) -> Slot | None:
@@ -70,7 +72,7 @@ def owner(part: Any) -> Owner | None:
 
 
 def plug_for(part: Any, slot: str) -> Owner | None:
-    """The plug whose loss a part computes in a slot, "box", "cls" or "mask"; None: the stock loss.
+    """The plug whose loss a part computes in a slot; None: the stock loss.
 
     A model's own plug decides alone. Else it is the innermost of those contexts of this thread that ask for the slot.
     """

@@ -22,6 +22,7 @@ from . import marks, owners, probe, seams
 from .box_slot import BoxSlot
 from .calls import Calls
 from .class_slot import ClassSlot
+from .dfl_slot import DflSlot
 from .families import Family, parts_of
 from .mask_slot import MaskSlot
 from .slot_table import SLOTS
@@ -36,12 +37,14 @@ class Report:
     Attributes:
         box: calls of the box slot.
         cls: calls of the class slot.
+        dfl: calls of the slot of the sides.
         mask: calls of the mask slot.
         canary: on a fixed batch: the "stock" box loss, and by slot one value per criterion branch.
     """
 
     box: Calls | None = None
     cls: Calls | None = None
+    dfl: Calls | None = None
     mask: Calls | None = None
     canary: dict[str, Any] = field(default_factory=dict)
 
@@ -73,8 +76,10 @@ class Plug:
         self.box = BoxSlot(spec.build_box, match_gain, self.token, image_size, match_overlap) if spec.box else None
         self.cls = ClassSlot(spec.build_cls, match_gain, self.token) if spec.cls else None
         self.mask = MaskSlot(spec.build_mask, self.token) if spec.mask else None
-        boxes, scores, masks = (slot.calls if slot else None for slot in (self.box, self.cls, self.mask))
-        self.report = Report(boxes, scores, masks)
+        self.dfl = DflSlot(spec.build_dfl, self.token) if spec.dfl else None
+        self.report = Report()
+        for slot in self.slots:
+            setattr(self.report, slot.name, slot.calls)
         self.leaving: ExitStack | None = None
         self.stock_gains: dict[str, float] = {}
         self._models: list[weakref.ref[nn.Module]] = []
@@ -85,7 +90,7 @@ class Plug:
     @property
     def slots(self) -> list[Slot]:
         """The slots in use."""
-        return [slot for slot in (self.box, self.cls, self.mask) if slot is not None]
+        return [slot for slot in (self.box, self.cls, self.dfl, self.mask) if slot is not None]
 
     def slot(self, name: str) -> Slot | None:
         """The slot of that name, if a loss was asked for there."""
@@ -183,10 +188,11 @@ class Plug:
         return len(parts)
 
     def expect(self, foreground: Tensor) -> None:
-        """A branch was called in training: each slot should follow, box and mask where there is foreground."""
+        """A branch was called in training: each slot should follow, box, sides and mask where there is foreground."""
         if torch.is_grad_enabled():
-            if self.box is not None:
-                self.box.calls.expect(foreground.any())
+            for slot in (self.box, self.dfl):
+                if slot is not None:
+                    slot.calls.expect(foreground.any())
             if self.cls is not None:
                 self.cls.calls.expect(foreground.new_ones(()))
             if self.mask is not None:  # a call for each image that has some

@@ -83,7 +83,7 @@ def require_branches(criterion: Any, wanted: Mapping[str, str] | None = None) ->
 
     Args:
         criterion: a live criterion.
-        wanted: by slot, "box", "cls" or "mask", the kind of the loss that was asked for there; None: a box loss.
+        wanted: by slot, the kind of the loss that was asked for there; None: a box loss.
 
     Raises:
         UnsupportedUltralytics: the criterion has no `BboxLoss`, one of other boxes, or one that is not trained.

@@ -16,7 +16,7 @@ from .slots import Slot
 CRITERIA = ("TVPDetectLoss", "TVPSegmentLoss")
 TRAINERS = ("YOLOEVPTrainer", "YOLOESegVPTrainer")
 #: what Ultralytics drops there
-DROPPED = ("box", "mask")
+DROPPED = ("box", "dfl", "mask")
 #: the step of a data set that numbers the classes of each image anew
 NUMBERS_ANEW = "RandomLoadText"
 
@@ -26,7 +26,7 @@ def require_trained(name: str, slots: Iterable[str]) -> None:
 
     Args:
         name: of the criterion or the trainer.
-        slots: "box", "cls" or "mask".
+        slots: their names.
     """
     for slot in slots:
         if slot in DROPPED:

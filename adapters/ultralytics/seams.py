@@ -128,17 +128,20 @@ def _classes(module: ModuleType) -> list[type]:
 
 
 def _box_forward(stock: Function) -> Function:
-    """`BboxLoss.forward` with the first of its losses, the box loss, replaced."""
+    """`BboxLoss.forward` with its losses replaced: that of the boxes, and that of their sides, DFL or L1."""
     signature = inspect.signature(stock)
 
     @functools.wraps(stock)
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
-        losses = stock(self, *args, **kwargs)
-        plug = owners.plug_for(self, "box")
-        if plug is None or plug.box is None:
-            return tuple(losses)
+        boxes, sides, *others = stock(self, *args, **kwargs)
         call = signature.bind(self, *args, **kwargs).arguments
-        return (plug.box.compute(self, call), *losses[1:])
+        plug = owners.plug_for(self, "box")
+        if plug is not None and plug.box is not None:
+            boxes = plug.box.compute(self, call)
+        plug = owners.plug_for(self, "dfl")
+        if plug is not None and plug.dfl is not None:
+            sides = plug.dfl.compute(self, call)
+        return (boxes, sides, *others)
 
     return forward
 

@@ -27,6 +27,7 @@ class Place(NamedTuple):
 PLACES = (
     Place("box", "box_loss", "bbox_loss", "boxes", "box"),
     Place("cls", "cls_loss", "bce", "anchors", "cls"),
+    Place("dfl", "dfl_loss", "bbox_loss", "boxes", "dfl"),
     Place("mask", "mask_loss", "single_mask_loss", "masks", "box"),
 )
 #: by name

@@ -31,7 +31,7 @@ class Slot:
     """A place of the criterion with the loss that was asked for there.
 
     Args:
-        name: "box", "cls" or "mask".
+        name: as in `slot_table`.
         build: makes a new module of the loss.
         match: what makes a loss pull as hard as the stock loss, on a fixed set; None: there is no such set.
         token: of the plug: parts of a criterion with its mark know their branch.

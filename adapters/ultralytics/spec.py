@@ -21,6 +21,7 @@ from loss_plugins.module.mix import trains_nothing
 from . import own
 from .classes import classes_of
 from .config import import_modules, read_config
+from .dfl_fits import require_dfl_loss
 from .fits import misfit_of_scores, require_fit, says_otherwise, singles
 from .image_size import filled
 from .mask_fits import require_mask_loss
@@ -30,7 +31,7 @@ GAINS = Choice("keep", "match")
 ASSIGNERS = Choice("keep", "match")
 BOX_KINDS = ("box", "rotated_box")
 LossSpec = str | Mapping[str, Any] | Loss | own.Function
-WANTED = "a box, cls or mask loss, or several of them"
+WANTED = f"a loss of {' or '.join(SLOTS)}, or several of them"
 FITTING = "one that works on logits, per anchor and class, with soft targets: bce_with_logits, quality_focal, varifocal"
 
 
@@ -39,6 +40,7 @@ class Said(NamedTuple):
 
     box: str = "box"
     cls: str = "cls"
+    dfl: str = "dfl"
     mask: str = "mask"
     config: str = "config"
     eiou: str = "'eiou'"
@@ -46,12 +48,13 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True)
 class Spec:
-    """The losses of a run; at least one of `box`, `cls` and `mask`.
+    """The losses of a run; at least one of the slots.
 
     Attributes:
         box: catalogue spec of the box loss, all defaults resolved; None: the stock loss.
         cls: the same of the class loss.
         mask: the same of the mask loss.
+        dfl: the same of the loss of the sides.
         gain: "keep" the trainer's gains, or "match" the stock losses' gradients on a fixed set.
         assigner: "keep" the stock IoU in the assigner, or "match" the new box loss.
         imports: modules that register losses, and functions that are losses, "mylosses:my_iou", for other processes.
@@ -63,6 +66,7 @@ class Spec:
     assigner: str = "keep"
     imports: tuple[str, ...] = ()
     mask: dict[str, Any] | None = None
+    dfl: dict[str, Any] | None = None
 
     def build_box(self) -> Loss:
         """A new module of the box loss."""
@@ -75,6 +79,10 @@ class Spec:
     def build_mask(self) -> Loss:
         """A new module of the mask loss."""
         return self._build(self.mask)
+
+    def build_dfl(self) -> Loss:
+        """A new module of the loss of the sides."""
+        return self._build(self.dfl)
 
     def _build(self, spec: dict[str, Any] | None) -> Loss:
         if spec is None:
@@ -110,6 +118,7 @@ def make_spec(
     box: LossSpec | None = None,
     cls: LossSpec | None = None,
     *,
+    dfl: LossSpec | None = None,
     mask: LossSpec | None = None,
     gain: str | None = None,
     assigner: str | None = None,
@@ -121,6 +130,7 @@ def make_spec(
     Args:
         box: name, dict with `type`, module or function of a box loss.
         cls: name, dict with `type`, or module of a class loss that works per anchor and class on soft targets.
+        dfl: name, dict with `type`, or module of a loss of distributions over bins, or of single distances.
         mask: name, dict with `type`, or module of a region loss, or of one per pixel of logits and soft targets.
         gain: "keep" or "match".
         assigner: "keep" or "match".
@@ -133,10 +143,10 @@ def make_spec(
     """
     check_type("ultralytics adapter", "said", said, Said)
     of_file = read_config(config, said.config) if config is not None else {}
-    given = {"box": box, "cls": cls, "mask": mask, "gain": gain, "assigner": assigner}
+    given = {"box": box, "cls": cls, "dfl": dfl, "mask": mask, "gain": gain, "assigner": assigner}
     chosen = {**of_file, **{key: value for key, value in given.items() if value is not None}}
     if all(chosen.get(slot) is None for slot in SLOTS):
-        came = f"no loss was asked for ({said.box}=None, {said.cls}=None, {said.mask}=None)"
+        came = f"no loss was asked for ({', '.join(f'{getattr(said, slot)}=None' for slot in SLOTS)})"
         remedy = f"pass {said.box}={said.eiou} (or a config file with losses: {{box: ...}})"
         raise refusal("ultralytics adapter", came, WANTED, remedy)
     where = {key: f"{said.config}={shown(str(config))}, losses.{key}" for key in of_file if given[key] is None}
@@ -145,16 +155,17 @@ def make_spec(
         with _told_of(where.get(key)):
             check_value("ultralytics adapter", key, value, allowed)
     losses: dict[str, Loss] = {}
-    for slot, build in (("box", _box_module), ("cls", _cls_module), ("mask", _mask_module)):
+    for slot, build in (("box", _box_module), ("cls", _cls_module), ("dfl", _dfl_module), ("mask", _mask_module)):
         if chosen.get(slot) is not None:
             with _told_of(where.get(slot)):
                 losses[slot] = build(chosen[slot], getattr(said, slot))
     if assigner == "match":
         _check_assigner(losses.get("box"))
-    if gain == "match" and "mask" in losses:
-        name = losses["mask"].entry.name
-        came = f"gain='match' is known for boxes and classes, and {said.mask}={name} was asked for too"
-        remedy = f"use gain='keep', and set loss_weight of {said.mask} if the ratio that each epoch logs asks for it"
+    unmatched = next((slot for slot in ("dfl", "mask") if slot in losses), None)
+    if gain == "match" and unmatched:
+        name, key = losses[unmatched].entry.name, getattr(said, unmatched)
+        came = f"gain='match' is known for boxes and classes, and {key}={name} was asked for too"
+        remedy = f"use gain='keep', and set loss_weight of {key} if the ratio that each epoch logs asks for it"
         raise refusal("ultralytics adapter", came, "gain='keep'", remedy)
     imports = tuple(sorted({module for loss in losses.values() for module in _imports(loss)}))
     specs = {slot: _resolved(loss) for slot, loss in losses.items()}
@@ -312,6 +323,12 @@ def _cls_module(asked: Any, said: str) -> Loss:
         return says_otherwise(loss) or next(filter(None, trials), "")
 
     require_fit(f"{said}={shown(asked)}", FITTING, "logits with soft targets", trial)
+    return loss
+
+
+def _dfl_module(asked: Any, said: str) -> Loss:
+    loss = _module("dfl", asked, said)
+    require_dfl_loss(loss, f"{said}={shown(asked)}")
     return loss
 
 

@@ -92,6 +92,7 @@ def trainer(
     box: LossSpec | None = None,
     cls: LossSpec | None = None,
     *,
+    dfl: LossSpec | None = None,
     mask: LossSpec | None = None,
     gain: str | None = None,
     assigner: str | None = None,
@@ -105,6 +106,8 @@ def trainer(
         box: the box loss: a name, a dict with `type`, a module, or a function (pred, target) of boxes (n, 4), as x1,
             y1, x2, y2, to (n,); None: the stock loss. It gets pixels, unless boxes of any scale cost the same.
         cls: the class loss, likewise: one that works per anchor and class on soft targets.
+        dfl: the loss of the distances to the sides of a box, likewise: of distributions over bins, in the place of DFL,
+            or of single distances, in the place of the L1 of models without bins, as YOLO26.
         mask: the mask loss of a segment model, likewise: a region loss, which sees the pixels inside each target's box,
             or a loss per pixel, that takes the place of binary cross-entropy.
         gain: "keep" (default) the trainer's gains, or "match": multiply each loss by the constant with
@@ -120,7 +123,7 @@ def trainer(
     """
     if task is not None:
         trainer_of(task)
-    return trainer_for(task, make_spec(box, cls, mask=mask, gain=gain, assigner=assigner, config=config), base)
+    return trainer_for(task, make_spec(box, cls, dfl=dfl, mask=mask, gain=gain, assigner=assigner, config=config), base)
 
 
 def trainer_for(task: str | None, spec: Spec, base: type | None = None) -> Callable[..., Any]:

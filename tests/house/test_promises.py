@@ -16,10 +16,11 @@ from loss_plugins.adapters.ultralytics import cli as yolo_cli
 from tests.house.options import EFFECTS
 from tests.house.raises_adapters import ADAPTERS
 from tests.house.raises_core import CORE, Call
+from tests.house.raises_slots import SLOTS
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("loss_plugins", "adapters", "tools")
-CASES = {**CORE, **ADAPTERS}
+CASES = {**CORE, **ADAPTERS, **SLOTS}
 
 
 def source_of_test(place: str) -> str:

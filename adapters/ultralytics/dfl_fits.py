@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Which losses can stand in for the loss of the sides, found out by trying."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+
+import torch
+from torch import Tensor
+
+from loss_plugins import Loss
+from loss_plugins.errors import refusal
+
+from .errors import UnsupportedUltralytics
+from .fits import misfit_of_costs, require_fit, says_otherwise, singles
+
+FITTING = (
+    "a loss of distributions over bins (distribution_focal), or, for models without bins as YOLO26, one of each "
+    "coordinate (l1, smooth_l1, huber, mse)"
+)
+#: how far a predicted distance is off its target, in shares of the image
+ERRORS = (0.0, 0.01, 0.1, 0.5)
+
+
+def require_dfl_loss(loss: Loss, asked: str) -> None:
+    """Raise unless a loss can stand in for the loss of the sides.
+
+    Args:
+        loss: the loss.
+        asked: what was asked for, for the error: "dfl='l1'".
+
+    Raises:
+        ValueError: it is of another kind, or takes neither bins nor single distances.
+    """
+    kinds = {each.entry.kind for each in singles(loss) if each.entry.name != "mix"}
+    if kinds == {"classification"}:
+        trial, what = _misfit_of_bins, "logits over bins with a distance as target"
+    elif kinds == {"coordinate"}:
+        trial, what = _misfit_of_distances, "distances to the sides of a box"
+    else:
+        came = f"{asked} is a loss of kind {' and '.join(sorted(kinds))}"
+        raise refusal("ultralytics adapter", came, FITTING, "pass one of these")
+    tried = copy.deepcopy(loss).eval()
+    require_fit(asked, FITTING, what, lambda: next(filter(None, map(trial, singles(tried))), ""))
+
+
+def require_bins(loss: Loss, of_bins: bool, bins: int, criterion: str) -> None:
+    """Raise unless a loss computes on what a criterion predicts of the sides.
+
+    Args:
+        loss: the loss.
+        of_bins: whether it is one of distributions over bins.
+        bins: of the criterion; 0: it predicts distances.
+        criterion: its name, for the error.
+
+    Raises:
+        UnsupportedUltralytics: it does not.
+    """
+    if of_bins and not bins:
+        came = f"{criterion} predicts the distances to the sides, and {loss.entry.name} is a loss of bins"
+        raise UnsupportedUltralytics(came, "Pass a loss of each coordinate: l1, smooth_l1, huber, mse")
+    if bins and not of_bins:
+        came = f"{criterion} predicts {bins} bins for each side, and {loss.entry.name} is a loss of coordinates"
+        raise UnsupportedUltralytics(came, "Pass a loss of distributions over bins: distribution_focal")
+
+
+def _misfit_of_bins(loss: Loss) -> str:
+    """Why a loss is none of logits (n, bins) and a distance each (n,), in bins; "" if it is one."""
+    target = torch.tensor([0.0, 0.4, 2.5, 3.0, 5.75, 6.9])
+    bins = torch.arange(8)
+    side = torch.where((bins - target[:, None]).abs() < 1, 1.0, -1.0)
+    shape = tuple(loss.elementwise(side, target).shape)
+    if shape != tuple(target.shape):
+        return f"gives shape {shape} for {len(target)} sides, where one number each is wanted"
+
+    def cost(logits: Tensor) -> Tensor:
+        return loss.elementwise(logits, target)
+
+    return says_otherwise(loss) or misfit_of_costs(cost, cost, side)
+
+
+def _misfit_of_distances(loss: Loss) -> str:
+    """Why a loss is none of single distances (n, 4); "" if it is one."""
+    target = torch.linspace(0.05, 0.45, 24).view(6, 4)
+    costs = [loss.elementwise(target + error, target) for error in ERRORS]
+    if costs[0].shape != target.shape:
+        return f"gives shape {tuple(costs[0].shape)} for distances {tuple(target.shape)}"
+    one = torch.tensor([1.0, 0, 0, 0])
+    moved = loss.elementwise(target + ERRORS[2] * one, target)
+    if not torch.allclose(moved[:, 1:], costs[0][:, 1:]):
+        return "reads the four numbers as one box, and they are distances to its sides"
+    if not all((more > less).all() for less, more in itertools.pairwise(costs)):
+        return "does not grow with the distance from the target"
+    return ""
