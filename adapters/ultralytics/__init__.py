@@ -26,18 +26,23 @@ from .plug import Report
 from .spec import LossSpec, Spec, make_spec
 from .sweeps import SweepEnded
 from .trainers import trainer
+from .tuned import IterationFailed, Tuning
+from .tuning import tune
 from .watch import install
 
 __all__ = [
+    "IterationFailed",
     "LossNotUsed",
     "Report",
     "Spec",
     "SweepEnded",
+    "Tuning",
     "UnsupportedUltralytics",
     "doctor",
     "make_spec",
     "patched",
     "trainer",
+    "tune",
 ]
 
 install()

@@ -74,7 +74,7 @@ def chosen_task(words: list[str]) -> tuple[str | None, dict[str, bool]]:
     if "tune" in words:
         raise UnsupportedUltralytics(
             "tune trains in other processes, where the plugged loss would be missing",
-            "Use train with the settings you want to compare",
+            "Call lpu.tune(...) in Python, or use train with the settings you want to compare",
         )
     flags = {word: True for word in words if isinstance(DEFAULT_CFG_DICT.get(word), bool)}
     tasks = [word for word in words if word in (*TRAINERS, *REFUSED)]

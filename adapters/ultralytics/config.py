@@ -84,7 +84,7 @@ def _section(content: Any, where: str) -> Mapping[Any, Any]:
     """The section `losses` of a file."""
     keys = content if isinstance(content, Mapping) else {}
     losses = keys.get("losses")
-    beside = [key for key in ALLOWED if key in keys]
+    beside = [key for key in ALLOWED if key in keys and not isinstance(keys[key], (int, float))]  # gains of Ultralytics
     if beside and isinstance(losses, Mapping):
         came, remedy = (
             f"{where}: the key {beside[0]} stands beside losses:",

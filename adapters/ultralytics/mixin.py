@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from ultralytics.utils import RANK
 
 import loss_plugins
 from loss_plugins import Loss
-from loss_plugins.errors import LossNotUsed, refusal
+from loss_plugins.errors import LossNotUsed, refusal, shown
 from loss_plugins.reports import write_whole
 
 from . import bases, own, probe
@@ -67,6 +67,8 @@ class LossPluginMixin:
         self.loss_plug: Plug | None = None
         self.loss_record = Record()
         check_trainer(type(self))
+        if kwargs.get("overrides"):
+            kwargs["overrides"] = without_losses(kwargs["overrides"], self.loss_spec)
         super().__init__(*args, **kwargs)
         if RANK in {-1, 0}:
             write_comment(Path(self.save_dir) / "args.yaml", self.loss_spec)  # type: ignore[attr-defined]
@@ -243,6 +245,22 @@ class LossPluginMixin:
             return
         for slot in self._plug.slots:
             log(f"{slot.outcome()} (proof in {Path(self.save_dir) / PROOF_FILE})")  # type: ignore[attr-defined]
+
+
+def without_losses(settings: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
+    """The settings of a trainer without the section `losses` that a file has which `cfg=` names.
+
+    Raises:
+        ValueError: the section has other losses than the trainer.
+    """
+    losses = settings.get("losses")
+    if losses is not None:
+        different = differences(losses, spec.as_dict()) if isinstance(losses, Mapping) else [f"losses={shown(losses)}"]
+        if different:
+            came = f"cfg= and the trainer have different losses: in cfg= {'; '.join(different)}"
+            remedy = "pass lpu.trainer(config=...) the same file, or one without `losses:` as cfg="
+            raise refusal("trainer", came, "the losses of the trainer", remedy)
+    return {key: value for key, value in settings.items() if key != "losses"}
 
 
 def check_imports(spec: Spec) -> None:
