@@ -16,6 +16,7 @@ from loss_plugins import get_entry
 from loss_plugins.catalog.ranges import Interval, PerClass, closest
 from loss_plugins.errors import refusal, shown
 
+from .plug import Plug
 from .slot_table import PLACES
 from .spec import Spec, make_spec
 
@@ -205,6 +206,6 @@ def _require_allowed(key: str, end: float, where: str, spec: Spec) -> None:
             get_cfg(overrides={key: end})
         else:
             changed, _ = applied({key: end}, spec)
-            make_spec(**{slot: getattr(changed, slot)}, gain=spec.gain)
+            Plug(make_spec(**{slot: getattr(changed, slot)}, gain=spec.gain))
     except (ValueError, TypeError) as error:
         raise type(error)(f"{where}: {error}") from error

@@ -174,12 +174,12 @@ def test_gains_of_ultralytics_stand_beside_the_losses(
     model: YOLO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """`box` and `cls` are numbers at the top of the file, and losses in its section."""
-    given = {"box": "eiou", "cls": "focal", "gain": "match"}
-    space = {"box": (1, 20), "cls": (0.1, 4), "cls_loss.gamma": (0.5, 3)}
+    given = {"box": "eiou", "cls": "bce_with_logits", "gain": "match"}
+    space = {"box": (1, 20), "cls": (0.1, 4), "cls_loss.loss_weight": (0.5, 3)}
     found = tried(monkeypatch, tmp_path, lambda values: values["box"], model, **given, space=space, iterations=3)
     spec = lpu.make_spec(config=found.config)
     assert ((spec.box or {})["type"], spec.gain) == ("eiou", "match")
-    assert (spec.cls or {})["gamma"] == found.best.values["cls_loss.gamma"]
+    assert (spec.cls or {})["loss_weight"] == found.best.values["cls_loss.loss_weight"]
     assert yaml.safe_load(found.config.read_text())["box"] == found.best.values["box"]
 
 
@@ -292,6 +292,13 @@ def test_a_wrong_space_is_refused_before_the_first_training(
     with pytest.raises((ValueError, TypeError), match=said):
         tried(monkeypatch, tmp_path, trains, model, box="alpha_iou", space=space)
     assert not list(tmp_path.iterdir())
+
+
+def test_ends_at_which_no_gain_matches_are_refused_too(model: YOLO) -> None:
+    """A constant matches focal with a gamma of 0.5, and none with the 2 of its paper."""
+    cls = {"type": "focal", "gamma": 0.5, "alpha": 0.5}
+    with pytest.raises(ValueError, match=r"space\['cls_loss.gamma'\].*gain='match' would be"):
+        lpu.tune(model, cls=cls, gain="match", space={"cls_loss.gamma": (0.5, 2)})
 
 
 @pytest.mark.parametrize("key", ["lr0", "momentum"])
