@@ -31,6 +31,7 @@ def tune(
     box: LossSpec | None = None,
     cls: LossSpec | None = None,
     *,
+    dfl: LossSpec | None = None,
     mask: LossSpec | None = None,
     gain: str | None = None,
     assigner: str | None = None,
@@ -50,6 +51,7 @@ def tune(
         model: YOLO(...), or its file; what it holds is not changed.
         box: the box loss, as in `trainer`.
         cls: the class loss, likewise.
+        dfl: the loss of the sides, likewise.
         mask: the mask loss, likewise.
         gain: "keep" (default) or "match", as in `trainer`.
         assigner: "keep" (default) or "match", as in `trainer`.
@@ -68,7 +70,7 @@ def tune(
         ImportError: use_ray=True without Ray Tune.
         IterationFailed: a training raised; names its number and its values.
     """
-    spec = make_spec(box, cls, mask=mask, gain=gain, assigner=assigner, config=config)
+    spec = make_spec(box, cls, dfl=dfl, mask=mask, gain=gain, assigner=assigner, config=config)
     check_value("tune", "iterations", iterations, Interval(1, whole=True), "say how many trainings")
     check_type("tune", "use_ray", use_ray, bool)
     check_type("tune", "base", base, type, type(None))

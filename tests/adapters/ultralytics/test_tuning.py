@@ -22,6 +22,7 @@ from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import search
 from loss_plugins.adapters.ultralytics.mixin import LossPluginMixin
 from loss_plugins.adapters.ultralytics.search import Search, fitness_of, next_values
+from loss_plugins.adapters.ultralytics.slot_table import SLOTS
 from loss_plugins.adapters.ultralytics.space import Dimension, Values
 from loss_plugins.adapters.ultralytics.tuned import Iteration, Tuning
 from loss_plugins.demo.digits import DigitsSet
@@ -332,6 +333,10 @@ PARAMETERS = [
     for name, each in inspect.signature(lpu.tune).parameters.items()
     if each.kind is not inspect.Parameter.VAR_KEYWORD
 ]
+
+
+def test_each_slot_is_a_parameter() -> None:
+    assert SLOTS.keys() <= {*PARAMETERS}
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
