@@ -123,8 +123,12 @@ def check_type(where: str, argument: str, value: Any, *wanted: Any) -> None:
     raise refusal(where, came, names, "pass one of these types", TypeError)
 
 
-def in_our_words(called: Called) -> Called:
+def in_our_words(called: Called, refused: Mapping[str, str] | None = None) -> Called:
     """Decorator of a public function or class: unknown, missing and surplus arguments are refused in this style.
+
+    Args:
+        called: the function or class.
+        refused: by argument that users may expect and there is not, what to do about it.
 
     >>> @in_our_words
     ... def square(side):
@@ -135,18 +139,18 @@ def in_our_words(called: Called) -> Called:
     TypeError: square: unknown argument sied=2; allowed: side; did you mean 'side'?
     """
     if isinstance(called, type):
-        called.__init__ = _in_our_words(called.__init__, called.__name__)  # type: ignore[misc]
+        called.__init__ = _in_our_words(called.__init__, called.__name__, refused or {})  # type: ignore[misc]
         return called
-    return cast(Called, _in_our_words(called, called.__name__))
+    return cast(Called, _in_our_words(called, called.__name__, refused or {}))
 
 
-def _in_our_words(function: Any, where: str) -> Any:
+def _in_our_words(function: Any, where: str, refused: Mapping[str, str]) -> Any:
     @functools.wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
         try:
             return function(*arguments, **named)
         except TypeError:
-            mistake = _mistake(function, where, arguments, named)
+            mistake = _mistake(function, where, arguments, named, refused)
             if mistake is None:  # the call itself was right
                 raise
         raise mistake
@@ -154,7 +158,9 @@ def _in_our_words(function: Any, where: str) -> Any:
     return call
 
 
-def _mistake(function: Any, where: str, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> TypeError | None:
+def _mistake(
+    function: Any, where: str, arguments: tuple[Any, ...], named: Mapping[str, Any], refused: Mapping[str, str]
+) -> TypeError | None:
     """The refusal of a call that does not go with the function's signature; None: it does."""
     signature = inspect.signature(function)
     try:
@@ -165,6 +171,7 @@ def _mistake(function: Any, where: str, arguments: tuple[Any, ...], named: Mappi
         unknown = [name for name in named if name not in names]
         if unknown:
             came = f"unknown argument {unknown[0]}={shown(named[unknown[0]])}"
-            return refusal(where, came, allowed, closest(unknown[0], names) if names else "leave it out", TypeError)
+            remedy = refused.get(unknown[0]) or (closest(unknown[0], names) if names else "leave it out")
+            return refusal(where, came, allowed, remedy, TypeError)
         return refusal(where, f"arguments: {error}", allowed, f"see help({where})", TypeError)
     return None

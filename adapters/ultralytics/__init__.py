@@ -10,6 +10,7 @@ YOLO("yolo11n.yaml").train(trainer=lpu.trainer("detect", box="eiou"), data="data
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from .context import Patched
 from .doctor import doctor
 from .errors import UnsupportedUltralytics
 from .plug import Report
+from .slot_table import UNSERVED
 from .spec import LossSpec, Spec, make_spec
 from .sweeps import SweepEnded
 from .trainers import trainer
@@ -48,7 +50,7 @@ __all__ = [
 install()
 
 
-@in_our_words
+@partial(in_our_words, refused=UNSERVED)
 def patched(
     box: LossSpec | None = None,
     cls: LossSpec | None = None,

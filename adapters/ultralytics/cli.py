@@ -17,7 +17,7 @@ from . import yoloe
 from .config import KEYS, import_modules, is_here
 from .errors import UnsupportedUltralytics
 from .record import STAMP
-from .slot_table import PLACES
+from .slot_table import PLACES, SLOTS, UNSERVED
 from .spec import Said, make_spec, read_stamp
 from .trainers import REFUSED, TRAINERS, trainer_for
 from .yaml12 import yaml_value
@@ -26,7 +26,7 @@ SHELL = {place.shell: place.name for place in PLACES}
 SETTINGS = {"losses": "config", "gain": "gain", "assigner": "assigner", "imports": "imports"}
 SAID = Said(**{place.name: place.shell for place in PLACES}, config="losses", eiou="eiou")
 #: keys of Ultralytics that have the names of our slots
-GAINS_OF = tuple(place.name for place in PLACES if place.name in DEFAULT_CFG_DICT)
+GAINS_OF = tuple(name for name in (*SLOTS, *UNSERVED) if name in DEFAULT_CFG_DICT)
 EXAMPLE = "loss-plugins yolo detect train model=yolo11n.yaml data=data.yaml box_loss=eiou"
 
 
@@ -153,10 +153,11 @@ def check_key(key: str, value: Any) -> None:
     """Raise unless Ultralytics knows a key, and takes no loss for it."""
     if key in GAINS_OF and not isinstance(value, (int, float)):
         came, allowed = f"{key}={value}: {key} is Ultralytics' gain of the {key} loss", "a number"
-        raise refusal("yolo", came, allowed, f"for another loss write {key}_loss={value}")
+        raise refusal("yolo", came, allowed, UNSERVED.get(key) or f"for another loss write {key}_loss={value}")
     if key not in DEFAULT_CFG_DICT and key not in ("save_dir", "augmentations", "session"):
         known = (*SHELL, *SETTINGS, *DEFAULT_CFG_DICT)
         remedy = f"for a loss write box_loss={value} or cls_loss={value}" if "loss" in key else closest(key, known)
+        remedy = UNSERVED.get(key.removesuffix("_loss"), remedy)
         raise refusal("yolo", f"unknown key {key}={value}", "keys of `yolo train` and of the losses", remedy)
 
 

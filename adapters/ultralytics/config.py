@@ -18,7 +18,7 @@ from loss_plugins.catalog.ranges import closest
 from loss_plugins.errors import refusal, shown
 
 from .own import enter_from, entered_from
-from .slot_table import SLOTS
+from .slot_table import SLOTS, UNSERVED
 from .yaml12 import EXAMPLE, yaml_file
 
 KEYS = (*SLOTS, "gain", "assigner")
@@ -55,7 +55,7 @@ def read_config(file: str | Path, said: str = "config") -> dict[str, Any]:
                 "ultralytics adapter",
                 f"{where}: unknown key losses.{key}",
                 ", ".join(ALLOWED),
-                closest(str(key), ALLOWED),
+                UNSERVED.get(str(key)) or closest(str(key), ALLOWED),
             )
     follow_imports(path, losses.get("imports"), where)
     return {key: losses[key] for key in KEYS if key in losses}

@@ -32,3 +32,10 @@ PLACES = (
 )
 #: by name
 SLOTS = {place.name: place for place in PLACES}
+#: losses of Ultralytics that have no slot, by the trainer's setting that multiplies them, and what to do
+UNSERVED = {
+    name: f"leave it out: the loss of {what} stays the stock one"
+    for name, what in {
+        "pose": "keypoints", "kobj": "visible keypoints", "rle": "keypoints' likelihood", "angle": "angles",
+    }.items()
+}  # fmt: skip

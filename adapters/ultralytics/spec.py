@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from .dfl_fits import require_dfl_loss
 from .fits import misfit_of_scores, require_fit, says_otherwise, singles
 from .image_size import filled
 from .mask_fits import require_mask_loss
-from .slot_table import SLOTS
+from .slot_table import SLOTS, UNSERVED
 
 GAINS = Choice("keep", "match")
 ASSIGNERS = Choice("keep", "match")
@@ -113,7 +114,7 @@ class Spec:
             raise refusal("ultralytics adapter", came, "what Spec.to_json wrote", remedy) from error
 
 
-@in_our_words
+@partial(in_our_words, refused=UNSERVED)
 def make_spec(
     box: LossSpec | None = None,
     cls: LossSpec | None = None,

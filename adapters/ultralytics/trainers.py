@@ -25,6 +25,7 @@ from .box_slot import BoxSlot
 from .errors import UnsupportedUltralytics
 from .mixin import LossPluginMixin, check_trainer
 from .plug import Plug
+from .slot_table import UNSERVED
 from .spec import LossSpec, Spec, make_spec
 from .sweeps import not_passed_over
 
@@ -86,7 +87,7 @@ TRAINERS: dict[str, type[LossPluginMixin]] = {
 }
 
 
-@in_our_words
+@partial(in_our_words, refused=UNSERVED)
 def trainer(
     task: str | None = None,
     box: LossSpec | None = None,

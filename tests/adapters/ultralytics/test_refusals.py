@@ -16,6 +16,7 @@ from ultralytics.utils.loss import BboxLoss
 import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import mixin, probe, trainers
+from loss_plugins.adapters.ultralytics.cli import split_settings
 from loss_plugins.demo.digits import DigitsSet
 
 from .ultralytics_runs import Train, constant
@@ -197,3 +198,19 @@ def test_bad_config_files_are_refused(text: str, error: str, tmp_path: Path) -> 
     file.write_text(text)
     with pytest.raises(ValueError, match=error):
         lpu.trainer("detect", config=file)
+
+
+@pytest.mark.parametrize("slot", ["pose", "kobj", "rle", "angle"])
+def test_losses_without_a_slot_are_refused_by_name(slot: str, tmp_path: Path) -> None:
+    """In each way of asking: Ultralytics has a gain of that name, and would be trained with its own loss."""
+    (tmp_path / "losses.yaml").write_text(f"losses:\n  {slot}: l1\n", encoding="utf-8")
+    for ask in (
+        lambda: lpu.trainer("pose", **{slot: "l1"}),
+        lambda: lpu.patched(**{slot: "l1"}),
+        lambda: lpu.make_spec(box="eiou", **{slot: "l1"}),
+        lambda: lpu.trainer("pose", config=tmp_path / "losses.yaml"),
+        lambda: split_settings([f"{slot}_loss=l1"]),
+        lambda: split_settings([f"{slot}=l1"]),
+    ):
+        with pytest.raises((TypeError, ValueError), match=rf"{slot}.*leave it out: the loss of .* stays the stock one"):
+            ask()
