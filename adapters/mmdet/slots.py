@@ -10,7 +10,7 @@ from torch import nn
 
 from loss_plugins.errors import check_type, in_our_words
 from loss_plugins.module.loss import Loss
-from loss_plugins.module.mix import trains_nothing
+from loss_plugins.module.mix import RESOLVED, trains_nothing
 
 from .modules import PluggedLoss
 
@@ -198,7 +198,8 @@ def _has_weight(slot: LossSlot) -> str | None:
     reason = trains_nothing(slot.loss.loss if isinstance(slot.loss, PluggedLoss) else slot.loss)
     if not reason:
         return None
-    return f"{reason}; allowed: a factor above 0; set {slot.key}.loss_weight=1.0, or allow=[{slot.path!r}] in the hook"
+    remedy = f"set {slot.key}.loss_weight=1.0, or allow=[{slot.path!r}] in the hook"
+    return f"{reason}; allowed: a factor from {RESOLVED:g} on; {remedy}"
 
 
 RULES: tuple[Callable[[LossSlot], str | None], ...] = (

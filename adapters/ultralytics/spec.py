@@ -17,7 +17,7 @@ from loss_plugins import Loss, build_loss
 from loss_plugins.catalog.entries import entry_called
 from loss_plugins.catalog.ranges import Choice, check_value
 from loss_plugins.errors import check_type, in_our_words, refusal, shown
-from loss_plugins.module.mix import trains_nothing
+from loss_plugins.module.mix import RESOLVED, trains_nothing
 
 from . import own
 from .classes import classes_of
@@ -288,7 +288,9 @@ def _module(slot: str, asked: Any, said: str) -> Loss:
             raise refusal(each.entry.name, came, "'xyxy'", remedy)
     reason = trains_nothing(loss)
     if reason:
-        raise refusal(where, f"{said}={shown(asked)}: {reason}", "a loss_weight above 0", "leave it out for 1.0")
+        raise refusal(
+            where, f"{said}={shown(asked)}: {reason}", f"a loss_weight from {RESOLVED:g} on", "leave it out for 1.0"
+        )
     return loss
 
 

@@ -20,8 +20,10 @@ from ..tensors import holds_numbers
 
 #: types of values that need no conversion to plain ones
 PLAIN = frozenset((bool, float, str, type(None), Tensor))
-#: losses compute in float32 at least, which must hold products of a few numbers
-LARGEST = 1e12
+#: losses compute in float32 at least, which must hold a number other than 0, and products of a few of them
+TINY, LARGEST = torch.finfo(torch.float32).tiny, 1e12
+#: what a loss divides by, as an open end at 0 says; the square of the inverse, times the side of an image, must fit too
+DIVISOR = 1e-16
 #: and what an integer must fit into
 SMALLEST_INT, LARGEST_INT = torch.iinfo(torch.int64).min, torch.iinfo(torch.int64).max
 
@@ -31,7 +33,8 @@ SMALLEST_INT, LARGEST_INT = torch.iinfo(torch.int64).min, torch.iinfo(torch.int6
 class Interval:
     """Allowed values of a number, from `low` to `high`; an `open_` end is excluded; `whole`: integers only.
 
-    The number is at most 1e12, so that float32 can hold products with it; an integer is what int64 can hold.
+    The number is at most 1e12 in size, so that float32 can hold products with it, and 0 or at least 1.2e-38, which is
+    not 0 in float32; an open end at 0 means 1e-16, as losses divide by such numbers. An integer is what int64 can hold.
 
     >>> print(Interval(0, 1, open_low=True))
     (0, 1]
@@ -63,8 +66,14 @@ class Interval:
         number: Any = value
         above = number > self.low if self.open_low else number >= self.low
         below = number < self.high if self.open_high else number <= self.high
-        fits = is_int64(value) if self.whole else abs(number) <= LARGEST  # NaN fails all comparisons
+        fits = is_int64(value) if self.whole else number == 0 or self.least <= abs(number) <= LARGEST  # not NaN
         return bool(above and below and fits)
+
+    @property
+    def least(self) -> float:
+        """The smallest size of a number other than 0."""
+        above, below = self.open_low and self.low == 0, self.open_high and self.high == 0
+        return DIVISOR if above or below else TINY
 
     def __str__(self) -> str:
         left = "(" if self.open_low or math.isinf(self.low) else "["
@@ -234,6 +243,14 @@ def _hint_of_number(value: Any, allowed: Allowed) -> str:
     size: Any = abs(value)
     if isinstance(allowed, Integers) or (isinstance(allowed, Interval) and allowed.whole):
         return "pass an integer of 64 bits" if LARGEST_INT < size < math.inf else ""
+    interval = allowed.each if isinstance(allowed, PerClass) else allowed
+    least = interval.least if isinstance(interval, Interval) else 0.0
+    if 0 < size < least:
+        return (
+            f"pass at least {least:.2g}, as losses divide by it"
+            if least > TINY
+            else "pass 0, which float32 makes of it"
+        )
     return f"pass at most {LARGEST:.2g}, as losses multiply in float32" if LARGEST < size < math.inf else ""
 
 
@@ -303,3 +320,9 @@ def _plain_integer(value: int) -> int | float:
     """The float for an integer that no tensor can hold; where no float can, no range allows it either."""
     number = None if is_int64(value) else as_float(value)
     return value if number is None else number
+
+
+#: of an epsilon beside areas or sides of boxes: a guard of a division, which a power of 10 must not make infinite
+EPSILON = Interval(0, 100)
+#: of one without which there would be no guard
+EPSILON_ABOVE_0 = Interval(0, 100, open_low=True)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ..catalog.declare import Effect, Source, Traits
 from ..catalog.entries import register_loss
-from ..catalog.ranges import Interval
+from ..catalog.ranges import EPSILON_ABOVE_0, Interval
 from .boxes import beside, center_offset, corners
 
 FAST_RCNN = Source("Fast R-CNN", 2015, "https://arxiv.org/abs/1504.08083")
@@ -194,7 +194,7 @@ def bounded_iou_loss(
     target: Tensor,
     *,
     beta: Annotated[float, Interval(0, 1, open_low=True), Effect(range=(0, 1))] = 0.2,
-    eps: Annotated[float | None, Interval(0, open_low=True), Effect(scale_invariant=False)] = None,
+    eps: Annotated[float | None, EPSILON_ABOVE_0, Effect(scale_invariant=False)] = None,
 ) -> Tensor:
     """Bounded IoU loss: for x, y, w and h each, 1 minus the best IoU possible with that error, smooth near 0.
 

@@ -19,7 +19,7 @@ from typing_extensions import Unpack
 
 from ..catalog.conventions import OURS, Convention, Dialect
 from ..catalog.declare import Effect, State
-from ..catalog.ranges import Choice, Interval, Series
+from ..catalog.ranges import EPSILON, Choice, Interval, Series
 from .boxes import LENGTH, Pair, cxcywh_to_xyxy, inner_iou, pair_up
 from .focusing import no_boxes, one, paper_mean, sum_of_iou_losses, wise_weight
 from .penalties import Penalty
@@ -62,7 +62,7 @@ def iou_family(
     weighted: Callable[[Tensor, Pair], Tensor] | None = None,
     convention: Convention = OURS,
     *,
-    eps: Annotated[float | None, Interval(0)] = None,
+    eps: Annotated[float | None, EPSILON] = None,
     box_format: Annotated[str, Choice("xyxy", "cxcywh")] = "xyxy",
     power: Annotated[float | None, Interval(0, 10, open_low=True)] = None,
     inner_ratio: Annotated[float | None, Interval(0, 3, open_low=True)] = None,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..catalog.declare import Effect, Source, Traits
 from ..catalog.entries import register_loss
-from ..catalog.ranges import Choice, Interval
+from ..catalog.ranges import EPSILON, Choice, Interval
 from .boxes import center_offset, corners, cxcywh_to_xyxy, safe_root, squared_norm
 
 
@@ -31,7 +31,7 @@ def nwd_loss(
     constant: Annotated[float, Interval(1e-6)] = 12.8,
     mode: Annotated[str, Choice("exp", "sqrt", "log", "norm_sqrt", "w2"), Effect(range=(0, math.inf))] = "exp",
     gamma: Annotated[float, Interval(0, open_low=True)] = 1.0,
-    eps: Annotated[float | None, Interval(0)] = None,
+    eps: Annotated[float | None, EPSILON] = None,
     box_format: Annotated[str, Choice("xyxy", "cxcywh")] = "xyxy",
 ) -> Tensor:
     """Normalised Gaussian Wasserstein distance: boxes as Gaussians, at a distance W.

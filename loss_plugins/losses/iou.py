@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 
 from ..catalog.declare import Effect, Source, Traits
 from ..catalog.entries import register_loss
-from ..catalog.ranges import Choice, Interval, Series
+from ..catalog.ranges import EPSILON, Choice, Interval, Series
 from .boxes import LENGTH, Pair, cxcywh_to_xyxy, extended_iou
 from .family import POOR_COSTS_LESS, IoUOptions, iou_family
 from .penalties import (
@@ -410,7 +410,7 @@ def extended_iou_loss(
     target: Tensor,
     *,
     smooth_point: Annotated[float, Interval(1e-6, 1)] = 0.1,
-    eps: Annotated[float | None, Interval(0), Effect(scale_invariant=False)] = None,
+    eps: Annotated[float | None, EPSILON, Effect(scale_invariant=False)] = None,
     box_format: Annotated[str, Choice("xyxy", "cxcywh")] = "xyxy",
 ) -> Tensor:
     """Extended IoU loss: 1 - IoU with an intersection that turns negative for disjoint boxes, smooth near 0.

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, cast
 
-import torch
 from torch import Tensor, nn
 
 from ..catalog.declare import Parameter, Traits
 from ..catalog.entries import Entry, register_loss
-from ..catalog.ranges import Choice, Specs, plain
+from ..catalog.entry import SETTINGS
+from ..catalog.ranges import Choice, Specs, check_value, plain
 from ..errors import refusal, shown
 from ..labels import Given, LabelRule
 from ..tensors import Target, check_weight
@@ -20,6 +20,8 @@ from .loss import Loss
 from .reduction import Reduction
 
 Spec = str | Mapping[str, Any]
+#: the smallest factor with which a loss still counts in float32 beside another one that is as large
+RESOLVED = 1e-7
 #: `Traits.units`, from the least demanding to the most
 UNITS = ("any", "pixels", "image")
 #: kinds of losses that maps of scores go through together: cross-entropy beside Dice, each reduced by its own rule
@@ -89,6 +91,9 @@ class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
         self.entry = joint_entry(self.entry, [member.entry for member in members], [m.loss_weight for m in members])
         self.labels = joint_rule([member.labels for member in members])
         self.members = nn.ModuleList(members)
+        for factor in factors(self):
+            remedy = "it is the product of those around one of its losses: write it as one number"
+            check_value("mix", "loss_weight", factor, SETTINGS["loss_weight"], remedy)
         self.parameters_given["losses"] = [member_spec(member) for member in members]
 
     def per_element(self, given: Given, weight: Tensor | None) -> Tensor:
@@ -206,22 +211,22 @@ def joint_traits(traits: Sequence[Traits], weights: Sequence[float]) -> Traits:
     )
 
 
-def float32(number: float) -> float:
-    """A number as losses are multiplied by it."""
-    return float(torch.tensor(number, dtype=torch.float32))
+def factors(loss: Loss) -> list[float]:
+    """What a loss is multiplied by; of a mix, each of its losses: its own `loss_weight` times every one around it."""
+    if not isinstance(loss, MixLoss):
+        return [loss.loss_weight]
+    return [loss.loss_weight * factor for member in loss.members for factor in factors(cast(Loss, member))]
 
 
 def trains_nothing(loss: Loss) -> str:
-    """Why the factors of a loss, or of a mix's members, would train nothing or the opposite; "": they train it."""
-    factors = [loss.loss_weight]
-    if isinstance(loss, MixLoss):
-        members = [cast(Loss, member) for member in loss.members]
-        reasons = [trains_nothing(member) for member in members]
-        if members and all(reasons):
-            return f"losses: {reasons[0]}"
-        factors += [member.loss_weight for member in members]
-    if float32(loss.loss_weight) == 0:
-        rounded = " is 0 in float32" if loss.loss_weight else ""
-        return f"loss_weight={loss.loss_weight:g}{rounded}: nothing would be trained"
-    lowest = min(factors)
-    return f"loss_weight={lowest!r} would train for a larger loss" if lowest < 0 else ""
+    """Why the factors of a loss, or of a mix's losses, would train nothing or the opposite; "": they train it."""
+    found = factors(loss)
+    if not any(found):
+        return "loss_weight=0: nothing would be trained"
+    low = min(found)
+    lost = next((factor for factor in found if 0 < abs(factor) < RESOLVED), None)
+    named = low if lost is None else lost
+    said = f"loss_weight={named:g}{' with those around it' if len(found) > 1 else ''}"
+    if lost is not None:
+        return f"{said} is nothing in float32 beside losses of weight 1: nothing would be trained by it"
+    return f"{said} would train for a larger loss" if low < 0 else ""

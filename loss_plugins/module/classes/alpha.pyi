@@ -21,7 +21,7 @@ class AlphaCIoULoss(Loss, name="alpha_ciou"):
             torch's compiler; the first call takes the time for it.
         alpha (default 3.0; allowed: (0, 10]): exponent; 1 is the CIoU loss, and the larger it is, the
             more good boxes count. The paper uses 3.
-        eps (default None; allowed: [0, inf)): epsilon of numbers without unit, as alpha of CIoU, the
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
             power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
@@ -67,7 +67,7 @@ class AlphaDIoULoss(Loss, name="alpha_diou"):
             torch's compiler; the first call takes the time for it.
         alpha (default 3.0; allowed: (0, 10]): exponent; 1 is the DIoU loss, and the larger it is, the
             more good boxes count. The paper uses 3.
-        eps (default None; allowed: [0, inf)): epsilon of numbers without unit, as alpha of CIoU, the
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
             power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
@@ -113,7 +113,7 @@ class AlphaGIoULoss(Loss, name="alpha_giou"):
             torch's compiler; the first call takes the time for it.
         alpha (default 3.0; allowed: (0, 10]): exponent; 1 is the GIoU loss, and the larger it is, the
             more good boxes count. The paper uses 3.
-        eps (default None; allowed: [0, inf)): epsilon of numbers without unit, as alpha of CIoU, the
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
             power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
@@ -160,7 +160,7 @@ class AlphaIoULoss(Loss, name="alpha_iou"):
             torch's compiler; the first call takes the time for it.
         alpha (default 3.0; allowed: (0, 10]): exponent; 1 is the IoU loss, and the larger it is, the
             more good boxes count. The paper uses 3.
-        eps (default None; allowed: [0, inf)): epsilon of numbers without unit, as alpha of CIoU, the
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
             power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for

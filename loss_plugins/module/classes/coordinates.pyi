@@ -58,7 +58,7 @@ class BoundedIoULoss(Loss, name="bounded_iou"):
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
         beta (default 0.2; allowed: (0, 1]): threshold of SmoothL1.
-        eps (default None; allowed: (0, inf)): added to the denominators, in the unit of the boxes, as
+        eps (default None; allowed: (0, 100]): added to the denominators, in the unit of the boxes, as
             MMDetection does with 1e-3: equal boxes then cost about (eps / side)^2. None: nothing is added.
         dialect (default None; allowed: 'mmdet'): None: the published formula; or the framework whose
             built-in to equal.

@@ -20,7 +20,7 @@ class CDIoULoss(Loss, name="cdiou"):
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
         lam (default 1.0; allowed: [0, 100]): weight of the corner term.
-        eps (default None; allowed: [0, inf)): epsilon of numbers without unit, as alpha of CIoU, the
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
             power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
@@ -69,7 +69,7 @@ class CIoULoss(Loss, name="ciou"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        eps (default None; allowed: [0, inf)): epsilon of numbers without unit, as alpha of CIoU, the
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
             power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
@@ -114,7 +114,7 @@ class DIoULoss(Loss, name="diou"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        eps (default None; allowed: [0, inf)): epsilon of numbers without unit, as alpha of CIoU, the
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
             power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
@@ -159,7 +159,7 @@ class EIoULoss(Loss, name="eiou"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        eps (default None; allowed: [0, inf)): epsilon of numbers without unit, as alpha of CIoU, the
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
             power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
@@ -210,7 +210,7 @@ class FocalEIoULoss(Loss, name="focal_eiou"):
         normalize (default False; allowed: False or True): divide the weights by their mean over the
             batch, so that the mean of the result is sum(W L) / sum(W), the paper's first form; boxes then
             depend on each other.
-        eps (default None; allowed: [0, inf)): epsilon of numbers without unit, as alpha of CIoU, the
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
             power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
@@ -253,7 +253,7 @@ class GIoULoss(Loss, name="giou"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        eps (default None; allowed: [0, inf)): epsilon of numbers without unit, as alpha of CIoU, the
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
             power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
@@ -302,7 +302,7 @@ class IoULoss(Loss, name="iou"):
             torch's compiler; the first call takes the time for it.
         mode (default 'linear'; allowed: 'linear' or 'log' or 'square'): "linear" for 1 - IoU; "log" for
             -ln IoU, the paper's, at most -ln eps; "square" for 1 - IoU^2.
-        eps (default None; allowed: [0, inf)): epsilon of numbers without unit, as alpha of CIoU, the
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
             power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for

@@ -23,7 +23,7 @@ class ExtendedIoULoss(Loss, name="extended_iou"):
             torch's compiler; the first call takes the time for it.
         smooth_point (default 0.1; allowed: [1e-06, 1]): where the parabola near 0 meets the line; past
             it the loss is smaller than 1 - IoU by half of it.
-        eps (default None; allowed: [0, inf)): added to the union, in the unit of the boxes squared, as
+        eps (default None; allowed: [0, 100]): added to the union, in the unit of the boxes squared, as
             MMDetection does; None: nothing is added.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
@@ -57,7 +57,7 @@ class MPDIoULoss(Loss, name="mpdiou"):
             torch's compiler; the first call takes the time for it.
         image_size (required; allowed: 2 numbers in [1e-06, inf)): (height, width) of the network's
             input in the unit of the boxes: pixels, or (1, 1) if normalised.
-        eps (default None; allowed: [0, inf)): epsilon of numbers without unit, as alpha of CIoU, the
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
             power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
@@ -112,7 +112,7 @@ class NWDLoss(Loss, name="nwd"):
             e^(-W/C); "sqrt" for W; "log" for ln(1 + W^2); "norm_sqrt" for 1 - 1 / (gamma + W); "w2" for
             W^2.
         gamma (default 1.0; allowed: (0, inf)): added to W in mode "norm_sqrt".
-        eps (default None; allowed: [0, inf)): added to W^2, as the authors do; None: nothing is added.
+        eps (default None; allowed: [0, 100]): added to W^2, as the authors do; None: nothing is added.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
         dialect (default None; allowed: 'nwd'): None: the published formula; or the framework whose
@@ -154,7 +154,7 @@ class PIoULoss(Loss, name="piou"):
         lam (default 1.3; allowed: (0, 10]): lambda of version 2's weight. The paper uses 1.3.
         detach_weight (default False; allowed: False or True): compute version 2's weight without
             gradient, so that far boxes stay attracted; the authors' weight has one.
-        eps (default None; allowed: [0, inf)): epsilon of numbers without unit, as alpha of CIoU, the
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
             power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
@@ -209,7 +209,7 @@ class ShapeIoULoss(Loss, name="shape_iou"):
             torch's compiler; the first call takes the time for it.
         scale (default 0.0; allowed: [0, 10]): exponent of the target's sides in the weights; 0 weighs
             both axes alike. The paper sets it by the sizes of a data set's objects.
-        eps (default None; allowed: [0, inf)): epsilon of numbers without unit, as alpha of CIoU, the
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
             power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
@@ -259,7 +259,7 @@ class SIoULoss(Loss, name="siou"):
             torch's compiler; the first call takes the time for it.
         theta (default 4.0; allowed: [1, 10]): exponent of the shape cost. The paper tries 2 to 6 and
             uses 4.
-        eps (default None; allowed: [0, inf)): epsilon of numbers without unit, as alpha of CIoU, the
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
             power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
@@ -318,7 +318,7 @@ class WIoULoss(Loss, name="wiou"):
             uses 1.9.
         delta (default 3.0; allowed: (0, 100]): the beta whose weight is 1 in version 3. The paper uses
             3.
-        eps (default None; allowed: [0, inf)): epsilon of numbers without unit, as alpha of CIoU, the
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
             power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
             dialect.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for

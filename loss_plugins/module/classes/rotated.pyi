@@ -98,7 +98,7 @@ class KFIoULoss(Loss, name="kfiou"):
             for 1 - x, "ln" for -ln(x + eps), "exp" for e^(1 - x) - 1.
         beta (default 0.1111111111111111; allowed: (0, inf)): threshold of SmoothL1, in the unit of the
             boxes. The authors use 1/9.
-        eps (default 1e-06; allowed: (0, inf)): epsilon of the logarithm of "ln".
+        eps (default 1e-06; allowed: (0, 100]): epsilon of the logarithm of "ln".
         dialect (default None; allowed: 'mmrotate'): None: the published formula; or the framework whose
             built-in to equal.
 
@@ -173,7 +173,7 @@ class ProbIoULoss(Loss, name="prob_iou"):
         aspect (default False; allowed: False or True): add CIoU's term for the aspect ratio.
         floor (default 0.0; allowed: [0, inf)): added to the variances, in the unit of the boxes
             squared. Ultralytics trains with 0.01.
-        eps (default 1e-07; allowed: (0, inf)): the least B, and added in the logarithm and the root; in
+        eps (default 1e-07; allowed: (0, 100]): the least B, and added in the logarithm and the root; in
             Ultralytics' dialect to denominators as well.
         dialect (default None; allowed: 'ultralytics'): None: the published formula; or the framework
             whose built-in to equal.

@@ -52,12 +52,16 @@ def changed(name: str, **changes: Any) -> Case:
 
 
 BOX = ("bbox_head.loss_bbox",)
-NO_FACTOR = r"allowed: a factor above 0; set model\.bbox_head\.loss_bbox\.loss_weight=1\.0"
+NO_FACTOR = r"allowed: a factor from 1e-07 on; set model\.bbox_head\.loss_bbox\.loss_weight=1\.0"
 NOTHING = {"type": "loss_plugins.MixLoss", "losses": [{"type": "ciou", "loss_weight": 0.0}]}
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "a factor of 0, which trains nothing": (
         lambda: CASES["ATSS"].build({**EIOU, "loss_weight": 0.0}),
         NO_FACTOR,
+    ),
+    "a factor that float32 does not resolve": (
+        lambda: CASES["ATSS"].build({**EIOU, "loss_weight": 1e-8}),
+        rf"nothing in float32 .*{NO_FACTOR}",
     ),
     "a negative factor": (lambda: CASES["ATSS"].build({**EIOU, "loss_weight": -1.0}), NO_FACTOR),
     "a mix of which nothing is trained": (lambda: CASES["ATSS"].build(NOTHING), NO_FACTOR),

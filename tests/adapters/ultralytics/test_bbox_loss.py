@@ -135,12 +135,14 @@ def test_the_assigner_keeps_the_stock_overlap_unless_told() -> None:
 def test_a_matched_gain_is_a_constant_whatever_the_first_batch_holds(shift: float) -> None:
     bbox_loss, call = bbox_call()
     call["pred_bboxes"] = call["pred_bboxes"] + shift
-    kept, matched = (
-        float(gradient(bbox_loss, call, box="alpha_ciou", gain=gain)[0].norm(dim=-1).sum())
-        for gain in ("keep", "match")
+    twice: Any = {"type": "alpha_ciou", "loss_weight": 2.0}
+    kept, matched, on_top = (
+        float(gradient(bbox_loss, call, box=box, gain=gain)[0].norm(dim=-1).sum())
+        for box, gain in (("alpha_ciou", "keep"), ("alpha_ciou", "match"), (twice, "match"))
     )
     factor = box_gain(lp.build_loss("alpha_ciou"), partial(lp.ciou_loss, dialect="ultralytics")).factor
     assert matched / kept == pytest.approx(factor, rel=1e-4)
+    assert on_top / matched == pytest.approx(2.0, rel=1e-4)  # the matched loss, not matched away
     _, report = gradient(bbox_loss, call, box="alpha_ciou", gain="match")
     assert report.box.gain == factor == report.box.norms[0] / report.box.norms[1]
 

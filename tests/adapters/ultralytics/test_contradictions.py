@@ -55,13 +55,40 @@ def test_a_mix_has_one_unit(task: str) -> None:
     lpu.make_spec({"type": "mix", "losses": ["ciou", "mpdiou"]})
 
 
-@pytest.mark.parametrize("weight", [0.0, 1e-46, 1e-60])
-def test_a_weight_that_is_0_in_float32_trains_nothing(weight: float) -> None:
-    for key, name in (("box", "ciou"), ("cls", "focal")):
-        given: dict[str, Any] = {key: {"type": name, "loss_weight": weight}}
-        with pytest.raises(ValueError, match=r"loss_weight=.*0( in float32)?: nothing would be trained"):
-            lpu.make_spec(**given)
-    lpu.make_spec({"type": "ciou", "loss_weight": 1e-40})
+#: factors that leave nothing of a loss beside others, in float32, or nothing at all
+NOTHING = {
+    0.0: "loss_weight=0: nothing would be trained",
+    9e-8: "nothing in float32 beside losses of weight 1: nothing would be trained",
+    2e-38: "nothing in float32 beside losses of weight 1: nothing would be trained",
+    1e-40: "loss_weight=1e-40 is out of range; .* pass 0, which float32 makes of it",
+    1e-60: "loss_weight=1e-60 is out of range; .* pass 0, which float32 makes of it",
+}
+
+
+@pytest.mark.parametrize("weight", NOTHING)
+@pytest.mark.parametrize(("key", "name"), [("box", "ciou"), ("cls", "focal"), ("mask", "dice")])
+def test_a_weight_that_float32_does_not_resolve_trains_nothing(key: str, name: str, weight: float) -> None:
+    weighted = {"type": name, "loss_weight": weight}
+    for given in (weighted, {"type": "mix", "losses": [weighted]}):
+        with pytest.raises(ValueError, match=NOTHING[weight]):
+            lpu.make_spec(**{key: given})
+    lpu.make_spec(**{key: {"type": name, "loss_weight": 1e-7}})
+
+
+def test_the_weights_around_a_loss_multiply_its_own() -> None:
+    def mixed(weight: float, *losses: Any) -> dict[str, Any]:
+        return {"type": "mix", "loss_weight": weight, "losses": losses}
+
+    small: Any = mixed(1e-4, "nwd", {"type": "ciou", "loss_weight": 1e-3})
+    lpu.make_spec(small)
+    for box in (mixed(0.1, small), mixed(1e-5, small), mixed(1.0, "giou", mixed(0.5, small))):
+        with pytest.raises(ValueError, match=r"loss_weight=(1e-08|1e-09|5e-08) with those around it is nothing"):
+            lpu.make_spec(box)
+    with pytest.raises(ValueError, match=r"mix: loss_weight=1e-40 is out of range; .*the product of those around"):
+        lpu.make_spec(mixed(1e-36, small))
+    with pytest.raises(ValueError, match="loss_weight=-2 with those around it would train for a larger loss"):
+        lpu.make_spec(mixed(2.0, "giou", mixed(-1.0, "ciou")))
+    lpu.make_spec(mixed(1.0, "giou", {"type": "ciou", "loss_weight": 0.0}))  # what is switched off is 0, and said
 
 
 def test_a_loss_times_0_trains_nothing() -> None:
