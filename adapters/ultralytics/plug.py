@@ -144,7 +144,7 @@ class Plug:
             for each in family.objects(part):
                 marks.mark(each, self.token, f"{group}{index}")
             self.inherit(family, part)
-        if self._proven and torch.is_grad_enabled() and _kind(criterion, parts) not in self._proven:
+        if self._proven and torch.is_grad_enabled() and probe.classes_of(criterion) not in self._proven:
             self.check(criterion)
             log(f"{type(criterion).__name__}, which this batch is trained with, verified on a fixed batch as well")
 
@@ -184,7 +184,7 @@ class Plug:
         self.stock_gains = {slot.name: family.gain(parts[0], slot) for slot in self.slots}
         for slot in self.slots:
             self.report.canary[slot.name] = [family.check(part, slot) for part in parts]
-        self._proven.add(_kind(criterion, parts))
+        self._proven.add(probe.classes_of(criterion))
         return len(parts)
 
     def expect(self, foreground: Tensor) -> None:
@@ -249,10 +249,6 @@ class Plug:
         """Go on with the statistics of an earlier run."""
         for slot in self.slots:
             slot.restore(stamp["state"].get(slot.name, {}))
-
-
-def _kind(criterion: Any, parts: list[Any]) -> tuple[type, ...]:
-    return (type(criterion), *map(type, parts))
 
 
 def _unmark(part: Any) -> None:

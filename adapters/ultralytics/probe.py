@@ -126,6 +126,13 @@ def find_branches(criterion: Any) -> list[Any]:
     return [part for part in _parts(criterion) if _holds_boxes(part)]
 
 
+def classes_of(criterion: Any) -> tuple[type, ...]:
+    """The classes of a criterion and of those that it is made of: of one kind are those that have the same."""
+    from ultralytics.utils import loss
+
+    return (type(criterion), *(type(part) for part in _parts(criterion) if type(part).__module__ == loss.__name__))
+
+
 def _parts(part: Any) -> Iterator[Any]:
     """A criterion, and those that it is made of, down to the branches."""
     from ultralytics.utils import loss

@@ -16,6 +16,7 @@ from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.demo.digits import DigitsSet, make_digits
 
 from . import marker_losses  # noqa: F401  (registers them)
+from .prompted import Prompted, make_prompted
 from .ultralytics_runs import Run, Shared, Train, record_run, train_once
 
 torch_utils.NUM_THREADS = torch.get_num_threads()  # a training takes no more threads than its worker may
@@ -24,6 +25,11 @@ torch_utils.NUM_THREADS = torch.get_num_threads()  # a training takes no more th
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> DigitsSet:
     return make_digits(tmp_path_factory.mktemp("digits"), train=16, val=8, progress=False)
+
+
+@pytest.fixture(scope="session")
+def prompted(digits: DigitsSet, tmp_path_factory: pytest.TempPathFactory) -> Prompted:
+    return make_prompted(digits, tmp_path_factory.mktemp("prompted"))
 
 
 @pytest.fixture(autouse=True)
