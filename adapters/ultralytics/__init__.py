@@ -57,6 +57,7 @@ def patched(
     *,
     dfl: LossSpec | None = None,
     mask: LossSpec | None = None,
+    sem: LossSpec | None = None,
     model: Any = None,
     gain: str | None = None,
     assigner: str | None = None,
@@ -72,6 +73,7 @@ def patched(
         cls: the class loss, likewise.
         dfl: the loss of the sides, as in `trainer`.
         mask: the mask loss of a segment model, likewise, as in `trainer`.
+        sem: the loss of semantic maps, of yolo26-seg or of a semantic model, likewise, as in `trainer`.
         model: whose criteria are served, the one it has and those it will build, and those of its copies. None: every
             criterion that is called in this thread and that no other context or training owns; for `cls`, one that was
             built inside the context (set model.criterion to None).
@@ -87,4 +89,4 @@ def patched(
         UnsupportedUltralytics: an installation, or a criterion built inside the context, that cannot be served.
         LossNotUsed: the context ended and no criterion had called the loss, or no gradient had come back from it.
     """
-    return Patched(make_spec(box, cls, dfl=dfl, mask=mask, gain=gain, assigner=assigner, config=config), model)
+    return Patched(make_spec(box, cls, dfl=dfl, mask=mask, sem=sem, gain=gain, assigner=assigner, config=config), model)

@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from . import canary, dfl_canary, mask_canary, owners, probe
+from . import canary, dfl_canary, mask_canary, owners, probe, sem_canary
 from .dfl_fits import require_bins
 from .dfl_slot import DflSlot, bins_of
+from .sem_slot import SemSlot
 from .slot_table import SLOTS
 from .slots import Slot
 from .spec import Spec
@@ -20,6 +21,7 @@ class Anchors:
     """YOLO's criteria: of detection, segmentation, pose and rotated boxes, and end-to-end heads of them."""
 
     matches = True
+    left_out: int | None = None
 
     def parts(self, criterion: Any) -> list[Any]:
         """The branches."""
@@ -35,11 +37,14 @@ class Anchors:
             if isinstance(slot, DflSlot):
                 for branch in self.parts(criterion):
                     require_bins(slot.prototype, slot.of_bins, bins_of(branch.bbox_loss), type(branch).__name__)
+            if isinstance(slot, SemSlot):
+                sem_canary.require_branch(criterion, slot)
 
     def objects(self, part: Any) -> list[Any]:
-        """The branch, its `BboxLoss` and assigner, and what stands in for its `bce`."""
+        """The branch, its `BboxLoss` and assigner, what stands in for its `bce`, and the loss of semantic maps."""
         ours = [part.bce] if isinstance(part.bce, BCEReplacement) else []
-        return [part, part.bbox_loss, part.assigner, *ours]
+        maps = [part.bcedice_loss] if hasattr(part, "bcedice_loss") else []
+        return [part, part.bbox_loss, part.assigner, *ours, *maps]
 
     def put_in(self, part: Any) -> None:
         """Replace `bce`, which is called by its name alone."""
@@ -52,7 +57,7 @@ class Anchors:
             part.bce = part.bce.stock
 
     def gain(self, part: Any, slot: Slot) -> float:
-        """The trainer's `box`, which is that of masks too, or `cls`."""
+        """The trainer's `box`, which is that of masks and of semantic maps too, or `cls`."""
         return float(getattr(part.hyp, SLOTS[slot.name].gain))
 
     def check_stock(self, part: Any) -> float:
@@ -60,12 +65,13 @@ class Anchors:
         return canary.check_stock_contract(part.bbox_loss)
 
     def check(self, part: Any, slot: Slot) -> float:
-        """The slot's loss of fixed boxes, scores or masks."""
+        """The slot's loss of fixed boxes, scores, masks or maps."""
         checks: dict[str, Callable[[Any, Any], float]] = {
             "box": canary.check_box,
             "cls": canary.check_cls,
             "dfl": dfl_canary.check_dfl,
             "mask": mask_canary.check_mask,
+            "sem": sem_canary.check_sem,
         }
         return checks[slot.name](part, slot)
 

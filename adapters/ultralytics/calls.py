@@ -86,7 +86,8 @@ class Calls:
         total = loss.detach().sum()
         _add(self._of_step, "filled", torch.full_like(total, float(rows > 0)))
         _add(self._counts, "broken", ~total.isfinite())
-        loss.register_hook(self._count_gradient)  # type: ignore[no-untyped-call]
+        if loss.requires_grad:  # the prediction of a branch may be detached
+            loss.register_hook(self._count_gradient)  # type: ignore[no-untyped-call]
 
     def follow(self, rows: Tensor) -> None:
         """Count the boxes (n, 4), or masks (n, h, w), to which a gradient comes back."""

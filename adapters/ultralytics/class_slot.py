@@ -19,15 +19,15 @@ from .slots import FAIR, Slot
 
 
 class ClassSlot(Slot):
-    """The criterion's `bce`: logits and soft targets to one number per image, anchor and class.
-
-    Attributes:
-        classes: how many the loss has numbers for; None: it takes any number of classes.
-    """
+    """The criterion's `bce`: logits and soft targets to one number per image, anchor and class."""
 
     def __init__(self, build: Callable[[], Loss], match_gain: bool, token: str) -> None:
         self.classes = classes_of(build())
         super().__init__("cls", build, partial(fair_gain, classes=self.classes or 1), token, match_gain)
+
+    def due(self, foreground: Tensor) -> Tensor:
+        """One call, of all anchors."""
+        return foreground.new_ones(())
 
     def compute(self, bce: object, logits: Tensor, target: Tensor) -> Tensor:
         """The class loss in float32, unreduced: the trainer weights, sums and normalises it.

@@ -43,8 +43,10 @@ def require_classes(name: str, known: int | None, classes: int, model: str) -> N
 
 def _takes(loss: Loss, count: int) -> bool:
     scores = torch.zeros(2, count)
+    labelled = loss.entry.targets and "dense" not in loss.entry.targets
+    target = torch.zeros(2, dtype=torch.int64) if labelled else torch.full_like(scores, 0.5)
     try:
-        loss.elementwise(scores, torch.full_like(scores, 0.5))
+        loss.elementwise(scores, target)
     except (ValueError, RuntimeError):
         return False
     return True

@@ -93,6 +93,7 @@ class Queries:
     """Criteria of decoders whose queries are matched with the objects: RT-DETR."""
 
     matches = False
+    left_out: int | None = None
 
     def parts(self, criterion: Any) -> list[Any]:
         """The criterion itself, or nothing."""

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from .anchors import Anchors
-from .class_slot import ClassSlot
 from .classes import require_classes
 from .detr import Queries
 from .errors import UnsupportedUltralytics
 from .probe import SERVED
+from .semantic import Semantic
 from .slots import Slot
 from .spec import Spec
 
@@ -21,6 +21,8 @@ class Family(Protocol):
 
     #: whether gain="match" and the trainer's settings reach the loss
     matches: bool
+    #: the label of pixels that its targets leave out
+    left_out: int | None
 
     def parts(self, criterion: Any) -> list[Any]:
         """The parts of a live criterion: one, or both branches of an end-to-end head; none if it is of another kind."""
@@ -47,14 +49,13 @@ class Family(Protocol):
         """The slot's loss of fixed inputs; raises UnsupportedUltralytics if it is not the one asked for."""
 
 
-FAMILIES: tuple[Family, ...] = (Anchors(), Queries())
+FAMILIES: tuple[Family, ...] = (Anchors(), Queries(), Semantic())
 
 
 def _require_classes(criterion: Any, parts: list[Any], slots: Iterable[Slot]) -> None:
     for slot in slots:
-        if isinstance(slot, ClassSlot):
-            for part in parts:
-                require_classes(slot.loss_name, slot.classes, part.nc, f"the model of this {type(criterion).__name__}")
+        for part in parts if slot.classes is not None else ():
+            require_classes(slot.loss_name, slot.classes, part.nc, f"the model of this {type(criterion).__name__}")
 
 
 def parts_of(criterion: Any, slots: Iterable[Slot], spec: Spec) -> tuple[Family, list[Any]]:
@@ -72,7 +73,7 @@ def parts_of(criterion: Any, slots: Iterable[Slot], spec: Spec) -> tuple[Family,
     for family in FAMILIES:
         parts = family.parts(criterion)
         if parts:
-            family.require(criterion, slots, spec)
             _require_classes(criterion, parts, slots)
+            family.require(criterion, slots, spec)
             return family, parts
     raise UnsupportedUltralytics(f"the criterion {type(criterion).__name__} has no box loss", f"Use {SERVED}")

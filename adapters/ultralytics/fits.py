@@ -15,6 +15,8 @@ from loss_plugins.errors import WrongResult, refusal
 WRONG, RIGHT = (-8.0, -4.0, -2.0, -1.0, 0.0), (1.0, 2.0, 4.0, 8.0)
 #: what a cost may rise by on the right side, or lie below 0, in shares of the largest: rounding
 ROUNDING = 1e-6
+#: what a prediction with half of the pixels on one side wrong costs more than the right one, in shares of one all wrong
+MARGIN = 1e-3
 Function = Callable[[Tensor], Tensor]
 
 
@@ -83,6 +85,21 @@ def misfit_of_costs(cost: Function, of_probabilities: Function, side: Tensor) ->
         return ""
     wanted = " (it wants probabilities?)" if falls(lambda logits: of_probabilities(logits.sigmoid()), side) else ""
     return f"does not fall as logits move towards their targets{wanted}"
+
+
+def misfit_of_sides(cost: Function, side: Tensor) -> str:
+    """Why a cost of maps (n, ..., h, w) leaves one side out: it does not rise where half of that is wrong; "" if not.
+
+    Args:
+        cost: of logits of the shape of `side`, to a number per row or for all.
+        side: where the target is: 1 (the logit should be large) or -1.
+    """
+    odd = torch.arange(side.shape[-1]) % 2 == 1
+    right, least = cost(8 * side), MARGIN * (cost(-8 * side) - cost(8 * side))
+    for what, wrong in (("more", (side < 0) & odd), ("less", (side > 0) & odd)):
+        if not (cost(8 * torch.where(wrong, -side, side)) > right + least).all():
+            return f"costs the same for pixels {what} than the mask has (does it leave one side out?)"
+    return ""
 
 
 def falls(cost: Function, side: Tensor) -> bool:

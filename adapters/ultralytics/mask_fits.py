@@ -12,11 +12,9 @@ from torch import Tensor
 from loss_plugins import Loss
 from loss_plugins.errors import refusal
 
-from .fits import misfit_of_costs, misfit_of_scores, require_fit, says_otherwise, singles
+from .fits import misfit_of_costs, misfit_of_scores, misfit_of_sides, require_fit, says_otherwise, singles
 from .mask_slot import NOTHING, per_instance, pixels_inside
 
-#: what a prediction with half of the pixels on one side wrong costs more than the mask, in shares of one all wrong
-MARGIN = 1e-3
 #: kinds of losses that fit: one number per mask, or one per pixel
 KINDS = ("region", "classification")
 FITTING = "a region loss (dice, tversky, focal_tversky), or one per pixel of logits and soft targets (bce_with_logits)"
@@ -70,14 +68,9 @@ def _misfit_of_region(loss: Loss) -> str:
     shape = tuple(costs(side).shape)
     if shape != area.shape:
         return f"gives shape {shape} for {len(area)} masks, where one number each is wanted"
-    reason = misfit_of_costs(costs, partial(costs, nothing=0.0), side)
+    reason = misfit_of_costs(costs, partial(costs, nothing=0.0), side) or misfit_of_sides(costs, side)
     if reason:
         return reason
-    odd = torch.arange(mask.shape[-1]) % 2 == 1
-    right, least = costs(8 * side), MARGIN * (costs(-8 * side) - costs(8 * side))
-    for what, wrong in (("more", (mask == 0) & odd), ("less", (mask == 1) & odd)):
-        if not (costs(8 * torch.where(wrong, -side, side)) > right + least).all():
-            return f"costs the same for pixels {what} than the mask has (does it leave one side out?)"
     if not torch.allclose(costs(-2 * side), cut_out(loss, -2 * side, mask, inside)):
         return (
             "counts the pixels outside of the boxes (does it take a mean over all? divide by sums of pred and target)"

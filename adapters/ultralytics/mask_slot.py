@@ -26,6 +26,10 @@ class MaskSlot(Slot):
         super().__init__("mask", build, None, token)
         self.may_rest = True  # a region loss without a target pixel has the gradient 0
 
+    def due(self, foreground: Tensor) -> Tensor:
+        """A call for each image that has foreground."""
+        return foreground.any(-1).sum()
+
     def remedy(self) -> str:
         """No gain is matched for masks, and the trainer's box= is that of boxes too."""
         return f"set loss_weight of {self.loss_name}"

@@ -13,6 +13,7 @@ from .class_slot import ClassSlot
 from .dfl_slot import DflSlot
 from .marks import mark_of
 from .mask_slot import MaskSlot
+from .sem_slot import SemSlot
 from .slots import Slot
 from .spec import Spec
 
@@ -27,12 +28,13 @@ class Owner(Protocol):
     cls: ClassSlot | None
     dfl: DflSlot | None
     mask: MaskSlot | None
+    sem: SemSlot | None
 
     def slot(self, name: str) -> Slot | None:
         """The slot of that name, if a loss was asked for there."""
 
-    def adopt(self, criterion: Any) -> None:
-        """Serve a criterion."""
+    def adopt(self, criterion: Any, model: Any = None) -> None:
+        """Serve a criterion, that of a model."""
 
     def expect(self, foreground: Tensor) -> None:
         """A branch was called."""

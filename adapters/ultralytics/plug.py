@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,6 +26,8 @@ from .class_slot import ClassSlot
 from .dfl_slot import DflSlot
 from .families import Family, parts_of
 from .mask_slot import MaskSlot
+from .sem_canary import require_head
+from .sem_slot import SemSlot
 from .slot_table import SLOTS
 from .slots import Slot, State, log
 from .spec import Spec
@@ -39,6 +42,7 @@ class Report:
         cls: calls of the class slot.
         dfl: calls of the slot of the sides.
         mask: calls of the mask slot.
+        sem: calls of the slot of semantic maps.
         canary: on a fixed batch: the "stock" box loss, and by slot one value per criterion branch.
     """
 
@@ -46,6 +50,7 @@ class Report:
     cls: Calls | None = None
     dfl: Calls | None = None
     mask: Calls | None = None
+    sem: Calls | None = None
     canary: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -73,10 +78,12 @@ class Plug:
         self.token = uuid.uuid4().hex
         match_gain = spec.gain == "match"
         match_overlap = spec.assigner == "match"
-        self.box = BoxSlot(spec.build_box, match_gain, self.token, image_size, match_overlap) if spec.box else None
-        self.cls = ClassSlot(spec.build_cls, match_gain, self.token) if spec.cls else None
-        self.mask = MaskSlot(spec.build_mask, self.token) if spec.mask else None
-        self.dfl = DflSlot(spec.build_dfl, self.token) if spec.dfl else None
+        box, cls, dfl, mask, sem = (partial(spec.build, slot) for slot in SLOTS)
+        self.box = BoxSlot(box, match_gain, self.token, image_size, match_overlap) if spec.box else None
+        self.cls = ClassSlot(cls, match_gain, self.token) if spec.cls else None
+        self.dfl = DflSlot(dfl, self.token) if spec.dfl else None
+        self.mask = MaskSlot(mask, self.token) if spec.mask else None
+        self.sem = SemSlot(sem, self.token) if spec.sem else None
         self.report = Report()
         for slot in self.slots:
             setattr(self.report, slot.name, slot.calls)
@@ -90,7 +97,7 @@ class Plug:
     @property
     def slots(self) -> list[Slot]:
         """The slots in use."""
-        return [slot for slot in (self.box, self.cls, self.dfl, self.mask) if slot is not None]
+        return [slot for slot in (getattr(self, name) for name in SLOTS) if slot is not None]
 
     def slot(self, name: str) -> Slot | None:
         """The slot of that name, if a loss was asked for there."""
@@ -125,10 +132,14 @@ class Plug:
             marks.mark(part, self.token)
             self._models.append(weakref.ref(part))
             if getattr(part, "criterion", None) is not None:
-                self.adopt(part.criterion)
+                self.adopt(part.criterion, part)
 
-    def adopt(self, criterion: Any) -> None:
+    def adopt(self, criterion: Any, model: Any = None) -> None:
         """Serve a criterion; one of a kind that the checks before training have not seen is checked first.
+
+        Args:
+            criterion: the criterion.
+            model: whose it is, where that is known.
 
         Raises:
             UnsupportedUltralytics: it computes no loss that could be replaced.
@@ -138,6 +149,10 @@ class Plug:
         family, parts = parts_of(criterion, self.slots, self.spec)
         for slot in self.slots:
             slot.matches = family.matches
+        if self.sem is not None:
+            if model is not None:
+                require_head(model)
+            self.sem.left_out = self.sem.left_out or family.left_out
         for index, part in enumerate(parts):
             if self.cls is not None or not self.bound:  # a context around this one may ask for the class loss
                 family.put_in(part)
@@ -188,15 +203,9 @@ class Plug:
         return len(parts)
 
     def expect(self, foreground: Tensor) -> None:
-        """A branch was called in training: each slot should follow, box, sides and mask where there is foreground."""
-        if torch.is_grad_enabled():
-            for slot in (self.box, self.dfl):
-                if slot is not None:
-                    slot.calls.expect(foreground.any())
-            if self.cls is not None:
-                self.cls.calls.expect(foreground.new_ones(()))
-            if self.mask is not None:  # a call for each image that has some
-                self.mask.calls.expect(foreground.any(-1).sum())
+        """A branch was called in training: each slot should follow."""
+        for slot in self.slots if torch.is_grad_enabled() else ():
+            slot.calls.expect(slot.due(foreground))
 
     def require_branch_call(self) -> None:
         """Raise LossNotUsed if a batch has passed and no branch of a criterion that belongs to this plug was called."""

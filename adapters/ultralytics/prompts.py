@@ -16,7 +16,7 @@ from .slots import Slot
 CRITERIA = ("TVPDetectLoss", "TVPSegmentLoss")
 TRAINERS = ("YOLOEVPTrainer", "YOLOESegVPTrainer")
 #: what Ultralytics drops there
-DROPPED = ("box", "dfl", "mask")
+DROPPED = ("box", "dfl", "mask", "sem")
 #: the step of a data set that numbers the classes of each image anew
 NUMBERS_ANEW = "RandomLoadText"
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from . import detr, owners
+from . import detr, owners, semantic
 from .errors import UnsupportedUltralytics
 
 Function = Callable[..., Any]
@@ -98,6 +98,10 @@ def _seams() -> Iterator[Seam]:
     yield from _of_subclasses(tal, tal.TaskAlignedAssigner, "forward", _assigned)
     yield from _of_subclasses(tal, tal.TaskAlignedAssigner, "iou_calculation", _overlap)
     yield from _of_subclasses(loss, loss.v8SegmentationLoss, "single_mask_loss", MaskLoss)
+    if hasattr(loss, "BCEDiceLoss"):
+        yield from _of_subclasses(loss, loss.BCEDiceLoss, "forward", _branch_maps)
+    if hasattr(loss, "SemanticSegmentationLoss"):
+        yield from _of_subclasses(loss, loss.SemanticSegmentationLoss, "forward", _semantic)
     yield from _of_subclasses(queries, queries.DETRLoss, "_get_loss", _layer)
     yield from _of_subclasses(queries, queries.DETRLoss, detr.METHODS["box"], _layer_boxes)
     yield from _of_subclasses(queries, queries.DETRLoss, detr.METHODS["cls"], _layer_classes)
@@ -192,6 +196,37 @@ class MaskLoss:
         return functools.partial(plug.mask.compute, criterion)
 
 
+def _branch_maps(stock: Function) -> Function:
+    """The loss of YOLO26-seg's semantic branch; the targets are brought to the size of the logits, as in the stock."""
+
+    @functools.wraps(stock)
+    def forward(self: nn.Module, pred: Tensor, target: Tensor) -> Any:
+        plug = owners.plug_for(self, "sem")
+        if plug is None or plug.sem is None:
+            return stock(self, pred, target)
+        if target.shape[-2:] != pred.shape[-2:]:
+            target = nn.functional.interpolate(target, pred.shape[-2:], mode="nearest")
+        return plug.sem.compute(self, pred, target, lambda logits: stock(self, logits, target))
+
+    return forward
+
+
+def _semantic(stock: Function) -> Function:
+    """The criterion of semantic models, with the loss of its main maps replaced: one call is expected."""
+
+    @functools.wraps(stock)
+    def forward(self: nn.Module, preds: Any, batch: Any) -> Any:
+        own = owners.owner(self)
+        if own is not None:
+            own.expect(foreground=torch.ones(1, 1, dtype=torch.bool))
+        plug = owners.plug_for(self, "sem")
+        if plug is None or plug.sem is None:
+            return stock(self, preds, batch)
+        return semantic.replaced(plug.sem, self, stock, preds, batch)
+
+    return forward
+
+
 def _layer(stock: Function) -> Function:
     """RT-DETR's loss of one decoder layer: so many calls of the losses are expected."""
     signature = inspect.signature(stock)
@@ -253,9 +288,10 @@ def _criterion_init(stock: Function) -> Function:
             stock(self, *args, **kwargs)
         finally:
             _building.criteria.remove(id(self))
-        plug = owners.builder(signature.bind(self, *args, **kwargs).arguments.get("model"))
+        model = signature.bind(self, *args, **kwargs).arguments.get("model")
+        plug = owners.builder(model)
         if plug is not None:
-            plug.adopt(self)
+            plug.adopt(self, model)
 
     return init
 
@@ -268,7 +304,7 @@ def _init_criterion(stock: Function) -> Function:
         criterion = stock(self)
         plug = owners.builder(self)
         if plug is not None:
-            plug.adopt(criterion)
+            plug.adopt(criterion, self)
         return criterion
 
     return init_criterion

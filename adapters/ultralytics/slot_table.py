@@ -29,6 +29,7 @@ PLACES = (
     Place("cls", "cls_loss", "bce", "anchors", "cls"),
     Place("dfl", "dfl_loss", "bbox_loss", "boxes", "dfl"),
     Place("mask", "mask_loss", "single_mask_loss", "masks", "box"),
+    Place("sem", "sem_loss", "bcedice_loss", "images", "box"),
 )
 #: by name
 SLOTS = {place.name: place for place in PLACES}

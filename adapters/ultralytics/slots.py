@@ -44,7 +44,10 @@ class Slot:
         measure_next: measure it on the next batch.
         matches: whether gain="match" and the trainer's settings reach the criterion.
         may_rest: whether the loss may be without gradient on each row of an epoch, as where all boxes lie apart.
+        classes: how many the loss has numbers for; None: it takes any number of classes, or knows none.
     """
+
+    classes: int | None = None
 
     def __init__(
         self, name: str, build: Callable[[], Loss], match: Match | None, token: str, match_gain: bool = False
@@ -67,6 +70,10 @@ class Slot:
         self._warned = False
         self._shared: dict[str, Loss] = {}
         self._own: WeakKeyDictionary[Any, Loss] = WeakKeyDictionary()
+
+    def due(self, foreground: Tensor) -> Tensor:
+        """How many calls a branch should make whose anchors (b, anchors) are foreground: one where there is some."""
+        return foreground.any()
 
     def loss_of(self, part: Any, device: torch.device) -> Loss:
         """The loss of one criterion branch.

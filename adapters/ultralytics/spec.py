@@ -26,6 +26,7 @@ from .dfl_fits import require_dfl_loss
 from .fits import misfit_of_scores, require_fit, says_otherwise, singles
 from .image_size import filled
 from .mask_fits import require_mask_loss
+from .sem_fits import require_sem_loss
 from .slot_table import SLOTS, UNSERVED
 
 GAINS = Choice("keep", "match")
@@ -43,6 +44,7 @@ class Said(NamedTuple):
     cls: str = "cls"
     dfl: str = "dfl"
     mask: str = "mask"
+    sem: str = "sem"
     config: str = "config"
     eiou: str = "'eiou'"
 
@@ -56,6 +58,7 @@ class Spec:
         cls: the same of the class loss.
         mask: the same of the mask loss.
         dfl: the same of the loss of the sides.
+        sem: the same of the loss of semantic maps.
         gain: "keep" the trainer's gains, or "match" the stock losses' gradients on a fixed set.
         assigner: "keep" the stock IoU in the assigner, or "match" the new box loss.
         imports: modules that register losses, and functions that are losses, "mylosses:my_iou", for other processes.
@@ -68,26 +71,17 @@ class Spec:
     imports: tuple[str, ...] = ()
     mask: dict[str, Any] | None = None
     dfl: dict[str, Any] | None = None
+    sem: dict[str, Any] | None = None
 
-    def build_box(self) -> Loss:
-        """A new module of the box loss."""
-        return self._build(self.box)
+    def build(self, slot: str) -> Loss:
+        """A new module of the loss of a slot.
 
-    def build_cls(self) -> Loss:
-        """A new module of the class loss."""
-        return self._build(self.cls)
-
-    def build_mask(self) -> Loss:
-        """A new module of the mask loss."""
-        return self._build(self.mask)
-
-    def build_dfl(self) -> Loss:
-        """A new module of the loss of the sides."""
-        return self._build(self.dfl)
-
-    def _build(self, spec: dict[str, Any] | None) -> Loss:
+        Raises:
+            ValueError: no loss was asked for there.
+        """
+        spec = getattr(self, slot) if slot in SLOTS else None
         if spec is None:
-            raise refusal("Spec", "no loss was asked for in this slot", WANTED, "give it one")
+            raise refusal("Spec", f"no loss was asked for in the slot {shown(slot)}", WANTED, "give it one")
         import_modules(self.imports, f"imports={list(self.imports)}")
         return build_loss(spec, reduction="none")
 
@@ -121,6 +115,7 @@ def make_spec(
     *,
     dfl: LossSpec | None = None,
     mask: LossSpec | None = None,
+    sem: LossSpec | None = None,
     gain: str | None = None,
     assigner: str | None = None,
     config: str | Path | None = None,
@@ -133,6 +128,7 @@ def make_spec(
         cls: name, dict with `type`, or module of a class loss that works per anchor and class on soft targets.
         dfl: name, dict with `type`, or module of a loss of distributions over bins, or of single distances.
         mask: name, dict with `type`, or module of a region loss, or of one per pixel of logits and soft targets.
+        sem: name, dict with `type`, or module of a region loss, one per pixel, or a mix of both, of semantic maps.
         gain: "keep" or "match".
         assigner: "keep" or "match".
         config: YAML file with a `losses` section; keywords given win over it. Its `imports:` are code, which runs when
@@ -144,7 +140,7 @@ def make_spec(
     """
     check_type("ultralytics adapter", "said", said, Said)
     of_file = read_config(config, said.config) if config is not None else {}
-    given = {"box": box, "cls": cls, "dfl": dfl, "mask": mask, "gain": gain, "assigner": assigner}
+    given = {"box": box, "cls": cls, "dfl": dfl, "mask": mask, "sem": sem, "gain": gain, "assigner": assigner}
     chosen = {**of_file, **{key: value for key, value in given.items() if value is not None}}
     if all(chosen.get(slot) is None for slot in SLOTS):
         came = f"no loss was asked for ({', '.join(f'{getattr(said, slot)}=None' for slot in SLOTS)})"
@@ -156,13 +152,14 @@ def make_spec(
         with _told_of(where.get(key)):
             check_value("ultralytics adapter", key, value, allowed)
     losses: dict[str, Loss] = {}
-    for slot, build in (("box", _box_module), ("cls", _cls_module), ("dfl", _dfl_module), ("mask", _mask_module)):
+    modules = (_box_module, _cls_module, _dfl_module, _mask_module, _sem_module)
+    for slot, build in zip(SLOTS, modules, strict=True):
         if chosen.get(slot) is not None:
             with _told_of(where.get(slot)):
                 losses[slot] = build(chosen[slot], getattr(said, slot))
     if assigner == "match":
         _check_assigner(losses.get("box"))
-    unmatched = next((slot for slot in ("dfl", "mask") if slot in losses), None)
+    unmatched = next((slot for slot in ("dfl", "mask", "sem") if slot in losses), None)
     if gain == "match" and unmatched:
         name, key = losses[unmatched].entry.name, getattr(said, unmatched)
         came = f"gain='match' is known for boxes and classes, and {key}={name} was asked for too"
@@ -338,6 +335,12 @@ def _dfl_module(asked: Any, said: str) -> Loss:
 def _mask_module(asked: Any, said: str) -> Loss:
     loss = _module("mask", asked, said)
     require_mask_loss(loss, f"{said}={shown(asked)}")
+    return loss
+
+
+def _sem_module(asked: Any, said: str) -> Loss:
+    loss = _module("sem", asked, said)
+    require_sem_loss(loss, f"{said}={shown(asked)}")
     return loss
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,6 @@ BY_CLASS = {RTDETRDetectionModel: "rtdetr", WorldModel: "world", **yoloe.MODELS}
 BY_HEAD = {"RTDETRDecoder": "rtdetr", "WorldDetect": "world", **yoloe.HEADS}
 REFUSED = {
     "classify": "it has no boxes",
-    "semantic": "it has no boxes",
     "depth": "it has no boxes",
 }
 
@@ -76,6 +76,19 @@ class LossPluginWorldTrainer(LossPluginMixin, WorldTrainer):  # type: ignore[mis
     plugged_task = "world"
 
 
+if find_spec("ultralytics.models.yolo.semantic") is not None:  # versions before 8.4.100 or so know no such task
+    from ultralytics.models.yolo.semantic import SemanticSegmentationTrainer
+
+    class LossPluginSemanticTrainer(LossPluginMixin, SemanticSegmentationTrainer):  # type: ignore[misc]
+        """Semantic segmentation with plugged losses."""
+
+        plugged_task = "semantic"
+
+    OF_MAPS: dict[str, type[LossPluginMixin]] = {"semantic": LossPluginSemanticTrainer}
+else:
+    OF_MAPS = {}
+    REFUSED["semantic"] = "this version has no such task"
+
 TRAINERS: dict[str, type[LossPluginMixin]] = {
     "detect": LossPluginDetectionTrainer,
     "segment": LossPluginSegmentationTrainer,
@@ -84,6 +97,7 @@ TRAINERS: dict[str, type[LossPluginMixin]] = {
     "rtdetr": LossPluginRTDETRTrainer,
     "world": LossPluginWorldTrainer,
     **yoloe.TRAINERS,
+    **OF_MAPS,
 }
 
 
@@ -95,6 +109,7 @@ def trainer(
     *,
     dfl: LossSpec | None = None,
     mask: LossSpec | None = None,
+    sem: LossSpec | None = None,
     gain: str | None = None,
     assigner: str | None = None,
     config: str | Path | None = None,
@@ -103,7 +118,8 @@ def trainer(
     """What to pass as `trainer=` to `YOLO(...).train(...)`.
 
     Args:
-        task: "detect", "segment", "pose", "obb", "rtdetr", "world", "yoloe" or "yoloe-seg"; None: that of the model.
+        task: "detect", "segment", "semantic", "pose", "obb", "rtdetr", "world", "yoloe" or "yoloe-seg"; None: that of
+            the model.
         box: the box loss: a name, a dict with `type`, a module, or a function (pred, target) of boxes (n, 4), as x1,
             y1, x2, y2, to (n,); None: the stock loss. It gets pixels, unless boxes of any scale cost the same.
         cls: the class loss, likewise: one that works per anchor and class on soft targets.
@@ -111,6 +127,8 @@ def trainer(
             or of single distances, in the place of the L1 of models without bins, as YOLO26.
         mask: the mask loss of a segment model, likewise: a region loss, which sees the pixels inside each target's box,
             or a loss per pixel, that takes the place of binary cross-entropy.
+        sem: the loss of semantic maps, likewise: of a yolo26-seg model's semantic branch, or of a semantic model, where
+            it takes the place of cross-entropy plus Dice. A region loss, one per pixel, or a mix of both.
         gain: "keep" (default) the trainer's gains, or "match": multiply each loss by the constant with
             which it pulls as hard as the stock loss on a fixed set (see `loss_plugins.module.gain`).
         assigner: "keep" (default) the stock IoU in the assigner, or "match" the new box loss.
@@ -124,7 +142,8 @@ def trainer(
     """
     if task is not None:
         trainer_of(task)
-    return trainer_for(task, make_spec(box, cls, dfl=dfl, mask=mask, gain=gain, assigner=assigner, config=config), base)
+    spec = make_spec(box, cls, dfl=dfl, mask=mask, sem=sem, gain=gain, assigner=assigner, config=config)
+    return trainer_for(task, spec, base)
 
 
 def trainer_for(task: str | None, spec: Spec, base: type | None = None) -> Callable[..., Any]:
@@ -133,7 +152,9 @@ def trainer_for(task: str | None, spec: Spec, base: type | None = None) -> Calla
         trainer_of(task)
     plug = Plug(spec)  # refuses losses that this version cannot feed
     probe.stock_forward(plug.box.kind if plug.box is not None else "box")
-    if task is not None and plug.box is not None:
+    if task == "semantic":
+        check_slots(plug)
+    elif task is not None and plug.box is not None:
         check_kind(task, plug.box)
     if base is not None:
         cls = plugged_base(task, base)
@@ -170,6 +191,18 @@ def __getattr__(name: str) -> Any:
     if base is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return bases.with_plug(base, LossPluginMixin, __name__, bases.task_of(base))
+
+
+def check_slots(plug: Plug) -> None:
+    """Raise unless all losses are those of a semantic model.
+
+    Raises:
+        ValueError: one is a loss of something else.
+    """
+    for slot in plug.slots:
+        if slot.name != "sem":
+            came = f"task='semantic' has no {slot.name} loss, and {slot.name}={slot.loss_name} was asked for"
+            raise refusal("trainer", came, "sem, the loss of its maps", f"leave {slot.name} out, and pass sem='dice'")
 
 
 def check_kind(task: str, box: BoxSlot) -> None:

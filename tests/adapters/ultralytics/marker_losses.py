@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from loss_plugins import Traits, register_loss
+from loss_plugins.tensors import dense
 
 
 @register_loss("constant", traits=Traits(zero_at_equality=False, gradient_when_disjoint=False))
@@ -27,6 +28,14 @@ def constant_mask_loss(pred: Tensor, target: Tensor, *, value: float = 7.0) -> T
     """As `constant_loss`, of masks, but that it falls by two thousandths from a wrong to a right one."""
     p = pred.sigmoid()
     return value - 1e-3 * ((2 * target - 1) * p).flatten(1).sum(1) / (p + target).flatten(1).sum(1)
+
+
+@register_loss("constant_map", kind="region", traits=Traits(zero_at_equality=False, gradient_when_disjoint=False))
+def constant_map_loss(pred: Tensor, target: Tensor, ignored: Tensor | None = None, *, value: float = 7.0) -> Tensor:
+    """As `constant_mask_loss`, of labels per pixel, without those that are left out."""
+    counts = 1.0 if ignored is None else 1.0 - ignored.float()
+    p, t = pred.sigmoid() * counts, dense(pred, target) * counts
+    return value - 1e-3 * ((2 * t - 1) * p).flatten(1).sum(1) / (p + t).flatten(1).sum(1)
 
 
 @register_loss("side_in_pixels", traits=Traits(units="pixels"))

@@ -197,7 +197,7 @@ def test_a_module_of_the_current_folder_is_found_without_further_ado(
         lp.unregister_loss("test_beside")
         del sys.modules["losses_beside"]
         monkeypatch.setattr(sys, "path", [*there])
-        assert spec.Spec.from_json(text).build_box().entry.name == "test_beside"
+        assert spec.Spec.from_json(text).build("box").entry.name == "test_beside"
         lp.unregister_loss("test_beside")
     finally:
         sys.modules.pop("losses_beside", None)

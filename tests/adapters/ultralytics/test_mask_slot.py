@@ -22,7 +22,7 @@ from loss_plugins.adapters.ultralytics.config import read_config
 from loss_plugins.adapters.ultralytics.plug import Plug, plugged
 from loss_plugins.demo.digits import DigitsSet
 
-from .ultralytics_runs import BOX_GAIN, Train, batch_of, column, proof, relabelled, results
+from .ultralytics_runs import BOX_GAIN, Train, batch_of, column, octagon, proof, relabelled, results
 
 EPS = 1e-3  # of `dice`
 MODELS = ("yolo11n-seg.yaml", "yolo26n-seg.yaml")
@@ -293,13 +293,6 @@ def test_another_process_reads_it() -> None:
 def outlined_digits(digits: DigitsSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The digits, each with an octagon inside of its box for outline."""
     return relabelled(digits, tmp_path_factory.mktemp("outlined"), octagon)
-
-
-def octagon(line: str) -> str:
-    number, *box = line.split()
-    x, y, w, h = (float(value) for value in box)
-    around = [(2, 1), (1, 2), (-1, 2), (-2, 1), (-2, -1), (-1, -2), (1, -2), (2, -1)]
-    return f"{number} {' '.join(f'{x + dx * w / 4:.6f} {y + dy * h / 4:.6f}' for dx, dy in around)}\n"
 
 
 def test_masks_train(train: Train, outlined_digits: Path) -> None:

@@ -130,7 +130,7 @@ def test_the_same_function_is_one_loss_and_two_functions_are_two() -> None:
     specs = [lpu.make_spec(box=function) for function in (two, three, two, overlap, overlap)]
     assert [spec.box["type"] for spec in specs] == ["scaled", "scaled_2", "scaled", "overlap", "overlap"]
     pair = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[1.0, 0, 3, 2]])  # IoU 1/3
-    assert [round(float(spec.build_box()(*pair)), 4) for spec in specs[:3]] == [1.3333, 2.0, 1.3333]
+    assert [round(float(spec.build("box")(*pair)), 4) for spec in specs[:3]] == [1.3333, 2.0, 1.3333]
 
 
 FUNCTIONS = """
@@ -140,7 +140,7 @@ def my_overlap(pred, target):
 CHILD = """
 import sys
 from loss_plugins.adapters.ultralytics.spec import Spec
-print(Spec.from_json(sys.argv[1]).build_box().entry.traits.units)
+print(Spec.from_json(sys.argv[1]).build("box").entry.traits.units)
 """
 
 
@@ -174,8 +174,8 @@ def test_what_other_processes_cannot_import_is_refused_for_several_gpus(
         local.__module__, local.__qualname__ = "__main__", "local"
         monkeypatch.setattr(sys.modules["__main__"], "local", local, raising=False)
     spec = lpu.make_spec(box=local if isinstance(function, str) else function)
-    assert spec.build_box() is not None  # on one device it trains
-    assert Spec.from_json(spec.to_json()).build_box() is not None
+    assert spec.build("box") is not None  # on one device it trains
+    assert Spec.from_json(spec.to_json()).build("box") is not None
     with pytest.raises(lpu.UnsupportedUltralytics, match=r"cannot be imported by .*@register_loss\('my_loss'\)"):
         mixin.check_imports(spec)
 

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The slot of semantic maps: the loss of a score per pixel and class, of YOLO26-seg's branch and of semantic models."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from loss_plugins import Loss, build_loss
+from loss_plugins.labels import numbers
+
+from .classes import classes_of
+from .slots import Slot
+
+#: forms of a target that are a label per pixel
+LABELLED = {"labels", "class_map"}
+
+
+class SemSlot(Slot):
+    """The loss of a batch of maps, reduced by the loss's own "mean".
+
+    Attributes:
+        left_out: label of the pixels that targets leave out; None: there are none.
+    """
+
+    def __init__(self, build: Callable[[], Loss], token: str) -> None:
+        self.left_out: int | None = None
+        self.classes = classes_of(build())
+        super().__init__("sem", lambda: leaving_out(build(), self.left_out), None, token)
+        self.may_rest = True  # a region loss without a target pixel may have the gradient 0
+
+    def remedy(self) -> str:
+        """No gain is matched for maps."""
+        return f"set loss_weight of {self.loss_name}"
+
+    def compute(self, part: Any, logits: Tensor, target: Tensor, stock: Callable[[Tensor], Tensor]) -> Tensor:
+        """The loss in float32.
+
+        Args:
+            part: whose maps they are.
+            logits: (n, C, h, w).
+            target: of that shape, or labels (n, h, w).
+            stock: the stock loss of logits.
+        """
+        training = torch.is_grad_enabled()  # a branch that is trained has logits without gradient, its twin's are used
+        logits = logits.float()
+        loss_module = self.loss_of(part, logits.device)
+        self.calls.follow(logits)
+        with torch.autocast(logits.device.type, enabled=False):
+            if training and self.measure_next and logits.requires_grad:
+                twin = copy.deepcopy(loss_module).eval()  # with what its running statistic has learnt
+                self.compare(lambda given, _: stock(given), partial(mean_of, twin), logits, target, weight=1.0)
+            total = mean_of(loss_module, logits, target)
+        self.calls.count(total, len(logits), training)
+        return total
+
+
+def mean_of(loss: Loss, logits: Tensor, target: Tensor) -> Tensor:
+    """The loss of all maps as one number, times its loss_weight."""
+    found: Tensor = loss(logits, target, reduction_override="mean")
+    return found
+
+
+def target_of(loss: Loss, labels: Tensor, classes: int, left_out: int) -> Tensor:
+    """The target of a loss: the labels (n, h, w), or else a map of each class (n, C, h, w).
+
+    Of one class, which has no label of its own, the map is the labels' 0 and 1.
+
+    Args:
+        loss: the loss.
+        labels: integers in [0, C), of one class 0 and 1; and `left_out`.
+        classes: how many.
+        left_out: label of pixels to leave out, which the maps have as number.
+    """
+    if classes == 1:
+        return labels[:, None].float()
+    if LABELLED.intersection(loss.entry.targets):
+        return labels.long()
+    beside = labels == left_out
+    maps = functional.one_hot(labels.long().masked_fill(beside, 0), classes).movedim(-1, 1).float()
+    return maps.masked_fill(beside[:, None], left_out)
+
+
+def leaving_out(loss: Loss, label: int | None) -> Loss:
+    """The loss without the pixels of a label, beside those that it leaves out by itself; None: the loss itself."""
+    return loss if label is None else build_loss(_leaving_out(loss.spec(), label))
+
+
+def _leaving_out(spec: Mapping[str, Any], label: int) -> dict[str, Any]:
+    changed = dict(spec)
+    if "losses" in spec:
+        changed["losses"] = [_leaving_out(each, label) for each in spec["losses"]]
+    if "ignore_index" in spec:
+        labels = [number for number in numbers(spec["ignore_index"]) if number >= 0]
+        changed["ignore_index"] = [*labels, label] if labels else label
+    return changed
