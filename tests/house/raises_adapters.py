@@ -37,7 +37,6 @@ from loss_plugins.adapters.ultralytics import (
 )
 from loss_plugins.adapters.ultralytics.cli import chosen_task, losses_of, shell_value, split_settings
 from tests.house.raises_core import Table
-from tests.house.raises_maps import MAPS
 
 ONE = torch.ones(())
 
@@ -429,7 +428,6 @@ ADAPTERS: Table = {
     (f"{ULTRALYTICS}/training_parity.py::curve", "LossNotUsed"): {
         "a plugged loss was not the one trained": REFUSALS + "training_that_never_calls_the_loss_raises",
     },
-    **MAPS,
 }
 
 

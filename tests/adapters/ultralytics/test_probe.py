@@ -32,7 +32,7 @@ def test_a_loss_of_other_boxes_is_refused_with_the_kind_to_use() -> None:
         probe.require_branches(model.init_criterion())
 
 
-@pytest.mark.parametrize("task", ["classify", "semantic", "depth"])
+@pytest.mark.parametrize("task", ["classify", "depth"])
 def test_tasks_that_cannot_be_served_are_refused_with_a_reason(task: str) -> None:
     with pytest.raises(lpu.UnsupportedUltralytics, match=f"task '{task}' cannot be served: its? "):
         lpu.trainer(task, box="eiou")

@@ -224,9 +224,9 @@ def test_labels_that_a_loss_leaves_out_by_itself_stay_out() -> None:
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("slot", ["box", "cls", "mask"])
+@pytest.mark.parametrize("slot", ["box", "cls", "dfl", "mask"])
 def test_other_losses_are_refused(model: nn.Module, slot: str) -> None:
-    loss = {"box": "eiou", "cls": "focal", "mask": "dice"}[slot]
+    loss = {"box": "eiou", "cls": "focal", "dfl": "distribution_focal", "mask": "dice"}[slot]
     for losses in ({slot: loss}, {slot: loss, "sem": "dice"}):
         with pytest.raises(ValueError, match=f"task='semantic' has no {slot} loss, and {slot}={loss}"):
             lpu.trainer("semantic", **losses)
