@@ -10,11 +10,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from torch import nn
+from ultralytics.utils import loss
 from ultralytics.utils.loss import BboxLoss, RotatedBboxLoss
 
 from loss_plugins.errors import in_our_words
 
-from . import canary, probe, traces
+from . import canary, probe, sem_canary, traces
 from .mixin import check_trainer, ultralytics_versions
 from .plug import plugged
 from .spec import make_spec
@@ -74,6 +75,22 @@ def _canary(bbox_loss: type[nn.Module], bins: int, ours: str) -> str:
         return f"{ours} {canary.check_box(branch, plug.box):.6f} on fixed boxes"
 
 
+def _branch() -> SimpleNamespace:
+    """As much of YOLO26-seg's criterion as computes its semantic maps, of three classes."""
+    return SimpleNamespace(bcedice_loss=loss.BCEDiceLoss(), nc=3)
+
+
+def _stock_maps() -> str:
+    return f"{sem_canary.check_stock(_branch().bcedice_loss):.6f} on fixed maps"
+
+
+def _plugged_maps() -> str:
+    with plugged(make_spec(sem="dice")) as plug:
+        if plug.sem is None:
+            raise RuntimeError("the sem slot is empty")
+        return f"dice {sem_canary.check_sem(_branch(), plug.sem):.6f} on fixed maps"
+
+
 def _actions() -> dict[str, Callable[[], str]]:
     found: dict[str, Callable[[], str]] = {
         "no file of losses was edited": traces.changed_files,
@@ -85,6 +102,9 @@ def _actions() -> dict[str, Callable[[], str]]:
         for bins in (16, 1):
             found[f"stock loss is weighted {stock} (reg_max {bins})"] = partial(_stock, bbox_loss, bins)
             found[f"a plugged {ours} arrives (reg_max {bins})"] = partial(_canary, bbox_loss, bins, ours)
+    if hasattr(loss, "BCEDiceLoss"):
+        found["stock loss of semantic maps is half BCE, half Dice"] = _stock_maps
+        found["a plugged dice arrives (semantic maps)"] = _plugged_maps
     for task in TRAINERS:
         found[f"trainer for {task}"] = partial(_trainer, task)
     return found
