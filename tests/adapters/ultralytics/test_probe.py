@@ -168,10 +168,11 @@ def test_pixel_losses_need_the_stride(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_doctor_reports_what_it_tried() -> None:
     report = lpu.doctor()
     assert report["ok"]
-    assert report["tasks"] == ["detect", "segment", "pose", "obb", "rtdetr", "world", "yoloe", "yoloe-seg"]
+    assert report["tasks"] == ["detect", "segment", "pose", "obb", "rtdetr", "world", "yoloe", "yoloe-seg", "semantic"]
     assert {check["name"] for check in report["checks"]} >= {
         "a plugged eiou arrives (reg_max 1)",
         "a plugged kld arrives (reg_max 16)",
+        "a plugged dice arrives (semantic maps)",
         "trainer for pose",
     }
 

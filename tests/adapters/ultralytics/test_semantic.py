@@ -99,7 +99,7 @@ def test_the_curve_of_the_twin_is_the_stock_curve(classes: int, sem: Any) -> Non
         live, losses = criterion(classes), []
         for _ in range(5):
             loss, _ = live((logits, -logits), {"semantic_mask": labels})
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
             (gradient,) = torch.autograd.grad(loss, logits)
             logits = (logits - 5 * gradient).detach().requires_grad_()
         return losses
