@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.fx import Graph, Node
 
-from .private import changes_its_argument, operation
+from . import columns
+from .private import changes_its_argument, operation, spoken
 from .tracing import SAMPLE_ROWS, NotTraceable
 
 
@@ -95,7 +96,9 @@ class Simplifier:
     def visit(self, node: Node) -> None:
         """Take over one node of the recorded graph."""
         if node.op == "get_attr":
-            raise NotTraceable(f"{node.target} is a tensor of these rows")
+            raise NotTraceable(
+                "it makes a tensor of its own, as a list of indices is, which is not made anew in each call"
+            )
         if node.op == "placeholder":
             new = self.graph.placeholder(str(node.target))
             new.meta["sample"] = next(self._inputs)
@@ -124,9 +127,9 @@ class Simplifier:
     def _as_it_is(self, node: Node) -> Term:
         function: Any = node.target
         if changes_its_argument(node):
-            raise NotTraceable(f"{function} changes its argument")
+            raise NotTraceable(f"{spoken(node)} changes its argument")
         if any(SAMPLE_ROWS in argument for argument in node.args if isinstance(argument, (list, tuple))):
-            raise NotTraceable(f"{node.format_node()} holds only for these rows")
+            raise NotTraceable(f"{spoken(node)} is given the number of rows, and holds only for as many")
         args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), self.whole)
         column = self._taken_apart(node, args)
         if column is not None:
@@ -164,7 +167,8 @@ class Simplifier:
         """What a recorded node has become, factors included and in full shape."""
         node, scale = self._terms[recorded]
         if node is None:
-            return self._filled(scale, recorded.meta["tensor_meta"])
+            meta = recorded.meta["tensor_meta"]
+            return self.filled(scale, meta, meta.shape)
         return self.scaled(node, scale)
 
     def scaled(self, node: Node, scale: float) -> Node:
@@ -173,14 +177,15 @@ class Simplifier:
             return node
         return self.emit(torch.neg, node) if scale == -1 else self.emit(torch.mul, node, scale)
 
-    def _filled(self, value: float, meta: Any) -> Node:
-        if not meta.shape:
+    def filled(self, value: float, meta: Any, shape: Sequence[int]) -> Node:
+        """A tensor of one number, of that shape and of the type that `meta` says."""
+        if not shape:
             return self.emit(torch.full, (), value, dtype=meta.dtype, device=self._device)
         for node in self.graph.nodes:
             sample = node.meta.get("sample")
-            if isinstance(sample, Tensor) and sample.shape == meta.shape and sample.dtype == meta.dtype:
+            if isinstance(sample, Tensor) and sample.shape == shape and sample.dtype == meta.dtype:
                 return self.emit(torch.full_like, node, value)
-        raise NotTraceable(f"no tensor of shape {tuple(meta.shape)} to fill")
+        raise NotTraceable(f"no tensor of shape {tuple(shape)} to fill")
 
     # --- terms -------------------------------------------------------------------------------------------------------
 
@@ -265,7 +270,14 @@ def _mul(s: Simplifier, node: Node) -> Term:
 
 
 def _add(s: Simplifier, node: Node) -> Term:
-    return s.sum(s.read(node.args[0]), s.product(s.read(node.args[1]), Term(None, _alpha(node))))
+    one, other = s.read(node.args[0]), s.read(node.args[1])
+    stack = columns.added(s, one.node, other.node) if one.scale == other.scale == _alpha(node) == 1 else None
+    return s.sum(one, s.product(other, Term(None, _alpha(node)))) if stack is None else Term(stack, 1.0)
+
+
+def _in_place_of_cut(s: Simplifier, node: Node) -> Term | None:
+    stack = columns.in_place_of_cut(s, node)
+    return None if stack is None else Term(stack, 1.0)
 
 
 def _sub(s: Simplifier, node: Node) -> Term:
@@ -376,5 +388,7 @@ RULES: dict[str, Callable[[Simplifier, Node], Term | None]] = {
     "sigmoid_backward": _sigmoid_backward,
     "threshold_backward": _threshold_backward,
     "where": _where,
+    "select_backward": _in_place_of_cut,
+    "slice_backward": _in_place_of_cut,
     "masked_fill": _masked_fill,
 }

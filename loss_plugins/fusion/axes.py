@@ -143,7 +143,7 @@ def _axes_after(node: Node, known: dict[Node, Any], pred: Axes, per_row: bool) -
         return _rule(node, name, call.given)(call)
     except _MixedError:
         several = "rows" if per_row else "elements"
-        raise NotTraceable(f"{node.target} may compute with several {several} at once") from None
+        raise NotTraceable(f"{private.spoken(node)} may compute with several {several} at once") from None
 
 
 def _tensors(node: Node, known: dict[Node, Any]) -> list[Axes]:

@@ -27,6 +27,7 @@ from .alone import alone, possible
 from .kernels import kernel_for
 from .keys import NoKeyError, key_of_parameters
 from .native import SERIAL, require_compiler
+from .observed import READS
 from .program import FEW
 from .tracing import LossFunction, NotTraceable
 from .trials import Form, Kernel, Layout, Samples, brief, is_separable
@@ -302,4 +303,4 @@ def _why(error: Exception) -> str:
     """Why a loss could not be recorded, in words."""
     said = str(error) if isinstance(error, NotTraceable) else brief(error)
     reads = "aten._local_scalar_dense" in said  # a tensor that became a number of Python
-    return f"it reads the numbers in its tensors ({said})" if reads else said
+    return f"it reads the numbers in its tensors ({READS})" if reads else said

@@ -27,6 +27,8 @@ KNOWN = {
     "is_floating_point", "is_complex", "is_signed", "is_cpu", "is_cuda", "is_meta", "is_mps", "is_xpu", "is_sparse",
     "is_quantized", "is_nested",
 }  # fmt: skip
+#: how Python code reads a number in a tensor
+READS = "by .item(), float() or if"
 #: functions whose result depends on how their argument lies in memory, which tensors without numbers cannot tell
 OF_MEMORY = {
     "as_strided", "as_strided_", "as_strided_scatter", "resize_", "resize_as_", "set_", "data_ptr", "nbytes",
@@ -100,8 +102,8 @@ def require_numbers_alone(
         _refuse(asking.asked, "it asks for more of its tensors than numbers, sizes and types")
         raise NotTraceable(f"it reads the numbers in its tensors ({brief(error)})") from error
     _refuse(asking.asked, "it asks for more of its tensors than numbers, sizes and types")
-    read = [node.format_node() or "" for node in graph.nodes if private.operation(node) == "_local_scalar_dense"]
-    _refuse(read, "it reads the numbers in its tensors")
+    read = any(private.operation(node) == "_local_scalar_dense" for node in graph.nodes)
+    _refuse([READS] if read else [], "it reads the numbers in its tensors")
     _refuse(decided, "what it does depends on a size")
     _refuse([] if any_size else list(_made_of_sizes(graph)), "what it does depends on a size")
     require_apart(graph, 1, per_row=layout.form == "rows")

@@ -156,6 +156,13 @@ def operation(node: Node) -> str:
     return str(getattr(node.target, "_opname", ""))
 
 
+def spoken(node: Node) -> str:
+    """A recorded operation in words: "select", or "the derivative of select"."""
+    name = operation(node).lstrip("_") or getattr(node.target, "__name__", str(node.target))
+    forward = name.removesuffix("_data").removesuffix("_backward")
+    return f"the derivative of {forward}" if "_backward" in name else name
+
+
 def changes_its_argument(node: Node) -> bool:
     """Whether the operation of a recorded node works in place."""
     schema = getattr(node.target, "_schema", None)

@@ -314,7 +314,7 @@ def test_the_size_of_the_sample_may_not_be_part_of_the_graph() -> None:
 
     pred, target = (list(part.unbind(-1)) for part in sample_pairs(SAMPLE_ROWS))
     graph = trace(joint(padded, by_columns), pred, target, {})
-    with pytest.raises(NotTraceable, match="only for these rows"):
+    with pytest.raises(NotTraceable, match="view is given the number of rows, and holds only for as many"):
         simplify(graph, [*pred, *target])
 
 
