@@ -33,6 +33,7 @@ def tune(
     *,
     dfl: LossSpec | None = None,
     mask: LossSpec | None = None,
+    sem: LossSpec | None = None,
     gain: str | None = None,
     assigner: str | None = None,
     config: str | Path | None = None,
@@ -53,6 +54,7 @@ def tune(
         cls: the class loss, likewise.
         dfl: the loss of the sides, likewise.
         mask: the mask loss, likewise.
+        sem: the loss of semantic maps, likewise.
         gain: "keep" (default) or "match", as in `trainer`.
         assigner: "keep" (default) or "match", as in `trainer`.
         config: YAML file with a `losses` section.
@@ -70,7 +72,7 @@ def tune(
         ImportError: use_ray=True without Ray Tune.
         IterationFailed: a training raised; names its number and its values.
     """
-    spec = make_spec(box, cls, dfl=dfl, mask=mask, gain=gain, assigner=assigner, config=config)
+    spec = make_spec(box, cls, dfl=dfl, mask=mask, sem=sem, gain=gain, assigner=assigner, config=config)
     check_value("tune", "iterations", iterations, Interval(1, whole=True), "say how many trainings")
     check_type("tune", "use_ray", use_ray, bool)
     check_type("tune", "base", base, type, type(None))
