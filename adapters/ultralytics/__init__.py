@@ -18,11 +18,11 @@ from typing import Any
 if find_spec("ultralytics") is None:
     raise ImportError('the Ultralytics adapter needs ultralytics: pip install "loss-plugins[ultralytics]"')
 
-from loss_plugins.errors import LossNotUsed, in_our_words
+from loss_plugins.errors import LossNotUsed, in_our_words, refusal, shown
 
 from .context import Patched
 from .doctor import doctor
-from .errors import UnsupportedUltralytics
+from .errors import LossNotFinite, UnsupportedUltralytics
 from .plug import Report
 from .slot_table import UNSERVED
 from .spec import LossSpec, Spec, make_spec
@@ -34,6 +34,7 @@ from .watch import install
 
 __all__ = [
     "IterationFailed",
+    "LossNotFinite",
     "LossNotUsed",
     "Report",
     "Spec",
@@ -89,4 +90,8 @@ def patched(
         UnsupportedUltralytics: an installation, or a criterion built inside the context, that cannot be served.
         LossNotUsed: the context ended and no criterion had called the loss, or no gradient had come back from it.
     """
-    return Patched(make_spec(box, cls, dfl=dfl, mask=mask, sem=sem, gain=gain, assigner=assigner, config=config), model)
+    spec = make_spec(box, cls, dfl=dfl, mask=mask, sem=sem, gain=gain, assigner=assigner, config=config)
+    if spec.nan_guard:
+        came = f"config={shown(str(config))} has nan_guard, which saves into the folder of a trainer's run"
+        raise refusal("patched", came, "nan_guard in lpu.trainer(...)", "leave it out, and look at the losses yourself")
+    return Patched(spec, model)

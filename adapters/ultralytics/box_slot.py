@@ -97,6 +97,7 @@ class BoxSlot(Slot):
             if training and self.measure_next and len(pred):
                 self.measure(loss_module, self.stock, pred, target, weight.float()[:, None], scale)
             loss = loss_module.elementwise(*(pred, target) if self.units == "any" else (pred * scale, target * scale))
+        self.look(loss, pred, target, lambda row: int(foreground[0][row]))
         factor = self.calls.gain * loss_module.loss_weight
         total: Tensor = (loss * weight).sum() / call["target_scores_sum"] * factor
         self.calls.count(total, len(weight), training)

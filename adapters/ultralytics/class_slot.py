@@ -46,6 +46,7 @@ class ClassSlot(Slot):
             if training and self.measure_next:
                 self.measure_positives(loss_module, logits, target)
             loss = loss_module.elementwise(logits, target) * (self.calls.gain * loss_module.loss_weight)
+        self.look(loss, logits, target, lambda row: row // shape[1])
         self.calls.count(loss, len(loss), training)
         return loss.view(shape)
 

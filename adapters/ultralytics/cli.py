@@ -23,7 +23,7 @@ from .trainers import REFUSED, TRAINERS, trainer_for
 from .yaml12 import yaml_value
 
 SHELL = {place.shell: place.name for place in PLACES}
-SETTINGS = {"losses": "config", "gain": "gain", "assigner": "assigner", "imports": "imports"}
+SETTINGS = {"losses": "config", "gain": "gain", "assigner": "assigner", "nan_guard": "nan_guard", "imports": "imports"}
 SAID = Said(**{place.name: place.shell for place in PLACES}, config="losses", eiou="eiou")
 #: keys of Ultralytics that have the names of our slots
 GAINS_OF = tuple(name for name in (*SLOTS, *UNSERVED) if name in DEFAULT_CFG_DICT)
@@ -36,8 +36,9 @@ def yolo(
         typer.Argument(
             help=f"[TASK] train key=value ...; loss settings are {', '.join(f'{key}=NAME' for key in SHELL)} (or "
             "YAML), box_loss.PARAMETER=VALUE, "
-            "losses=FILE, gain=keep|match, assigner=keep|match, imports=MODULE,... (code that registers losses of your "
-            "own; a FILE outside of the current folder imports nothing by itself); the rest goes to Ultralytics. "
+            "losses=FILE, gain=keep|match, assigner=keep|match, nan_guard=True (ends where a loss is NaN, and names "
+            "image and box), imports=MODULE,... (code that registers losses of your own; a FILE outside of the current "
+            "folder imports nothing by itself); the rest goes to Ultralytics. "
             "With resume, the losses are those of the checkpoint."
         ),
     ],
@@ -50,9 +51,9 @@ def yolo(
     modules = [module for module in losses.pop("imports", "").split(",") if module]
     import_modules(modules, f"imports={','.join(modules)}")
     resume, model_file = overrides.get("resume"), overrides.pop("model", None)
-    if resume and not losses:
+    if resume and not losses.keys() - {"nan_guard"}:
         checkpoint = model_file if resume is True else resume
-        losses = losses_of(str(checkpoint or required_model(None)))
+        losses = {**losses_of(str(checkpoint or required_model(None))), **losses}
     chosen = trainer_for(task, make_spec(**losses, said=SAID))
     make_model(task, required_model(model_file)).train(trainer=chosen, **overrides)
 
@@ -112,7 +113,7 @@ def split_settings(pairs: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
         elif key in SHELL:
             losses[SHELL[key]] = shell_value(value, pair)
         elif key in SETTINGS:
-            losses[SETTINGS[key]] = value
+            losses[SETTINGS[key]] = smart_value(value) if key == "nan_guard" else value
         else:
             overrides[key] = smart_value(value)
             check_key(key, overrides[key])

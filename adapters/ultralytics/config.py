@@ -21,7 +21,7 @@ from .own import enter_from, entered_from
 from .slot_table import SLOTS, UNSERVED
 from .yaml12 import EXAMPLE, yaml_file
 
-KEYS = (*SLOTS, "gain", "assigner")
+KEYS = (*SLOTS, "gain", "assigner", "nan_guard")
 #: what else stands in `losses`
 ALLOWED = (*KEYS, "imports")
 

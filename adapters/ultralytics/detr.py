@@ -53,6 +53,7 @@ def box_loss(slot: Any, criterion: Any, pred: Tensor, target: Tensor) -> Tensor:
         if training and slot.measure_next:
             slot.measure(loss_module, stock_box_loss, pred, target, torch.ones_like(pred[:, :1]))
         loss = loss_module.elementwise(pred, target)
+    slot.look(loss, pred, target, None)
     total: Tensor = loss.sum() / len(loss) * (loss_module.loss_weight * criterion.loss_gain[GAINS["box"]])
     slot.calls.count(total, len(loss), training)
     return total
@@ -68,7 +69,7 @@ def class_loss(slot: Any, criterion: Any, logits: Tensor, target: Tensor, object
         target: IoU of matched boxes at the class of their object, else 0, of that shape.
         objects: how many there are.
     """
-    training = torch.is_grad_enabled() and logits.requires_grad
+    training, queries = torch.is_grad_enabled() and logits.requires_grad, logits.shape[1]
     logits, target = logits.float().flatten(0, -2), target.float().flatten(0, -2)
     slot.calls.follow_until_seen(logits)
     loss_module = slot.loss_of(criterion, logits.device)
@@ -78,6 +79,7 @@ def class_loss(slot: Any, criterion: Any, logits: Tensor, target: Tensor, object
             rows = (target[found] > 0).float()
             slot.measure(loss_module, stock_class_loss, logits[found], target[found], rows)
         loss = loss_module.elementwise(logits, target)
+    slot.look(loss, logits, target, lambda row: row // queries)
     total: Tensor = loss.sum() / max(objects, 1) * (loss_module.loss_weight * criterion.loss_gain[GAINS["cls"]])
     slot.calls.count(total, len(loss), training)
     return total

@@ -57,6 +57,7 @@ class DflSlot(Slot):
             if training and self.measure_next and len(pred):
                 self._compare(loss_module, pred, target, weight.float())
             loss = per_side(loss_module, pred, target).mean(-1)
+        self.look(loss, pred, target, lambda row: int(foreground[0][row]))
         factor = self.calls.gain * loss_module.loss_weight
         total: Tensor = (loss * weight).sum() / call["target_scores_sum"] * factor
         self.calls.count(total, len(weight), training)

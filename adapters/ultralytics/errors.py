@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 
+class LossNotFinite(RuntimeError):
+    """A loss, or its gradient, was NaN or infinite in a training with `nan_guard=True`."""
+
+
 class UnsupportedUltralytics(RuntimeError):
     """A loss cannot be plugged into this installation, model or task with certainty."""
 

@@ -56,6 +56,8 @@ class MaskSlot(Slot):
             if training and self.measure_next:
                 self._compare(loss_module, logits, gt_mask.float(), inside, area.float())
             losses = per_instance(loss_module, logits, gt_mask.float(), inside, area.float())
+        if self.guard is not None:
+            self.look(losses, logits, gt_mask, self.guard.next_with_masks())
         total = losses.sum() * (self.calls.gain * loss_module.loss_weight)
         self.calls.count(total, len(losses), training)
         return total

@@ -44,6 +44,7 @@ OVERRIDDEN_METHODS = (
     "_do_train",
     "_setup_train",
     "setup_model",
+    "preprocess_batch",
     "validate",
     "save_metrics",
     "resume_training",
@@ -155,6 +156,13 @@ class LossPluginMixin:
             self.loss_record = Record.resumed(stamp, first=ckpt["epoch"] + 2)
         return super().resume_training(ckpt)  # type: ignore[misc]
 
+    def preprocess_batch(self, batch: Any) -> Any:
+        """Move a batch to the device, and hand it to the guard against NaN."""
+        batch = super().preprocess_batch(batch)  # type: ignore[misc]
+        if self._plug.guard is not None:
+            self._plug.guard.begin(batch, self.epoch + 1, Path(self.save_dir))  # type: ignore[attr-defined]
+        return batch
+
     def save_model(self, *args: Any, **kwargs: Any) -> Any:
         """Save, with a stamp of plain types on the EMA model that names the losses which trained it."""
         setattr(self.ema.ema, STAMP, self._stamp())  # type: ignore[attr-defined]
@@ -172,6 +180,8 @@ class LossPluginMixin:
         elif event == "on_train_batch_end":
             self._plug.sync()
             self._plug.require_branch_call()
+            if self._plug.guard is not None:
+                self._plug.guard.require_finite_sum(self.loss_items, self.loss_names)  # type: ignore[attr-defined]
         elif event == "on_train_epoch_end":
             self._plug.sync()  # a time limit stops between the last batch and its end
             self._plug.require_use()

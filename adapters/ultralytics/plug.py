@@ -26,6 +26,7 @@ from .class_slot import ClassSlot
 from .dfl_slot import DflSlot
 from .families import Family, parts_of
 from .mask_slot import MaskSlot
+from .nan_guard import Guard
 from .sem_canary import require_head
 from .sem_slot import SemSlot
 from .slot_table import SLOTS
@@ -87,6 +88,9 @@ class Plug:
         self.report = Report()
         for slot in self.slots:
             setattr(self.report, slot.name, slot.calls)
+        self.guard = Guard() if spec.nan_guard else None
+        for slot in self.slots:
+            slot.guard = self.guard
         self.leaving: ExitStack | None = None
         self.stock_gains: dict[str, float] = {}
         self._models: list[weakref.ref[nn.Module]] = []
@@ -204,6 +208,8 @@ class Plug:
 
     def expect(self, foreground: Tensor) -> None:
         """A branch was called in training: each slot should follow."""
+        if self.guard is not None and torch.is_grad_enabled():
+            self.guard.expect(foreground)
         for slot in self.slots if torch.is_grad_enabled() else ():
             slot.calls.expect(slot.due(foreground))
 

@@ -57,6 +57,8 @@ class SemSlot(Slot):
                 twin = copy.deepcopy(loss_module).eval()  # with what its running statistic has learnt
                 self.compare(lambda given, _: stock(given), partial(mean_of, twin), logits, target, weight=1.0)
             total = mean_of(loss_module, logits, target)
+            if self.guard is not None:
+                self.look(by_image(loss_module, total, logits, target), logits, target, int)
         self.calls.count(total, len(logits), training)
         return total
 
@@ -65,6 +67,14 @@ def mean_of(loss: Loss, logits: Tensor, target: Tensor) -> Tensor:
     """The loss of all maps as one number, times its loss_weight."""
     found: Tensor = loss(logits, target, reduction_override="mean")
     return found
+
+
+def by_image(loss: Loss, total: Tensor, logits: Tensor, target: Tensor) -> Tensor:
+    """What each map of a batch contributes (n,), if the loss is not finite: one of its own; else the loss, n times."""
+    if total.isfinite():
+        return total.expand(len(logits))
+    twin = copy.deepcopy(loss).eval()
+    return torch.stack([mean_of(twin, *each) for each in zip(logits.split(1), target.split(1), strict=True)])
 
 
 def target_of(loss: Loss, labels: Tensor, classes: int, left_out: int) -> Tensor:

@@ -18,6 +18,7 @@ from loss_plugins.module.gain import Gain, gradient_of
 
 from . import marks
 from .calls import Calls
+from .nan_guard import Guard, ImageOf
 from .slot_table import SLOTS
 
 State = dict[str, dict[str, Any]]
@@ -45,6 +46,7 @@ class Slot:
         matches: whether gain="match" and the trainer's settings reach the criterion.
         may_rest: whether the loss may be without gradient on each row of an epoch, as where all boxes lie apart.
         classes: how many the loss has numbers for; None: it takes any number of classes, or knows none.
+        guard: looks for losses that are not finite; None: nobody does.
     """
 
     classes: int | None = None
@@ -60,6 +62,7 @@ class Slot:
         self.measure_next = False
         self.matches = True
         self.may_rest = False
+        self.guard: Guard | None = None
         self._match = match
         if match is not None and match_gain:
             found = match(self.prototype)
@@ -114,6 +117,11 @@ class Slot:
         for branch, values in state.items():
             loss = self._made(self._shared, branch)
             loss.load_state_dict({key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()})
+
+    def look(self, losses: Tensor, pred: Tensor, target: Tensor, image_of: ImageOf | None) -> None:
+        """Hand the rows of a call to the guard against NaN, see `Guard.look`."""
+        if self.guard is not None:
+            self.guard.look(f"{self.name} loss {self.loss_name}", losses, pred, target, image_of)
 
     def require_call_and_gradient(self) -> None:
         """Raise LossNotUsed if no criterion called the loss, or none sent a gradient back to it."""

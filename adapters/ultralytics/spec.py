@@ -61,6 +61,7 @@ class Spec:
         sem: the same of the loss of semantic maps.
         gain: "keep" the trainer's gains, or "match" the stock losses' gradients on a fixed set.
         assigner: "keep" the stock IoU in the assigner, or "match" the new box loss.
+        nan_guard: whether a loss that is NaN or infinite in training is saved, named and raised.
         imports: modules that register losses, and functions that are losses, "mylosses:my_iou", for other processes.
     """
 
@@ -72,6 +73,7 @@ class Spec:
     mask: dict[str, Any] | None = None
     dfl: dict[str, Any] | None = None
     sem: dict[str, Any] | None = None
+    nan_guard: bool = False
 
     def build(self, slot: str) -> Loss:
         """A new module of the loss of a slot.
@@ -118,6 +120,7 @@ def make_spec(
     sem: LossSpec | None = None,
     gain: str | None = None,
     assigner: str | None = None,
+    nan_guard: bool | None = None,
     config: str | Path | None = None,
     said: Said = Said(),  # noqa: B008  (it does not change)
 ) -> Spec:
@@ -131,6 +134,7 @@ def make_spec(
         sem: name, dict with `type`, or module of a region loss, one per pixel, or a mix of both, of semantic maps.
         gain: "keep" or "match".
         assigner: "keep" or "match".
+        nan_guard: True or False (default).
         config: YAML file with a `losses` section; keywords given win over it. Its `imports:` are code, which runs when
             the file is read: see `config.read_config`.
         said: what the slots are called where the caller writes them, for errors.
@@ -140,7 +144,8 @@ def make_spec(
     """
     check_type("ultralytics adapter", "said", said, Said)
     of_file = read_config(config, said.config) if config is not None else {}
-    given = {"box": box, "cls": cls, "dfl": dfl, "mask": mask, "sem": sem, "gain": gain, "assigner": assigner}
+    given: dict[str, Any] = {"box": box, "cls": cls, "dfl": dfl, "mask": mask, "sem": sem, "gain": gain, "assigner": assigner}
+    given |= {"nan_guard": nan_guard}
     chosen = {**of_file, **{key: value for key, value in given.items() if value is not None}}
     if all(chosen.get(slot) is None for slot in SLOTS):
         came = f"no loss was asked for ({', '.join(f'{getattr(said, slot)}=None' for slot in SLOTS)})"
@@ -151,6 +156,9 @@ def make_spec(
     for key, value, allowed in (("gain", gain, GAINS), ("assigner", assigner, ASSIGNERS)):
         with _told_of(where.get(key)):
             check_value("ultralytics adapter", key, value, allowed)
+    guarded = chosen.get("nan_guard", False)
+    with _told_of(where.get("nan_guard")):
+        check_type("ultralytics adapter", "nan_guard", guarded, bool)
     losses: dict[str, Loss] = {}
     modules = (_box_module, _cls_module, _dfl_module, _mask_module, _sem_module)
     for slot, build in zip(SLOTS, modules, strict=True):
@@ -167,7 +175,7 @@ def make_spec(
         raise refusal("ultralytics adapter", came, "gain='keep'", remedy)
     imports = tuple(sorted({module for loss in losses.values() for module in _imports(loss)}))
     specs = {slot: _resolved(loss) for slot, loss in losses.items()}
-    return Spec(gain=gain, assigner=assigner, imports=imports, **specs)
+    return Spec(gain=gain, assigner=assigner, nan_guard=guarded, imports=imports, **specs)
 
 
 @contextmanager

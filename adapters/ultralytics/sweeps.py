@@ -12,7 +12,7 @@ from ultralytics.engine import trainer as engine
 
 from loss_plugins.errors import LossNotUsed
 
-from .errors import UnsupportedUltralytics
+from .errors import LossNotFinite, UnsupportedUltralytics
 
 
 class SweepEnded(BaseException):
@@ -50,7 +50,7 @@ def in_sweep() -> bool:
 
 def _is_of_loss(error: Exception) -> bool:
     """Whether it is ours: a loss that was not used, an installation that cannot be served, a refusal."""
-    if isinstance(error, (LossNotUsed, UnsupportedUltralytics)):
+    if isinstance(error, (LossNotUsed, LossNotFinite, UnsupportedUltralytics)):
         return True
     last: TracebackType | None = error.__traceback__
     while last is not None and last.tb_next is not None:

@@ -112,6 +112,7 @@ def trainer(
     sem: LossSpec | None = None,
     gain: str | None = None,
     assigner: str | None = None,
+    nan_guard: bool | None = None,
     config: str | Path | None = None,
     base: type | None = None,
 ) -> Callable[..., Any]:
@@ -132,6 +133,8 @@ def trainer(
         gain: "keep" (default) the trainer's gains, or "match": multiply each loss by the constant with
             which it pulls as hard as the stock loss on a fixed set (see `loss_plugins.module.gain`).
         assigner: "keep" (default) the stock IoU in the assigner, or "match" the new box loss.
+        nan_guard: True: a loss that is NaN or infinite ends the training with `LossNotFinite`; image, boxes and value
+            are saved. The host waits for the device in each batch then. False (default): nobody looks.
         config: YAML file with a `losses` section, as in configs/ultralytics/, or a run's loss_plugins.yaml.
         base: another trainer class of Ultralytics, as YOLOETrainerFromScratch, or one of your own, whose methods call
             `super()`; its task is the task.
@@ -142,7 +145,9 @@ def trainer(
     """
     if task is not None:
         trainer_of(task)
-    spec = make_spec(box, cls, dfl=dfl, mask=mask, sem=sem, gain=gain, assigner=assigner, config=config)
+    spec = make_spec(
+        box, cls, dfl=dfl, mask=mask, sem=sem, gain=gain, assigner=assigner, nan_guard=nan_guard, config=config
+    )
     return trainer_for(task, spec, base)
 
 

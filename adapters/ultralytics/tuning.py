@@ -36,6 +36,7 @@ def tune(
     sem: LossSpec | None = None,
     gain: str | None = None,
     assigner: str | None = None,
+    nan_guard: bool | None = None,
     config: str | Path | None = None,
     base: type | None = None,
     space: Mapping[str, Ends],
@@ -57,6 +58,7 @@ def tune(
         sem: the loss of semantic maps, likewise.
         gain: "keep" (default) or "match", as in `trainer`.
         assigner: "keep" (default) or "match", as in `trainer`.
+        nan_guard: as in `trainer`.
         config: YAML file with a `losses` section.
         base: a trainer class of your own, as in `trainer`.
         space: what is searched: "box_loss.alpha", "cls_loss.gamma" and so on for parameters of the losses, "lr0", "box"
@@ -72,7 +74,9 @@ def tune(
         ImportError: use_ray=True without Ray Tune.
         IterationFailed: a training raised; names its number and its values.
     """
-    spec = make_spec(box, cls, dfl=dfl, mask=mask, sem=sem, gain=gain, assigner=assigner, config=config)
+    spec = make_spec(
+        box, cls, dfl=dfl, mask=mask, sem=sem, gain=gain, assigner=assigner, nan_guard=nan_guard, config=config
+    )
     check_value("tune", "iterations", iterations, Interval(1, whole=True), "say how many trainings")
     check_type("tune", "use_ray", use_ray, bool)
     check_type("tune", "base", base, type, type(None))

@@ -15,6 +15,7 @@ from tests.house.raises_core import Table
 
 ULTRALYTICS = "adapters/ultralytics"
 TUNING = "tests/adapters/ultralytics/test_tuning.py::test_"
+GUARD = "tests/adapters/ultralytics/test_nan_guard.py::test_"
 SPEC = lpu.make_spec("alpha_iou")
 SETTINGS = {"optimizer": "SGD"}
 
@@ -70,6 +71,12 @@ STARTS: Table = {
     (f"{ULTRALYTICS}/tuning.py::tune", "IterationFailed"): {
         "a training raised; names its number and its values": TUNING
         + "a_failed_iteration_raises_with_its_number_and_its_values",
+    },
+    (f"{ULTRALYTICS}/nan_guard.py::Guard.look", "LossNotFinite"): {
+        "from the first row that is not": GUARD + "the_image_of_a_row_is_found_in_every_slot",
+    },
+    (f"{ULTRALYTICS}/nan_guard.py::Guard.require_finite_sum", "LossNotFinite"): {
+        "one is not": GUARD + "a_stock_loss_that_is_not_finite_is_named",
     },
     (f"{ULTRALYTICS}/mixin.py::without_losses", "ValueError"): {
         "the section has other losses than the trainer": lambda *_: mixin.without_losses(

@@ -47,6 +47,7 @@ RESULTS = {
     "SenselessSlot",
     "SweepEnded",
     "IterationFailed",
+    "LossNotFinite",
     "Tuning",
 }
 #: trains: its own test hands it the same values
