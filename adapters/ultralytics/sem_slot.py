@@ -74,7 +74,7 @@ def by_image(loss: Loss, total: Tensor, logits: Tensor, target: Tensor) -> Tenso
     if total.isfinite():
         return total.expand(len(logits))
     twin = copy.deepcopy(loss).eval()
-    return torch.stack([mean_of(twin, *each) for each in zip(logits.split(1), target.split(1), strict=True)])
+    return torch.stack([mean_of(twin, logits[at : at + 1], target[at : at + 1]) for at in range(len(logits))])
 
 
 def target_of(loss: Loss, labels: Tensor, classes: int, left_out: int) -> Tensor:

@@ -144,8 +144,8 @@ def make_spec(
     """
     check_type("ultralytics adapter", "said", said, Said)
     of_file = read_config(config, said.config) if config is not None else {}
-    given: dict[str, Any] = {"box": box, "cls": cls, "dfl": dfl, "mask": mask, "sem": sem, "gain": gain, "assigner": assigner}
-    given |= {"nan_guard": nan_guard}
+    asked = {"box": box, "cls": cls, "dfl": dfl, "mask": mask, "sem": sem}
+    given: dict[str, Any] = {**asked, "gain": gain, "assigner": assigner, "nan_guard": nan_guard}
     chosen = {**of_file, **{key: value for key, value in given.items() if value is not None}}
     if all(chosen.get(slot) is None for slot in SLOTS):
         came = f"no loss was asked for ({', '.join(f'{getattr(said, slot)}=None' for slot in SLOTS)})"

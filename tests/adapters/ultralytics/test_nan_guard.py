@@ -236,6 +236,21 @@ def test_masks_of_an_image_behind_one_without_objects_are_its_own(
         assert yaml.safe_load((tmp_path / "nan_guard.yaml").read_text())["image"] == "second.jpg"
 
 
+@pytest.mark.parametrize("image", [0, 1])
+def test_the_image_of_a_semantic_map_is_found(image: int, tmp_path: Path) -> None:
+    """Its loss is one number of all maps."""
+    plug = Plug(lpu.make_spec(sem="dice", nan_guard=True))
+    assert plug.guard is not None
+    assert plug.sem is not None
+    plug.guard.begin({"img": torch.rand(2, 3, 8, 8), "im_file": ["first.jpg", "second.jpg"]}, 1, tmp_path)
+    logits, target = torch.zeros(2, 3, 4, 4), (torch.rand(2, 3, 4, 4) < 0.5).float()
+    plug.sem.compute(torch.nn.Identity(), logits.requires_grad_(), target, torch.sum)
+    logits = logits.detach().clone()
+    logits[image, 0, 0, 0] = torch.nan
+    with pytest.raises(lpu.LossNotFinite, match=("first", "second")[image]):
+        plug.sem.compute(torch.nn.Identity(), logits.requires_grad_(), target, torch.sum)
+
+
 def test_finite_losses_and_those_of_validation_pass(model: Any, setups: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for _, losses in losses_for(model):
         with setups(**losses) as setup:
