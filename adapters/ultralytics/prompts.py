@@ -15,8 +15,8 @@ from .slots import Slot
 #: what criteria of visual prompts, and Ultralytics' trainers with them, are called
 CRITERIA = ("TVPDetectLoss", "TVPSegmentLoss")
 TRAINERS = ("YOLOEVPTrainer", "YOLOESegVPTrainer")
-#: what Ultralytics drops there
-DROPPED = ("box", "dfl", "mask", "sem")
+#: what Ultralytics trains there: it computes and logs the others, and drops them
+TRAINED = ("cls",)
 #: the step of a data set that numbers the classes of each image anew
 NUMBERS_ANEW = "RandomLoadText"
 
@@ -29,7 +29,7 @@ def require_trained(name: str, slots: Iterable[str]) -> None:
         slots: their names.
     """
     for slot in slots:
-        if slot in DROPPED:
+        if slot not in TRAINED:
             raise UnsupportedUltralytics(
                 f"{name} (visual prompts) drops the {slot} loss: it would be logged, but not trained",
                 "Train with text prompts or classes, or replace the class loss alone",

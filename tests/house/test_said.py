@@ -89,7 +89,7 @@ def test_the_tasks_and_families_are_those_that_train() -> None:
 def test_what_is_said_to_be_refused_is_refused() -> None:
     """What visual prompts drop is refused by what is computed: `tests/adapters/ultralytics/test_yoloe.py`."""
     listed, tune = said(r"\*\*Refusals\.\*\* (.+) and `(\w+)\(\)` are refused with the reason")
-    assert listed == "Classification, depth, box and mask losses of YOLOE's visual prompts"
+    assert listed == "Classification, depth, box, dfl and mask losses of YOLOE's visual prompts"
     assert tune == "tune"
     for task in REFUSED:
         with pytest.raises(lpu.UnsupportedUltralytics, match=task):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from loss_plugins import Traits, register_loss
+from loss_plugins import Traits, distribution_focal_loss, register_loss
 from loss_plugins.tensors import dense
 
 
@@ -55,3 +55,15 @@ def area_in_pixels_loss(pred: Tensor, target: Tensor) -> Tensor:
 def constant_class_loss(pred: Tensor, target: Tensor, *, value: float = 7.0) -> Tensor:
     """The score that is wanted, times a number, but that it falls by some hundred-thousandths towards it."""
     return value * target * (1 + 1e-5 * softplus(-pred)) + 1e-9 * (1 - target) * softplus(pred)
+
+
+@register_loss("constant_side", kind="coordinate", traits=Traits(zero_at_equality=False))
+def constant_side_loss(pred: Tensor, target: Tensor, *, value: float = 7.0) -> Tensor:
+    """The same for every side, but that it grows by a ten-thousandth of itself with its distance."""
+    return value * (1 + 1e-4 * (pred - target).abs())
+
+
+@register_loss("constant_bins", kind="classification", targets=("score",), traits=Traits(zero_at_equality=False))
+def constant_bins_loss(pred: Tensor, target: Tensor, *, value: float = 7.0) -> Tensor:
+    """As `constant_side_loss`, of bins."""
+    return value * (1 + 1e-4 * distribution_focal_loss(pred, target))

@@ -1,4 +1,4 @@
-"""YOLO-World: from scratch on boxes and on captions, and fine-tuned; box and class loss are trained, masks refused."""
+"""YOLO-World: from scratch on boxes and captions, and fine-tuned; losses of boxes are trained, of masks refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from .ultralytics_runs import BOX_GAIN, column, proof, train_once
 
 #: at 64 pixels the sum of scores that losses are divided by is below 1, and counts as 1: both losses are small alike
 LARGE = 7e4
-LOSSES = {"box": {"type": "constant", "value": LARGE}, "cls": {"type": "constant_class", "value": LARGE}}
+LOSSES = {
+    "box": {"type": "constant", "value": LARGE},
+    "cls": {"type": "constant_class", "value": LARGE},
+    "dfl": {"type": "constant_bins", "value": LARGE},
+}
 WAYS = ("scratch", "grounded", "classes")
 Start = Callable[..., Path]
 
@@ -42,13 +46,14 @@ def start(prompted: Prompted, tmp_path_factory: pytest.TempPathFactory) -> Start
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_constants_in_both_slots_are_what_is_logged(way: str, start: Start) -> None:
-    """Each box costs the same, times its score, each score the same, times itself: in the ratio of the two gains."""
+def test_constants_in_all_slots_are_what_is_logged(way: str, start: Start) -> None:
+    """Each box costs the same, times its score, each score the same, times itself: in the ratio of the gains."""
     run = start(way, **LOSSES)
-    (box,), (scores,) = column(run, "train/box_loss"), column(run, "train/cls_loss")
+    (box,), (scores,), (sides,) = (column(run, f"train/{name}_loss") for name in LOSSES)
     assert box == pytest.approx(scores * BOX_GAIN / 0.5, rel=1e-3)
+    assert box == pytest.approx(sides * BOX_GAIN / 1.5, rel=1e-3)
     assert 0.1 < box <= LARGE * BOX_GAIN
-    for slot in ("box", "cls"):
+    for slot in LOSSES:
         calls = proof(run)["report"][slot]
         assert calls["gradient_calls"] == calls["train_calls"] == calls["expected_calls"] > 0
 
@@ -58,9 +63,10 @@ def test_constants_in_both_slots_are_what_is_logged(way: str, start: Start) -> N
     ("losses", "error", "reason"),
     [
         ({"mask": "dice"}, lpu.UnsupportedUltralytics, "v8DetectionLoss has no mask loss"),
+        ({"sem": "dice"}, lpu.UnsupportedUltralytics, "v8DetectionLoss has no semantic loss"),
         ({"cls": {"type": "bce_with_logits", "pos_weight": [2.0] * 80}}, ValueError, "its own order of prompts"),
     ],
-    ids=["mask", "numbers"],
+    ids=["mask", "sem", "numbers"],
 )
 def test_what_is_not_trained_is_refused_before_the_first_batch(
     way: str, losses: Any, error: type[Exception], reason: str, start: Start

@@ -24,9 +24,20 @@ from loss_plugins.adapters.ultralytics.plug import Plug, plugged
 from .prompted import Prompted, text_model, write_small
 from .ultralytics_runs import BOX_GAIN, column, proof, train_once
 
-MARKS = {"box": "constant", "cls": "constant_class", "mask": "constant_mask"}
+MARKS = {
+    "box": "constant",
+    "cls": "constant_class",
+    "dfl": "constant_side",
+    "mask": "constant_mask",
+    "sem": "constant_map",
+}
 #: by slot: the column of results.csv, and 7 times the gain; criteria of visual prompts name their columns otherwise
-LOGGED = {"box": ("box_loss", 7 * BOX_GAIN), "cls": ("cls_loss", 7 * 0.5), "mask": ("seg_loss", 7 * BOX_GAIN)}
+LOGGED = {
+    "box": ("box_loss", 7 * BOX_GAIN),
+    "cls": ("cls_loss", 7 * 0.5),
+    "dfl": ("l1_loss", 7 * 1.5),
+    "mask": ("seg_loss", 7 * BOX_GAIN),
+}
 #: no digit is cut to less than a pixel of the masks; the steps of a data set stay as they were built
 WHOLE = {"mosaic": 0.0, "scale": 0.0, "translate": 0.0, "close_mosaic": 0}
 
@@ -57,21 +68,23 @@ class Way(NamedTuple):
     dropped: str = ""
 
 
-NO_MASKS = "v8DetectionLoss has no mask loss"
+BOXES, MASKS = ("box", "cls", "dfl"), ("box", "cls", "dfl", "mask")
+NO_MASKS = "v8DetectionLoss has no (mask|semantic) loss"
+NO_MAPS = "computes no semantic maps"
 WAYS = {
-    "text": Way("yoloe-small.yaml", yoloe.YOLOETrainerFromScratch, ("box", "cls"), True, NO_MASKS),
-    "text-seg": Way("yoloe-small-seg.yaml", yoloe.YOLOESegTrainerFromScratch, ("box", "cls", "mask"), True),
-    "classes": Way("yoloe-small.pt", None, ("box", "cls"), False, NO_MASKS),
-    "classes-seg": Way("yoloe-small-seg.pt", None, ("box", "cls", "mask"), False),
-    "free": Way("yoloe-small.pt", yoloe.YOLOEPEFreeTrainer, ("box", "cls"), True, NO_MASKS),
-    "plain": Way("yoloe-small.yaml", yoloe.YOLOETrainer, ("box", "cls"), False, NO_MASKS),
-    "plain-seg": Way("yoloe-small-seg.yaml", yoloe.YOLOESegTrainer, ("box", "cls", "mask"), False),
+    "text": Way("yoloe-small.yaml", yoloe.YOLOETrainerFromScratch, BOXES, True, NO_MASKS),
+    "text-seg": Way("yoloe-small-seg.yaml", yoloe.YOLOESegTrainerFromScratch, MASKS, True, NO_MAPS),
+    "classes": Way("yoloe-small.pt", None, BOXES, False, NO_MASKS),
+    "classes-seg": Way("yoloe-small-seg.pt", None, MASKS, False, NO_MAPS),
+    "free": Way("yoloe-small.pt", yoloe.YOLOEPEFreeTrainer, BOXES, True, NO_MASKS),
+    "plain": Way("yoloe-small.yaml", yoloe.YOLOETrainer, BOXES, False, NO_MASKS),
+    "plain-seg": Way("yoloe-small-seg.yaml", yoloe.YOLOESegTrainer, MASKS, False, NO_MAPS),
     "visual": Way("yoloe-small.yaml", yoloe.YOLOEVPTrainer, ("cls",), True, "YOLOEVPTrainer .* drops the"),
     "visual-seg": Way(
         "yoloe-small-seg.yaml", yoloe.YOLOESegVPTrainer, ("cls",), True, "YOLOESegVPTrainer .* drops the"
     ),
-    "pictures": Way("yoloe-small.yaml", Pictures, (), True, f"TVPDetectLoss .* drops the box|{NO_MASKS}"),
-    "pictures-seg": Way("yoloe-small-seg.yaml", Pictures, (), True, "TVPSegmentLoss .* drops the"),
+    "pictures": Way("yoloe-small.yaml", Pictures, (), True, f"TVPDetectLoss .* drops the (box|dfl)|{NO_MASKS}"),
+    "pictures-seg": Way("yoloe-small-seg.yaml", Pictures, (), True, f"TVPSegmentLoss .* drops the|{NO_MAPS}"),
 }
 CELLS = [(way, slot) for way in WAYS for slot in MARKS if WAYS[way].slots or slot != "cls"]
 SERVED = [(way, slot) for way, slot in CELLS if slot in WAYS[way].slots]
@@ -175,6 +188,7 @@ def small(model_of: Callable[[str], str], name: str) -> nn.Module:
         ("yoloe-small", TVPDetectLoss, "mask"),
         ("yoloe-small-seg", TVPSegmentLoss, "box"),
         ("yoloe-small-seg", TVPSegmentLoss, "mask"),
+        ("yoloe-small-seg", TVPSegmentLoss, "dfl"),
     ],
 )
 @pytest.mark.parametrize("end_to_end", [False, True])
