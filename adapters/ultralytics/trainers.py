@@ -76,7 +76,7 @@ class LossPluginWorldTrainer(LossPluginMixin, WorldTrainer):  # type: ignore[mis
     plugged_task = "world"
 
 
-if find_spec("ultralytics.models.yolo.semantic") is not None:  # versions before 8.4.100 or so know no such task
+if find_spec("ultralytics.models.yolo.semantic") is not None:  # older versions know no such task
     from ultralytics.models.yolo.semantic import SemanticSegmentationTrainer
 
     class LossPluginSemanticTrainer(LossPluginMixin, SemanticSegmentationTrainer):  # type: ignore[misc]

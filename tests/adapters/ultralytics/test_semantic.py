@@ -17,10 +17,12 @@ from ultralytics.utils import loss as stock
 
 import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
+from loss_plugins.adapters.ultralytics.cli import losses_of
 from loss_plugins.adapters.ultralytics.plug import Plug, plugged
 from loss_plugins.adapters.ultralytics.runs import examine
 from loss_plugins.adapters.ultralytics.semantic import Semantic
 from loss_plugins.adapters.ultralytics.trainers import LossPluginSemanticTrainer
+from loss_plugins.catalog.entries import Entry, shipped
 from loss_plugins.demo.digits import DigitsSet
 from loss_plugins.tensors import dense
 
@@ -269,6 +271,29 @@ def test_weights_of_classes_are_refused() -> None:
         assert plug.check(city) == 1
 
 
+@pytest.mark.parametrize(
+    "entry", [entry for entry in shipped() if entry.kind in ("classification", "region")], ids=lambda entry: entry.name
+)
+def test_losses_of_logits_that_take_maps_are_taken_and_all_others_refused(entry: Entry) -> None:
+    """What is taken moves the scores of each pixel to its class, in a branch or in a semantic model of four classes."""
+    fits = entry.traits.scale == "logits" and bool({"dense", "class_map"}.intersection(entry.targets))
+    loss = {"type": entry.name, **entry.example}
+    if not fits:
+        with pytest.raises(ValueError, match="ultralytics adapter: sem="):
+            lpu.make_spec(sem=loss)
+        return
+    plug = Plug(lpu.make_spec(sem=loss))
+    logits, labels = (torch.zeros(2, 4, 8, 10, requires_grad=True), given(4)[1])
+    with plugged(plug.spec):
+        live = criterion(4)
+        for _ in range(3):
+            live(logits, {"semantic_mask": labels})[0].backward()
+            logits = (logits - 100 * torch.nn.functional.normalize(logits.grad, dim=1)).detach().requires_grad_()
+    there = labels != 255
+    assert (logits.argmax(1) == labels)[there].float().mean() > 0.99
+    assert not logits.movedim(1, -1)[~there].any()
+
+
 # --- proof -----------------------------------------------------------------------------------------------------------
 
 
@@ -337,6 +362,7 @@ def test_a_training_computes_records_and_tells_of_it(outlined_digits: Path, tmp_
     assert column(run, "train/sem_loss") == [pytest.approx(7, rel=1e-3)]
     assert column(run, "val/sem_loss") == [pytest.approx(7, rel=1e-3)]
     assert column(run, "train/aux_loss")[0] > 0
+    assert losses_of(str(run / "weights/last.pt"))["sem"] == proof(run)["losses"]["sem"]
     told = examine(run)
     assert told["ok"]
     assert "sem loss constant_map, epochs 1 to 1" in told["checks"][0]["detail"]
