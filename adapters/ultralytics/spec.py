@@ -49,6 +49,7 @@ class Said(NamedTuple):
     eiou: str = "'eiou'"
 
 
+@in_our_words
 @dataclass(frozen=True)
 class Spec:
     """The losses of a run; at least one of the slots.
@@ -74,6 +75,15 @@ class Spec:
     dfl: dict[str, Any] | None = None
     sem: dict[str, Any] | None = None
     nan_guard: bool = False
+
+    def __post_init__(self) -> None:
+        for slot in SLOTS:
+            check_type("Spec", slot, getattr(self, slot), dict, type(None))
+        check_value("Spec", "gain", self.gain, GAINS)
+        check_value("Spec", "assigner", self.assigner, ASSIGNERS)
+        check_type("Spec", "imports", self.imports, tuple)
+        for module in self.imports:
+            check_type("Spec", "imports", module, str)
 
     def build(self, slot: str) -> Loss:
         """A new module of the loss of a slot.

@@ -26,7 +26,7 @@ from .box_slot import BoxSlot
 from .errors import UnsupportedUltralytics
 from .mixin import LossPluginMixin, check_trainer
 from .plug import Plug
-from .slot_table import UNSERVED
+from .slot_table import SLOTS, UNSERVED
 from .spec import LossSpec, Spec, make_spec
 from .sweeps import not_passed_over
 
@@ -157,14 +157,15 @@ def trainer_for(task: str | None, spec: Spec, base: type | None = None) -> Calla
         trainer_of(task)
     plug = Plug(spec)  # refuses losses that this version cannot feed
     probe.stock_forward(plug.box.kind if plug.box is not None else "box")
-    if task == "semantic":
-        check_slots(plug)
-    elif task is not None and plug.box is not None:
+    if task is not None:
+        check_slots(TRAINERS[task], plug)
+    if task not in (None, "semantic") and plug.box is not None:
         check_kind(task, plug.box)
     if base is not None:
         cls = plugged_base(task, base)
         if prompts.is_visual(cls, prompts.TRAINERS):
             prompts.require_trained(base.__name__, [slot.name for slot in plug.slots])
+        check_slots(cls, plug)
         return partial(cls, loss_spec=spec)
     for cls in TRAINERS.values() if task is None else [TRAINERS[task]]:
         check_trainer(cls)
@@ -198,16 +199,27 @@ def __getattr__(name: str) -> Any:
     return bases.with_plug(base, LossPluginMixin, __name__, bases.task_of(base))
 
 
-def check_slots(plug: Plug) -> None:
-    """Raise unless all losses are those of a semantic model.
+def slots_of(cls: Any) -> tuple[str, ...]:
+    """The slots that models of a trainer may have."""
+    if cls.plugged_task == "semantic":
+        return ("sem",)
+    if issubclass(cls, RTDETRTrainer):
+        return ("box", "cls")
+    return tuple(SLOTS) if issubclass(cls, SegmentationTrainer) else ("box", "cls", "dfl")
+
+
+def check_slots(cls: Any, plug: Plug) -> None:
+    """Raise unless the models of a trainer may have every loss that was asked for.
 
     Raises:
         ValueError: one is a loss of something else.
     """
+    served = slots_of(cls)
     for slot in plug.slots:
-        if slot.name != "sem":
-            came = f"task='semantic' has no {slot.name} loss, and {slot.name}={slot.loss_name} was asked for"
-            raise refusal("trainer", came, "sem, the loss of its maps", f"leave {slot.name} out, and pass sem='dice'")
+        if slot.name not in served:
+            came = f"task={cls.plugged_task!r} has no {slot.name} loss, and {slot.name}={slot.loss_name} was asked for"
+            remedy = f"leave {slot.name} out" + (", and pass sem='dice'" if served == ("sem",) else "")
+            raise refusal("trainer", came, " or ".join(served), remedy)
 
 
 def check_kind(task: str, box: BoxSlot) -> None:

@@ -263,7 +263,7 @@ def free_name(name: str, function: LossFunction) -> None:
     taken = _ENTRIES[name].function
     if place_of(taken) != place_of(function):
         raise name_taken(name, taken)
-    unregister_loss(name)
+    del _ENTRIES[name]  # names of its classes stay
 
 
 @functools.cache

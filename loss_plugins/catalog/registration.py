@@ -23,8 +23,9 @@ WORDS: dict[str, str] = {
     "dialect": "the framework whose convention to follow",
     **dict.fromkeys(SETTINGS, "a setting of every module"),
 }
-#: finds the names that the modules around losses have taken; the room of the modules puts it here, as it lies above
-NAMES_TAKEN: list[Callable[[], Collection[str]]] = []
+#: checks of what `register_loss` was called with, and of the names of its running statistics; the room of the modules,
+#: which keeps them and lies above, puts its own here
+CHECKS: list[Callable[[str, Collection[str]], None]] = []
 
 
 def check_targets(name: str, targets: Any, forms: Collection[str]) -> None:
@@ -91,11 +92,9 @@ def check_parts(
     names = tuple(parameters)
     if denominator is not None:
         _check_call(name, "denominator", denominator, ("pred", "target"), names)
+    for check in CHECKS:
+        check(f"register_loss({name!r})", states)
     for key, state in states.items():
-        if any(key in taken() for taken in NAMES_TAKEN):
-            came = f"the running statistic {key!r} has the name of an attribute of the module that keeps it"
-            allowed = "a name that no module has, as it is the key in the state dict"
-            raise refusal(f"register_loss({name!r})", came, allowed, f"call it '{key.strip('_')}_seen', say")
         _check_call(name, f"initial of {key!r}", state.initial, ("parameters",), ())
         _check_call(name, f"empty of {key!r}", state.empty, ("parameters",), ())
         _check_call(name, f"summary of {key!r}", state.summary, ("pred", "target", "weight"), names)

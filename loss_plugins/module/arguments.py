@@ -11,6 +11,7 @@ from torch import Tensor
 from ..catalog.declare import COLUMNS
 from ..catalog.entries import Entry, add_alias, fitted_weight, get_entry
 from ..catalog.entry import SETTINGS as SETTINGS
+from ..catalog.identity import place_of
 from ..catalog.ranges import check_value, plain
 from ..errors import refusal, shown
 from ..labels import Given
@@ -39,9 +40,31 @@ def named_entry(cls: type, name: str | None, known: Any) -> Entry:
     return entry
 
 
+def current(cls: type) -> Any:
+    """The loss of a class; of one that a user wrote, what its name stands for since the function was registered again.
+
+    So a cell of a notebook that registers the function may run again beside the class. Losses of this package, and
+    classes that `build_loss` makes, stay what they are.
+    """
+    owner = next((each for each in cls.__mro__ if "entry" in vars(each)), cls)
+    entry = getattr(owner, "entry", None)
+    if isinstance(entry, Entry) and getattr(owner, "follows_its_name", False):
+        owner.entry = entry = _again(entry)  # type: ignore[attr-defined]
+    return entry
+
+
+def _again(entry: Entry) -> Entry:
+    """The entry that has come in the place of this one, as its function was registered again; else itself."""
+    try:
+        now = get_entry(entry.name)
+    except ValueError:  # it has been taken out: the class is all that is left of it
+        return entry
+    return now if place_of(now.function) == place_of(entry.function) else entry
+
+
 def entry_of(cls: type) -> Entry:
-    """The loss of a module class; raise for the base classes, which have none."""
-    entry = getattr(cls, "entry", None)
+    """The loss of a module class, as `current` says; raise for the base classes, which have none."""
+    entry = current(cls)
     if not isinstance(entry, Entry):
         came, remedy = f"{cls.__name__} is the base of all losses and computes none", "call build_loss('ciou'), say"
         raise refusal(cls.__name__, came, "the class of a loss, as CIoULoss", remedy, TypeError)

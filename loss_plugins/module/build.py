@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..catalog.entries import Entry, entry_called, get_entry
 from ..catalog.names import class_name
 from ..catalog.ranges import plain
-from ..catalog.registration import NAMES_TAKEN
+from ..catalog.registration import CHECKS
 from ..errors import refusal, shown
+from .arguments import current
 from .loss import CLASSES, Loss
+from .state import check_statistics
 
 SPECS = "the name of a loss, or a dict with 'type' and its parameters"
 
@@ -25,7 +27,7 @@ def module_class(name: str) -> type[Loss]:
 def class_of(entry: Entry) -> type[Loss]:
     """Likewise, of an entry; the name of that may stand for another function by now."""
     for cls in (*CLASSES.values(), *Loss.__subclasses__()):
-        if getattr(cls, "entry", None) is entry:
+        if current(cls) is entry:
             return cls
     attributes = {"__reduce_ex__": _reduce_by_name}
     if get_entry(entry.name) is entry:
@@ -52,7 +54,7 @@ def build_loss(spec: str | Mapping[str, Any] | None = None, *positional: Any, **
         came, remedy = f"{shown(positional[0])} came by position", "name the parameters: build_loss('ciou', eps=1e-7)"
         raise refusal("build_loss", came, "one spec, then keywords", remedy, TypeError)
     if isinstance(spec, str):
-        return module_class(entry_called(plain(spec), "build_loss", "spec").name)(**parameters)
+        return _class_called(plain(spec), "spec")(**parameters)
     if not isinstance(spec, Mapping):
         came = f"spec={shown(spec)}: spec must be a name or a dict with 'type', got {type(spec).__name__}"
         remedy = "pass loss.spec() for a loss in hand, or an entry of list_losses()"
@@ -66,7 +68,20 @@ def build_loss(spec: str | Mapping[str, Any] | None = None, *positional: Any, **
         came = f"spec {shown(given)} has the key {shown(odd[0])}, which is no text"
         raise refusal("build_loss", came, "names of parameters as keys", "take it out", TypeError)
     merged = {**{key: value for key, value in given.items() if key != "type"}, **parameters}
-    return module_class(entry_called(given["type"], "build_loss", "type").name)(**merged)
+    return _class_called(given["type"], "type")(**merged)
+
+
+def _class_called(name: str, argument: str) -> type[Loss]:
+    """The module class for the name of a loss, or of a class."""
+    try:
+        return class_of(entry_called(name, "build_loss", argument))
+    except ValueError as error:
+        if name not in CLASSES:
+            raise
+        known = CLASSES[name].entry.name
+        came = f"{argument}={name!r} is the class of a loss {known!r} that has been taken out of the catalogue"
+        remedy = f"build the class itself, {name}(), or say {known!r} for a loss that has that name now"
+        raise refusal("build_loss", came, "a name of list_losses()", remedy) from error
 
 
 def _reduce_by_name(self: Loss, protocol: typing.SupportsIndex) -> Any:
@@ -87,4 +102,9 @@ def attributes() -> frozenset[str]:
     return frozenset(dir(build_loss("l1")))
 
 
-NAMES_TAKEN.append(attributes)
+def _check_statistics(where: str, names: Collection[str]) -> None:
+    if names:  # a module is built for it
+        check_statistics(where, names, attributes())
+
+
+CHECKS.append(_check_statistics)

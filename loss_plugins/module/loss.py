@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..catalog.declare import Parameter
 from ..catalog.dialects import defaults_of, translated
-from ..catalog.entries import Entry, evaluate, read_tensors
+from ..catalog.entries import Entry, evaluate, is_shipped, read_tensors
 from ..catalog.results import check_result
 from ..labels import Given
 from ..tensors import Target
@@ -38,7 +38,7 @@ from .reduction import (
     shape_as_theirs,
     weight_as_theirs,
 )
-from .state import RunningStatistic, Stateful, running_statistics
+from .state import RunningStatistic, Stateful, check_statistics, running_statistics
 
 #: module classes by name
 CLASSES: dict[str, type[Loss]] = {}
@@ -65,14 +65,17 @@ class Loss(Stateful):
     """
 
     entry: Entry
+    follows_its_name: ClassVar[bool] = False  # see `current`
     other_settings: ClassVar[Mapping[str, Parameter]] = {}  # those of `SETTINGS` that a subclass takes otherwise
 
     def __init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if name is not None or not hasattr(cls, "entry"):
             cls.entry = named_entry(cls, name, CLASSES.get(cls.__name__))
+            cls.follows_its_name = "__reduce_ex__" not in vars(cls) and not is_shipped(cls.entry.function)
             CLASSES[cls.__name__] = cls
             explain(cls, Loss, SETTINGS)
+        check_statistics(f"class {cls.__name__}", cls.entry.states, dir(cls))
 
     def __init__(
         self,
@@ -93,6 +96,8 @@ class Loss(Stateful):
         self.dialect: str | None = parameters.get("dialect")
         self.fixed, self.constants = split_constants(self.entry, self.entry.arguments(self.parameters_given))
         self.labels = self.entry.label_rule(self.resolved())
+        kept = self.entry.states
+        check_statistics(type(self).__name__, kept, [name for name in kept if hasattr(self, name)])
         for statistic in running_statistics(self.entry, self.resolved()):
             self.add_module(statistic.name, statistic)
         self.fused = fused_loss(self.entry, self.fixed, self.dialect, self.compile_wanted)

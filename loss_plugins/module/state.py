@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -10,9 +10,25 @@ from torch import Tensor, nn
 
 from ..catalog.entries import Entry, with_ignored
 from ..catalog.results import called, check_part
+from ..errors import refusal
 from ..labels import Given
 from ..tensors import raised
 from .exact import ExactBuffers
+
+
+def check_statistics(where: str, names: Collection[str], taken: Collection[str]) -> None:
+    """Raise if a running statistic is called like something that the module which keeps it has already.
+
+    Args:
+        where: the call, or the class, that an error names.
+        names: of the running statistics.
+        taken: the names that the module has for itself.
+    """
+    for name in names:
+        if name in taken:
+            came = f"the running statistic {name!r} has the name of an attribute of the module that keeps it"
+            allowed = "a name that no module has, as it is the key in the state dict"
+            raise refusal(where, came, allowed, f"call one of them '{name.strip('_')}_seen', say")
 
 
 class RunningStatistic(ExactBuffers):
