@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -17,9 +18,11 @@ from ultralytics.utils.dist import generate_ddp_file
 
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import mixin
+from loss_plugins.adapters.ultralytics.plug import Plug
 from loss_plugins.demo.digits import DigitsSet
 
-from .ultralytics_runs import BOX_GAIN, SETTINGS, column, constant
+from .gloo_trainer import GlooTrainer
+from .ultralytics_runs import BOX_GAIN, SETTINGS, column, constant, proof
 
 
 def launched(
@@ -52,6 +55,31 @@ def test_a_worker_process_without_the_spec_raises(digits: DigitsSet, tmp_path: P
     assert done.returncode != 0
     assert "LossNotUsed" in done.stderr
     assert not (tmp_path / "child" / "results.csv").exists()
+
+
+def test_two_processes_that_ultralytics_starts_train_with_one_loss(digits: DigitsSet, tmp_path: Path) -> None:
+    """Through its launcher, from YOLO(...).train: the loss, its gain and its statistic are the same in both."""
+    losses = {"box": {"type": "wiou", "version": 3, "momentum": 0.1}, "gain": "match"}
+    trainer = lpu.trainer("detect", **losses, base=GlooTrainer)
+    YOLO("yolo11n.yaml").train(
+        trainer=trainer, data=str(digits.yaml), project=str(tmp_path), name="run", **{**SETTINGS, "val": False}
+    )
+    first, second = (json.loads((tmp_path / f"run-rank{rank}.json").read_text()) for rank in range(2))
+    gain = Plug(lpu.make_spec(**losses), image_size=SETTINGS["imgsz"]).report.box.gain
+    for rank in (first, second):
+        calls = rank["report"]["box"]
+        assert calls["gain"] == gain != 1
+        assert calls["train_calls"] == calls["expected_calls"] == calls["gradient_calls"] == 2  # 16 images, 8 a batch
+        assert calls["rows"] == calls["gradient_rows"] > 0
+    assert first["report"]["canary"] == second["report"]["canary"]
+    assert first["report"]["box"]["rows"] != second["report"]["box"]["rows"], "each has images of its own"
+    assert first["state"] == second["state"]
+    assert first["state"]["box"]["0"] != {}
+    assert first["weights"] == second["weights"]
+    assert (first["written"], second["written"]) == (2, 0), "before training and after the epoch, by one of them"
+    (record,) = tmp_path.rglob("loss_plugins.yaml")
+    assert proof(record.parent)["report"] == first["report"]
+    assert proof(record.parent)["state"] == first["state"]
 
 
 @pytest.mark.parametrize("ddp", [True, False])
