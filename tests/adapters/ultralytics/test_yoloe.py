@@ -164,6 +164,17 @@ def test_what_is_not_trained_is_refused_before_the_first_step(name: str, slot: s
     assert not ended
 
 
+@pytest.mark.parametrize("name", [name for name in WAYS if WAYS[name].base is not Pictures])
+def test_the_table_of_the_docs_has_the_cells(name: str) -> None:
+    way = WAYS[name]
+    fine_tuning = yoloe.YOLOEPESegTrainer if name.endswith("seg") else yoloe.YOLOEPETrainer
+    lines = (Path(__file__).parents[3] / "docs" / "ultralytics.md").read_text(encoding="utf-8").splitlines()
+    (row,) = (line for line in lines if line.startswith("|") and f"`{(way.base or fine_tuning).__name__}`" in line)
+    of_boxes, _, of_masks = row.split("|")[3].partition("of seg models")
+    named = [slot for slot in MARKS if slot in of_boxes or (name.endswith("seg") and slot in of_masks)]
+    assert named == list(way.slots)
+
+
 def test_the_embeddings_are_those_of_the_file(prompted: Prompted, trained: Callable[[str], Path]) -> None:
     """A trainer that misses one loads its text model, and writes the file anew."""
     before = [file.stat().st_mtime_ns for file in prompted.embeddings]
