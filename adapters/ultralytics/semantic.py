@@ -150,10 +150,8 @@ def weighted(criterion: Any) -> bool:
     from ultralytics.utils import loss
 
     weight = getattr(criterion.ce, "weight", None)
-    if weight is None:
-        return False
-    own = torch.as_tensor(loss.CITYSCAPES_WEIGHT).to(weight)
-    return not (criterion.use_cityscapes_weight and torch.equal(weight, own))
+    own = getattr(loss, "CITYSCAPES_WEIGHT", ())
+    return weight is not None and not torch.equal(weight, torch.as_tensor(own).to(weight))
 
 
 def fixed_batch(criterion: Any) -> tuple[Tensor, Tensor, dict[str, Tensor]]:

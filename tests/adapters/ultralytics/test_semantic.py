@@ -262,7 +262,6 @@ def test_weights_of_classes_are_refused() -> None:
     """The trainer's `cls_pw` makes them; those of Cityscapes are a part of the loss that is replaced."""
     weighted, city = criterion(3), criterion(19)
     weighted.ce.register_buffer("weight", torch.tensor([1.0, 2.0, 3.0]), persistent=False)
-    city.use_cityscapes_weight = True
     city.ce.register_buffer("weight", torch.as_tensor(stock.CITYSCAPES_WEIGHT).float(), persistent=False)
     with plugged(lpu.make_spec(sem="dice")) as plug:
         with pytest.raises(lpu.UnsupportedUltralytics, match="cls_pw weighs the classes"):
