@@ -12,6 +12,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -41,16 +42,17 @@ class Changed(NamedTuple):
     ours: Function
 
 
-class Building(threading.local):
-    """The criteria that a thread is building."""
+class Inside(threading.local):
+    """What a thread is in: the criteria that it is building, and the objects whose changed method it runs."""
 
     def __init__(self) -> None:
         self.criteria: list[int] = []
+        self.running: list[int] = []
 
 
 _lock = threading.RLock()
 _changed: list[Changed] = []
-_building = Building()
+_inside = Inside()
 
 
 def enter(plug: owners.Owner) -> None:
@@ -137,7 +139,10 @@ def _box_forward(stock: Function) -> Function:
 
     @functools.wraps(stock)
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
-        boxes, sides, *others = stock(self, *args, **kwargs)
+        with _outermost(self) as first:
+            boxes, sides, *others = stock(self, *args, **kwargs)
+        if not first:
+            return (boxes, sides, *others)
         call = signature.bind(self, *args, **kwargs).arguments
         plug = owners.plug_for(self, "box")
         if plug is not None and plug.box is not None:
@@ -150,13 +155,25 @@ def _box_forward(stock: Function) -> Function:
     return forward
 
 
+@contextmanager
+def _outermost(part: Any) -> Iterator[bool]:
+    """Whether a changed method was not called by that of a subclass, which is changed too."""
+    first = id(part) not in _inside.running
+    _inside.running.append(id(part))
+    try:
+        yield first
+    finally:
+        _inside.running.remove(id(part))
+
+
 def _assigned(stock: Function) -> Function:
     """The assigner runs once in each call of a branch: so many calls of the losses are expected."""
 
     @functools.wraps(stock)
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        assigned = stock(self, *args, **kwargs)
-        plug = owners.owner(self)
+        with _outermost(self) as first:
+            assigned = stock(self, *args, **kwargs)
+        plug = owners.owner(self) if first else None
         if plug is not None:
             plug.expect(foreground=assigned[3])
         return assigned
@@ -233,8 +250,9 @@ def _layer(stock: Function) -> Function:
 
     @functools.wraps(stock)
     def get_loss(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        losses = stock(self, *args, **kwargs)
-        plug = owners.owner(self)
+        with _outermost(self) as first:
+            losses = stock(self, *args, **kwargs)
+        plug = owners.owner(self) if first else None
         if plug is not None:
             boxes = signature.bind(self, *args, **kwargs).arguments["gt_bboxes"]
             plug.expect(foreground=boxes.new_ones(len(boxes), dtype=torch.bool))
@@ -280,14 +298,14 @@ def _criterion_init(stock: Function) -> Function:
 
     @functools.wraps(stock)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        if _building.criteria:  # by the __init__ of a subclass, or as a part of another one, which is asked as a whole
+        if _inside.criteria:  # by the __init__ of a subclass, or as a part of another one, which is asked as a whole
             stock(self, *args, **kwargs)
             return
-        _building.criteria.append(id(self))
+        _inside.criteria.append(id(self))
         try:
             stock(self, *args, **kwargs)
         finally:
-            _building.criteria.remove(id(self))
+            _inside.criteria.remove(id(self))
         model = signature.bind(self, *args, **kwargs).arguments.get("model")
         plug = owners.builder(model)
         if plug is not None:

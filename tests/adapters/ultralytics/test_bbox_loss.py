@@ -245,3 +245,7 @@ def test_the_first_inverted_target_is_named_once() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             bbox_loss(**call)
+
+
+def test_the_gain_of_rotated_boxes_is_matched() -> None:
+    assert Plug(lpu.make_spec("kld", gain="match")).slots[0].calls.gain == pytest.approx(1.048, abs=0.005)

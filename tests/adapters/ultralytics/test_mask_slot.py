@@ -20,14 +20,11 @@ from loss_plugins.adapters.ultralytics import mask_canary
 from loss_plugins.adapters.ultralytics.cli import split_settings
 from loss_plugins.adapters.ultralytics.config import read_config
 from loss_plugins.adapters.ultralytics.plug import Plug, plugged
-from loss_plugins.demo.digits import DigitsSet
 
-from .ultralytics_runs import BOX_GAIN, Train, batch_of, column, octagon, proof, relabelled, results
+from .ultralytics_runs import batch_of
 
 EPS = 1e-3  # of `dice`
 MODELS = ("yolo11n-seg.yaml", "yolo26n-seg.yaml")
-#: no digit is cut to less than a pixel of the masks
-WHOLE = {"mosaic": 0.0, "scale": 0.0, "translate": 0.0}
 Batch = dict[str, Tensor]
 
 
@@ -274,7 +271,7 @@ def test_the_static_method_stays_one() -> None:
     assert vars(stock.v8SegmentationLoss)["single_mask_loss"] is found
 
 
-# --- ways of asking, and a training ----------------------------------------------------------------------------------
+# --- ways of asking ----------------------------------------------------------------------------------
 
 
 def test_the_shell_and_a_file_ask_for_it(tmp_path: Path) -> None:
@@ -287,26 +284,3 @@ def test_the_shell_and_a_file_ask_for_it(tmp_path: Path) -> None:
 def test_another_process_reads_it() -> None:
     spec = lpu.make_spec("eiou", mask="dice")
     assert lpu.Spec.from_json(spec.to_json()) == spec
-
-
-@pytest.fixture(scope="module")
-def outlined_digits(digits: DigitsSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The digits, each with an octagon inside of its box for outline."""
-    return relabelled(digits, tmp_path_factory.mktemp("outlined"), octagon)
-
-
-def test_masks_train(train: Train, outlined_digits: Path) -> None:
-    run = train(
-        "yolo26n-seg.yaml",
-        trainer=lpu.trainer(box="eiou", mask={"type": "constant_mask", "value": 7.0}),
-        data=str(outlined_digits),
-        **WHOLE,
-    )
-    report, losses = proof(run)["report"]["mask"], proof(run)["losses"]
-    assert losses["mask"]["type"] == "constant_mask"
-    assert report["expected_calls"] == report["train_calls"] == report["gradient_calls"] > 0
-    assert report["gradient_rows"] > 0
-    assert len(proof(run)["report"]["canary"]["mask"]) == 2
-    assert all(row["plug/mask_gradient_ratio"] > 0 for row in results(run))
-    for loss in column(run, "train/seg_loss"):  # the mean over the foreground of 7 less at most a thousandth
-        assert loss == pytest.approx(7 * BOX_GAIN, rel=2e-4)
