@@ -41,6 +41,8 @@ READABLE = {
     re.compile(r"<class '([^']+)'>"): r"the class \1",
     re.compile(r" at 0x[0-9A-Fa-f]+"): "",
 }
+#: text in quotes, which stays as it is also in a list, or any of these
+WRITTEN = re.compile("|".join([r"'(?:[^'\\]|\\.)*'", r'"(?:[^"\\]|\\.)*"', *(each.pattern for each in READABLE)]))
 #: characters of a value that a message shows
 SHOWN = 100
 
@@ -90,9 +92,17 @@ def shown(value: Any) -> str:
     except ValueError:  # Python writes no integers of more than 4300 digits
         return f"<{type(value).__name__} too long to be written>"
     if not isinstance(value, str):
-        for written, readable in READABLE.items():
-            text = written.sub(readable, text)
+        text = WRITTEN.sub(_readable, text)
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
+
+def _readable(found: re.Match[str]) -> str:
+    text = found.group()
+    if text[0] in "'\"":
+        return text
+    for written, readable in READABLE.items():
+        text = written.sub(readable, text)
+    return text
 
 
 def closest(word: str, words: Iterable[str]) -> str:

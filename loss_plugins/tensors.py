@@ -237,6 +237,8 @@ def fit_weight(
         weight = numbers.sum(axis) / max(weight.shape[axis], 1)  # the mean; of no classes 0
     if shape and shape == scores and weight.shape == without(shape, axis):
         return weight.unsqueeze(axis)
+    if not shape and given == (1,):  # one row without its axis
+        return weight.reshape(())
     if weight.shape == shape or (weight.ndim > 1 and spreads(weight.shape, shape)):
         return weight.expand(shape)
     if given == (*shape[:1], 1):  # one per row, with an axis, of a loss with several

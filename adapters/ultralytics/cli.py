@@ -16,9 +16,9 @@ from loss_plugins.errors import refusal
 from . import yoloe
 from .config import KEYS, import_modules, is_here
 from .errors import UnsupportedUltralytics
-from .record import STAMP
+from .record import STAMP, read_stamp
 from .slot_table import PLACES, SLOTS, UNSERVED
-from .spec import Said, make_spec, read_stamp
+from .spec import Said, make_spec
 from .trainers import REFUSED, TRAINERS, trainer_for
 from .yaml12 import yaml_value
 

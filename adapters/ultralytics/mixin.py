@@ -29,10 +29,10 @@ from .functions import changed, functions_of, renamed
 from .image_size import given_sizes
 from .plug import Plug, plugged
 from .prompts import require_lasting_classes
-from .record import PROOF_FILE, STAMP, Record, write_comment
+from .record import PROOF_FILE, STAMP, Record, read_stamp, write_comment
 from .slot_table import SLOTS
 from .slots import log
-from .spec import Spec, differences, read_stamp
+from .spec import Spec, differences
 from .sweeps import not_passed_over
 
 ENVIRONMENT = "LOSS_PLUGINS_ULTRALYTICS"

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from loss_plugins.errors import shown
+from loss_plugins.errors import refusal, shown
 from loss_plugins.reports import write_whole
 
 from .slot_table import SLOTS
@@ -88,6 +88,23 @@ def checked(said: Any) -> dict[str, Any]:
         if not (isinstance(epochs, (list, tuple)) and [type(epoch) for epoch in epochs] == [int, int]):
             raise TornError(f"epochs={shown(epochs)} are not the first and the last epoch")
     return dict(parts)
+
+
+def read_stamp(stamp: Any, checkpoint: str) -> dict[str, Any]:
+    """The stamp of a checkpoint that a run goes on from: as `checked`, with the state of its losses.
+
+    Raises:
+        ValueError: it is none that this version wrote.
+    """
+    try:
+        parts = checked(stamp)
+        if not isinstance(parts.get("state"), Mapping):
+            raise TornError(f"state={shown(parts.get('state'))} is no dict")
+    except TornError as error:
+        came = f"the stamp of {checkpoint} cannot be read: {error}"
+        remedy = "name the losses, and start a new run from these weights"
+        raise refusal("ultralytics adapter", came, "a stamp of loss_plugins", remedy) from error
+    return parts
 
 
 def check_losses(losses: Any) -> None:

@@ -199,20 +199,6 @@ def _told_of(place: str | None) -> Iterator[None]:
         raise type(error)(f"{place}: {error}") from error
 
 
-def read_stamp(stamp: Any, checkpoint: str) -> dict[str, Any]:
-    """The stamp of a checkpoint, which names the losses that trained it.
-
-    Raises:
-        ValueError: it is none that this version wrote.
-    """
-    parts = stamp if isinstance(stamp, Mapping) else {}
-    if not all(isinstance(parts.get(key), Mapping) for key in ("losses", "state")):
-        came = f"the stamp of {checkpoint} cannot be read: {shown(stamp)}"
-        remedy = "name the losses, and start a new run from these weights"
-        raise refusal("ultralytics adapter", came, "a stamp of loss_plugins", remedy)
-    return dict(parts)
-
-
 #: what may change from a run to its continuation: how a loss is computed, not which
 MAY_CHANGE = ("compile", "imports")
 

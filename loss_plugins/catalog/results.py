@@ -82,13 +82,17 @@ def check_part(where: str, name: str, value: Any, shape: Sequence[int] | None = 
     """What a function beside the loss returned; raise unless it is a tensor, of that shape if one is given."""
     if isinstance(value, Tensor) and not value.is_complex() and (shape is None or same(value.shape, shape)):
         return value
-    allowed = "a tensor of real numbers" if shape is None else f"a tensor of shape {tuple(shape)}"
+    allowed = "a tensor of real numbers" if shape is None else f"a tensor of shape {tuple(shape)}, of real numbers"
     raise refusal(where, f"{name} returned {shown(value)}", allowed, f"return that from {name}", WrongResult)
 
 
 def check_divisor(where: str, divisor: Any, loss: Tensor) -> None:
     """Raise unless what "mean" divides by is one number, or one per row of the loss."""
-    if not isinstance(divisor, Tensor) or (divisor.ndim and not spreads(divisor.shape, loss.shape)):
+    if (
+        not isinstance(divisor, Tensor)
+        or divisor.is_complex()
+        or (divisor.ndim and not spreads(divisor.shape, loss.shape))
+    ):
         check_part(where, "denominator", divisor, ())
 
 

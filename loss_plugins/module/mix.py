@@ -154,6 +154,7 @@ def joint_entry(entry: Entry, members: Sequence[Entry], weights: Sequence[float]
         came = f"losses of different kinds: {', '.join(f'{m.name} ({m.kind})' for m in members)}"
         allowed = "losses of one kind, or class and region losses"
         raise refusal("mix", came, allowed, "mix each kind by itself")
+    _check_scales(members)
     targets = tuple(form for form in members[0].targets if all(form in other.targets for other in members))
     if members[0].targets and not targets:
         came = f"its losses have no target in common: {', '.join(f'{m.name} ({m.targets[0]})' for m in members)}"
@@ -164,6 +165,15 @@ def joint_entry(entry: Entry, members: Sequence[Entry], weights: Sequence[float]
         targets=targets,
         traits=joint_traits([member.traits for member in members], weights),
     )
+
+
+def _check_scales(members: Sequence[Entry]) -> None:
+    """Raise unless class and region losses want one sort of prediction: all of them get the same."""
+    scales = {member.traits.scale: member.name for member in members if member.kind in OF_MAPS}
+    if len(scales) > 1:
+        came = f"losses of different predictions: {', '.join(f'{name} ({scale})' for scale, name in scales.items())}"
+        remedy = "take those of logits, bce_with_logits for bce, or mix each sort by itself"
+        raise refusal("mix", came, "losses of one sort, all of logits or all of probabilities", remedy)
 
 
 def joint_rule(rules: Sequence[LabelRule | None]) -> LabelRule | None:

@@ -94,8 +94,10 @@ def check_avg_factor(where: str, avg_factor: Any, reduction: str, pred: Tensor) 
         came = f"avg_factor={shown(avg_factor)} with reduction 'sum'"
         raise refusal(where, came, "it goes with 'mean' or 'none'", "leave it out, or set reduction='mean'")
     if isinstance(avg_factor, Tensor):
-        if not holds_numbers(avg_factor) or avg_factor.numel() != 1:
-            raise refusal(where, f"avg_factor is {shown(avg_factor)}", *AVG_FACTOR)
+        if not holds_numbers(avg_factor):
+            raise refusal(where, f"avg_factor={shown(avg_factor)}", *AVG_FACTOR, TypeError)
+        if avg_factor.numel() != 1:
+            raise refusal(where, f"avg_factor={shown(avg_factor)}", *AVG_FACTOR)
         if avg_factor.ndim or avg_factor.device.type != "cpu":  # torch divides by a number of the host on any device
             check_device(where, "avg_factor", avg_factor, pred)
         known = number_in(avg_factor) if readable(avg_factor) else None

@@ -30,6 +30,7 @@ from loss_plugins.adapters.ultralytics import (
     own,
     plug,
     probe,
+    record,
     runs,
     spec,
     trainers,
@@ -354,8 +355,8 @@ ADAPTERS: Table = {
     (f"{ULTRALYTICS}/spec.py::Spec.from_json", "ValueError"): {
         "the text is none that `to_json` wrote": lambda *_: spec.Spec.from_json("{}"),
     },
-    (f"{ULTRALYTICS}/spec.py::read_stamp", "ValueError"): {
-        "it is none that this version wrote": lambda *_: spec.read_stamp({}, "best.pt"),
+    (f"{ULTRALYTICS}/record.py::read_stamp", "ValueError"): {
+        "it is none that this version wrote": lambda *_: record.read_stamp({}, "best.pt"),
     },
     (f"{ULTRALYTICS}/cli.py::shell_value", "ValueError"): {
         "neither": lambda *_: shell_value("[640", "box_loss.image_size"),

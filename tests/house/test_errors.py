@@ -155,6 +155,9 @@ def test_builders_name_what_came(call: Any, where: str, argument: str, value: st
     refused(call, where, argument, value)
 
 
+METHOD = "the function Owner.method"
+
+
 class Owner:
     """Has a method."""
 
@@ -173,6 +176,9 @@ class Owner:
         ([len, Owner.method], "[the function len, the function Owner.method]"),
         ("at 0x10 and at 0x20 there", "'at 0x10 and at 0x20 there'"),
         ("<function f at 0x10>", "'<function f at 0x10>'"),
+        (["is at 0x10", len, 'it\'s "so at 0x20"'], "['is at 0x10', the function len, 'it\\'s \"so at 0x20\"']"),
+        ({"<class 'int'>": int, "it's": Owner.method}, '{"<class \'int\'>": the class int, "it\'s": ' + METHOD + "}"),
+        (("x", object()), "('x', <object object>)"),
     ],
 )
 def test_functions_are_shown_by_name_and_text_as_it_is(value: object, text: str) -> None:

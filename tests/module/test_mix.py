@@ -132,17 +132,20 @@ def test_members_keep_their_state() -> None:
     assert float(mean) < 1
 
 
+WITH_LOGITS = "bce_with_logits"
 #: losses of labels that leave out other things of a dense target, or of labels
 LEAVE_OUT: list[Any] = [
     "bce_with_logits",
     {"type": "focal", "dialect": "kornia"},
     {"type": "bce_with_logits", "dialect": "mmdet"},
-    "gaussian_focal",
     "ghm_c",
 ]
+#: likewise of probabilities
+OF_PROBABILITIES: list[Any] = ["gaussian_focal", {"type": "focal", "activated": True}, "bce"]
+SORTS = (LEAVE_OUT, OF_PROBABILITIES)
 
 
-@pytest.mark.parametrize("losses", list(itertools.permutations(LEAVE_OUT, 2)), ids=str)
+@pytest.mark.parametrize("losses", [pair for sort in SORTS for pair in itertools.permutations(sort, 2)], ids=str)
 def test_what_a_mix_leaves_out_does_not_depend_on_the_order(losses: tuple[Any, Any]) -> None:
     """It is what any of its losses leaves out."""
     alone = [lp.build_loss(loss, reduction="none") for loss in losses]
@@ -184,7 +187,7 @@ def test_different_labels_to_ignore_are_refused_and_the_remedy_works() -> None:
 
 def test_a_loss_that_takes_no_ignore_index_follows_the_others() -> None:
     """Its own set is empty, and there is nothing that one could set."""
-    losses: list[Any] = [{"type": "focal", "ignore_index": 255}, {"type": "gaussian_focal"}]
+    losses: list[Any] = [{"type": "focal", "ignore_index": 255, "activated": True}, {"type": "gaussian_focal"}]
     for order in (losses, losses[::-1]):
         loss = lp.build_loss("mix", losses=order, reduction="none")(torch.full((1, 2), 0.5), torch.tensor([[1, 255]]))
         assert float(loss[0, 1]) == 0
@@ -194,8 +197,8 @@ def test_a_loss_that_takes_no_ignore_index_follows_the_others() -> None:
 @pytest.mark.parametrize(
     ("losses", "shape", "message"),
     [
-        (["cross_entropy", "bce"], (4, 4), r"differ in shape: cross_entropy \(4,\), bce \(4, 4\)"),
-        (["bce", "cross_entropy"], (4, 4), r"differ in shape: bce \(4, 4\), cross_entropy \(4,\)"),
+        (["cross_entropy", WITH_LOGITS], (4, 4), r"differ in shape: cross_entropy \(4,\), bce_with_logits \(4, 4\)"),
+        ([WITH_LOGITS, "cross_entropy"], (4, 4), r"differ in shape: bce_with_logits \(4, 4\), cross_entropy \(4,\)"),
         (["dice", {"type": "tversky", "over": "batch"}], (2, 1, 3), r"differ in shape: dice \(2,\), tversky \(\)"),
     ],
 )

@@ -19,7 +19,7 @@ from ultralytics.utils.loss import BboxLoss
 
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.mmdet import demo as demo_mmdet
-from loss_plugins.adapters.ultralytics import cli, demo, marks, spec
+from loss_plugins.adapters.ultralytics import cli, demo, marks, record, spec
 from loss_plugins.adapters.ultralytics.config import import_modules
 from loss_plugins.adapters.ultralytics.yaml12 import DEEPEST, LARGEST, yaml_value
 from loss_plugins.catalog.entries import shipped
@@ -310,9 +310,17 @@ def test_a_spec_that_another_process_cannot_read_is_refused(text: str) -> None:
     refused(lambda: spec.Spec.from_json(text), ADAPTER, "the spec", "cannot be read")
 
 
-@pytest.mark.parametrize("stamp", [None, 3, "eiou", {}, {"losses": "eiou", "state": {}}, {"losses": {"box": None}}])
+STAMPS = [
+    None, 3, "eiou", {}, {"losses": "eiou", "state": {}}, {"losses": {"box": None}},
+    *({"losses": losses, "state": {}} for losses in ({}, {"box": None}, {"box": "eiou"}, {"box": {"type": 3}})),
+    *({"losses": {"box": {"type": "eiou"}}, "state": {}, **part} for part in (
+        {"state": None}, {"run": 3}, {"earlier": 3}, {"epochs": "1"}, {"epochs": [1]}, {"earlier": [{"epochs": 3}]})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("stamp", STAMPS)
 def test_a_stamp_of_others_is_refused(stamp: Any) -> None:
-    refused(lambda: spec.read_stamp(stamp, "best.pt"), ADAPTER, "the stamp of best.pt", "cannot be read")
+    refused(lambda: record.read_stamp(stamp, "best.pt"), ADAPTER, "the stamp of best.pt", "cannot be read")
 
 
 @pytest.mark.parametrize("text", [None, 3, "", "token", "a/b/c", ["a", "b"], {"a": 1}])
