@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import inspect
 import math
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,7 @@ from loss_plugins.adapters.ultralytics.space import Dimension, Values
 from loss_plugins.adapters.ultralytics.tuned import Iteration, Tuning
 from loss_plugins.demo.digits import DigitsSet
 from tests.house.test_public_calls import TABLE, call, fits, hints
+from tools.wheel import ROOT
 
 from .ultralytics_runs import SETTINGS, proof, results, train_once
 
@@ -217,6 +219,20 @@ def test_the_fitness_of_several_data_sets_is_their_mean() -> None:
     assert fitness_of({"a": one, "b": other}) == pytest.approx(0.4)
     for failed in ({"a": one, "b": None}, None, {}, SimpleNamespace()):
         assert math.isnan(fitness_of(failed))
+
+
+def test_the_example_of_the_docs_runs(
+    model: YOLO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a known fitness, and a model that is there."""
+    page = (ROOT / "docs" / "ultralytics.md").read_text(encoding="utf-8")
+    ((block),) = re.findall(r"^```python\n(found = lpu\.tune.*?)^```$", page, re.M | re.S)
+    monkeypatch.setattr(Search, "fitness", lambda _, values, *__, **___: peak(values))
+    monkeypatch.setattr(search, "get_save_dir", lambda *_, **__: tmp_path)
+    names = {"lpu": lpu, "YOLO": lambda _: model}
+    exec(block, names)
+    assert len(names["found"].iterations) == 30
+    assert str(names["found"]) in capsys.readouterr().out
 
 
 # --- failures --------------------------------------------------------------------------------------------------------
