@@ -159,7 +159,10 @@ def test_half_precision_is_computed_in_single(dtype: torch.dtype) -> None:
         ({"type": "focal", "alpha": 0.0}, "costs the same|does not fall"),
         ({"type": "dice", "reduction": "mean"}, "reduction"),
         ({"type": "dice", "loss_weight": 0.0}, "loss_weight"),
-        ({"type": "mix", "losses": ["bce_with_logits", {"type": "dice", "activation": "none"}]}, "wants probabilities"),
+        (
+            {"type": "mix", "losses": ["bce_with_logits", {"type": "dice", "activation": "none"}]},
+            "of different predictions",
+        ),
         ("dise", "dice"),
         (lambda pred, target: (pred - target).sum(), "register_loss"),
     ],
