@@ -20,9 +20,11 @@ from ultralytics.nn import tasks
 
 from loss_plugins import Loss, Traits, register_loss
 from loss_plugins.adapters import ultralytics as lpu
+from loss_plugins.adapters.ultralytics import cli
 from loss_plugins.adapters.ultralytics.cli import split_settings
 from loss_plugins.adapters.ultralytics.nan_guard import Guard
 from loss_plugins.adapters.ultralytics.plug import Plug, plugged
+from loss_plugins.adapters.ultralytics.spec import differences
 from loss_plugins.demo.digits import DigitsSet
 
 from .ultralytics_runs import SETTINGS, batch_of, relabelled, train_once
@@ -314,3 +316,14 @@ def test_it_is_asked_for_in_python_yaml_and_on_the_shell(tmp_path: Path) -> None
     file.write_text("losses: {box: eiou, nan_guard: 'yes'}")
     with pytest.raises(TypeError, match=r"losses.nan_guard: .*nan_guard='yes' is of type str"):
         lpu.make_spec(config=file)
+
+
+def test_a_resumed_run_may_turn_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[lpu.Spec] = []
+    monkeypatch.setattr(cli, "losses_of", lambda _: {"box": {"type": "eiou"}})
+    monkeypatch.setattr(cli, "trainer_for", lambda _, spec: seen.append(spec))
+    monkeypatch.setattr(cli, "make_model", lambda *_: SimpleNamespace(train=lambda **_: None))
+    cli.yolo(["train", "resume", "model=last.pt", "nan_guard=True"])
+    (spec,) = seen
+    assert spec.nan_guard
+    assert differences(lpu.make_spec("eiou").as_dict(), spec.as_dict()) == []
