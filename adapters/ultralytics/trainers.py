@@ -24,7 +24,7 @@ from loss_plugins.errors import in_our_words, refusal, shown
 from . import bases, probe, prompts, yoloe
 from .box_slot import BoxSlot
 from .errors import UnsupportedUltralytics
-from .mixin import LossPluginMixin, check_trainer
+from .mixin import SEEN_AS, LossPluginMixin, check_trainer
 from .plug import Plug
 from .slot_table import SLOTS, UNSERVED
 from .spec import LossSpec, Spec, make_spec
@@ -205,7 +205,8 @@ def slots_of(cls: Any) -> tuple[str, ...]:
         return ("sem",)
     if issubclass(cls, RTDETRTrainer):
         return ("box", "cls")
-    return tuple(SLOTS) if issubclass(cls, SegmentationTrainer) else ("box", "cls", "dfl")
+    either = cls not in TRAINERS.values() and "segment" in SEEN_AS.get(cls.plugged_task, ())  # the model decides
+    return tuple(SLOTS) if either or issubclass(cls, SegmentationTrainer) else ("box", "cls", "dfl")
 
 
 def check_slots(cls: Any, plug: Plug) -> None:
