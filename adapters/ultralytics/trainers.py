@@ -165,7 +165,8 @@ def trainer_for(task: str | None, spec: Spec, base: type | None = None) -> Calla
         cls = plugged_base(task, base)
         if prompts.is_visual(cls, prompts.TRAINERS):
             prompts.require_trained(base.__name__, [slot.name for slot in plug.slots])
-        check_slots(cls, plug)
+        if bases.task_of(base) not in yoloe.TRAINERS:  # those of YOLOE train models with and without masks
+            check_slots(cls, plug)
         return partial(cls, loss_spec=spec)
     for cls in TRAINERS.values() if task is None else [TRAINERS[task]]:
         check_trainer(cls)
