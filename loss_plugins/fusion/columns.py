@@ -7,7 +7,7 @@ its place. As a stack of columns it holds for any number of rows, and the zeros 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch.fx import Node
@@ -15,11 +15,21 @@ from torch.fx import Node
 from . import private
 from .tracing import SAMPLE_ROWS
 
-if TYPE_CHECKING:
-    from .algebra import Simplifier
-
 STACK = torch.ops.aten.stack.default
 ZERO = 0.0
+
+
+class Writer(Protocol):
+    """What writes the operations of a simplified program, as `algebra.Simplifier` does."""
+
+    def emit(self, function: Any, *args: Any, **kwargs: Any) -> Node:
+        """The node of a call."""
+
+    def filled(self, value: float, meta: Any, shape: tuple[int, ...]) -> Node:
+        """A tensor of one number."""
+
+    def whole(self, recorded: Node) -> Node:
+        """What a recorded node has become, in full shape."""
 
 
 def stacked(node: Node | None) -> list[Node] | None:
@@ -37,7 +47,7 @@ def is_zero(column: Node) -> bool:
     return column.target is torch.full_like and column.args[1:] == (ZERO,)
 
 
-def in_place_of_cut(simplifier: Simplifier, node: Node) -> Node | None:
+def in_place_of_cut(simplifier: Writer, node: Node) -> Node | None:
     """The derivative of `select` or `slice` along the columns; None where it is along another axis."""
     given = private.arguments_of(node)
     sizes, rank = given["input_sizes"], len(given["input_sizes"])
@@ -55,7 +65,7 @@ def in_place_of_cut(simplifier: Simplifier, node: Node) -> Node | None:
     return simplifier.emit(STACK, columns, 1)
 
 
-def added(simplifier: Simplifier, one: Node | None, other: Node | None) -> Node | None:
+def added(simplifier: Writer, one: Node | None, other: Node | None) -> Node | None:
     """The sum of two stacks, column by column; None where they are none."""
     ours, theirs = stacked(one), stacked(other)
     if ours is None or theirs is None or len(ours) != len(theirs):
