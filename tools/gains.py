@@ -49,7 +49,7 @@ losses with the same seeds. Seeds of the stock losses alone differ by {spread:.2
 {rows}
 
 Box losses end with the matched gain where the stock loss ends, or above. Class losses of the focal kind do not, with
-any constant: one that is right for positives is wrong for negatives, which they spare. `gain="match"` refuses them;
+either gain: one that is right for positives is wrong for negatives, which they spare. `gain="match"` refuses them;
 what stands in its column was trained with the constant that they would have had.
 """
 

@@ -21,7 +21,6 @@ class Anchors:
     """YOLO's criteria: of detection, segmentation, pose and rotated boxes, and end-to-end heads of them."""
 
     matches = True
-    left_out: int | None = None
 
     def parts(self, criterion: Any) -> list[Any]:
         """The branches."""

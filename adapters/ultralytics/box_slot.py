@@ -96,8 +96,9 @@ class BoxSlot(Slot):
         with torch.autocast(pred.device.type, enabled=False):
             if training and self.measure_next and len(pred):
                 self.measure(loss_module, self.stock, pred, target, weight.float()[:, None], scale)
-            loss = loss_module.elementwise(*(pred, target) if self.units == "any" else (pred * scale, target * scale))
-        self.look(loss, pred, target, lambda row: int(foreground[0][row]))
+            given = (pred, target) if self.units == "any" else (pred * scale, target * scale)
+            loss = loss_module.elementwise(*given)
+        self.look(loss, *given, lambda row: int(foreground[0][row]))
         factor = self.calls.gain * loss_module.loss_weight
         total: Tensor = (loss * weight).sum() / call["target_scores_sum"] * factor
         self.calls.count(total, len(weight), training)

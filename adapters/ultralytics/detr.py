@@ -95,7 +95,6 @@ class Queries:
     """Criteria of decoders whose queries are matched with the objects: RT-DETR."""
 
     matches = False
-    left_out: int | None = None
 
     def parts(self, criterion: Any) -> list[Any]:
         """The criterion itself, or nothing."""

@@ -21,8 +21,6 @@ class Family(Protocol):
 
     #: whether gain="match" and the trainer's settings reach the loss
     matches: bool
-    #: the label of pixels that its targets leave out
-    left_out: int | None
 
     def parts(self, criterion: Any) -> list[Any]:
         """The parts of a live criterion: one, or both branches of an end-to-end head; none if it is of another kind."""

@@ -159,8 +159,9 @@ class LossPluginMixin:
     def preprocess_batch(self, batch: Any) -> Any:
         """Move a batch to the device, and hand it to the guard against NaN."""
         batch = super().preprocess_batch(batch)  # type: ignore[misc]
-        if self._plug.guard is not None:
-            self._plug.guard.begin(batch, self.epoch + 1, Path(self.save_dir))  # type: ignore[attr-defined]
+        epoch = getattr(self, "epoch", None)  # there is none yet where batches calibrate a quantized model
+        if self._plug.guard is not None and epoch is not None:
+            self._plug.guard.begin(batch, epoch + 1, Path(self.save_dir))  # type: ignore[attr-defined]
         return batch
 
     def save_model(self, *args: Any, **kwargs: Any) -> Any:

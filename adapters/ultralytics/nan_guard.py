@@ -80,7 +80,7 @@ class Guard:
             losses: a number per row, or per row and class.
             pred: predictions, rows first.
             target: their targets.
-            image_of: the image of a row; None: that whose label the target is.
+            image_of: the image of a row; None: found by the target, which is one of its labels.
 
         Raises:
             LossNotFinite: from the first row that is not.
@@ -136,18 +136,18 @@ class Guard:
             torch.save({"predicted": pred.cpu(), "target": target.cpu(), "image": picture}, part)
         if picture is not None:
             save_picture(picture, told.with_suffix(".png"))
-        raise LossNotFinite(told_of(said, batch, pred, told))
+        raise LossNotFinite(told_of(said, batch, pred, told, picture is not None))
 
 
-def told_of(said: Mapping[str, Any], batch: Batch, pred: Tensor, file: Path) -> str:
+def told_of(said: Mapping[str, Any], batch: Batch, pred: Tensor, file: Path, drawn: bool) -> str:
     """The message: which loss, value, row and image, what was predicted, and where all of it is saved."""
     of_class = f", class {said['class']}" if "class" in said else ""
     shown = "" if said["predicted"] is None else f", predicted {said['predicted']} for {said['target']}"
     cause = "" if pred.isfinite().all() else "; the prediction itself is not finite: the model diverged before"
     return (
         f"the {said['what']} is {said['value']} in {batch}, row {said['row']}{of_class}, image {said['image']}{shown}"
-        f"{cause}; see {file}, and beside it {file.stem}.pt with the tensors and {file.stem}.png with the image as "
-        "trained"
+        f"{cause}; see {file}, and beside it {file.stem}.pt with the tensors"
+        + (f" and {file.stem}.png with the image as trained" if drawn else "")
     )
 
 
@@ -171,10 +171,11 @@ def labels_of(batch: Mapping[str, Any], image: int) -> list[list[float]]:
 
 
 def labelled(batch: Mapping[str, Any], target: Tensor) -> int:
-    """The image of which a target (x1, y1, x2, y2) in sides of the image is a label; -1: none."""
+    """The image of which a target (x1, y1, x2, y2) in sides of the image is a label; -1: none, or one of several."""
     box = torch.cat([(target[:2] + target[2:]) / 2, target[2:] - target[:2]])
     found = (batch["bboxes"].to(box) - box).abs().amax(-1).lt(1e-4).nonzero()
-    return int(batch["batch_idx"].flatten()[found[0, 0]]) if len(found) else -1
+    images = batch["batch_idx"].flatten()[found.flatten().to(batch["batch_idx"].device)].unique()
+    return int(images[0]) if len(images) == 1 else -1
 
 
 def save_picture(image: Tensor, file: Path) -> None:

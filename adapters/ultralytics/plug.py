@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 import weakref
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from loss_plugins.module.state import sync_losses
 from . import marks, owners, probe, seams
 from .box_slot import BoxSlot
 from .calls import Calls
+from .canary import set_apart
 from .class_slot import ClassSlot
 from .dfl_slot import DflSlot
 from .families import Family, parts_of
@@ -153,10 +155,8 @@ class Plug:
         family, parts = parts_of(criterion, self.slots, self.spec)
         for slot in self.slots:
             slot.matches = family.matches
-        if self.sem is not None:
-            if model is not None:
-                require_head(model)
-            self.sem.left_out = self.sem.left_out or family.left_out
+        if self.sem is not None and model is not None:
+            require_head(model)
         for index, part in enumerate(parts):
             if self.cls is not None or not self.bound:  # a context around this one may ask for the class loss
                 family.put_in(part)
@@ -201,8 +201,11 @@ class Plug:
         family, parts = parts_of(criterion, self.slots, self.spec)
         self.report.canary = {"stock": family.check_stock(parts[0])}
         self.stock_gains = {slot.name: family.gain(parts[0], slot) for slot in self.slots}
-        for slot in self.slots:
-            self.report.canary[slot.name] = [family.check(part, slot) for part in parts]
+        with ExitStack() as apart:  # what is computed beside the slot that is checked learns and counts as little
+            for part, slot in itertools.product(parts, self.slots):
+                apart.enter_context(set_apart(slot, part))
+            for slot in self.slots:
+                self.report.canary[slot.name] = [family.check(part, slot) for part in parts]
         self._proven.add(probe.classes_of(criterion))
         return len(parts)
 

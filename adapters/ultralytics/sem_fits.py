@@ -15,10 +15,8 @@ from loss_plugins.errors import WrongResult, refusal
 from .classes import classes_of
 from .fits import misfit_of_costs, misfit_of_sides, require_fit, says_otherwise, singles
 from .mask_fits import KINDS
-from .sem_slot import leaving_out, mean_of, target_of
+from .sem_slot import LEFT_OUT, leaving_out, mean_of, target_of
 
-#: the label of pixels that belong to no class, as Ultralytics writes it
-LEFT_OUT = 255
 FITTING = (
     "a region loss (dice, tversky), one per pixel of logits (bce_with_logits, focal; of semantic models cross_entropy "
     "too), or a mix of both"

@@ -18,21 +18,19 @@ from loss_plugins.labels import numbers
 from .classes import classes_of
 from .slots import Slot
 
+#: label of the pixels that targets of semantic models leave out; the maps of YOLO26-seg are 0 and 1
+LEFT_OUT = 255
 #: forms of a target that are a label per pixel
 LABELLED = {"labels", "class_map"}
 
 
 class SemSlot(Slot):
-    """The loss of a batch of maps, reduced by the loss's own "mean".
-
-    Attributes:
-        left_out: label of the pixels that targets leave out; None: there are none.
-    """
+    """The loss of a batch of maps, reduced by the loss's own "mean"; pixels of the label 255 are left out."""
 
     def __init__(self, build: Callable[[], Loss], token: str) -> None:
-        self.left_out: int | None = None
         self.classes = classes_of(build())
-        super().__init__("sem", lambda: leaving_out(build(), self.left_out), None, token)
+        super().__init__("sem", lambda: leaving_out(build(), LEFT_OUT), None, token)
+        self.prototype = build()  # as it was asked for
         self.may_rest = True  # a region loss without a target pixel may have the gradient 0
 
     def remedy(self) -> str:
@@ -48,7 +46,7 @@ class SemSlot(Slot):
             target: of that shape, or labels (n, h, w).
             stock: the stock loss of logits.
         """
-        training = torch.is_grad_enabled()  # a branch that is trained has logits without gradient, its twin's are used
+        training = torch.is_grad_enabled()  # the one-to-one branch gets detached maps: no gradient, and yet training
         logits = logits.float()
         loss_module = self.loss_of(part, logits.device)
         self.calls.follow(logits)
@@ -97,9 +95,9 @@ def target_of(loss: Loss, labels: Tensor, classes: int, left_out: int) -> Tensor
     return maps.masked_fill(beside[:, None], left_out)
 
 
-def leaving_out(loss: Loss, label: int | None) -> Loss:
-    """The loss without the pixels of a label, beside those that it leaves out by itself; None: the loss itself."""
-    return loss if label is None else build_loss(_leaving_out(loss.spec(), label))
+def leaving_out(loss: Loss, label: int) -> Loss:
+    """The loss without the pixels of a label, beside those that it leaves out by itself."""
+    return build_loss(_leaving_out(loss.spec(), label))
 
 
 def _leaving_out(spec: Mapping[str, Any], label: int) -> dict[str, Any]:
@@ -107,6 +105,6 @@ def _leaving_out(spec: Mapping[str, Any], label: int) -> dict[str, Any]:
     if "losses" in spec:
         changed["losses"] = [_leaving_out(each, label) for each in spec["losses"]]
     if "ignore_index" in spec:
-        labels = [number for number in numbers(spec["ignore_index"]) if number >= 0]
+        labels = [number for number in numbers(spec["ignore_index"]) if number >= 0 and number != label]
         changed["ignore_index"] = [*labels, label] if labels else label
     return changed

@@ -14,8 +14,8 @@ from . import probe
 from .canary import TOLERANCE, by_autograd, checked, set_apart, twin, value_and_gradient
 from .errors import UnsupportedUltralytics
 from .sem_canary import unplugged
-from .sem_fits import LEFT_OUT, require_labels
-from .sem_slot import SemSlot, mean_of, target_of
+from .sem_fits import require_labels
+from .sem_slot import LEFT_OUT, SemSlot, mean_of, target_of
 from .slots import Slot
 from .spec import Spec
 
@@ -60,7 +60,6 @@ class Semantic:
     """The criterion of semantic segmentation models, which have no boxes."""
 
     matches = False
-    left_out: int | None = LEFT_OUT
 
     def parts(self, criterion: Any) -> list[Any]:
         """The criterion itself, or nothing."""

@@ -67,7 +67,7 @@ class Dimension:
         return self.rounded(random.uniform(self.low, self.high))
 
     def near(self, value: float | None, random: Random) -> float:
-        """A number near another one; None, which some parameters are by default, is near to none."""
+        """A number near another one; any number for None, the default of some parameters."""
         if value is None:
             return self.drawn(random)
         width = max(SIGMA * self.spread * (self.high - self.low), 1.0 if self.whole else 0.0)
@@ -159,7 +159,8 @@ def _of_losses(spec: Spec) -> dict[str, bool]:
         found[f"{place.shell}.loss_weight"] = False
         for name, parameter in get_entry(loss["type"]).parameters.items():
             allowed = parameter.allowed
-            if isinstance(allowed, Interval) or (isinstance(allowed, PerClass) and allowed.single):
+            per_class = isinstance(loss.get(name), (list, tuple))  # numbers of which no one is searched
+            if not per_class and (isinstance(allowed, Interval) or (isinstance(allowed, PerClass) and allowed.single)):
                 found[f"{place.shell}.{name}"] = isinstance(allowed, Interval) and allowed.whole
     return found
 

@@ -81,6 +81,7 @@ class Spec:
             check_type("Spec", slot, getattr(self, slot), dict, type(None))
         check_value("Spec", "gain", self.gain, GAINS)
         check_value("Spec", "assigner", self.assigner, ASSIGNERS)
+        check_type("Spec", "nan_guard", self.nan_guard, bool)
         check_type("Spec", "imports", self.imports, tuple)
         for module in self.imports:
             check_type("Spec", "imports", module, str)
@@ -261,8 +262,8 @@ def _module(slot: str, asked: Any, said: str) -> Loss:
         asked = _resolved(asked)
     elif callable(asked) and not isinstance(asked, (type, Mapping)):
         if slot != "box":
-            kind = "classification" if slot == "cls" else "region"
-            came, remedy = f"{said}={shown(asked)} is a function", f"enter it: @register_loss(..., kind='{kind}')"
+            kind = {"cls": "'classification'", "dfl": "'coordinate' or 'classification'"}.get(slot, "'region'")
+            came, remedy = f"{said}={shown(asked)} is a function", f"enter it: @register_loss(..., kind={kind})"
             raise refusal(where, came, "a name, or a dict with 'type'", remedy, TypeError)
         asked = own.name_of_own(asked, said)
     asked = filled(asked)

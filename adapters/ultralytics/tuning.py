@@ -18,11 +18,15 @@ from . import ray_search
 from .search import Search
 from .space import Ends, read_space, require_enough
 from .spec import LossSpec, make_spec
-from .trainers import trainer_for
+from .trainers import kind_of, trainer_for
 from .tuned import Tuning
 
-#: what `tune` says itself of each training
-OURS = {"trainer": "base=", "resume": "no key for it", "save_dir": "project= and name="}
+#: what `tune` says itself of each training, and what to do instead
+OURS = {
+    "trainer": "use base=",
+    "resume": "leave it out: each training starts anew",
+    "save_dir": "use project= and name=",
+}
 
 
 @in_our_words
@@ -82,9 +86,10 @@ def tune(
     check_type("tune", "base", base, type, type(None))
     for key in sorted(train.keys() & OURS.keys()):
         came = f"{key}={shown(train[key])} is no setting of a training that is tuned"
-        raise refusal("tune", came, "other settings of YOLO(...).train", f"use {OURS[key]}")
+        raise refusal("tune", came, "other settings of YOLO(...).train", OURS[key])
     loaded = _loaded(model)
-    trainer_for(None, spec, base)
+    task = (kind_of(loaded.overrides.get("model")) or loaded.task) if base is None else None
+    trainer_for(task, spec, base)
     settings = {**vars(get_cfg(overrides={**loaded.overrides, "task": loaded.task})), **_of_cfg(train), **train}
     dimensions = read_space(space, spec, settings)
     require_enough(dimensions, iterations)

@@ -43,8 +43,14 @@ def own_bins() -> Any:
         mean = (pred.softmax(-1) * torch.arange(pred.shape[-1]).to(pred)).sum(-1)
         return times * (mean - target) ** 2
 
+    @lp.register_loss("one_sided", kind="coordinate")
+    def one_sided_loss(pred: Tensor, target: Tensor) -> Tensor:
+        """Distances that are too small cost nothing."""
+        return (pred - target).clamp(min=0)
+
     yield
     lp.unregister_loss("own_bins")
+    lp.unregister_loss("one_sided")
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -158,7 +164,8 @@ def test_bins_by_hand() -> None:
         ({"type": "l1", "loss_weight": 0.0}, "loss_weight"),
         ({"type": "l1", "reduction": "mean"}, "reduction"),
         ("l3", "did you mean"),
-        (lambda pred, target: (pred - target).abs(), "register_loss"),
+        (lambda pred, target: (pred - target).abs(), "register_loss.* kind='coordinate' or 'classification'"),
+        ("one_sided", "does not grow with the distance"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_training(dfl: Any, reason: str) -> None:
@@ -208,6 +215,22 @@ def test_the_canary_finds_what_was_asked_for(model: nn.Module) -> None:
             assert all(value > 0 for value in plug.report.canary["dfl"])
             assert plug.dfl is not None
             assert plug.dfl.calls.train_calls == 0
+
+
+def test_the_canary_of_one_slot_trains_no_other() -> None:
+    """`BboxLoss` computes boxes and sides in one call: what WIoU has learnt is not from fixed boxes."""
+    model = tasks.DetectionModel("yolo11n.yaml", nc=3, verbose=False)
+    model.args = get_cfg()
+    wiou = {"type": "wiou", "version": 3, "momentum": 0.5}
+    with plugged(lpu.make_spec(wiou, dfl="distribution_focal"), bound=True) as plug:
+        plug.bind(model)
+        criterion = model.init_criterion()
+        plug.prepare(1, torch.device("cpu"))
+        before = plug.state()
+        plug.check(criterion)
+        assert plug.state() == before
+        assert [(slot.calls.train_calls, slot.calls.val_calls) for slot in plug.slots] == [(0, 0)] * 2
+        assert all(loss.training for slot in plug.slots for loss in slot.losses)
 
 
 def test_a_stock_loss_that_has_changed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from loss_plugins import Loss, Traits, register_loss
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import cli
 from loss_plugins.adapters.ultralytics.cli import split_settings
-from loss_plugins.adapters.ultralytics.nan_guard import Guard
+from loss_plugins.adapters.ultralytics.nan_guard import Guard, labelled
 from loss_plugins.adapters.ultralytics.plug import Plug, plugged
 from loss_plugins.adapters.ultralytics.spec import differences
 from loss_plugins.demo.digits import DigitsSet
@@ -327,3 +327,13 @@ def test_a_resumed_run_may_turn_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
     (spec,) = seen
     assert spec.nan_guard
     assert differences(lpu.make_spec("eiou").as_dict(), spec.as_dict()) == []
+
+
+def test_a_label_that_two_images_have_names_neither() -> None:
+    batch = {
+        "batch_idx": torch.tensor([0.0, 1.0, 1.0]),
+        "bboxes": torch.tensor([[0.5, 0.5, 1.0, 1.0], [0.5, 0.5, 1.0, 1.0], [0.25, 0.25, 0.5, 0.5]]),
+    }
+    assert labelled(batch, torch.tensor([0.0, 0.0, 0.5, 0.5])) == 1
+    assert labelled(batch, torch.tensor([0.0, 0.0, 1.0, 1.0])) == -1
+    assert labelled(batch, torch.tensor([0.0, 0.0, 0.3, 0.3])) == -1

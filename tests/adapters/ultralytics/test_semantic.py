@@ -211,6 +211,31 @@ def test_images_without_a_pixel_that_counts_cost_nothing() -> None:
         assert not gradient.any()
 
 
+def test_a_criterion_that_was_built_before_leaves_pixels_out_too(model: nn.Module) -> None:
+    """One without a mark, in a context around it, computes what an adopted one does."""
+    model.criterion = model.init_criterion()
+    with lpu.patched(sem="dice"):
+        before = model.loss(labelled())[0]
+        before.backward()
+    model.criterion = None
+    with lpu.patched(sem="dice", model=model):
+        adopted = model.loss(labelled())[0]
+        adopted.backward()
+    model.criterion = None
+    torch.testing.assert_close(before, adopted)
+
+
+def test_a_restored_statistic_is_of_pixels_that_count() -> None:
+    """What a checkpoint has is restored before there is a criterion."""
+    state = Plug(lpu.make_spec(sem="ghm_c"))
+    state.prepare(1, torch.device("cpu"))
+    plug = Plug(lpu.make_spec(sem="ghm_c"))
+    plug.restore({"state": state.state()})
+    (loss,) = plug.slots[0].losses
+    assert loss.spec()["ignore_index"] == 255
+    assert plug.slots[0].prototype.spec()["ignore_index"] == -100
+
+
 def test_labels_that_a_loss_leaves_out_by_itself_stay_out() -> None:
     """`ignore_index=0` leaves the background out, beside the pixels of no class."""
     logits, labels = given(3)

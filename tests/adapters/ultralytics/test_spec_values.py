@@ -18,7 +18,8 @@ from ...house.wrong_values import refused
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"imports": 5}, "imports", "5"), ({"imports": "mylosses"}, "imports", "'mylosses'"),
     ({"imports": (5,)}, "imports", "5"), ({"gain": 3}, "gain", "3"), ({"gain": "Match"}, "gain", "'Match'"),
-    ({"assigner": None}, "assigner", "None"), ({"bx": {"type": "ciou"}}, "bx", "'ciou'"),
+    ({"assigner": None}, "assigner", "None"), ({"nan_guard": "no"}, "nan_guard", "'no'"),
+    ({"bx": {"type": "ciou"}}, "bx", "'ciou'"),
     *(({slot: value}, slot, repr(value)) for slot in SLOTS for value in (5, "ciou", ["ciou"])),
 ]  # fmt: skip
 
