@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from . import canary, dfl_canary, mask_canary, owners, probe, sem_canary
 from .dfl_fits import require_bins
-from .dfl_slot import DflSlot, bins_of
+from .dfl_slot import DflSlot, bins_of, require_known
 from .sem_slot import SemSlot
 from .slot_table import SLOTS
 from .slots import Slot
@@ -35,6 +35,7 @@ class Anchors:
         for slot in slots:
             if isinstance(slot, DflSlot):
                 for branch in self.parts(criterion):
+                    require_known(branch.bbox_loss)
                     require_bins(slot.prototype, slot.of_bins, bins_of(branch.bbox_loss), type(branch).__name__)
             if isinstance(slot, SemSlot):
                 sem_canary.require_branch(criterion, slot)

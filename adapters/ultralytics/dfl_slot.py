@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from loss_plugins import Loss, distribution_focal_loss, l1_loss
 
-from .probe import kind_of
+from .errors import UnsupportedUltralytics
+from .probe import has_stride, kind_of
 from .slots import Slot
 
 Foreground = tuple[Tensor, ...]
@@ -108,6 +109,21 @@ def distances(bbox_loss: nn.Module, call: dict[str, Any]) -> Tensor:
         found: Tensor = tal.rbox2dist(boxes[..., :4], anchors, boxes[..., 4:5])
         return found
     return torch.cat([anchors - boxes[..., :2], boxes[..., 2:] - anchors], dim=-1)
+
+
+def require_known(bbox_loss: nn.Module) -> None:
+    """Raise unless this version computes the distances as is known here.
+
+    Raises:
+        UnsupportedUltralytics: it has others for rotated boxes, or does not pass the size of the image.
+    """
+    from ultralytics.utils import tal
+
+    kind, remedy = kind_of(bbox_loss), "Use 8.4.190 or newer, or leave dfl out"
+    if kind == "rotated_box" and not hasattr(tal, "rbox2dist"):
+        raise UnsupportedUltralytics("its distances to the sides of rotated boxes are others", remedy)
+    if not bins_of(bbox_loss) and not has_stride(kind):
+        raise UnsupportedUltralytics("it has no loss of the sides without bins, or gets no size of the image", remedy)
 
 
 def bins_of(bbox_loss: nn.Module) -> int:

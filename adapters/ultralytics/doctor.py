@@ -15,7 +15,8 @@ from ultralytics.utils.loss import BboxLoss, RotatedBboxLoss
 
 from loss_plugins.errors import in_our_words
 
-from . import canary, probe, sem_canary, traces
+from . import canary, dfl_canary, dfl_slot, probe, sem_canary, traces
+from .errors import UnsupportedUltralytics
 from .mixin import check_trainer, ultralytics_versions
 from .plug import plugged
 from .spec import make_spec
@@ -91,6 +92,18 @@ def _plugged_maps() -> str:
         return f"dice {sem_canary.check_sem(_branch(), plug.sem):.6f} on fixed maps"
 
 
+def _sides(bbox_loss: type[nn.Module], bins: int) -> str:
+    ours, branch = "distribution_focal" if bins > 1 else "l1", SimpleNamespace(bbox_loss=bbox_loss(bins))
+    try:
+        dfl_slot.require_known(branch.bbox_loss)
+    except UnsupportedUltralytics as error:
+        return f"no: {error}"
+    with plugged(make_spec(dfl=ours)) as plug:
+        if plug.dfl is None:
+            raise RuntimeError("the dfl slot is empty")
+        return f"{ours} {dfl_canary.check_dfl(branch, plug.dfl):.6f} on fixed boxes"
+
+
 def _actions() -> dict[str, Callable[[], str]]:
     found: dict[str, Callable[[], str]] = {
         "no file of losses was edited": traces.changed_files,
@@ -102,6 +115,9 @@ def _actions() -> dict[str, Callable[[], str]]:
         for bins in (16, 1):
             found[f"stock loss is weighted {stock} (reg_max {bins})"] = partial(_stock, bbox_loss, bins)
             found[f"a plugged {ours} arrives (reg_max {bins})"] = partial(_canary, bbox_loss, bins, ours)
+            found[f"a plugged loss of the sides of {probe.BOXES[kind]} arrives (reg_max {bins})"] = partial(
+                _sides, bbox_loss, bins
+            )
     if hasattr(loss, "BCEDiceLoss"):
         found["stock loss of semantic maps is half BCE, half Dice"] = _stock_maps
         found["a plugged dice arrives (semantic maps)"] = _plugged_maps

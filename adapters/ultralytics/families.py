@@ -12,6 +12,7 @@ from .detr import Queries
 from .errors import UnsupportedUltralytics
 from .probe import SERVED
 from .semantic import Semantic
+from .slot_table import SLOTS
 from .slots import Slot
 from .spec import Spec
 
@@ -74,4 +75,5 @@ def parts_of(criterion: Any, slots: Iterable[Slot], spec: Spec) -> tuple[Family,
             _require_classes(criterion, parts, slots)
             family.require(criterion, slots, spec)
             return family, parts
-    raise UnsupportedUltralytics(f"the criterion {type(criterion).__name__} has no box loss", f"Use {SERVED}")
+    came = f"the criterion {type(criterion).__name__} has none of the losses {', '.join(SLOTS)}"
+    raise UnsupportedUltralytics(came, f"Use {SERVED}")

@@ -26,7 +26,7 @@ OPTIONAL = ("imgsz", "stride")
 #: by kind of box, the class that computes the stock box loss, and the function that it calls
 BOX_LOSSES = {"box": ("BboxLoss", "bbox_iou"), "rotated_box": ("RotatedBboxLoss", "probiou")}
 BOXES = {"box": "axis-aligned boxes", "rotated_box": "rotated boxes"}
-SERVED = "a detect, segment, pose, obb, rtdetr, world or yoloe model"
+SERVED = "a detect, segment, semantic, pose, obb, rtdetr, world or yoloe model"
 REMEDY = "Install a version from docs/compatibility.md, or open an issue"
 
 

@@ -24,6 +24,10 @@ SLOTS: Table = {
         "it is of another kind": lambda *_: spec.make_spec(dfl="eiou"),
         "takes neither bins nor single distances": lambda *_: spec.make_spec(dfl="cross_entropy"),
     },
+    (f"{ULTRALYTICS}/dfl_slot.py::require_known", "UnsupportedUltralytics"): {
+        "it has others for rotated boxes": SIDES + "versions_that_compute_other_distances_are_refused",
+        "does not pass the size of the image": SIDES + "versions_that_compute_other_distances_are_refused",
+    },
     (f"{ULTRALYTICS}/dfl_fits.py::require_bins", "UnsupportedUltralytics"): {
         "it does not": SIDES + "models_that_predict_otherwise_are_refused",
     },

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from ultralytics.cfg import get_cfg
 from ultralytics.nn import tasks
 from ultralytics.utils import loss as stock
+from ultralytics.utils import tal
 
 import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
-from loss_plugins.adapters.ultralytics import dfl_canary
+from loss_plugins.adapters.ultralytics import dfl_canary, dfl_slot
 from loss_plugins.adapters.ultralytics.cli import split_settings
 from loss_plugins.adapters.ultralytics.config import read_config
 from loss_plugins.adapters.ultralytics.plug import Plug, plugged
@@ -202,6 +203,25 @@ def test_models_that_predict_otherwise_are_refused(make: Callable[[], nn.Module]
     plug = Plug(lpu.make_spec(dfl=dfl))
     with pytest.raises(lpu.UnsupportedUltralytics, match=reason):
         plug.adopt(model.init_criterion())
+
+
+@pytest.mark.parametrize(
+    ("bbox_loss", "owner", "name", "reason"),
+    [
+        (stock.RotatedBboxLoss(16), tal, "rbox2dist", "rotated boxes are others"),
+        (stock.BboxLoss(1), dfl_slot, "has_stride", "gets no size of the image"),
+    ],
+)
+def test_versions_that_compute_other_distances_are_refused(
+    bbox_loss: nn.Module, owner: Any, name: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dfl_slot.require_known(bbox_loss)
+    if owner is tal:
+        monkeypatch.delattr(owner, name)
+    else:
+        monkeypatch.setattr(owner, name, lambda _: False)
+    with pytest.raises(lpu.UnsupportedUltralytics, match=reason):
+        dfl_slot.require_known(bbox_loss)
 
 
 # --- proof -----------------------------------------------------------------------------------------------------------
