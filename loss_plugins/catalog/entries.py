@@ -434,8 +434,8 @@ def add_alias(alias: str, name: str) -> None:
 def list_losses(kind: str | None = None) -> list[str]:
     """Names of all catalogued losses, sorted; of one kind if given.
 
-    >>> list_losses(kind="coordinate")
-    ['balanced_l1', 'bounded_iou', 'focal_l1', 'huber', 'l1', 'mse', 'smooth_l1']
+    >>> {"huber", "l1", "smooth_l1"} <= {*list_losses(kind="coordinate")}
+    True
     """
     _load_entry_points()
     if kind is not None:

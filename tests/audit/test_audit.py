@@ -181,6 +181,20 @@ def test_check_names_are_unique_per_kind() -> None:
     assert len({case.name for case in BOX_CASES}) == len(BOX_CASES)
 
 
+def test_a_compiler_that_leaves_its_keywords_on_the_module_fails_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torch.compile does once Lightning is imported."""
+    compiled = torch.compile
+
+    def keeping_keywords(model: nn.Module, **keywords: object) -> object:
+        made = compiled(model, **keywords)  # type: ignore[call-overload]
+        made._compile_kwargs = keywords
+        return made
+
+    monkeypatch.setattr(torch, "compile", keeping_keywords)
+    report = audit(lp.build_loss("eiou", reduction="none"))
+    assert report.ok, names(report)
+
+
 def test_class_losses_can_be_audited_by_form() -> None:
     def cross_entropy(pred: Tensor, target: Tensor) -> Tensor:
         return nn.functional.cross_entropy(pred, target, reduction="none")

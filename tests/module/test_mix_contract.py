@@ -157,7 +157,11 @@ def test_a_mix_of_several_is_the_sum_of_each_reduced_by_its_own_rule(reduction: 
     [
         (["focal", {"type": "quality_focal", "dialect": "mmdet"}], (4, 4), r"focal \(4, 4\), quality_focal \(4,\)"),
         (["cross_entropy", "asymmetric_softmax"], (4, 4, 2), ""),
-        (["dice", {"type": "dice", "dialect": "monai"}], (3, 4, 2, 2), r"dice \(3,\), dice \(3, 4, 1, 1\)"),
+        (
+            ["dice", {"type": "dice", "dialect": "monai", "activation": "sigmoid"}],
+            (3, 4, 2, 2),
+            r"dice \(3,\), dice \(3, 4, 1, 1\)",
+        ),
     ],
 )
 def test_none_adds_what_each_loss_gives_where_their_shapes_agree(losses: Any, shape: Any, message: str) -> None:

@@ -195,7 +195,7 @@ def test_a_mistake_in_the_call_of_theirs_is_no_refusal_of_theirs() -> None:
 
     found = compare_contract(replace(named("torchvision", "giou"), bind=mistaken))
     assert not found.ok
-    assert found.verdict == "BROKEN in 17 calls"
+    assert found.verdict == f"BROKEN in {len(found.cases)} calls"
     assert all("no_such_parameter" in case.verdict for case in found.wrong)
 
 

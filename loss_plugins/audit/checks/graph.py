@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...tensors import on_target
 from ..check import EVERY, Check, Finding, judged, measured, not_applicable, small_sample
-from ..subject import Subject, literal
+from ..subject import Subject, frozen, literal
 
 
 class _Wrapped(nn.Module):
@@ -37,7 +37,8 @@ def compiles(subject: Subject) -> Finding:
         return graph.forward
 
     torch.compiler.reset()
-    compiled = torch.compile(subject.function, fullgraph=True, dynamic=True, backend=keeping)
+    # a copy: Lightning's torch.compile leaves its keywords on the module, which could not be pickled then
+    compiled = torch.compile(frozen(subject.function), fullgraph=True, dynamic=True, backend=keeping)
     largest = 0.0
     for n in (7, 30, 12):
         pred, target = subject.sample(n, dtype=torch.float32)

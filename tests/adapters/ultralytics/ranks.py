@@ -58,7 +58,8 @@ def record(trainer: Any) -> list[dict[str, Any]]:
         known = {id(statistic): number for number, statistic in enumerate(statistics)}
         batches.append(
             {
-                "rows": [(known[id(which)], *pair) for which, *pair in rows],
+                # not what learns beside the training: the fixed set of a matched gain
+                "rows": [(known[id(which)], *pair) for which, *pair in rows if id(which) in known],
                 "states": [statistic.value.clone() for statistic in statistics],
                 "weights": next(trainer.model.parameters()).detach().clone(),
             }
