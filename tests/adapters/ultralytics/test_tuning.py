@@ -24,7 +24,7 @@ from loss_plugins.adapters.ultralytics import search
 from loss_plugins.adapters.ultralytics.mixin import LossPluginMixin
 from loss_plugins.adapters.ultralytics.search import Search, fitness_of, next_values
 from loss_plugins.adapters.ultralytics.slot_table import SLOTS
-from loss_plugins.adapters.ultralytics.space import Dimension, Values, read_space
+from loss_plugins.adapters.ultralytics.space import Dimension, Values
 from loss_plugins.adapters.ultralytics.tuned import Iteration, Tuning
 from loss_plugins.demo.digits import DigitsSet
 from tests.house.test_public_calls import TABLE, call, fits, hints
@@ -309,21 +309,6 @@ def test_a_wrong_space_is_refused_before_the_first_training(
     with pytest.raises((ValueError, TypeError), match=said):
         tried(monkeypatch, tmp_path, trains, model, box="alpha_iou", space=space)
     assert not list(tmp_path.iterdir())
-
-
-def test_numbers_per_class_are_not_searched() -> None:
-    for numbers in ([2.0, 1.0], 2.0):
-        spec = lpu.make_spec(cls={"type": "bce_with_logits", "pos_weight": numbers})
-        if isinstance(numbers, float):
-            assert read_space({"cls_loss.pos_weight": (0.5, 3)}, spec, {"optimizer": "SGD"})
-        else:
-            with pytest.raises(ValueError, match="'cls_loss\\.pos_weight', which is no number"):
-                read_space({"cls_loss.pos_weight": (0.5, 3)}, spec, {"optimizer": "SGD"})
-
-
-def test_a_slot_that_the_model_lacks_is_refused_before_the_first_training(model: YOLO) -> None:
-    with pytest.raises(ValueError, match="has no mask loss"):
-        lpu.tune(model, mask="dice", space={"lrf": (0.1, 0.2)})
 
 
 def test_ends_at_which_no_gain_matches_are_refused_too(model: YOLO) -> None:
