@@ -148,8 +148,11 @@ class Queries:
 
     def check_stock(self, part: Any) -> float:
         """The stock box loss of fixed boxes, after checking that it is the mean GIoU loss, times its gain."""
+        from ultralytics.models.utils.loss import DETRLoss
+
         pred, target = fixed_boxes()
-        stock = float(stock_method(METHODS["box"])(part, pred.clone(), target.clone())["loss_giou"])
+        method = probe.unplugged(getattr(DETRLoss, METHODS["box"]))
+        stock = float(method(part, pred.clone(), target.clone())["loss_giou"])
         expected = (
             float(stock_box_loss(cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)).mean()) * part.loss_gain[GAINS["box"]]
         )
@@ -205,16 +208,6 @@ class Queries:
         with by_autograd():
             expected = through(by_hand)
         return checked(slot, live, expected)
-
-
-def stock_method(name: str) -> Any:
-    """A method of `DETRLoss` as Ultralytics wrote it, even while a plug is in."""
-    from ultralytics.models.utils.loss import DETRLoss
-
-    method = getattr(DETRLoss, name)
-    while hasattr(method, "plugged_over"):
-        method = method.plugged_over
-    return method
 
 
 def fixed_boxes() -> tuple[Tensor, Tensor]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -56,22 +55,14 @@ class DflSlot(Slot):
         self.calls.follow(pred)
         with torch.autocast(pred.device.type, enabled=False):
             if training and self.measure_next and len(pred):
-                self._compare(loss_module, pred, target, weight.float())
+                rows = weight.float().view(-1, *[1] * (pred.ndim - 1))
+                self.compare(loss_module, stock_loss, per_side, pred, target, rows)
             loss = per_side(loss_module, pred, target).mean(-1)
         self.look(loss, pred, target, lambda row: int(foreground[0][row]))
         factor = self.calls.gain * loss_module.loss_weight
         total: Tensor = (loss * weight).sum() / call["target_scores_sum"] * factor
         self.calls.count(total, len(weight), training)
         return total
-
-    def _compare(self, loss: Loss, pred: Tensor, target: Tensor, weight: Tensor) -> None:
-        """Compare the gradient of each box's sides with that of the stock loss, see `Slot.compare`."""
-        twin = copy.deepcopy(loss).eval()  # with what its running statistic has learnt
-
-        def new(given: Tensor, wanted: Tensor) -> Tensor:
-            return per_side(twin, given, wanted)
-
-        self.compare(stock_loss, new, pred, target, twin.loss_weight, weight.view(-1, *[1] * (pred.ndim - 1)))
 
 
 def per_side(loss: Loss, pred: Tensor, target: Tensor) -> Tensor:

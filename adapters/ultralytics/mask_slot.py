@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -64,15 +63,14 @@ class MaskSlot(Slot):
 
     def _compare(self, loss: Loss, logits: Tensor, mask: Tensor, inside: Tensor, area: Tensor) -> None:
         """Compare the gradient of each instance's pixels with that of the stock loss, see `Slot.compare`."""
-        twin = copy.deepcopy(loss).eval()  # with what its running statistic has learnt
 
-        def new(given: Tensor, wanted: Tensor) -> Tensor:
+        def computed(twin: Loss, given: Tensor, wanted: Tensor) -> Tensor:
             return per_instance(twin, given, wanted, inside, area)
 
         def stock(given: Tensor, wanted: Tensor) -> Tensor:
             return mean_inside(stock_class_loss(given, wanted), inside, area)
 
-        self.compare(stock, new, logits, mask, twin.loss_weight)
+        self.compare(loss, stock, computed, logits, mask)
 
 
 def per_instance(

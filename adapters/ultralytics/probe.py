@@ -30,6 +30,13 @@ SERVED = "a detect, segment, semantic, pose, obb, rtdetr, world or yoloe model"
 REMEDY = "Install a version from docs/compatibility.md, or open an issue"
 
 
+def unplugged(found: Any) -> Any:
+    """A method, or what else a plug has changed, as Ultralytics wrote it, even while a plug is in."""
+    while hasattr(found, "plugged_over"):
+        found = found.plugged_over
+    return found
+
+
 def stock_forward(kind: str = "box") -> Callable[..., Any]:
     """`BboxLoss.forward`, or the one of rotated boxes, as Ultralytics wrote it, even while a plug is in.
 
@@ -45,9 +52,7 @@ def stock_forward(kind: str = "box") -> Callable[..., Any]:
     bbox_loss = getattr(module, owner, None)
     if bbox_loss is None:
         raise UnsupportedUltralytics(f"there is no ultralytics.utils.loss.{owner}", REMEDY)
-    forward: Callable[..., Any] = bbox_loss.forward
-    while hasattr(forward, "plugged_over"):
-        forward = forward.plugged_over
+    forward: Callable[..., Any] = unplugged(bbox_loss.forward)
     names = list(inspect.signature(forward).parameters)
     missing = [name for name in REQUIRED if name not in names]
     unknown = [name for name in names if name not in REQUIRED + OPTIONAL]

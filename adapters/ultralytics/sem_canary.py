@@ -49,13 +49,6 @@ def require_head(model: Any) -> None:
         )
 
 
-def unplugged(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method as Ultralytics wrote it, even while a plug is in."""
-    while hasattr(method, "plugged_over"):
-        method = method.plugged_over
-    return method
-
-
 def fixed_maps(classes: int) -> tuple[Tensor, Tensor]:
     """Logits (2, C, 6, 8), and targets of twice the size, of which the branch takes every second pixel."""
     logits = (torch.linspace(-2, 2, 2 * classes * 48).view(2, classes, 6, 8) * 7).sin() * 2
@@ -71,7 +64,7 @@ def check_stock(bce_dice: nn.Module) -> float:
     from ultralytics.utils.loss import BCEDiceLoss
 
     logits, target = fixed_maps(3)
-    stock = float(unplugged(BCEDiceLoss.forward)(bce_dice, logits, target))
+    stock = float(probe.unplugged(BCEDiceLoss.forward)(bce_dice, logits, target))
     share, wanted = logits.sigmoid(), target[:, :, ::2, ::2]
     crosses, overlaps = [], []
     for p, t in zip(share.flatten(0, 1), wanted.flatten(0, 1), strict=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import torch
@@ -52,8 +51,7 @@ class SemSlot(Slot):
         self.calls.follow(logits)
         with torch.autocast(logits.device.type, enabled=False):
             if training and self.measure_next and logits.requires_grad:
-                twin = copy.deepcopy(loss_module).eval()  # with what its running statistic has learnt
-                self.compare(lambda given, _: stock(given), partial(mean_of, twin), logits, target, weight=1.0)
+                self.compare(loss_module, lambda given, _: stock(given), mean_of, logits, target, weighted=True)
             total = mean_of(loss_module, logits, target)
             if self.guard is not None:
                 self.look(by_image(loss_module, total, logits, target), logits, target, int)

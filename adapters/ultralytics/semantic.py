@@ -13,7 +13,6 @@ from torch.nn import functional
 from . import probe
 from .canary import TOLERANCE, by_autograd, checked, set_apart, twin, value_and_gradient
 from .errors import UnsupportedUltralytics
-from .sem_canary import unplugged
 from .sem_fits import require_labels
 from .sem_slot import LEFT_OUT, SemSlot, mean_of, target_of
 from .slots import Slot
@@ -99,7 +98,7 @@ class Semantic:
         from ultralytics.utils.loss import SemanticSegmentationLoss
 
         main, auxiliary, batch = fixed_batch(part)
-        total, items = unplugged(SemanticSegmentationLoss.forward)(part, (main, auxiliary), batch)
+        total, items = probe.unplugged(SemanticSegmentationLoss.forward)(part, (main, auxiliary), batch)
         if tuple(items) != ITEMS:
             raise UnsupportedUltralytics(f"its own semantic loss logs {list(items)}, not {list(ITEMS)}", probe.REMEDY)
         expected = stock_by_hand(part, main, batch)

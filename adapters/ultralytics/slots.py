@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -239,28 +240,37 @@ class Slot:
             rows: weight of each row's gradient.
             scale: from the unit of the stock loss to that of the loss.
         """
-        twin = copy.deepcopy(loss).eval()  # with what its running statistic has learnt
 
-        def new(boxes: Tensor, wanted: Tensor) -> Tensor:
+        def scaled(twin: Loss, boxes: Tensor, wanted: Tensor) -> Tensor:
             return twin.elementwise(boxes * scale, wanted * scale)
 
-        self.compare(stock, new, pred, target, twin.loss_weight, rows)
+        self.compare(loss, stock, scaled, pred, target, rows)
 
     def compare(
-        self, stock: Function, new: Function, pred: Tensor, target: Tensor, weight: float, rows: Tensor | float = 1.0
+        self,
+        loss: Loss,
+        stock: Function,
+        computed: Callable[[Loss, Tensor, Tensor], Tensor],
+        pred: Tensor,
+        target: Tensor,
+        rows: Tensor | float = 1.0,
+        weighted: bool = False,
     ) -> None:
-        """Note the gradient of one function over that of another one, each row's norm summed, and measure no more.
+        """Note the gradient of the loss over that of the stock loss, each row's norm summed, and measure no more.
 
         Args:
-            stock: the stock loss.
-            new: the loss.
+            loss: the loss of the branch, which learns nothing from it.
+            stock: the loss that it replaces.
+            computed: how the criterion computes a loss from predictions and targets.
             pred: predictions, rows first.
             target: their targets.
-            weight: factor on the loss.
             rows: weight of each row's gradient.
+            weighted: whether `computed` multiplies by the loss_weight.
         """
         self.measure_next = False
-        gradients = [gradient_of(each, pred, target) * rows for each in (stock, new)]
+        twin = copy.deepcopy(loss).eval()  # with what its running statistic has learnt
+        weight = 1.0 if weighted else twin.loss_weight
+        gradients = [gradient_of(each, pred, target) * rows for each in (stock, partial(computed, twin))]
         before, now = (float(gradient.flatten(1).norm(dim=-1).sum()) for gradient in gradients)
         if before > 0:
             self.ratio = self.calls.gain * abs(weight) * now / before

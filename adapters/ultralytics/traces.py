@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from .probe import unplugged
+
 #: where losses, and what they are computed from, stand
 MODULES = (
     "ultralytics.utils.loss",
@@ -110,8 +112,7 @@ def _of_import(module: ModuleType, name: str, here: Any, expected: Any) -> Itera
 
 def _layers(value: Any) -> list[tuple[Any, ...]]:
     """The functions that a function, method or property is made of, decorators first; none: it cannot be called."""
-    while hasattr(value, "plugged_over"):  # ours, while a plug is in
-        value = value.plugged_over
+    value = unplugged(value)
     if isinstance(value, (staticmethod, classmethod)):
         return [(type(value),), *_layers(value.__func__)]
     if isinstance(value, property):

@@ -159,8 +159,8 @@ def trainer_for(task: str | None, spec: Spec, base: type | None = None) -> Calla
     probe.stock_forward(plug.box.kind if plug.box is not None else "box")
     if task is not None:
         check_slots(TRAINERS[task], plug)
-    if task not in (None, "semantic") and plug.box is not None:
-        check_kind(task, plug.box)
+        if plug.box is not None:
+            check_kind(task, plug.box)
     if base is not None:
         cls = plugged_base(task, base)
         if prompts.is_visual(cls, prompts.TRAINERS):

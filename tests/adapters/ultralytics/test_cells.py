@@ -20,6 +20,7 @@ from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics.slot_table import SLOTS
 from loss_plugins.demo.digits import DigitsSet
 
+from .prompted import polygon
 from .ultralytics_runs import SETTINGS, batch_of, column, octagon, proof, relabelled, results
 
 PAGE = Path(__file__).parents[3] / "docs" / "ultralytics.md"
@@ -186,14 +187,6 @@ def begin(model: nn.Module, task: str, losses: dict[str, str]) -> None:
 # --- in a training of Ultralytics ------------------------------------------------------------------------------------
 
 
-def corners(line: str) -> str:
-    """A box as four corners, as rotated ones are stored."""
-    number, *box = line.split()
-    x, y, w, h = (float(value) for value in box)
-    points = [(x - w / 2, y - h / 2), (x + w / 2, y - h / 2), (x + w / 2, y + h / 2), (x - w / 2, y + h / 2)]
-    return f"{number} {' '.join(f'{value:.6f}' for point in points for value in point)}\n"
-
-
 def keypoints(line: str) -> str:
     """A box, and its centre as a visible keypoint."""
     x, y = line.split()[1:3]
@@ -204,7 +197,7 @@ def keypoints(line: str) -> str:
 def data(digits: DigitsSet, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     """The yaml of the digits with labels of a kind."""
     written = {"boxes": str(digits.yaml)}
-    anew = {"outlines": octagon, "corners": corners, "keypoints": keypoints}
+    anew = {"outlines": octagon, "corners": polygon, "keypoints": keypoints}
 
     def of(labels: str) -> str:
         if labels not in written:

@@ -22,7 +22,7 @@ from loss_plugins.adapters.ultralytics.cli import split_settings
 from loss_plugins.adapters.ultralytics.config import read_config
 from loss_plugins.adapters.ultralytics.plug import Plug, plugged
 
-from .ultralytics_runs import batch_of
+from .ultralytics_runs import stepped
 
 BINS = {"type": "distribution_focal", "dialect": "ultralytics"}
 #: models, the stock loss of their sides, another one, and what the first is called
@@ -63,21 +63,10 @@ def model(request: pytest.FixtureRequest) -> nn.Module:
     return made.train()
 
 
-def trained(model: nn.Module) -> tuple[dict[str, float], Tensor]:
-    """The items of one batch's loss, and the gradient of all parameters."""
-    model.criterion = None
-    model.zero_grad()
-    loss, items = model.loss(batch_of(model))
-    loss.sum().backward()
-    gradients = [part.grad.flatten() for part in model.parameters() if part.grad is not None]
-    model.criterion = None
-    return {name: float(value) for name, value in items.items()}, torch.cat(gradients)
-
-
 def test_the_twin_of_the_stock_loss_is_the_stock_loss(model: nn.Module) -> None:
-    value, gradient = trained(model)
+    value, gradient = stepped(model)
     with lpu.patched(dfl=MODELS[model.name][1], model=model) as report:
-        found, moved = trained(model)
+        found, moved = stepped(model)
     assert found == pytest.approx(value, rel=1e-6)
     torch.testing.assert_close(moved, gradient, rtol=1e-5, atol=5e-6 * float(gradient.abs().max()))
     assert report.dfl is not None
@@ -86,18 +75,18 @@ def test_the_twin_of_the_stock_loss_is_the_stock_loss(model: nn.Module) -> None:
 
 
 def test_another_loss_changes_that_of_the_sides_alone(model: nn.Module) -> None:
-    value, gradient = trained(model)
+    value, gradient = stepped(model)
     with lpu.patched(dfl=MODELS[model.name][2], model=model):
-        ours, moved = trained(model)
+        ours, moved = stepped(model)
     assert {name for name in value if ours[name] != value[name]} == {MODELS[model.name][3]}
     assert not torch.allclose(moved, gradient)
-    assert trained(model)[0] == value
+    assert stepped(model)[0] == value
 
 
 def test_it_goes_with_another_box_loss(model: nn.Module) -> None:
     rotated = "obb" in model.name
     with lpu.patched("kld" if rotated else "eiou", dfl=MODELS[model.name][2], model=model) as report:
-        trained(model)
+        stepped(model)
     assert report.box is not None
     assert report.box.train_calls == report.dfl.train_calls > 0
 
@@ -109,7 +98,7 @@ def test_the_ratio_is_that_of_the_gradients(model: nn.Module) -> None:
     with plugged(lpu.make_spec(dfl=spec), bound=True) as plug:
         plug.bind(model)
         plug.begin_epoch()
-        trained(model)
+        stepped(model)
         assert plug.dfl is not None
         assert plug.dfl.ratio == pytest.approx(5.0, rel=1e-4)
 
@@ -280,12 +269,12 @@ def test_a_call_that_was_left_out_is_noticed(model: nn.Module, monkeypatch: pyte
     """The second of two batches computes the stock loss: half of the calls that are due."""
     with plugged(lpu.make_spec(dfl=MODELS[model.name][2]), bound=True) as plug:
         plug.bind(model)
-        trained(model)
+        stepped(model)
         plug.require_use()
         cls = stock.RotatedBboxLoss if "obb" in model.name else stock.BboxLoss
         ours = vars(cls)["forward"]
         monkeypatch.setattr(cls, "forward", ours.plugged_over)
-        trained(model)
+        stepped(model)
         with pytest.raises(lpu.LossNotUsed, match=r"dfl loss \w+ was called \d+ times in training where \d+"):
             plug.require_use()
         monkeypatch.undo()

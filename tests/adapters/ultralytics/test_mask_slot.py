@@ -21,7 +21,7 @@ from loss_plugins.adapters.ultralytics.cli import split_settings
 from loss_plugins.adapters.ultralytics.config import read_config
 from loss_plugins.adapters.ultralytics.plug import Plug, plugged
 
-from .ultralytics_runs import batch_of
+from .ultralytics_runs import stepped
 
 EPS = 1e-3  # of `dice`
 MODELS = ("yolo11n-seg.yaml", "yolo26n-seg.yaml")
@@ -36,33 +36,22 @@ def model(request: pytest.FixtureRequest) -> nn.Module:
     return made.train()
 
 
-def trained(model: nn.Module) -> tuple[dict[str, float], Tensor]:
-    """The items of one batch's loss, and the gradient of all parameters."""
-    model.criterion = None
-    model.zero_grad()
-    loss, items = model.loss(batch_of(model))
-    loss.sum().backward()
-    gradients = [part.grad.flatten() for part in model.parameters() if part.grad is not None]
-    model.criterion = None
-    return {name: float(value) for name, value in items.items()}, torch.cat(gradients)
-
-
 def test_the_twin_of_the_stock_loss_is_the_stock_loss(model: nn.Module) -> None:
-    value, gradient = trained(model)
+    value, gradient = stepped(model)
     with lpu.patched(mask="bce_with_logits", model=model) as report:
-        assert trained(model)[0] == value
-        assert torch.equal(trained(model)[1], gradient)
+        assert stepped(model)[0] == value
+        assert torch.equal(stepped(model)[1], gradient)
     assert report.mask is not None
     assert report.mask.gradient_calls == report.mask.train_calls == report.mask.expected_calls > 0
 
 
 def test_another_loss_changes_the_masks_loss_alone(model: nn.Module) -> None:
-    value, gradient = trained(model)
+    value, gradient = stepped(model)
     with lpu.patched(mask="dice", model=model):
-        ours, moved = trained(model)
+        ours, moved = stepped(model)
     assert {name for name in value if ours[name] != value[name]} == {"seg_loss"}
     assert not torch.allclose(moved, gradient)
-    assert trained(model)[0] == value
+    assert stepped(model)[0] == value
 
 
 def given(seed: int = 0, instances: int = 5, size: tuple[int, int] = (9, 12), proto: int = 4) -> Batch:
@@ -251,11 +240,11 @@ def test_a_call_that_was_left_out_is_noticed(model: nn.Module, monkeypatch: pyte
     """The second of two batches computes the stock loss: half of the calls that are due."""
     with plugged(lpu.make_spec(mask="dice"), bound=True) as plug:
         plug.bind(model)
-        trained(model)
+        stepped(model)
         plug.require_use()
         ours = vars(stock.v8SegmentationLoss)["single_mask_loss"]
         monkeypatch.setattr(stock.v8SegmentationLoss, "single_mask_loss", ours.stock)
-        trained(model)
+        stepped(model)
         with pytest.raises(lpu.LossNotUsed, match=r"mask loss dice was called \d+ times in training where \d+"):
             plug.require_use()
         monkeypatch.undo()

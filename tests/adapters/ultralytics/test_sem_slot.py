@@ -25,7 +25,7 @@ from loss_plugins.adapters.ultralytics.plug import Plug, plugged
 from loss_plugins.adapters.ultralytics.runs import examine
 from loss_plugins.demo.digits import DigitsSet
 
-from .ultralytics_runs import BOX_GAIN, batch_of, column, octagon, proof, relabelled, results, train_once
+from .ultralytics_runs import BOX_GAIN, column, octagon, proof, relabelled, results, stepped, train_once
 
 EPS = 1e-3  # of `dice`
 #: YOLO26-seg's own loss: half of binary cross-entropy, half of the Dice of each class in each image
@@ -45,17 +45,6 @@ def model() -> nn.Module:
     made = tasks.SegmentationModel("yolo26n-seg.yaml", nc=3, verbose=False)
     made.args = get_cfg()
     return made.train()
-
-
-def stepped(model: nn.Module) -> Step:
-    """The items of one batch's loss, and the gradient of all parameters."""
-    model.criterion = None
-    model.zero_grad()
-    loss, items = model.loss(batch_of(model))
-    loss.sum().backward()
-    gradients = [part.grad.flatten() for part in model.parameters() if part.grad is not None]
-    model.criterion = None
-    return {name: float(value) for name, value in items.items()}, torch.cat(gradients)
 
 
 @pytest.fixture(scope="module")

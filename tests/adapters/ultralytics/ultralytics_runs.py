@@ -160,3 +160,14 @@ def batch_of(model: torch.nn.Module, imgsz: int = 64) -> dict[str, torch.Tensor]
     keypoints[..., 2:] = 2
     batch["keypoints"] = keypoints
     return batch
+
+
+def stepped(model: torch.nn.Module) -> tuple[dict[str, float], torch.Tensor]:
+    """The items of one batch's loss, and the gradient of all parameters."""
+    model.criterion = None
+    model.zero_grad()
+    loss, items = model.loss(batch_of(model))
+    loss.sum().backward()
+    gradients = [part.grad.flatten() for part in model.parameters() if part.grad is not None]
+    model.criterion = None
+    return {name: float(value) for name, value in items.items()}, torch.cat(gradients)
