@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import os
 import shutil
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,18 @@ def pytest_configure() -> None:
                 f"{name} is not installed, and its tests may not be skipped: {_install(name)}"
             ) from missing
     _place_font()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Frameworks and tests stay until the end: the garbage collector, which each training calls, looks at neither."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def _install(name: str) -> str:
