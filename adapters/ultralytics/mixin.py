@@ -175,7 +175,7 @@ class LossPluginMixin:
         Every rank passes here. Gradients may be accumulated over several batches; the statistics learn from each.
         """
         if event == "on_train_epoch_start":
-            self._plug.begin_epoch()
+            self._plug.begin_epoch()  # out of memory, an epoch begins again
         elif event == "on_train_batch_start":
             self._plug.begin_step()
         elif event == "on_train_batch_end":
@@ -183,8 +183,10 @@ class LossPluginMixin:
             self._plug.require_branch_call()
             if self._plug.guard is not None:
                 self._plug.guard.require_finite_sum(self.loss_items, self.loss_names)  # type: ignore[attr-defined]
+            self._plug.end_step()
         elif event == "on_train_epoch_end":
             self._plug.sync()  # a time limit stops between the last batch and its end
+            self._plug.end_step()
             self._plug.require_use()
             self.loss_record.last = self.epoch + 1  # type: ignore[attr-defined]
             self._log_epoch()

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import yaml
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 from ultralytics.utils import RANK
 
 from loss_plugins.reports import beside, write_whole
@@ -57,11 +58,25 @@ class Guard:
         self.batch: Batch | None = None
         self.folder = Path()
         self._with_masks: list[int] = []
+        self._last = (0, 0)
+        self._gradients: list[RemovableHandle] = []
 
     def begin(self, content: Mapping[str, Any], epoch: int, folder: Path) -> None:
         """A batch begins."""
-        last = self.batch.number if self.batch is not None and self.batch.epoch == epoch else 0
-        self.batch, self.folder = Batch(content, epoch, last + 1), folder
+        self.let_go()
+        number = self._last[1] + 1 if self._last[0] == epoch else 1
+        self.batch, self.folder, self._last = Batch(content, epoch, number), folder, (epoch, number)
+
+    def begin_epoch(self) -> None:
+        """An epoch begins, or begins again: its batches are counted from 1."""
+        self.let_go()
+        self._last = (0, 0)
+
+    def let_go(self) -> None:
+        """A batch is over, or was given up: nothing of it is kept on the device, nor by the graph of its loss."""
+        for handle in self._gradients:
+            handle.remove()
+        self.batch, self._with_masks, self._gradients = None, [], []
 
     def expect(self, foreground: Tensor) -> None:
         """A branch of the criterion was called: masks follow, of each image with foreground (b, anchors) in order."""
@@ -99,7 +114,8 @@ class Guard:
 
         require_finite(losses, "")
         if pred.requires_grad:
-            pred.register_hook(lambda gradient: require_finite(gradient, "gradient of the "))  # type: ignore[no-untyped-call]
+            handle = pred.register_hook(lambda gradient: require_finite(gradient, "gradient of the "))  # type: ignore[no-untyped-call]
+            self._gradients.append(handle)
 
     def require_finite_sum(self, items: Any, names: Any) -> None:
         """Raise where a part of the trainer's loss is not finite though each row was: a stock loss, or a sum.

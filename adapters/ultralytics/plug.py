@@ -177,6 +177,7 @@ class Plug:
         Args:
             heir: the context around this one, which serves the criteria from now on.
         """
+        self.end_step()
         for model in filter(None, (each() for each in self._models)):
             _unmark(model)
         for family, reference in self._parts:
@@ -238,16 +239,24 @@ class Plug:
 
     def begin_epoch(self) -> None:
         """Count anew, and measure on the next batch how hard the losses pull, beside the stock losses."""
+        if self.guard is not None:
+            self.guard.begin_epoch()
         for slot in self.slots:
             slot.measure_next = True
             slot.calls.begin_epoch()
 
     def begin_step(self) -> None:
         """Before each batch: the calls on it make one update of the running statistics."""
+        self.end_step()
         for slot in self.slots:
             slot.calls.begin_step()
         for loss in self._losses:
             loss.begin_step()
+
+    def end_step(self) -> None:
+        """After each batch, also one that was given up: nothing of it is kept."""
+        if self.guard is not None:
+            self.guard.let_go()
 
     def sync(self) -> None:
         """After each batch, on every rank: one state, made of the boxes of all ranks."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,8 +24,10 @@ from loss_plugins import Loss, Traits, register_loss
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import cli
 from loss_plugins.adapters.ultralytics.cli import split_settings
+from loss_plugins.adapters.ultralytics.mixin import LossPluginMixin
 from loss_plugins.adapters.ultralytics.nan_guard import Guard, labelled
 from loss_plugins.adapters.ultralytics.plug import Plug, plugged
+from loss_plugins.adapters.ultralytics.record import Record
 from loss_plugins.adapters.ultralytics.spec import differences
 from loss_plugins.demo.digits import DigitsSet
 
@@ -261,6 +265,73 @@ def test_finite_losses_and_those_of_validation_pass(model: Any, setups: Any, mon
                 calls = poison(patch, setup.plug, lambda *_: 0)
                 setup.loss()
                 assert calls
+
+
+# --- what is kept of a batch -----------------------------------------------------------------------------------------
+
+
+class Events:
+    """A trainer of which there are the events alone."""
+
+    def run_callbacks(self, event: str) -> None: ...
+
+    def preprocess_batch(self, batch: Any) -> Any:
+        return batch
+
+
+class Training(LossPluginMixin, Events):
+    """In epoch 1, with a plug that looks."""
+
+    def __init__(self, plug: Plug, folder: Path) -> None:
+        self.loss_plug, self.save_dir, self.epoch, self.loss_items = plug, folder, 0, None
+        self.loss_names = ()
+
+
+#: the next event after a batch: it is over, or no memory was left for it and its epoch begins again, or the next one
+#: is trained as a user's callback passes an error over, or `time=` has stopped between its last batch and its end
+NEXT = ("on_train_batch_end", "on_train_epoch_start", "on_train_batch_start", "on_train_epoch_end", "the end")
+
+
+@pytest.mark.parametrize("event", NEXT)
+def test_nothing_of_a_batch_is_kept_once_it_is_over_or_given_up(
+    event: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither by the guard nor by what looks at gradients, though the graph of the loss lives on."""
+    monkeypatch.setattr(LossPluginMixin, "_log_epoch", lambda _: None)
+    monkeypatch.setattr(LossPluginMixin, "_write_proof", lambda _: None)
+    with plugged(lpu.make_spec("eiou", nan_guard=True), bound=True) as plug:
+        training = Training(plug, tmp_path)
+        training.loss_record = Record()
+        batch = training.preprocess_batch({"img": torch.zeros(2, 3, 8, 8), "im_file": ["a.jpg", "b.jpg"]})
+        pred = torch.rand(5, 4, requires_grad=True) * 1
+        losses = pred.sum(-1)
+        assert plug.guard is not None
+        assert plug.box is not None
+        plug.guard.look("box loss eiou", losses, pred, torch.rand(5, 4), lambda _: 0)
+        plug.box.calls.branch_calls = 1
+        kept = weakref.ref(batch["img"])
+        node = losses.grad_fn
+        del batch, pred, losses
+        gc.collect()
+        assert kept() is not None, "it is looked at"
+        if event != "the end":
+            training.run_callbacks(event)
+            gc.collect()
+            assert kept() is None
+    gc.collect()
+    assert kept() is None
+    assert node is not None
+
+
+def test_batches_of_an_epoch_that_begins_again_are_counted_anew(tmp_path: Path) -> None:
+    """Out of memory, Ultralytics halves the batch and starts the epoch again."""
+    plug = Plug(lpu.make_spec("eiou", nan_guard=True))
+    training = Training(plug, tmp_path)
+    for _ in range(2):
+        training.run_callbacks("on_train_epoch_start")
+        for number in (1, 2):
+            training.preprocess_batch({})
+            assert str(plug.guard and plug.guard.batch) == f"epoch 1, batch {number}"
 
 
 # --- what is said ----------------------------------------------------------------------------------------------------
