@@ -6,7 +6,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from loss_plugins.module.gain import IMAGE_SIZE, box_gain, gradient_of, rotated_
 from loss_plugins.tensors import warn_of_inverted
 
 from . import probe
+from .branch_call import BranchCall
 from .errors import UnsupportedUltralytics
 from .image_size import given_sizes, normalised, require_size
 from .overlap import overlap_by
@@ -75,19 +75,17 @@ class BoxSlot(Slot):
                 "Use 8.4.0 or newer, or a scale-invariant loss",
             )
 
-    def compute(self, bbox_loss: nn.Module, call: dict[str, Any]) -> Tensor:
+    def compute(self, bbox_loss: nn.Module, call: BranchCall) -> Tensor:
         """The box loss over the foreground in float32, weighted and normalised as the stock loss is.
 
         Args:
             bbox_loss: the `BboxLoss` that was called.
-            call: the arguments of its `forward`, by name.
+            call: of its `forward`.
         """
-        foreground = call["fg_mask"].nonzero(as_tuple=True)  # once: by a mask, each indexing would wait for the device
-        weight = call["target_scores"][foreground].sum(-1)
-        pred, target = (call[name][foreground].float() for name in ("pred_bboxes", "target_bboxes"))
+        weight, pred, target = call.weight, call.rows("pred_bboxes"), call.rows("target_bboxes")
         if not self.size_known:
             self.compare_size(call)
-        scale = self.scale(call, foreground)
+        scale = self.scale(call)
         training = torch.is_grad_enabled() and pred.requires_grad
         if self.kind == "box" and not self.inverted_named:  # on the CPU only: a GPU would make the host wait
             self.inverted_named = warn_of_inverted(self.loss_name, target, target[:, 2:] - target[:, :2])
@@ -98,7 +96,7 @@ class BoxSlot(Slot):
                 self.measure(loss_module, self.stock, pred, target, weight.float()[:, None], scale)
             given = (pred, target) if self.units == "any" else (pred * scale, target * scale)
             loss = loss_module.elementwise(*given)
-        self.look(loss, *given, lambda row: int(foreground[0][row]))
+        self.look(loss, *given, call.image_of)
         factor = self.calls.gain * loss_module.loss_weight
         total: Tensor = (loss * weight).sum() / call["target_scores_sum"] * factor
         self.calls.count(total, len(weight), training)
@@ -109,7 +107,7 @@ class BoxSlot(Slot):
         require_size(self.asked, size, what)
         self.size_known = True
 
-    def compare_size(self, call: dict[str, Any]) -> None:
+    def compare_size(self, call: BranchCall) -> None:
         """Raise unless a batch has the size that was given: in a loop of one's own each may have another.
 
         A GPU makes the host wait: there it is looked at where the number of anchors is another one.
@@ -130,11 +128,11 @@ class BoxSlot(Slot):
         pair = (pred, target) if self.kind == "box" else (turned(pred, side), turned(target, side))
         return not (gradient_of(copy.deepcopy(self.prototype).eval().elementwise, *pair) != 0).any()
 
-    def scale(self, call: dict[str, Any], foreground: tuple[Tensor, ...]) -> Tensor | float:
+    def scale(self, call: BranchCall) -> Tensor | float:
         """From grid cells to the loss's unit: pixels, or sqrt(2) diagonals of the image, in which it is (1, 1)."""
         if self.units == "any":
             return 1.0
-        cell = call["stride"].float().expand(*call["fg_mask"].shape, 1)[foreground]
+        cell = call.cell
         if self.units == "image":
             cell = cell * (2**0.5 / call["imgsz"].float().norm())
         return torch.cat([cell.expand(-1, 4), torch.ones_like(cell)], dim=-1)[:, : 4 if self.kind == "box" else 5]

@@ -4,18 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from loss_plugins import Loss, distribution_focal_loss, l1_loss
 
+from .branch_call import BranchCall
 from .errors import UnsupportedUltralytics
 from .probe import has_stride, kind_of
 from .slots import Slot
-
-Foreground = tuple[Tensor, ...]
 
 
 def stock_loss(pred: Tensor, target: Tensor) -> Tensor:
@@ -40,16 +38,15 @@ class DflSlot(Slot):
         super().__init__("dfl", build, None, token)
         self.of_bins = self.prototype.entry.kind == "classification"
 
-    def compute(self, bbox_loss: nn.Module, call: dict[str, Any]) -> Tensor:
+    def compute(self, bbox_loss: nn.Module, call: BranchCall) -> Tensor:
         """The loss of the foreground in float32.
 
         Args:
             bbox_loss: the `BboxLoss` that was called.
-            call: the arguments of its `forward`, by name.
+            call: of its `forward`.
         """
-        foreground = call["fg_mask"].nonzero(as_tuple=True)
-        weight = call["target_scores"][foreground].sum(-1)
-        pred, target = sides(bbox_loss, call, foreground)
+        weight = call.weight
+        pred, target = sides(bbox_loss, call)
         training = torch.is_grad_enabled() and pred.requires_grad
         loss_module = self.loss_of(bbox_loss, pred.device)
         self.calls.follow(pred)
@@ -58,7 +55,7 @@ class DflSlot(Slot):
                 rows = weight.float().view(-1, *[1] * (pred.ndim - 1))
                 self.compare(loss_module, stock_loss, per_side, pred, target, rows)
             loss = per_side(loss_module, pred, target).mean(-1)
-        self.look(loss, pred, target, lambda row: int(foreground[0][row]))
+        self.look(loss, pred, target, call.image_of)
         factor = self.calls.gain * loss_module.loss_weight
         total: Tensor = (loss * weight).sum() / call["target_scores_sum"] * factor
         self.calls.count(total, len(weight), training)
@@ -72,26 +69,24 @@ def per_side(loss: Loss, pred: Tensor, target: Tensor) -> Tensor:
     return loss.elementwise(pred.flatten(0, 1), target.flatten()).view(target.shape)
 
 
-def sides(bbox_loss: nn.Module, call: dict[str, Any], foreground: Foreground) -> tuple[Tensor, Tensor]:
+def sides(bbox_loss: nn.Module, call: BranchCall) -> tuple[Tensor, Tensor]:
     """What is predicted of the sides, and their targets (n, 4), of the foreground in float32.
 
     Args:
         bbox_loss: the `BboxLoss` that was called; its number of bins says what is predicted.
-        call: the arguments of its `forward`, by name.
-        foreground: indices of image and anchor point.
+        call: of its `forward`.
     """
-    pred = call["pred_dist"][foreground].float()
-    target = distances(bbox_loss, call)[foreground].float()
+    pred = call.rows("pred_dist")
+    target = distances(bbox_loss, call)[call.foreground].float()
     bins = bins_of(bbox_loss)
     if bins:
         return pred.view(len(pred), 4, bins), target.clamp(0, bins - 1 - 0.01)  # as Ultralytics cuts them off
     height, width = call["imgsz"].float().unbind()
-    cell = call["stride"].float().expand(*call["fg_mask"].shape, 1)[foreground]
-    share = cell / torch.stack([width, height, width, height])
+    share = call.cell / torch.stack([width, height, width, height])
     return pred * share, target * share
 
 
-def distances(bbox_loss: nn.Module, call: dict[str, Any]) -> Tensor:
+def distances(bbox_loss: nn.Module, call: BranchCall) -> Tensor:
     """From each anchor point to the left, upper, right and lower side of its target (b, anchors, 4), in grid cells."""
     from ultralytics.utils import tal
 

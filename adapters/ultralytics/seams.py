@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from . import detr, owners, semantic
+from .branch_call import BranchCall
 from .errors import UnsupportedUltralytics
 
 Function = Callable[..., Any]
@@ -143,7 +144,7 @@ def _box_forward(stock: Function) -> Function:
             boxes, sides, *others = stock(self, *args, **kwargs)
         if not first:
             return (boxes, sides, *others)
-        call = signature.bind(self, *args, **kwargs).arguments
+        call = BranchCall(signature.bind(self, *args, **kwargs).arguments)
         plug = owners.plug_for(self, "box")
         if plug is not None and plug.box is not None:
             boxes = plug.box.compute(self, call)

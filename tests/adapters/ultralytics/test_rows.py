@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from ultralytics.cfg import DEFAULT_CFG_DICT
+from ultralytics.utils.loss import BboxLoss, RotatedBboxLoss
 
 import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
-from loss_plugins.adapters.ultralytics import slots
+from loss_plugins.adapters.ultralytics import canary, slots
+from loss_plugins.adapters.ultralytics.branch_call import BranchCall
 from loss_plugins.adapters.ultralytics.calls import Calls
 from loss_plugins.adapters.ultralytics.plug import Plug, plugged
 from loss_plugins.catalog.entries import shipped
@@ -143,9 +146,9 @@ def test_a_gpu_waits_for_the_size_of_an_image_once() -> None:
     assert slot is not None
     read: list[int] = []
 
-    def batch(device: str, anchors: int, size: list[float]) -> dict[str, Any]:
+    def batch(device: str, anchors: int, size: list[float]) -> BranchCall:
         imgsz = SimpleNamespace(device=SimpleNamespace(type=device), tolist=lambda: (read.append(1), size)[1])
-        return {"fg_mask": torch.zeros(2, anchors, dtype=torch.bool), "imgsz": imgsz}
+        return BranchCall({"fg_mask": torch.zeros(2, anchors, dtype=torch.bool), "imgsz": imgsz})
 
     for device, looks in (("cuda", 1), ("cpu", 5)):
         read.clear()
@@ -154,6 +157,49 @@ def test_a_gpu_waits_for_the_size_of_an_image_once() -> None:
         assert len(read) == looks
         with pytest.raises(ValueError, match="the images of this batch have"):
             slot.compare_size(batch(device, 126, [96.0, 64.0]))
+
+
+class Waits(TorchDispatchMode):
+    """Counts what makes the host wait for a GPU: numbers that are read, indices that are found."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        masks = function is torch.ops.aten.index.Tensor and any(
+            index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1]
+        )
+        self.count += masks or function in (torch.ops.aten.nonzero.default, torch.ops.aten._local_scalar_dense.default)
+        return function(*args, **(kwargs or {}))
+
+
+def waits_of(bbox_loss: nn.Module, call: dict[str, Tensor]) -> int:
+    leaves = {"pred_bboxes", "pred_dist"}
+    given = {name: value.clone().requires_grad_(name in leaves) for name, value in call.items()}
+    with Waits() as waits:
+        boxes, sides = bbox_loss(**given)
+        (boxes + sides).backward()
+    return waits.count
+
+
+@pytest.mark.parametrize("losses", [("box",), ("dfl",), ("box", "dfl")], ids="-".join)
+@pytest.mark.parametrize("bins", [16, 1])
+@pytest.mark.parametrize("kind", [BboxLoss, RotatedBboxLoss])
+def test_a_branch_looks_up_its_foreground_once_for_all_slots(
+    kind: type[nn.Module], bins: int, losses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once beside what the stock loss does; a loss in pixels looks no more often. The CPU warns of inverted boxes."""
+    monkeypatch.setattr("loss_plugins.adapters.ultralytics.box_slot.warn_of_inverted", lambda *_: True)
+    bbox_loss = kind(bins)
+    call = canary.fixed_arguments(bbox_loss)
+    stock = waits_of(bbox_loss, call)
+    boxes = ("eiou", "side_in_pixels") if kind is BboxLoss else ("kld",)
+    for box in boxes:
+        asked = {"box": box, "dfl": "distribution_focal" if bins > 1 else "l1"}
+        with plugged(lpu.make_spec(**{name: asked[name] for name in losses})):
+            waits_of(bbox_loss, call)  # what is looked at once
+            assert waits_of(bbox_loss, call) == stock + 1
 
 
 # --- what a warning advises ------------------------------------------------------------------------------------------
