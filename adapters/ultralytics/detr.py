@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from loss_plugins import Loss, cxcywh_to_xyxy, giou_loss, varifocal_loss
 from loss_plugins.errors import refusal
@@ -87,8 +87,7 @@ def class_loss(slot: Any, criterion: Any, logits: Tensor, target: Tensor, object
 
 def soft_targets(targets: Tensor, scores: Tensor, classes: int) -> Tensor:
     """(b, queries) classes, `classes` where nothing was matched, and qualities, to (b, queries, classes)."""
-    one_hot = nn.functional.one_hot(targets.long(), classes + 1)[..., :-1].to(scores)
-    return scores[..., None] * one_hot
+    return scores[..., None] * (targets[..., None] == torch.arange(classes, device=targets.device))
 
 
 class Queries:

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from loss_plugins import Loss, build_loss
 from loss_plugins.labels import numbers
@@ -88,9 +87,10 @@ def target_of(loss: Loss, labels: Tensor, classes: int, left_out: int) -> Tensor
         return labels[:, None].float()
     if LABELLED.intersection(loss.entry.targets):
         return labels.long()
-    beside = labels == left_out
-    maps = functional.one_hot(labels.long().masked_fill(beside, 0), classes).movedim(-1, 1).float()
-    return maps.masked_fill(beside[:, None], left_out)
+    beside = (labels == left_out)[:, None]
+    maps = torch.zeros(len(labels), classes, *labels.shape[1:], device=labels.device)
+    maps.scatter_(1, labels[:, None].long().masked_fill(beside, 0), 1)
+    return maps.masked_fill_(beside, left_out)
 
 
 def leaving_out(loss: Loss, label: int) -> Loss:

@@ -20,6 +20,8 @@ from .spec import Spec
 
 #: what the criterion logs, in the order of its sum
 ITEMS = ("ce_loss", "dice_loss", "aux_loss")
+#: weight of the auxiliary head's cross-entropy in that sum
+AUXILIARY = 0.4
 Losses = tuple[Tensor, dict[str, Tensor]]
 
 
@@ -35,24 +37,45 @@ def replaced(
         preds: logits (n, C, h, w), in training with those of the auxiliary head.
         batch: with the labels (n, H, W) as "semantic_mask".
     """
-    main = preds[0] if isinstance(preds, tuple) else preds
-    logits, target = maps_of(slot, criterion, main, batch)
-    sem = slot.compute(
-        criterion, logits, target, lambda given: stock(criterion, given.to(main.dtype), batch)[0] / len(given)
-    )
-    apart = (main.detach(), *preds[1:]) if isinstance(preds, tuple) else main.detach()
-    total, items = stock(criterion, apart, batch)  # its gradient is that of the auxiliary loss alone
-    auxiliary = items["aux_loss"]
-    loss = (sem + auxiliary) * len(main) + (total - total.detach())
-    return loss, {"sem_loss": sem.detach(), "aux_loss": auxiliary}
-
-
-def maps_of(slot: SemSlot, criterion: Any, main: Tensor, batch: Any) -> tuple[Tensor, Tensor]:
-    """Logits of the size of the labels, as the criterion brings them to it, and the target of the slot's loss."""
+    main, auxiliary = preds if isinstance(preds, tuple) else (preds, None)
     labels = batch["semantic_mask"].to(main.device)
-    if main.shape[2:] != labels.shape[1:]:
-        main = functional.interpolate(main.float(), size=labels.shape[1:], mode="bilinear", align_corners=False)
-    return main, target_of(slot.prototype, labels, criterion.nc, LEFT_OUT)
+    target = target_of(slot.prototype, labels, criterion.nc, LEFT_OUT)
+    sem = slot.compute(
+        criterion,
+        as_large(main.float(), labels),
+        target,
+        lambda given: stock(criterion, given.to(main.dtype), batch)[0] / len(given),
+    )
+    beside = auxiliary_loss(criterion, auxiliary, labels) if auxiliary is not None else torch.zeros_like(sem)
+    return (sem + beside) * len(main), {"sem_loss": sem.detach(), "aux_loss": beside.detach()}
+
+
+def auxiliary_loss(criterion: Any, logits: Tensor, labels: Tensor) -> Tensor:
+    """What the criterion adds for its auxiliary head: the mean cross-entropy of the pixels that count, times a weight.
+
+    Args:
+        criterion: whose classes, and weights of them, count.
+        logits: of the auxiliary head (n, C, h, w).
+        labels: (n, H, W).
+    """
+    logits, counted = as_large(logits, labels), labels != LEFT_OUT
+    weight = getattr(criterion.ce, "weight", None)
+    if criterion.nc == 1:
+        cross, share = functional.binary_cross_entropy_with_logits, counted.float()
+        target = labels.masked_fill(~counted, 0).to(logits)
+        total = cross(logits[:, 0], target, weight=share, reduction="sum")
+    else:
+        share = counted if weight is None else weight[labels.long().masked_fill(~counted, 0)] * counted
+        rows = logits.movedim(1, -1).flatten(0, 2)
+        total = functional.cross_entropy(rows, labels.flatten().long(), weight, ignore_index=LEFT_OUT, reduction="sum")
+    return total / share.sum().clamp_min(1) * AUXILIARY
+
+
+def as_large(logits: Tensor, labels: Tensor) -> Tensor:
+    """Logits of the size of the labels, as the criterion brings them to it."""
+    if logits.shape[2:] == labels.shape[1:]:
+        return logits
+    return functional.interpolate(logits, size=labels.shape[1:], mode="bilinear", align_corners=False)
 
 
 class Semantic:
@@ -78,6 +101,7 @@ class Semantic:
                 f"cls_pw weighs the classes of the cross-entropy of {name}, which sem replaces",
                 "Set cls_pw=0, and give the loss weights of its own (class_weight of cross_entropy)",
             )
+        self.check_stock(criterion)
 
     def objects(self, part: Any) -> list[Any]:
         """The criterion."""
@@ -110,6 +134,13 @@ class Semantic:
             raise UnsupportedUltralytics(
                 f"its own semantic loss gives {found:.6f} where cross-entropy and Dice give {expected:.6f}, and "
                 f"{rest:.6f} beside what it logs: the contract has changed",
+                probe.REMEDY,
+            )
+        beside, known = float(items["aux_loss"]), float(auxiliary_loss(part, auxiliary, batch["semantic_mask"]))
+        if abs(beside - known) > TOLERANCE:
+            raise UnsupportedUltralytics(
+                f"its own loss of the auxiliary head gives {beside:.6f} where {AUXILIARY} times cross-entropy gives "
+                f"{known:.6f}: the contract has changed",
                 probe.REMEDY,
             )
         return found
