@@ -9,11 +9,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from . import canary, dfl_canary, mask_canary, owners, probe, sem_canary
+from .box_slot import STOCK_NAMES, BoxSlot
+from .class_slot import stock_class_loss
 from .dfl_fits import require_bins
 from .dfl_slot import DflSlot, bins_of, require_known
 from .sem_slot import SemSlot
 from .slot_table import SLOTS
-from .slots import Slot
+from .slots import Slot, Stock
 from .spec import Spec
 
 
@@ -59,6 +61,12 @@ class Anchors:
     def gain(self, part: Any, slot: Slot) -> float:
         """The trainer's `box`, which is that of masks and of semantic maps too, or `cls`."""
         return float(getattr(part.hyp, SLOTS[slot.name].gain))
+
+    def stock(self, slot: Slot) -> Stock | None:
+        """CIoU, of rotated boxes ProbIoU; binary cross-entropy."""
+        if isinstance(slot, BoxSlot):
+            return Stock(STOCK_NAMES[slot.kind], slot.stock)
+        return Stock("BCE", stock_class_loss) if slot.name == "cls" else None
 
     def check_stock(self, part: Any) -> float:
         """The stock box loss of fixed boxes."""

@@ -38,8 +38,9 @@ def units_of(loss: Loss) -> str:
     return "any" if loss.parameters_given.get("dialect") == "ultralytics" else loss.entry.traits.units
 
 
-#: by kind of box: the stock loss, and what makes another loss pull as hard
+#: by kind of box: the stock loss, its name, and what makes another loss pull as hard
 STOCK: dict[str, Callable[..., Tensor]] = {"box": stock_box_loss, "rotated_box": stock_rotated_loss}
+STOCK_NAMES = {"box": "CIoU", "rotated_box": "ProbIoU"}
 MATCHED = {"box": box_gain, "rotated_box": rotated_gain}
 
 
@@ -49,6 +50,7 @@ class BoxSlot(Slot):
     Attributes:
         kind: the boxes that the loss takes, "box" (n, 4) xyxy or "rotated_box" (n, 5) cxcywh and angle.
         units: of the loss: "any", which grid cells are, "pixels" or "image".
+        image_size: side of the image in pixels; 1 in the unit "image".
         overlap: what the assigner uses for the overlap of boxes with assigner="match".
     """
 
@@ -61,6 +63,7 @@ class BoxSlot(Slot):
         if self.units == "image":
             asked = self.asked
             build, image_size = lambda: normalised(asked), 1.0
+        self.image_size = image_size
         match = partial(MATCHED[self.kind], stock=self.stock, image_size=image_size)
         super().__init__("box", build, match, token, match_gain)
         self.inverted_named = False

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from loss_plugins import Loss, build_loss
 
 from . import probe
-from .box_slot import STOCK, BoxSlot
+from .box_slot import STOCK, STOCK_NAMES, BoxSlot
 from .calls import Calls
 from .class_slot import ClassSlot
 from .errors import UnsupportedUltralytics
@@ -82,12 +82,12 @@ def check_stock_contract(bbox_loss: nn.Module) -> float:
     arguments, kind = fixed_arguments(bbox_loss), probe.kind_of(bbox_loss)
     with torch.no_grad():
         stock = float(probe.stock_forward(kind)(bbox_loss, **cloned(arguments))[0])
-    name = "CIoU" if kind == "box" else "ProbIoU"
     floor = {} if kind == "box" else {"floor": getattr(bbox_loss, "floor", 0.0)}  # older versions have none
     expected = float(expected_box_loss(partial(STOCK[kind], **floor), arguments, pixels=False))
     if abs(stock - expected) > TOLERANCE:
         raise UnsupportedUltralytics(
-            f"its own box loss gives {stock:.6f} where weighted {name} gives {expected:.6f}: the contract has changed",
+            f"its own box loss gives {stock:.6f} where weighted {STOCK_NAMES[kind]} gives {expected:.6f}: the contract "
+            "has changed",
             probe.REMEDY,
         )
     return stock

@@ -17,7 +17,7 @@ from .box_slot import BoxSlot
 from .canary import TOLERANCE, by_autograd, checked, set_apart, twin, value_and_gradient
 from .errors import UnsupportedUltralytics
 from .image_size import given_sizes
-from .slots import Slot
+from .slots import Slot, Stock
 from .spec import Spec
 
 #: the methods of `DETRLoss` that compute the losses of one decoder layer
@@ -144,6 +144,10 @@ class Queries:
     def gain(self, part: Any, slot: Slot) -> float:
         """The criterion's own: the trainer's settings do not reach it."""
         return float(part.loss_gain[GAINS[slot.name]])
+
+    def stock(self, slot: Slot) -> Stock | None:
+        """GIoU, varifocal loss."""
+        return {"box": Stock("GIoU", stock_box_loss), "cls": Stock("varifocal", stock_class_loss)}[slot.name]
 
     def check_stock(self, part: Any) -> float:
         """The stock box loss of fixed boxes, after checking that it is the mean GIoU loss, times its gain."""

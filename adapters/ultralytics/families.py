@@ -13,7 +13,7 @@ from .errors import UnsupportedUltralytics
 from .probe import SERVED
 from .semantic import Semantic
 from .slot_table import SLOTS
-from .slots import Slot
+from .slots import Slot, Stock
 from .spec import Spec
 
 
@@ -40,6 +40,9 @@ class Family(Protocol):
 
     def gain(self, part: Any, slot: Slot) -> float:
         """The factor that the criterion puts on the slot's loss."""
+
+    def stock(self, slot: Slot) -> Stock | None:
+        """The loss that the slot replaces, where boxes or scores of a fixed set can be fed to it; else None."""
 
     def check_stock(self, part: Any) -> float:
         """The stock box loss of fixed boxes; raises UnsupportedUltralytics if it is not the one known."""

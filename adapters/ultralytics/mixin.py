@@ -18,7 +18,6 @@ from ultralytics.nn.tasks import guess_model_task
 from ultralytics.utils import RANK
 
 import loss_plugins
-from loss_plugins import Loss
 from loss_plugins.errors import LossNotUsed, refusal, shown
 from loss_plugins.reports import write_whole
 
@@ -27,11 +26,12 @@ from .box_slot import BoxSlot
 from .errors import UnsupportedUltralytics
 from .functions import changed, functions_of, renamed
 from .image_size import given_sizes
+from .loss_plot import LossPlot, ratio_column
 from .plug import Plug, plugged
 from .prompts import require_lasting_classes
 from .record import PROOF_FILE, STAMP, Record, read_stamp, write_comment
 from .slot_table import SLOTS
-from .slots import log
+from .slots import log, non_defaults
 from .spec import Spec, differences
 from .sweeps import not_passed_over
 
@@ -49,6 +49,7 @@ OVERRIDDEN_METHODS = (
     "save_metrics",
     "resume_training",
     "save_model",
+    "plot_metrics",
     "run_callbacks",
     "train",
 )
@@ -56,6 +57,8 @@ OVERRIDDEN_METHODS = (
 
 class LossPluginMixin:
     """Makes an Ultralytics trainer train with the losses of a spec, prove it, and raise if they were not used."""
+
+    loss_plot: LossPlot | None = None
 
     def __init__(self, *args: Any, loss_spec: Spec | None = None, **kwargs: Any) -> None:
         text = os.environ.get(ENVIRONMENT)
@@ -131,6 +134,10 @@ class LossPluginMixin:
                 f"assigner {self.loss_spec.assigner}; verified on a fixed batch: {values}"
             )
         self._write_proof()
+        if RANK in {-1, 0} and self.args.plots:  # type: ignore[attr-defined]
+            self.loss_plot = LossPlot(plug, Path(self.save_dir))  # type: ignore[attr-defined]
+            log(f"plotting the losses to {self.loss_plot.file}")
+            self._plot_losses()
         return result
 
     def resume_training(self, ckpt: Any) -> Any:
@@ -191,6 +198,8 @@ class LossPluginMixin:
             self.loss_record.last = self.epoch + 1  # type: ignore[attr-defined]
             self._log_epoch()
             self._write_proof()
+        elif event == "on_fit_epoch_end" and self.loss_plot and (self.epoch + 1).bit_count() == 1:  # type: ignore[attr-defined]
+            self._plot_losses()  # after epochs 1, 2, 4, 8 ...: the checkpoint is saved by now
         if event in LOGGERS_READ_SETTINGS:
             return self._tell_loggers(event)
         return super().run_callbacks(event)  # type: ignore[misc]
@@ -249,7 +258,18 @@ class LossPluginMixin:
 
     def _numbers(self) -> dict[str, float]:
         ratios = {slot.name: math.nan if slot.ratio is None else slot.ratio for slot in self._plug.slots}
-        return {f"plug/{name}_gradient_ratio": ratio for name, ratio in ratios.items()}
+        return {ratio_column(name): ratio for name, ratio in ratios.items()}
+
+    def plot_metrics(self) -> Any:
+        """Plot the columns of results.csv, and the losses."""
+        result = super().plot_metrics()  # type: ignore[misc]
+        self._plot_losses()
+        return result
+
+    def _plot_losses(self) -> None:
+        if self.loss_plot is not None:
+            self.loss_plot.draw(Path(self.csv))  # type: ignore[attr-defined]
+            self.on_plot(self.loss_plot.file)  # type: ignore[attr-defined]
 
     def _prove_at_end(self) -> None:
         self._plug.require_use()
@@ -315,14 +335,6 @@ def bare(model: Any) -> Any:
     for wrapper in ("module", "_orig_mod"):
         model = getattr(model, wrapper, model)
     return model
-
-
-def non_defaults(loss: Loss) -> str:
-    """The parameters that differ from the catalogue's defaults, for one line of a log."""
-    given = {**loss.parameters_given, **({"loss_weight": loss.loss_weight} if loss.loss_weight != 1 else {})}
-    defaults = {name: parameter.default for name, parameter in loss.entry.parameters.items()}
-    changed = {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
-    return f"({', '.join(f'{name}={value}' for name, value in changed.items())}) " if changed else ""
 
 
 def check_task(cls: type, model: Any) -> None:

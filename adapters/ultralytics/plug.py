@@ -32,7 +32,7 @@ from .nan_guard import Guard
 from .sem_canary import require_head
 from .sem_slot import SemSlot
 from .slot_table import SLOTS
-from .slots import Slot, State, log
+from .slots import Slot, State, Stock, log
 from .spec import Spec
 
 
@@ -72,6 +72,7 @@ class Plug:
 
     Attributes:
         stock_gains: by slot, the factor that the criterion which was checked puts on the loss.
+        stock_losses: by slot, the loss that this criterion has without a plug; None: none is known for rows alone.
         leaving: what takes it out; kept here, or a context that nobody keeps would end when it is collected.
     """
 
@@ -94,6 +95,7 @@ class Plug:
         for slot in self.slots:
             slot.guard = self.guard
         self.leaving: ExitStack | None = None
+        self.stock_losses: dict[str, Stock | None] = {}
         self.stock_gains: dict[str, float] = {}
         self._models: list[weakref.ref[nn.Module]] = []
         self._parts: list[tuple[Family, weakref.ref[Any]]] = []
@@ -201,6 +203,7 @@ class Plug:
         """
         family, parts = parts_of(criterion, self.slots, self.spec)
         self.report.canary = {"stock": family.check_stock(parts[0])}
+        self.stock_losses = {slot.name: family.stock(slot) for slot in self.slots}
         self.stock_gains = {slot.name: family.gain(parts[0], slot) for slot in self.slots}
         with ExitStack() as apart:  # what is computed beside the slot that is checked learns and counts as little
             for part, slot in itertools.product(parts, self.slots):

@@ -15,7 +15,7 @@ from .canary import TOLERANCE, by_autograd, checked, set_apart, twin, value_and_
 from .errors import UnsupportedUltralytics
 from .sem_fits import require_labels
 from .sem_slot import LEFT_OUT, SemSlot, mean_of, target_of
-from .slots import Slot
+from .slots import Slot, Stock
 from .spec import Spec
 
 #: what the criterion logs, in the order of its sum
@@ -116,6 +116,10 @@ class Semantic:
     def gain(self, part: Any, slot: Slot) -> float:
         """None: cross-entropy and Dice are added as they are."""
         return 1.0
+
+    def stock(self, slot: Slot) -> Stock | None:
+        """None: it is one number for all maps."""
+        return None
 
     def check_stock(self, part: Any) -> float:
         """The stock loss of fixed maps, after checking that it is cross-entropy plus Dice plus the auxiliary loss."""

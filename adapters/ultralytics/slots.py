@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -27,6 +27,18 @@ State = dict[str, dict[str, Any]]
 FAIR = (0.3, 3.0)
 Function = Callable[[Tensor, Tensor], Tensor]
 Match = Callable[[Loss], Gain]
+
+
+class Stock(NamedTuple):
+    """The loss that a slot replaces.
+
+    Attributes:
+        name: as papers call it.
+        function: predictions and targets to one number per row, or score.
+    """
+
+    name: str
+    function: Function
 
 
 class Slot:
@@ -278,6 +290,15 @@ class Slot:
     def of_ratio(self) -> str:
         """The measured ratio, in words."""
         return f"the gradient of the {self.name} loss {self.loss_name} is {self.ratio:.3g} times the stock loss's"
+
+
+def non_defaults(loss: Loss, leave_out: Collection[str] = ()) -> str:
+    """The parameters that differ from the catalogue's defaults, for one line of a log."""
+    given = {**loss.parameters_given, **({"loss_weight": loss.loss_weight} if loss.loss_weight != 1 else {})}
+    given = {name: value for name, value in given.items() if name not in leave_out}
+    defaults = {name: parameter.default for name, parameter in loss.entry.parameters.items()}
+    changed = {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
+    return f"({', '.join(f'{name}={value}' for name, value in changed.items())}) " if changed else ""
 
 
 def log(text: str) -> None:

@@ -181,14 +181,20 @@ def positives() -> tuple[Tensor, Tensor]:
 
 
 def _gain(loss: Loss, stock: Function, pred: Tensor, target: Tensor, columns: int | None = None) -> Gain:
-    new = copy.deepcopy(loss).cpu().double().eval()
-    for statistic in statistics_of([new]):
-        _settle(statistic, pred, target)
+    new = settled(loss, pred, target)
     norms = tuple(mean_gradient_norm(each, pred, target, columns) for each in (stock, new.elementwise))
     if not all(math.isfinite(norm) and norm > 0 for norm in norms):
         came = f"mean gradient {norms[1]:.4g} on boxes or scores near their targets, the stock loss's is {norms[0]:.4g}"
         raise refusal(loss.entry.name, came, "a gain that can be matched: both above 0 and finite", "use gain='keep'")
     return Gain(norms[0] / norms[1], *norms)
+
+
+def settled(loss: Loss, pred: Tensor, target: Tensor) -> Loss:
+    """A copy of a loss in float64 that learns nothing: its running statistics are those of the rows."""
+    twin = copy.deepcopy(loss).cpu().double().eval()
+    for statistic in statistics_of([twin]):
+        _settle(statistic, pred, target)
+    return twin
 
 
 def mean_gradient_norm(loss: Function, pred: Tensor, target: Tensor, columns: int | None = None) -> float:

@@ -58,7 +58,11 @@ def test_a_constant_loss_shows_in_train_and_validation(model: str, shared: Share
 
 
 def test_the_run_folder_holds_the_proof(train: Train, caplog: pytest.LogCaptureFixture) -> None:
-    run = train("yolo26n.yaml", trainer=lpu.trainer("detect", box={"type": "alpha_iou", "alpha": 2.0}, gain="match"))
+    trainer = lpu.trainer("detect", box={"type": "alpha_iou", "alpha": 2.0}, gain="match")
+    plots: list[Path] = []
+    run = train("yolo26n.yaml", trainer=trainer, plots=True, on={"on_train_end": lambda it: plots.extend(it.plots)})
+    assert (run / "loss_plugins.png").is_file()
+    assert run / "loss_plugins.png" in plots, "loggers take those"
     written = proof(run)
     assert written["losses"]["box"]["alpha"] == 2.0
     assert written["losses"]["gain"] == "match"
@@ -74,6 +78,7 @@ def test_the_run_folder_holds_the_proof(train: Train, caplog: pytest.LogCaptureF
     assert "verified on a fixed batch" in lines[0]
     assert f"gain 7.5 x {report['gain']:.3g}, matched" in lines[0]
     told = [float(re.search(r"is ([0-9.]+) times the stock loss's", line)[1]) for line in lines if "epoch" in line][:2]
+    assert lines[1].endswith(f"plotting the losses to {run / 'loss_plugins.png'}")
     assert "was trained: 8 training calls" in lines[-1]
     ratios = [row["plug/box_gradient_ratio"] for row in results(run)]
     assert ratios == pytest.approx(told, rel=1e-2)
@@ -81,6 +86,7 @@ def test_the_run_folder_holds_the_proof(train: Train, caplog: pytest.LogCaptureF
 
 def test_every_row_of_the_results_has_the_ratio_also_without_validation(train: Train) -> None:
     run = train("yolo11n.yaml", val=False, trainer=lpu.trainer("detect", box="eiou", cls="focal"))
+    assert not (run / "loss_plugins.png").exists(), "plots=False"
     header, *rows = (run / "results.csv").read_text().split()
     assert [len(row.split(",")) for row in rows] == [len(header.split(","))] * 2
     assert header.endswith("plug/box_gradient_ratio,plug/cls_gradient_ratio")
