@@ -23,110 +23,15 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from .matrix_checks.found import RESULT
 from .wheel import ROOT, wheel
 
 CACHE = Path(os.environ.get("LOSS_PLUGINS_MATRIX", Path.home() / ".cache/loss-plugins-matrix"))
 PAGE, RESULTS = ROOT / "docs/compatibility.md", ROOT / "docs/compatibility.json"
+CHECKS = "tools.matrix_checks"
 NEWEST = ""
-MINUTES = 15
+MINUTES = 30
 
-#: what runs in an environment with Ultralytics: {name: ok, or the reason}
-ULTRALYTICS_CHECKS = """
-import json, sys, tempfile, warnings
-from pathlib import Path
-warnings.filterwarnings("ignore")
-import torch, ultralytics
-found = {"version": ultralytics.__version__, "torch": torch.__version__}
-def tried(name, action):
-    try:
-        found[name] = action()
-    except BaseException as error:
-        found[name] = f"{type(error).__name__}: {error}"[:300]
-def doctor():
-    from loss_plugins.adapters import ultralytics as lpu
-    bad = [f"{check['name']}: {check['detail']}" for check in lpu.doctor()["checks"] if not check["ok"]]
-    return "ok" if not bad else "; ".join(bad)
-def losses():
-    from loss_plugins.parity.compare import absent, parity_of
-    rows, lacking = list(parity_of("ultralytics", 2000)), absent("ultralytics")
-    bad = sorted({row.loss for row in rows if not row.ok})
-    count = f"{len({row.loss for row in rows})} losses" + (f", {len(lacking)} not in this version" if lacking else "")
-    return f"ok ({count})" if not bad else "broken: " + ", ".join(bad)
-def trained(model, task):
-    from functools import partial
-    from loss_plugins.adapters.ultralytics import training_parity as cases
-    from loss_plugins.parity.training import TrainingCase, compare_training
-    run = partial(cases.curve, model, task, {"box": cases.BOX})
-    with tempfile.TemporaryDirectory() as folder:
-        result = compare_training(TrainingCase("ultralytics", model, "box ciou", run, 0.0), Path(folder), 4)
-    if result.largest == 0:
-        return "ok, bit for bit"
-    far = f"differs by {result.largest:.1e} at step {result.at_step}"
-    return f"ok, to {result.largest:.0e}" if result.largest < 1e-4 else far
-configs = Path(ultralytics.__file__).parent / "cfg/models"
-tried("doctor", doctor)
-tried("losses", losses)
-for model, task in (("yolov8n", "detect"), ("yolo11n", "detect"), ("yolo26n", "detect"), ("yolo11n-seg", "segment")):
-    known = any(configs.rglob(model.replace("n-", "-").removesuffix("n") + ".yaml"))
-    if known:
-        tried(model, lambda: trained(model, task))
-    else:
-        found[model] = "not shipped"
-print("RESULT" + json.dumps(found), flush=True)
-"""
-MMDET_CHECKS = """
-import json, warnings
-warnings.filterwarnings("ignore")
-found = {}
-import torch, mmdet
-found.update(version=mmdet.__version__, torch=torch.__version__)
-def tried(name, action):
-    try:
-        found[name] = action()
-    except BaseException as error:
-        found[name] = f"{type(error).__name__}: {error}"[:300]
-def doctor():
-    from loss_plugins.adapters.mmdet.doctor import report
-    told = report(None)
-    bad = [f"{check['name']}: {check['detail']}" for check in told["checks"] if not check["ok"]]
-    return "ok" if told["ok"] else "; ".join(bad)
-def losses():
-    from loss_plugins.parity.compare import parity_of
-    rows = list(parity_of("mmdet", 2000))
-    bad = sorted({row.loss for row in rows if not row.ok})
-    return f"ok ({len({row.loss for row in rows})} losses)" if not bad else "broken: " + ", ".join(bad)
-tried("doctor", doctor)
-tried("losses", losses)
-print("RESULT" + json.dumps(found), flush=True)
-"""
-CORE_CHECKS = """
-import json, subprocess, sys
-import torch
-run = subprocess.run(
-    [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--noconftest",
-     "tests/losses/test_golden.py", "tests/losses/test_box_losses.py", "tests/module/test_contract.py",
-     "tests/fusion/test_fused.py", "tests/fusion/test_private.py"],
-    capture_output=True, text=True)
-last = (run.stdout.strip().splitlines() or [run.stderr.strip()[-300:]])[-1]
-failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))][:3]
-print("RESULT" + json.dumps({"version": torch.__version__, "torch": torch.__version__,
-      "golden, contract and engine tests": "ok: " + last if run.returncode == 0 else "; ".join([last, *failed])[:400]}))
-"""
-#: what runs where pip has installed the wheel with one extra into an empty environment
-EXTRA_CHECKS = """
-import importlib, json, subprocess, sys
-from pathlib import Path
-import torch, loss_plugins
-found = {"version": loss_plugins.__version__, "torch": torch.__version__}
-for name in MODULES:
-    importlib.import_module(name)
-    found[f"import {name}"] = "ok"
-for words in COMMANDS:
-    run = subprocess.run([Path(sys.executable).with_name("loss-plugins"), *words], capture_output=True, text=True)
-    last = (run.stderr.strip().splitlines() or ["no message"])[-1][:300]
-    found[" ".join(words)] = "ok" if run.returncode == 0 else last
-print("RESULT" + json.dumps(found), flush=True)
-"""
 #: extra: modules that it must bring, commands that must work with it
 EXTRAS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "": (("loss_plugins.adapters",), ()),
@@ -138,6 +43,12 @@ EXTRAS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
 }
 
 
+def extra_checks(extra: str) -> list[str]:
+    """The program that tries what an extra is for, and its argument."""
+    modules, commands = EXTRAS[extra]
+    return [str(ROOT / "tools/matrix_checks/of_extra.py"), json.dumps({"modules": modules, "commands": commands})]
+
+
 @dataclass(frozen=True)
 class Environment:
     """A version to try.
@@ -145,7 +56,7 @@ class Environment:
     Attributes:
         installs: what pip gets.
         shares: torch and the rest come from the environment that runs this; else everything is installed.
-        checks: the program to run in it.
+        checks: the program of tools/matrix_checks to run in it.
         extra: the wheel is installed with this extra, "" for none; None: this checkout is used as it is.
     """
 
@@ -154,6 +65,12 @@ class Environment:
     checks: str
     shares: bool = True
     extra: str | None = None
+
+    def command(self, python: Path) -> list[str]:
+        """What runs the checks; where the wheel is tried, nothing of the checkout can be imported."""
+        if self.extra is None:
+            return [str(python), "-m", f"{CHECKS}.{self.checks}"]
+        return [str(python), *extra_checks(self.extra)]
 
     def requirements(self) -> tuple[str, ...]:
         """What pip is asked for."""
@@ -183,27 +100,21 @@ class Outcome:
 def _ultralytics(version: str) -> Environment:
     pinned = f"ultralytics=={version}" if version else "ultralytics"
     # pandas, pytz and tzdata: needed up to 8.2, and by nothing else here
-    return Environment(f"ultralytics-{version or 'newest'}", (pinned, "pandas", "pytz", "tzdata"), ULTRALYTICS_CHECKS)
-
-
-def extra_checks(extra: str) -> str:
-    """The program that tries what an extra is for."""
-    modules, commands = EXTRAS[extra]
-    return EXTRA_CHECKS.replace("MODULES", repr(modules)).replace("COMMANDS", repr(commands))
+    return Environment(f"ultralytics-{version or 'newest'}", (pinned, "pandas", "pytz", "tzdata"), "of_ultralytics")
 
 
 def _extra(extra: str) -> Environment:
-    return Environment(f"wheel[{extra}]" if extra else "wheel", (), extra_checks(extra), shares=False, extra=extra)
+    return Environment(f"wheel[{extra}]" if extra else "wheel", (), "of_extra", shares=False, extra=extra)
 
 
 ENVIRONMENTS = (
-    *map(_ultralytics, ("8.2.103", "8.3.253", "8.4.0", "8.4.120", "8.4.190", NEWEST)),
-    Environment("mmdet-3.3.0", ("mmdet==3.3.0",), MMDET_CHECKS),
-    Environment("onedl-mmdetection", ("onedl-mmdetection", "onedl-mmengine", "onedl-mmcv"), MMDET_CHECKS),
+    *map(_ultralytics, ("8.2.103", "8.3.253", "8.4.0", "8.4.120", "8.4.150", "8.4.190", NEWEST)),
+    Environment("mmdet-3.3.0", ("mmdet==3.3.0",), "of_mmdet"),
+    Environment("onedl-mmdetection", ("onedl-mmdetection", "onedl-mmengine", "onedl-mmcv"), "of_mmdet"),
     Environment(
         "torch-newest",
         ("torch", "typing-extensions", "pytest", "pytest-timeout", "hypothesis", "numpy", "typer", "rich", "PyYAML"),
-        CORE_CHECKS,
+        "of_core",
         shares=False,
     ),
     *map(_extra, EXTRAS),
@@ -225,11 +136,19 @@ def built(environment: Environment) -> Path:
         [*pip, *alone, *environment.requirements()], check=True, timeout=MINUTES * 60, text=True, capture_output=True
     )
     site = next(folder.glob("lib/python*/site-packages"))
-    lines = [sysconfig.get_paths()["purelib"]] if environment.shares else []
+    lines = packages() if environment.shares else []
     if environment.extra is None:
         (site / "zz_shared.pth").write_text("\n".join([*lines, editable()]) + "\n", encoding="utf-8")
     done.touch()
     return python
+
+
+def packages() -> list[str]:
+    """The folders of installed packages that are read here, those included that a .pth file of one of them names.
+
+    Python does not read the .pth files of a folder that a .pth file names.
+    """
+    return [entry for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")]
 
 
 def editable() -> str:
@@ -252,7 +171,7 @@ def run(environment: Environment) -> Outcome:
     try:
         Path(offline["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)
         result = subprocess.run(
-            [str(built(environment)), "-c", environment.checks],
+            environment.command(built(environment)),
             env={**os.environ, **offline},
             cwd=ROOT if environment.extra is None else CACHE,
             text=True,
@@ -266,8 +185,8 @@ def run(environment: Environment) -> Outcome:
         reason = [line for line in failure.stderr.splitlines() if line.strip()][-3:]
         return Outcome(**{**asdict(told), "error": "does not install: " + " ".join(reason)[:300]})
     for line in result.stdout.splitlines():
-        if line.startswith("RESULT"):
-            return Outcome(**{**asdict(told), "found": json.loads(line.removeprefix("RESULT"))})
+        if line.startswith(RESULT):
+            return Outcome(**{**asdict(told), "found": json.loads(line.removeprefix(RESULT))})
     last = (result.stderr.strip().splitlines() or ["no output"])[-1]
     return Outcome(**{**asdict(told), "error": last[:300]})
 
@@ -291,10 +210,12 @@ TEXT = """# Which versions work
 
 Made by `python -m tools.version_matrix`; do not edit. Each row is an environment of its own, on the date given.
 *doctor* tries the adapter on the installed framework (capability probe, canary). *losses* compares our dialect with
-every built-in of that version, value and gradient. The row of a model trains it for four steps on the digits set, with
-its stock box loss and with our dialect of it: the curves are equal bit for bit where our arithmetic repeats that of
-the version, else to the rounding given. *wheel[extra]*: pip installs the wheel with that extra into an empty
-environment, and what the extra is for is tried there.
+every built-in of that version, value and gradient. *slots of MODEL* plugs a loss into each slot of the model's live
+criterion, compares value and gradient there with the loss itself, and takes one training step with all of them; a slot
+that the newest version has and this one has not is refused before training, with the reason given. The row of a model
+trains it for four steps on the digits set, with its stock box loss and with our dialect of it: the curves are equal bit
+for bit where our arithmetic repeats that of the version, else to the rounding given. *wheel[extra]*: pip installs the
+wheel with that extra into an empty environment, and what the extra is for is tried there.
 **refused**: something of this does not hold, see the last column.
 
 | environment | version | torch | Python | date | verdict | checks |
@@ -308,16 +229,22 @@ def main(names: list[str]) -> None:
     unknown = [name for name in names if name not in known]
     if unknown:
         sys.exit(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
+    for name in names or known:
+        print(f"{name} ...", flush=True)
+        outcome = run(known[name])
+        print(f"  {'works' if outcome.ok else 'refused'}: {outcome.error or outcome.found}", flush=True)
+        write([outcome], list(known))
+
+
+def write(new: list[Outcome], order: list[str]) -> None:
+    """Results and page, with some rows new; they are read again first, as another matrix may run beside this one."""
     kept = {}
     if RESULTS.is_file():
         kept = {row["name"]: Outcome(**row) for row in json.loads(RESULTS.read_text(encoding="utf-8"))}
-    for name in names or known:
-        print(f"{name} ...", flush=True)
-        kept[name] = run(known[name])
-        print(f"  {'works' if kept[name].ok else 'refused'}: {kept[name].error or kept[name].found}", flush=True)
-        rows = [kept[key] for key in known if key in kept]
-        RESULTS.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
-        PAGE.write_text(compatibility_page(rows), encoding="utf-8")
+    kept.update({outcome.name: outcome for outcome in new})
+    rows = [kept[name] for name in order if name in kept]
+    RESULTS.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(compatibility_page(rows), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def require_known(bbox_loss: nn.Module) -> None:
     """
     from ultralytics.utils import tal
 
-    kind, remedy = kind_of(bbox_loss), "Use 8.4.190 or newer, or leave dfl out"
+    kind, remedy = kind_of(bbox_loss), "Use 8.4.0 or newer, or leave dfl out"
     if kind == "rotated_box" and not hasattr(tal, "rbox2dist"):
         raise UnsupportedUltralytics("its distances to the sides of rotated boxes are others", remedy)
     if not bins_of(bbox_loss) and not has_stride(kind):

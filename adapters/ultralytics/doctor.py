@@ -15,7 +15,7 @@ from ultralytics.utils.loss import BboxLoss, RotatedBboxLoss
 
 from loss_plugins.errors import in_our_words
 
-from . import canary, dfl_canary, dfl_slot, probe, sem_canary, traces
+from . import canary, dfl_canary, dfl_slot, doctor_criteria, probe, sem_canary, traces
 from .errors import UnsupportedUltralytics
 from .mixin import check_trainer, ultralytics_versions
 from .plug import plugged
@@ -121,6 +121,7 @@ def _actions() -> dict[str, Callable[[], str]]:
     if hasattr(loss, "BCEDiceLoss"):
         found["stock loss of semantic maps is half BCE, half Dice"] = _stock_maps
         found["a plugged dice arrives (semantic maps)"] = _plugged_maps
+    found.update(doctor_criteria.actions())
     for task in TRAINERS:
         found[f"trainer for {task}"] = partial(_trainer, task)
     return found

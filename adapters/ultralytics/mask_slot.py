@@ -95,8 +95,12 @@ def mean_inside(pixels: Tensor, inside: Tensor, area: Tensor) -> Tensor:
 
 
 def pixels_inside(xyxy: Tensor, height: int, width: int) -> Tensor:
-    """The pixels inside boxes (n, 4), as Ultralytics crops masks: those whose index is in [x1, x2) and [y1, y2)."""
-    x1, y1, x2, y2 = xyxy[:, :, None, None].unbind(1)
-    column = torch.arange(width, device=xyxy.device, dtype=xyxy.dtype)[None, None, :]
-    row = torch.arange(height, device=xyxy.device, dtype=xyxy.dtype)[None, :, None]
-    return (column >= x1) & (column < x2) & (row >= y1) & (row < y2)
+    """The pixels inside boxes (n, 4), as the installed Ultralytics crops masks.
+
+    They are those whose index is in [x1, x2) and [y1, y2); versions before 8.4.120 or so round the boxes before, on the
+    CPU and for less than 50 masks.
+    """
+    from ultralytics.utils import loss
+
+    cropped: Tensor = loss.crop_mask(torch.ones(len(xyxy), height, width, device=xyxy.device), xyxy)
+    return cropped > 0

@@ -7,6 +7,7 @@ from tests.house.raises_core import Table
 
 ULTRALYTICS = "adapters/ultralytics"
 SIDES = "tests/adapters/ultralytics/test_dfl_slot.py::test_"
+DOCTOR = "tests/adapters/ultralytics/test_doctor.py::test_"
 CLASSES = "tests/adapters/ultralytics/test_bbox_loss.py::test_"
 
 SLOTS: Table = {
@@ -27,6 +28,10 @@ SLOTS: Table = {
     (f"{ULTRALYTICS}/dfl_slot.py::require_known", "UnsupportedUltralytics"): {
         "it has others for rotated boxes": SIDES + "versions_that_compute_other_distances_are_refused",
         "does not pass the size of the image": SIDES + "versions_that_compute_other_distances_are_refused",
+    },
+    (f"{ULTRALYTICS}/doctor_criteria.py::arrived", "UnsupportedUltralytics"): {
+        "the criterion computes another one": DOCTOR + "a_criterion_that_computes_the_stock_loss_is_noticed",
+        "cannot be made": DOCTOR + "a_head_that_is_made_otherwise_is_noticed",
     },
     (f"{ULTRALYTICS}/dfl_fits.py::require_bins", "UnsupportedUltralytics"): {
         "it does not": SIDES + "models_that_predict_otherwise_are_refused",

@@ -122,6 +122,35 @@ def test_a_loss_per_pixel_takes_the_place_of_cross_entropy(name: str) -> None:
     assert float(slot.compute(nn.Identity(), **arguments)) == pytest.approx(float(expected), rel=1e-6)
 
 
+def crop_of_whole_pixels(masks: Tensor, boxes: Tensor) -> Tensor:
+    """As Ultralytics 8.3 and 8.4.0 crop less than 50 masks on the CPU."""
+    for number, (x1, y1, x2, y2) in enumerate(boxes.round().int().tolist()):
+        masks[number, :y1] = 0
+        masks[number, y2:] = 0
+        masks[number, :, :x1] = 0
+        masks[number, :, x2:] = 0
+    return masks
+
+
+def test_masks_are_cropped_as_the_version_crops_them(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Versions that round the boxes before: the twin of the stock loss is the stock loss there, the canary knows it."""
+    usual = float(stock.v8SegmentationLoss.single_mask_loss(**given()))
+    monkeypatch.setattr(stock, "crop_mask", crop_of_whole_pixels)
+    arguments = given()
+    arguments["proto"].requires_grad_()
+    expected = stock.v8SegmentationLoss.single_mask_loss(**arguments)
+    assert float(expected.detach()) != pytest.approx(usual, rel=1e-3)
+    slot = Plug(lpu.make_spec(mask="bce_with_logits")).mask
+    assert slot is not None
+    found = slot.compute(nn.Identity(), **arguments)
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(each, arguments["proto"])[0] for each in (found, expected)]
+    torch.testing.assert_close(*gradients)
+    with plugged(lpu.make_spec(mask="dice"), bound=True) as plug:
+        plug.bind(model)
+        assert plug.check(model.init_criterion()) > 0
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_computed_in_single(dtype: torch.dtype) -> None:
     arguments = {name: value.to(dtype) for name, value in given().items()}

@@ -1,0 +1,1 @@
+"""The programs that the version matrix runs in its environments."""
