@@ -54,7 +54,8 @@ def arrived(make: Callable[[], Any], slot: str, loss: str) -> str:
     Raises:
         UnsupportedUltralytics: the criterion computes another one, or cannot be made.
     """
-    with plugged(make_spec(**{slot: loss})) as plug:
+    asked: dict[str, Any] = {slot: loss}
+    with plugged(make_spec(**asked)) as plug:
         try:
             criterion = make()
         except (TypeError, AttributeError) as error:
