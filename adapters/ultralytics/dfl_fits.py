@@ -13,7 +13,7 @@ from loss_plugins import Loss
 from loss_plugins.errors import refusal
 
 from .errors import UnsupportedUltralytics
-from .fits import misfit_of_costs, require_fit, says_otherwise, singles
+from .fits import NO_GRADIENT, misfit_of_costs, pulls, require_fit, says_otherwise, singles
 
 FITTING = (
     "a loss of distributions over bins (distribution_focal), or, for models without bins as YOLO26, one of each "
@@ -92,4 +92,4 @@ def _misfit_of_distances(loss: Loss) -> str:
         return "reads the four numbers as one box, and they are distances to its sides"
     if not all((after > before).all() for each in (costs, less) for before, after in itertools.pairwise(each)):
         return "does not grow with the distance from the target"
-    return ""
+    return "" if pulls(lambda pred: loss.elementwise(pred, target), -target) else NO_GRADIENT

@@ -17,6 +17,9 @@ WRONG, RIGHT = (-8.0, -4.0, -2.0, -1.0, 0.0), (1.0, 2.0, 4.0, 8.0)
 ROUNDING = 1e-6
 #: what a prediction with half of the pixels on one side wrong costs more than the right one, in shares of one all wrong
 MARGIN = 1e-3
+NO_GRADIENT = (
+    "comes back without gradient: it would be logged, not trained (is it detached, or made by item() or numpy?)"
+)
 Function = Callable[[Tensor], Tensor]
 
 
@@ -82,7 +85,7 @@ def misfit_of_costs(cost: Function, of_probabilities: Function, side: Tensor) ->
         side: where the target is: 1 (the logit should be large) or -1.
     """
     if falls(cost, side):
-        return ""
+        return "" if pulls(cost, side) else NO_GRADIENT
     wanted = " (it wants probabilities?)" if falls(lambda logits: of_probabilities(logits.sigmoid()), side) else ""
     return f"does not fall as logits move towards their targets{wanted}"
 
@@ -108,3 +111,14 @@ def falls(cost: Function, side: Tensor) -> bool:
     steps, slack = costs.diff(dim=0), ROUNDING * costs.abs().amax(0)
     falling, staying = (steps[: len(WRONG) - 1] < 0).all(), (steps <= slack).all()
     return bool(costs.isfinite().all() and (costs >= -slack).all() and falling and staying)
+
+
+def pulls(cost: Function, side: Tensor) -> bool:
+    """Whether a gradient other than 0 comes back from a cost where predictions are on the wrong side."""
+    with torch.enable_grad():  # type: ignore[no-untyped-call]
+        leaf = (-2 * side).requires_grad_()
+        found = cost(leaf).sum()
+        if not found.requires_grad:
+            return False
+        (gradient,) = torch.autograd.grad(found, leaf, allow_unused=True)
+    return gradient is not None and bool((gradient != 0).any())
