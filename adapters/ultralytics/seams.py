@@ -116,6 +116,7 @@ def _seams() -> Iterator[Seam]:
         if "init_criterion" in vars(model):
             yield Seam(model, "init_criterion", _init_criterion)
     yield Seam(Model, "tune", functools.partial(_refused_in_a_plug, reason=_tunes))
+    yield Seam(Model, "train", functools.partial(_refused_in_a_plug, reason=_trains_another_model))
     yield Seam(engine.BaseTrainer, "train", functools.partial(_refused_in_a_plug, reason=_starts_stock_ranks))
     if hasattr(engine, "MultiTrainer"):
         several = functools.partial(_refused_in_a_plug, reason=_starts_stock_data_sets)
@@ -329,15 +330,15 @@ def _init_criterion(stock: Function) -> Function:
     return init_criterion
 
 
-USE_TRAINER = "Pass trainer=lpu.trainer(...) to YOLO(...).train(...), which other processes can import"
+USE_TRAINER = "Pass trainer=lpu.trainer(...) to YOLO(...).train(...), which other processes can import, without patched"
 
 
 def _refused_in_a_plug(stock: Function, reason: Callable[[Any], str | None]) -> Function:
-    """Training in other processes, which would use the stock loss, raises while a plug is in."""
+    """Training in other processes, or of another model, which would use the stock loss, raises while a plug is in."""
 
     @functools.wraps(stock)
     def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
-        what = reason(self) if owners.any_here() else None
+        what = reason(self)
         if what:
             raise UnsupportedUltralytics(f"{what}, where the plugged loss would be missing", USE_TRAINER)
         return stock(self, *args, **kwargs)
@@ -345,14 +346,21 @@ def _refused_in_a_plug(stock: Function, reason: Callable[[Any], str | None]) -> 
     return guarded
 
 
-def _tunes(model: Any) -> str:
-    return "tune() trains in other processes"
+def _tunes(model: Any) -> str | None:
+    return "tune() trains in other processes" if owners.any_here() else None
+
+
+def _trains_another_model(model: Any) -> str | None:
+    """A trainer builds its model anew, from the file or the weights of the one that was given."""
+    served = owners.owner(model.model)
+    return "patched(model=...) serves that model, and train() trains a new one" if served is not None else None
 
 
 def _starts_stock_data_sets(multi: Any) -> str | None:
-    return "train(data=[...]) without a trainer starts one process per data set" if multi.trainer is None else None
+    stock = owners.any_here() and multi.trainer is None
+    return "train(data=[...]) without a trainer starts one process per data set" if stock else None
 
 
 def _starts_stock_ranks(trainer: Any) -> str | None:
-    stock = getattr(trainer, "ddp", False) and not hasattr(trainer, "loss_spec")
+    stock = owners.any_here() and getattr(trainer, "ddp", False) and not hasattr(trainer, "loss_spec")
     return "training on several GPUs starts one process per GPU" if stock else None

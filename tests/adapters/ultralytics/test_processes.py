@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import subprocess
@@ -18,7 +19,7 @@ from ultralytics.utils.dist import generate_ddp_file
 
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import mixin
-from loss_plugins.adapters.ultralytics.plug import Plug
+from loss_plugins.adapters.ultralytics.plug import Plug, plugged
 from loss_plugins.demo.digits import DigitsSet
 
 from .gloo_trainer import GlooTrainer
@@ -159,6 +160,35 @@ def test_ways_that_would_train_the_stock_loss_elsewhere_raise(digits: DigitsSet,
     # upstream itself refuses a trainer here, before anything runs
     with pytest.raises(SyntaxError, match="trainer"):
         yolo.tune(data=str(digits.yaml), iterations=1, trainer=constant(7.0), project=str(tmp_path))
+
+
+class Begun(Exception):
+    """A training began."""
+
+
+def begun(trainer: BaseTrainer) -> None:
+    raise Begun
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_context_for_a_model_does_not_serve_the_new_one_that_train_makes(
+    own: bool, digits: DigitsSet, tmp_path: Path
+) -> None:
+    """`train` builds its model anew: with the one that was given it would train the stock loss to the end."""
+    yolo, other = YOLO("yolo11n.yaml"), YOLO("yolo11n.yaml")
+    for each in (yolo, other):
+        each.add_callback("on_pretrain_routine_start", begun)
+    settings = {**SETTINGS, "data": str(digits.yaml), "project": str(tmp_path)}
+    trainer = {"trainer": constant(7.0)} if own else {}
+    with plugged(lpu.make_spec("eiou"), bound=True) as plug:  # as by patched(model=...)
+        plug.bind(yolo.model if own else yolo)
+        for each in (yolo, copy.deepcopy(yolo)):
+            with pytest.raises(lpu.UnsupportedUltralytics, match=r"train\(\) trains a new one.*without patched"):
+                each.train(**settings, **trainer)
+        with pytest.raises(Begun):
+            other.train(**settings, **trainer)
+    with pytest.raises(Begun):
+        yolo.train(**settings, **trainer)
 
 
 def test_several_gpus_without_our_trainer_raise(digits: DigitsSet, tmp_path: Path) -> None:
