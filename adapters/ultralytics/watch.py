@@ -8,6 +8,7 @@ from typing import Any
 from ultralytics.utils import LOGGER
 from ultralytics.utils.callbacks.base import default_callbacks
 
+from . import owners
 from .record import PROOF_FILE, names_of, read_record
 
 EVENT = "on_pretrain_routine_start"
@@ -24,16 +25,17 @@ def warn_of_record(trainer: Any) -> None:
         return
     if record is None:
         return
-    file, losses = trainer.save_dir / PROOF_FILE, names_of(record["losses"])
+    file, losses, inside = trainer.save_dir / PROOF_FILE, names_of(record["losses"]), owners.context()
+    now = "the stock losses" if inside is None else f"the {names_of(inside.spec.as_dict())} of patched(...), unrecorded"
     if trainer.resume:
         LOGGER.warning(
-            f"loss_plugins: this run was trained with {losses}, and a stock trainer goes on with the stock "
-            f"losses; to go on with its own, pass trainer=lpu.trainer(config={str(file)!r}) to train(resume=True)"
+            f"loss_plugins: this run was trained with {losses}, and a stock trainer goes on with {now}; "
+            f"to go on with its own, pass trainer=lpu.trainer(config={str(file)!r}) to train(resume=True)"
         )
     else:
         LOGGER.warning(
             f"loss_plugins: {file} tells of an earlier run, which was trained with {losses}; this one trains "
-            "the stock losses: delete the file, or train into another folder"
+            f"{now}: delete the file, or train into another folder"
         )
 
 
