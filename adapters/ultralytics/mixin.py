@@ -119,7 +119,7 @@ class LossPluginMixin:
         result = super()._setup_train(*args, **kwargs)  # type: ignore[misc]
         plug = self._plug
         require_lasting_classes(self.train_loader.dataset, plug.slots)  # type: ignore[attr-defined]
-        model = bare(self.model)  # type: ignore[attr-defined]
+        model = learner(self.model)  # type: ignore[attr-defined]
         criterion = getattr(model, "criterion", None) or model.init_criterion()
         parts = [SLOTS[slot.name].attribute for slot in plug.slots]
         bases.check_criterion([criterion, *probe.find_branches(criterion)], parts)
@@ -173,7 +173,8 @@ class LossPluginMixin:
 
     def save_model(self, *args: Any, **kwargs: Any) -> Any:
         """Save, with a stamp of plain types on the EMA model that names the losses which trained it."""
-        setattr(self.ema.ema, STAMP, self._stamp())  # type: ignore[attr-defined]
+        for model in (bare(self.ema.ema), learner(self.ema.ema)):  # type: ignore[attr-defined]
+            setattr(model, STAMP, self._stamp())
         return super().save_model(*args, **kwargs)  # type: ignore[misc]
 
     def run_callbacks(self, event: str) -> Any:
@@ -335,6 +336,12 @@ def bare(model: Any) -> Any:
     for wrapper in ("module", "_orig_mod"):
         model = getattr(model, wrapper, model)
     return model
+
+
+def learner(model: Any) -> Any:
+    """The model that learns, beside a teacher with `distill_model=`: it has the criterion, and is all that is kept."""
+    model = bare(model)
+    return getattr(model, "student_model", model)
 
 
 def check_task(cls: type, model: Any) -> None:
