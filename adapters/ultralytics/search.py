@@ -6,7 +6,8 @@ from __future__ import annotations
 import copy
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -87,7 +88,7 @@ class Search:
         spec, settings = applied(values, self.spec)
         several = isinstance(self.train.get("data"), (list, tuple))  # Ultralytics makes a folder of its own for them
         place = {"project": str(folder if several else folder.parent), "name": folder.name, "exist_ok": True}
-        trainer = trainer_for(None, spec, self.base)
+        trainer = partial(without_section, trainer_for(None, spec, self.base))
         fitness = fitness_of(fresh(self.model).train(trainer=trainer, **{**self.train, **settings, **place, **more}))
         if not math.isfinite(fitness):
             raise ArithmeticError(f"the fitness is {fitness}")
@@ -107,6 +108,12 @@ class Search:
         log(f"tune: fitness {iteration.fitness:.5g} of iteration {iteration.number}, {best}: {found.config}")
         if self.train["plots"]:
             draw(found, self.folder / PLOT_FILE)
+
+
+def without_section(trainer: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """A trainer of an iteration: the section `losses` of the file that `cfg=` names has the losses of the start."""
+    overrides = kwargs.get("overrides") or {}
+    return trainer(*args, **{**kwargs, "overrides": {key: each for key, each in overrides.items() if key != "losses"}})
 
 
 def next_values(space: Sequence[Dimension], done: Sequence[Iteration], random: Random) -> Values:

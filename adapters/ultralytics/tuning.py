@@ -15,6 +15,7 @@ from loss_plugins.catalog.ranges import Interval, check_value
 from loss_plugins.errors import check_type, in_our_words, refusal, shown
 
 from . import ray_search
+from .mixin import without_losses
 from .search import Search
 from .space import Ends, read_space, require_enough
 from .spec import LossSpec, make_spec
@@ -90,7 +91,8 @@ def tune(
     loaded = _loaded(model)
     task = (kind_of(loaded.overrides.get("model")) or loaded.task) if base is None else None
     trainer_for(task, spec, base)
-    settings = {**vars(get_cfg(overrides={**loaded.overrides, "task": loaded.task})), **_of_cfg(train), **train}
+    usual = vars(get_cfg(overrides={**loaded.overrides, "task": loaded.task}))
+    settings = {**usual, **without_losses(_of_cfg(train), spec), **train}
     dimensions = read_space(space, spec, settings)
     require_enough(dimensions, iterations)
     search = Search(loaded, spec, base, dimensions, settings, train, iterations)
