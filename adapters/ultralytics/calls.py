@@ -55,6 +55,11 @@ class Calls:
         return self._count("gradient_rows")
 
     @property
+    def frozen_calls(self) -> int:
+        """Calls in training on predictions that take no gradient, as those of frozen layers; on one row or more."""
+        return self._count("frozen")
+
+    @property
     def broken_calls(self) -> int:
         """Train calls whose loss was NaN or infinite."""
         return self._count("broken")
@@ -80,6 +85,8 @@ class Calls:
         """Count a call, and the gradient that comes back to it."""
         if not training:
             self.val_calls += 1
+            if torch.is_grad_enabled():
+                _add(self._of_step, "frozen", torch.full((), rows > 0, device=loss.device))
             return
         self.train_calls += 1
         self.rows += rows

@@ -221,12 +221,16 @@ class Plug:
             slot.calls.expect(slot.due(foreground))
 
     def require_branch_call(self) -> None:
-        """Raise LossNotUsed if a batch has passed and no branch of a criterion that belongs to this plug was called."""
+        """Raise LossNotUsed if a batch has passed and no branch of a criterion that belongs to this plug was called, or
+        if none of those called has predictions that learn.
+        """
         if all(slot.calls.branch_calls == 0 for slot in self.slots):
             raise LossNotUsed(
                 f"a batch was trained and no criterion of the {self.names} was called: the stock loss was trained "
                 "(does the model build a criterion of its own?)"
             )
+        for slot in self.slots:
+            slot.require_learners()
 
     def require_use(self) -> None:
         """Raise LossNotUsed unless the loss of every slot was called as often as expected, and received gradients."""

@@ -144,6 +144,7 @@ class Slot:
                 f"the context ended and no criterion had called {loss}: was a model's loss computed, with a criterion "
                 "that was built inside the context? (model=... serves the one that a model has)"
             )
+        self.require_learners()
         if calls.filled_calls and calls.gradient_calls == 0:
             raise LossNotUsed(
                 f"the context ended and {loss} was computed {calls.train_calls} times, but no gradient came back from "
@@ -162,9 +163,10 @@ class Slot:
         due, done = calls.expected_calls, calls.filled_calls
         if calls.branch_calls and due == done == 0:
             return
+        self.require_learners()
         if done == 0:
             raise LossNotUsed(f"{loss} was never called during training: the stock loss was trained")
-        if done < due:
+        if done + calls.frozen_calls < due:
             raise LossNotUsed(
                 f"{loss} was called {done} times in training where {due} calls were due: the others trained the stock "
                 "loss (did other code replace the criterion, or a method of it?)"
@@ -175,6 +177,16 @@ class Slot:
                 f"logged, not trained (is the {SLOTS[self.name].gain} gain 0, or the loss outside of the sum?)"
             )
         self._require_rows()
+
+    def require_learners(self) -> None:
+        """Raise LossNotUsed if all predictions that the loss was computed on in training take no gradient."""
+        calls = self.calls
+        if calls.train_calls == 0 and calls.frozen_calls:  # the host waits for the count of a GPU only then
+            raise LossNotUsed(
+                f"the {self.name} loss {self.loss_name} was computed {calls.frozen_calls} times in training on "
+                "predictions that take no gradient: it trains nothing (are the layers frozen that make them, freeze=?"
+                f" then leave {self.name} out)"
+            )
 
     def _require_rows(self) -> None:
         if self._rests() and not self.may_rest:
