@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+#: after so many objects Python looks for garbage; recording a loss makes 100,000 and more
+ALLOCATIONS = 10_000
 MEMORY_PER_WORKER = 3 * 2**30  # torch, both frameworks, and a small model in training
 
 
@@ -67,6 +69,7 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.collect()
         gc.freeze()
+        gc.set_threshold(ALLOCATIONS)
         gc.enable()
 
 

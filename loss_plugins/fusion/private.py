@@ -103,7 +103,13 @@ def record(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor]) -> G
     Raises:
         InPlaceError: the function changes one of the tensors.
     """
-    return functional(function, inputs, tracing_mode="real").graph
+    from torch._guards import TracingContext, tracing
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    # `make_fx` describes each value by a tensor without numbers: all of one mode, as a new one for each takes longer
+    # than the recording
+    with tracing(TracingContext(FakeTensorMode())):
+        return functional(function, inputs, tracing_mode="real").graph
 
 
 def functional(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor], **how: Any) -> GraphModule:

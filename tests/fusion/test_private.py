@@ -14,6 +14,7 @@ import torch
 import torch._inductor.compile_fx  # noqa: F401 - has its own names for what the tests take away
 import torch.fx.experimental.proxy_tensor
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import loss_plugins as lp
 from loss_plugins.catalog.entries import shipped
@@ -292,3 +293,19 @@ print(loss.grad_fn.name(), loss.item())
     assert "ValueAndGradient" not in node
     # IoU 1/2 and 2/10, the enclosing boxes 8 and 12, the unions 8 and 10
     assert float(value) == pytest.approx((0.5 + 1 - 2 / 10 + 2 / 12) / 2)
+
+
+# --- what a recording costs ------------------------------------------------------------------------------------------
+
+
+def test_a_recording_makes_one_mode_for_what_it_says_of_all_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mode remembers from where it was made, which took longer than all else of a recording."""
+    made: list[FakeTensorMode] = []
+    init = FakeTensorMode.__init__
+    monkeypatch.setattr(FakeTensorMode, "__init__", lambda self, **how: (made.append(self), init(self, **how))[1])
+    graph = private.record(lambda pred: [(pred + 1).exp().sin()], [torch.rand(3)])
+    described = [node.meta["val"] for node in graph.nodes if node.op == "call_function"]
+    assert len(described) == 3
+    assert made == [described[0].fake_mode]
+    assert all(value.fake_mode is made[0] for value in described)
+    assert [tuple(value.shape) for value in described] == [(3,)] * 3
