@@ -1,4 +1,4 @@
-"""The command line, run as a user runs it."""
+"""The command line, run as a user runs it: each kind of command in a process of its own once, else in this one."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ import loss_plugins as lp
 from loss_plugins.catalog.entries import shipped
 from loss_plugins.demo.digits import make_digits
 
-COMMAND = [sys.executable, "-m", "loss_plugins"]
+from .command_line import COMMAND, called, started
 
-
-def run(*arguments: str, cwd: Path | None = None, columns: int = 200) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "dumb"}
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, cwd=cwd, env=environment)
+#: the losses of other tests are in the catalogue of this process, and not in that of a fresh one
+FRESH = (["show", "coiu"], ["doctor", "nosuch.py"], ["yolo", "detect", "train", "box_loss=eiou"])
 
 
 def test_list_shows_every_loss() -> None:
-    done = run("list")
+    done = started("list")
     assert done.returncode == 0, done.stderr
     for entry in shipped():
         assert f" {entry.name} " in done.stdout
@@ -32,7 +30,7 @@ def test_list_shows_every_loss() -> None:
 
 @pytest.mark.parametrize("columns", [80, 100, 140])
 def test_list_has_one_line_a_loss_at_any_width(columns: int) -> None:
-    lines = run("list", columns=columns).stdout.splitlines()
+    lines = called("list", columns=columns).stdout.splitlines()
     assert max(map(len, lines)) <= columns
     by_name = {line.split()[0]: line for line in lines if line.strip()}
     for entry in shipped():
@@ -45,7 +43,7 @@ def test_list_has_one_line_a_loss_at_any_width(columns: int) -> None:
 
 @pytest.mark.parametrize("columns", [80, 140])
 def test_show_fits_and_prints_a_readable_formula(columns: int) -> None:
-    done = run("show", "giou", columns=columns)
+    done = called("show", "giou", columns=columns)
     assert max(map(len, done.stdout.splitlines())) <= columns
     assert "1 - IoU + (C - U)/C" in done.stdout
     words = " ".join(done.stdout.replace("│", " ").split())
@@ -56,8 +54,8 @@ def test_show_fits_and_prints_a_readable_formula(columns: int) -> None:
 
 def test_show_prints_latex_when_asked_or_where_the_terminal_has_no_unicode() -> None:
     latex = lp.get_entry("focal").formula
-    assert latex in run("show", "focal", "--latex").stdout
-    assert latex not in run("show", "focal").stdout
+    assert latex in called("show", "focal", "--latex").stdout
+    assert latex not in called("show", "focal").stdout
     environment = {**os.environ, "COLUMNS": "100", "PYTHONIOENCODING": "ascii", "TERM": "dumb", "PYTHONUTF8": "0"}
     done = subprocess.run([*COMMAND, "show", "focal"], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
@@ -86,21 +84,21 @@ def test_a_terminal_without_unicode_is_served(arguments: list[str]) -> None:
 
 def test_a_narrow_terminal_folds_links_and_leaves_columns_out_whole() -> None:
     link = lp.get_entry("cross_entropy").source.url
-    assert link in run("show", "cross_entropy", columns=50).stdout.replace("\n", "").replace(" ", "")
-    lines = run("list", columns=50).stdout.splitlines()
+    assert link in called("show", "cross_entropy", columns=50).stdout.replace("\n", "").replace(" ", "")
+    lines = called("list", columns=50).stdout.splitlines()
     head = next(line for line in lines if "what it is" in line)
     assert head.split() == ["name", "what", "it", "is"]
 
 
 def test_list_of_one_kind_as_json() -> None:
-    done = run("list", "--kind", "coordinate", "--json")
+    done = started("list", "--kind", "coordinate", "--json")
     entries = json.loads(done.stdout)
     assert [entry["name"] for entry in entries] == [entry.name for entry in shipped() if entry.kind == "coordinate"]
     assert {entry["kind"] for entry in entries} == {"coordinate"}
 
 
 def test_show_tells_formula_parameters_and_traits() -> None:
-    done = run("show", "focal_eiou")
+    done = called("show", "focal_eiou")
     assert done.returncode == 0, done.stderr
     for text in (
         "https://arxiv.org/abs/2101.08158",
@@ -150,14 +148,14 @@ def test_show_as_json_for_every_loss(name: str) -> None:
     ],
 )
 def test_mistakes_are_explained_without_a_traceback(arguments: list[str], message: str) -> None:
-    done = run(*arguments)
+    done = (started if arguments in FRESH else called)(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_doctor_finds_a_working_installation() -> None:
-    done = run("doctor", "--json")
+    done = started("doctor", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout[done.stdout.index("{") :])
     assert report["ultralytics"]["ok"]
@@ -171,7 +169,7 @@ def test_yolo_trains_with_the_loss(tmp_path: Path) -> None:
         "amp": False, "plots": False, "device": "cpu", "project": str(tmp_path), "name": "run",
     }  # fmt: skip
     pairs = [f"{key}={value}" for key, value in settings.items()]
-    done = run("yolo", "train", "cos_lr", "box_loss.alpha=2", *pairs, "box_loss=alpha_iou", "gain=match")
+    done = started("yolo", "train", "cos_lr", "box_loss.alpha=2", *pairs, "box_loss=alpha_iou", "gain=match")
     assert done.returncode == 0, done.stderr
     proof = (tmp_path / "run/loss_plugins.yaml").read_text()
     assert "type: alpha_iou" in proof

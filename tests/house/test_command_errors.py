@@ -6,9 +6,6 @@ import ast
 import errno
 import json
 import math
-import os
-import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,8 @@ from loss_plugins.audit.find import resolve
 from loss_plugins.catalog.entries import shipped
 from loss_plugins.cli import describe, list_command, print_json, show
 
+from ..command_line import called, started
+
 PACKAGES = (Path(lp.__file__).parent, Path(__file__).parents[2] / "adapters")
 
 
@@ -33,12 +32,6 @@ def strict(text: str) -> Any:
         raise ValueError(f"{constant} is no JSON")
 
     return json.loads(text, parse_constant=refuse)
-
-
-def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "60", "NO_COLOR": "1", "TERM": "dumb"}
-    command = [sys.executable, "-m", "loss_plugins", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
 
 
 def test_json_of_every_loss_is_strict_and_null_is_no_bound(capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,7 +104,8 @@ def test_a_loss_that_leaves_the_process_fails_its_audit(misbehaving: str, capsys
 @pytest.mark.parametrize("text", ["losses: {box: {type: eiou", "losses:\n  box: eiou\n cls: bce", "losses: [1"])
 def test_broken_yaml_is_one_line_and_exit_code_2(text: str, tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text(text)
-    done = run("yolo", "detect", "train", "model=yolo11n.yaml", "losses=broken.yaml", cwd=tmp_path)
+    run = started if text.endswith("eiou") else called
+    done = run("yolo", "detect", "train", "model=yolo11n.yaml", "losses=broken.yaml", cwd=tmp_path, columns=60)
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.strip().splitlines()
     assert "broken.yaml" in line
@@ -120,15 +114,15 @@ def test_broken_yaml_is_one_line_and_exit_code_2(text: str, tmp_path: Path) -> N
 
 def test_the_command_line_says_its_version_and_what_it_is_made_for() -> None:
     """As the package's own requirements say it; a framework that is named is examined alone."""
-    assert run("--version").stdout.strip() == f"loss-plugins {lp.__version__}"
+    assert called("--version").stdout.strip() == f"loss-plugins {lp.__version__}"
     needed = {name.lower() for name in metadata.requires("loss-plugins") or []}
-    done = run("doctor", "ultralytics", "--json")
+    done = started("doctor", "ultralytics", "--json", columns=60)
     assert done.returncode == 0, done.stderr
     ((name, report),) = strict(done.stdout).items()
     assert name == "ultralytics"
     assert report["versions"]["ultralytics"] == metadata.version("ultralytics")
     assert any(each.startswith(report["supported"] + ";") for each in needed)
-    lines = run("doctor", "ultralytics").stdout.splitlines()
+    lines = called("doctor", "ultralytics", columns=60).stdout.splitlines()
     assert f"  supported - {report['supported']}" in lines
     assert f"  served - {', '.join(report['tasks'])}" in lines
     for task, reason in report["refused"].items():
