@@ -58,6 +58,10 @@ class Anchors:
         if isinstance(part.bce, BCEReplacement) and owners.owner(part.bce) is None:
             part.bce = part.bce.stock
 
+    def gain_of(self, slot: Slot) -> str:
+        """A setting of the trainer."""
+        return f"the trainer's {SLOTS[slot.name].gain}"
+
     def gain(self, part: Any, slot: Slot) -> float:
         """The trainer's `box`, which is that of masks and of semantic maps too, or `cls`."""
         return float(getattr(part.hyp, SLOTS[slot.name].gain))

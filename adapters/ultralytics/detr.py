@@ -90,6 +90,46 @@ def soft_targets(targets: Tensor, scores: Tensor, classes: int) -> Tensor:
     return scores[..., None] * (targets[..., None] == torch.arange(classes, device=targets.device))
 
 
+def require_losses(name: str, slots: Iterable[Slot], spec: Spec) -> None:
+    """Raise unless RT-DETR computes all losses that were asked for.
+
+    Args:
+        name: of the criterion or task, for the error.
+        slots: the losses.
+        spec: how.
+
+    Raises:
+        UnsupportedUltralytics: it does not compute one, or not so.
+        ValueError: the size of the images was given.
+    """
+    for slot in slots:
+        if slot.name not in METHODS:
+            raise UnsupportedUltralytics(f"{name} has no {slot.name} loss", "Use one of box and cls")
+        entry = slot.prototype.entry
+        if slot.name == "box" and entry.kind != "box":
+            raise UnsupportedUltralytics(
+                f"{name} computes on axis-aligned boxes, and {entry.name} is a loss of rotated ones",
+                "Pass one of those that `loss-plugins list --kind box` shows",
+            )
+        sizes = given_sizes(slot.asked.spec()) if isinstance(slot, BoxSlot) and not slot.size_known else []
+        if sizes:
+            came = f"image_size={list(sizes[0])}, and {name} has boxes in sides of the image, not its size"
+            raise refusal(entry.name, came, "no image_size", "leave image_size out: it is that of each image")
+        parts = reversed(list(slot.prototype.modules()))  # each loss of a mix, and then the mix
+        for each in parts if slot.name == "box" else ():
+            if isinstance(each, Loss) and each.entry.traits.units == "pixels":
+                raise UnsupportedUltralytics(
+                    f"{name} has boxes in sides of the image, and {each.entry.name} needs them in pixels",
+                    "Use a scale-invariant loss, or mpdiou",
+                )
+    if "match" in (spec.gain, spec.assigner):
+        raise UnsupportedUltralytics(
+            f"gain='match' and assigner='match' are known for anchor-based models, and {name} is none: its stock "
+            "losses are GIoU and varifocal, and its matcher has a cost of its own",
+            "Use 'keep', and set loss_weight if the ratio that each epoch logs asks for it",
+        )
+
+
 class Queries:
     """Criteria of decoders whose queries are matched with the objects: RT-DETR."""
 
@@ -103,33 +143,7 @@ class Queries:
 
     def require(self, criterion: Any, slots: Iterable[Slot], spec: Spec) -> None:
         """Raise UnsupportedUltralytics if one of the losses cannot be computed there."""
-        name = type(criterion).__name__
-        for slot in slots:
-            if slot.name not in METHODS:
-                raise UnsupportedUltralytics(f"{name} has no {slot.name} loss", "Use one of box and cls")
-            entry = slot.prototype.entry
-            if slot.name == "box" and entry.kind != "box":
-                raise UnsupportedUltralytics(
-                    f"{name} computes on axis-aligned boxes, and {entry.name} is a loss of rotated ones",
-                    "Pass one of those that `loss-plugins list --kind box` shows",
-                )
-            sizes = given_sizes(slot.asked.spec()) if isinstance(slot, BoxSlot) and not slot.size_known else []
-            if sizes:
-                came = f"image_size={list(sizes[0])}, and {name} has boxes in sides of the image, not its size"
-                raise refusal(entry.name, came, "no image_size", "leave image_size out: it is that of each image")
-            parts = reversed(list(slot.prototype.modules()))  # each loss of a mix, and then the mix
-            for each in parts if slot.name == "box" else ():
-                if isinstance(each, Loss) and each.entry.traits.units == "pixels":
-                    raise UnsupportedUltralytics(
-                        f"{name} has boxes in sides of the image, and {each.entry.name} needs them in pixels",
-                        "Use a scale-invariant loss, or mpdiou",
-                    )
-        if "match" in (spec.gain, spec.assigner):
-            raise UnsupportedUltralytics(
-                f"gain='match' and assigner='match' are known for anchor-based models, and {name} is none: its stock "
-                "losses are GIoU and varifocal, and its matcher has a cost of its own",
-                "Use 'keep', and set loss_weight if the ratio that each epoch logs asks for it",
-            )
+        require_losses(type(criterion).__name__, slots, spec)
 
     def objects(self, part: Any) -> list[Any]:
         """The criterion."""
@@ -140,6 +154,10 @@ class Queries:
 
     def take_out(self, part: Any) -> None:
         """Nothing."""
+
+    def gain_of(self, slot: Slot) -> str:
+        """An entry of a dict of the criterion."""
+        return f"the criterion's loss_gain['{GAINS[slot.name]}']"
 
     def gain(self, part: Any, slot: Slot) -> float:
         """The criterion's own: the trainer's settings do not reach it."""

@@ -38,6 +38,9 @@ class Family(Protocol):
     def take_out(self, part: Any) -> None:
         """Put it back, unless another plug needs it."""
 
+    def gain_of(self, slot: Slot) -> str:
+        """What that factor is called where it is set, for messages; "": there is none."""
+
     def gain(self, part: Any, slot: Slot) -> float:
         """The factor that the criterion puts on the slot's loss."""
 

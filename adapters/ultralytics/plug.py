@@ -156,7 +156,7 @@ class Plug:
         self._criteria += 1
         family, parts = parts_of(criterion, self.slots, self.spec)
         for slot in self.slots:
-            slot.matches = family.matches
+            slot.matches, slot.gain_name = family.matches, family.gain_of(slot)
         if self.sem is not None and model is not None:
             require_head(model)
         for index, part in enumerate(parts):

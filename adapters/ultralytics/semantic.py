@@ -113,6 +113,10 @@ class Semantic:
     def take_out(self, part: Any) -> None:
         """Nothing."""
 
+    def gain_of(self, slot: Slot) -> str:
+        """There is none."""
+        return ""
+
     def gain(self, part: Any, slot: Slot) -> float:
         """None: cross-entropy and Dice are added as they are."""
         return 1.0

@@ -14,7 +14,7 @@ class Place(NamedTuple):
         shell: its key on the shell.
         attribute: of a criterion, that holds or computes the loss.
         rows: what it is computed on, one number each.
-        gain: the trainer's setting that multiplies it.
+        gain: the trainer's setting that multiplies it in criteria of anchor points; others have gains of their own.
     """
 
     name: str

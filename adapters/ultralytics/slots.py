@@ -57,6 +57,7 @@ class Slot:
         ratio: gradient of the loss over the stock loss's, on the last batch that was measured.
         measure_next: measure it on the next batch.
         matches: whether gain="match" and the trainer's settings reach the criterion.
+        gain_name: what the factor on the loss is called where it is set; "": the criterion has none.
         may_rest: whether the loss may be without gradient on each row of an epoch, as where all boxes lie apart.
         classes: how many the loss has numbers for; None: it takes any number of classes, or knows none.
         guard: looks for losses that are not finite; None: nobody does.
@@ -74,6 +75,7 @@ class Slot:
         self.ratio: float | None = None
         self.measure_next = False
         self.matches = True
+        self.gain_name = f"the trainer's {SLOTS[name].gain}"
         self.may_rest = False
         self.guard: Guard | None = None
         self._match = match
@@ -174,7 +176,7 @@ class Slot:
         if calls.in_epoch("filled") and calls.in_epoch("gradients") == 0:
             raise LossNotUsed(
                 f"{loss} was computed {calls.in_epoch('filled')} times, but no gradient came back from it: it is "
-                f"logged, not trained (is the {SLOTS[self.name].gain} gain 0, or the loss outside of the sum?)"
+                f"logged, not trained ({self._cause()})"
             )
         self._require_rows()
 
@@ -187,6 +189,11 @@ class Slot:
                 "predictions that take no gradient: it trains nothing (are the layers frozen that make them, freeze=?"
                 f" then leave {self.name} out)"
             )
+
+    def _cause(self) -> str:
+        return (
+            f"is {self.gain_name} 0, or the loss outside of the sum?" if self.gain_name else "is it outside of the sum?"
+        )
 
     def _require_rows(self) -> None:
         if self._rests() and not self.may_rest:

@@ -31,6 +31,8 @@ from .slot_table import SLOTS, UNSERVED
 
 GAINS = Choice("keep", "match")
 ASSIGNERS = Choice("keep", "match")
+#: slots whose loss gain="match" can make pull as hard as the stock loss
+MATCHED = ("box", "cls")
 BOX_KINDS = ("box", "rotated_box")
 LossSpec = str | Mapping[str, Any] | Loss | own.Function
 WANTED = f"a loss of {' or '.join(SLOTS)}, or several of them"
@@ -178,12 +180,8 @@ def make_spec(
                 losses[slot] = build(chosen[slot], getattr(said, slot))
     if assigner == "match":
         _check_assigner(losses.get("box"))
-    unmatched = next((slot for slot in ("dfl", "mask", "sem") if slot in losses), None)
-    if gain == "match" and unmatched:
-        name, key = losses[unmatched].entry.name, getattr(said, unmatched)
-        came = f"gain='match' is known for boxes and classes, and {key}={name} was asked for too"
-        remedy = f"use gain='keep', and set loss_weight of {key} if the ratio that each epoch logs asks for it"
-        raise refusal("ultralytics adapter", came, "gain='keep'", remedy)
+    if gain == "match":
+        _check_gain({getattr(said, slot): loss for slot, loss in losses.items() if slot not in MATCHED})
     imports = tuple(sorted({module for loss in losses.values() for module in _imports(loss)}))
     specs = {slot: _resolved(loss) for slot, loss in losses.items()}
     return Spec(gain=gain, assigner=assigner, nan_guard=guarded, imports=imports, **specs)
@@ -238,6 +236,15 @@ def _completed(loss: Mapping[str, Any]) -> Mapping[str, Any]:
         return _resolved(build_loss(loss, reduction="none")) if loss else loss
     except (ValueError, TypeError):  # a loss or parameter that there is no more
         return loss
+
+
+def _check_gain(unmatched: Mapping[str, Loss]) -> None:
+    if not unmatched:
+        return
+    asked, keys = " and ".join(f"{key}={loss.entry.name}" for key, loss in unmatched.items()), " and ".join(unmatched)
+    came = f"gain='match' is known for boxes and classes, and {asked} was asked for"
+    remedy = f"use gain='keep', and set loss_weight of {keys} if the ratio that each epoch logs asks for it"
+    raise refusal("ultralytics adapter", came, f"gain='keep' beside {keys}", remedy)
 
 
 def _check_assigner(box_loss: Loss | None) -> None:

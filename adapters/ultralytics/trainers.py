@@ -23,6 +23,7 @@ from loss_plugins.errors import in_our_words, refusal, shown
 
 from . import bases, probe, prompts, yoloe
 from .box_slot import BoxSlot
+from .detr import require_losses
 from .errors import UnsupportedUltralytics
 from .mixin import SEEN_AS, LossPluginMixin, check_trainer
 from .plug import Plug
@@ -158,15 +159,12 @@ def trainer_for(task: str | None, spec: Spec, base: type | None = None) -> Calla
     plug = Plug(spec)  # refuses losses that this version cannot feed
     probe.stock_forward(plug.box.kind if plug.box is not None else "box")
     if task is not None:
-        check_slots(TRAINERS[task], plug)
-        if plug.box is not None:
-            check_kind(task, plug.box)
+        check_served(TRAINERS[task], plug)
     if base is not None:
         cls = plugged_base(task, base)
         if prompts.is_visual(cls, prompts.TRAINERS):
             prompts.require_trained(base.__name__, [slot.name for slot in plug.slots])
-        if bases.task_of(base) not in yoloe.TRAINERS:  # those of YOLOE train models with and without masks
-            check_slots(cls, plug)
+        check_served(cls, plug)
         return partial(cls, loss_spec=spec)
     for cls in TRAINERS.values() if task is None else [TRAINERS[task]]:
         check_trainer(cls)
@@ -207,14 +205,33 @@ def slots_of(cls: Any) -> tuple[str, ...]:
     if issubclass(cls, RTDETRTrainer):
         return ("box", "cls")
     either = cls not in TRAINERS.values() and "segment" in SEEN_AS.get(cls.plugged_task, ())  # the model decides
-    return tuple(SLOTS) if either or issubclass(cls, SegmentationTrainer) else ("box", "cls", "dfl")
+    if not (either or issubclass(cls, SegmentationTrainer)):
+        return ("box", "cls", "dfl")
+    prompted = (
+        cls.plugged_task in yoloe.TRAINERS
+    )  # the heads of YOLOE have layers for semantic maps, and never call them
+    return tuple(slot for slot in SLOTS if slot != "sem" or not prompted)
 
 
-def check_slots(cls: Any, plug: Plug) -> None:
-    """Raise unless the models of a trainer may have every loss that was asked for.
+def check_served(cls: Any, plug: Plug) -> None:
+    """Raise unless models of a trainer may have every loss that was asked for.
 
     Raises:
         ValueError: one is a loss of something else.
+        UnsupportedUltralytics: no model of the task can compute one.
+    """
+    check_slots(cls, plug)
+    if plug.box is not None:
+        check_kind(cls.plugged_task, plug.box)
+    if cls.plugged_task == "rtdetr":
+        require_losses("task='rtdetr'", plug.slots, plug.spec)
+
+
+def check_slots(cls: Any, plug: Plug) -> None:
+    """Raise unless the models of a trainer may have a loss in each slot that was asked for.
+
+    Raises:
+        ValueError: one has none.
     """
     served = slots_of(cls)
     for slot in plug.slots:

@@ -70,7 +70,7 @@ class Way(NamedTuple):
 
 BOXES, MASKS = ("box", "cls", "dfl"), ("box", "cls", "dfl", "mask")
 NO_MASKS = "has no (mask|sem|semantic) loss"
-NO_MAPS = "computes no semantic maps"
+NO_MAPS = "has no sem loss"
 WAYS = {
     "text": Way("yoloe-small.yaml", yoloe.YOLOETrainerFromScratch, BOXES, True, NO_MASKS),
     "text-seg": Way("yoloe-small-seg.yaml", yoloe.YOLOESegTrainerFromScratch, MASKS, True, NO_MAPS),
