@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import copyreg
+from typing import Any
+
 
 class LossNotFinite(RuntimeError):
     """A loss, or its gradient, was NaN or infinite in a training with `nan_guard=True`."""
@@ -15,3 +18,7 @@ class UnsupportedUltralytics(RuntimeError):
         import ultralytics
 
         super().__init__(f"ultralytics {ultralytics.__version__}: {reason}. {remedy}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Other processes, as those of Ray, get the whole message, not its parts."""
+        return copyreg.__newobj__, (type(self), *self.args)

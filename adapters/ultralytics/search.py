@@ -21,7 +21,7 @@ from loss_plugins.reports import write_whole
 from .slots import log
 from .space import Dimension, Values, applied, start_of
 from .spec import Spec
-from .sweeps import SweepEnded
+from .sweeps import ended_by_its_cause
 from .trainers import trainer_for
 from .tuned import PLOT_FILE, TABLE_FILE, Iteration, Tuning, best_values, failed, listed, table
 from .tuning_plot import draw
@@ -79,17 +79,19 @@ class Search:
         log(f"tune: iteration {number} of {self.iterations} with {listed(values)}")
         try:
             fitness = self.fitness(values, folder)
-        except (Exception, SweepEnded) as error:
+        except Exception as error:
             raise failed(f"{number} of {self.iterations}", values, error) from error
         return Iteration(number, fitness, values, folder)
 
     def fitness(self, values: Values, folder: Path, **more: Any) -> float:
-        """Train a copy of the model with these values, and more settings."""
+        """Train a copy of the model with these values, and more settings; what ends several data sets is raised."""
         spec, settings = applied(values, self.spec)
         several = isinstance(self.train.get("data"), (list, tuple))  # Ultralytics makes a folder of its own for them
         place = {"project": str(folder if several else folder.parent), "name": folder.name, "exist_ok": True}
         trainer = partial(without_section, trainer_for(None, spec, self.base))
-        fitness = fitness_of(fresh(self.model).train(trainer=trainer, **{**self.train, **settings, **place, **more}))
+        with ended_by_its_cause():
+            found = fresh(self.model).train(trainer=trainer, **{**self.train, **settings, **place, **more})
+        fitness = fitness_of(found)
         if not math.isfinite(fitness):
             raise ArithmeticError(f"the fitness is {fitness}")
         return fitness

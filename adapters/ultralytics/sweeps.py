@@ -37,6 +37,22 @@ def not_passed_over() -> Iterator[None]:
         raise
 
 
+@contextmanager
+def ended_by_its_cause() -> Iterator[None]:
+    """Around `train(data=[...])`: what ended it is raised, an `Exception`; a process of Ray dies of any other.
+
+    Raises:
+        Exception: the cause of a SweepEnded.
+    """
+    cause: BaseException | None = None
+    try:
+        yield
+    except SweepEnded as ended:
+        cause = ended.__cause__
+    if cause is not None:
+        raise cause
+
+
 def in_sweep() -> bool:
     """Whether this thread trains on several data sets."""
     several = getattr(engine, "MultiTrainer", None)  # older versions have none
