@@ -55,7 +55,13 @@ class BoxSlot(Slot):
     """
 
     def __init__(
-        self, build: Callable[[], Loss], match_gain: bool, token: str, image_size: float, match_overlap: bool = False
+        self,
+        build: Callable[[], Loss],
+        match_gain: bool,
+        token: str,
+        image_size: float,
+        match_overlap: bool = False,
+        resumed: bool = False,
     ) -> None:
         self.asked = build()
         self.kind, self.units = self.asked.entry.kind, units_of(self.asked)
@@ -65,7 +71,7 @@ class BoxSlot(Slot):
             build, image_size = lambda: normalised(asked), 1.0
         self.image_size = image_size
         match = partial(MATCHED[self.kind], stock=self.stock, image_size=image_size)
-        super().__init__("box", build, match, token, match_gain)
+        super().__init__("box", build, match, token, match_gain, resumed)
         self.inverted_named = False
         self.may_rest = self._rests_apart()
         self._anchors = -1

@@ -21,9 +21,9 @@ from .slots import FAIR, Slot
 class ClassSlot(Slot):
     """The criterion's `bce`: logits and soft targets to one number per image, anchor and class."""
 
-    def __init__(self, build: Callable[[], Loss], match_gain: bool, token: str) -> None:
+    def __init__(self, build: Callable[[], Loss], match_gain: bool, token: str, resumed: bool = False) -> None:
         self.classes = classes_of(build())
-        super().__init__("cls", build, partial(fair_gain, classes=self.classes or 1), token, match_gain)
+        super().__init__("cls", build, partial(fair_gain, classes=self.classes or 1), token, match_gain, resumed)
 
     def due(self, foreground: Tensor) -> Tensor:
         """One call, of all anchors."""
@@ -70,7 +70,10 @@ def fair_gain(loss: Loss, classes: int = 1) -> Gain:
             f"gain='match' would be {gain.factor:.3g}, with which it pulls as hard as the stock loss on positives, and "
             f"{ratio:.2g} times as hard on negatives"
         )
-        remedy = "use gain='keep', and set loss_weight if the ratio that each epoch logs asks for it"
+        remedy = (
+            "use gain='keep', and set loss_weight if the ratio that each epoch logs asks for it (to resume a run that "
+            "has this gain, pass config='.../loss_plugins.yaml' of that run)"
+        )
         raise refusal(loss.entry.name, came, f"{FAIR[0]:g} to {FAIR[1]:g} times on both", remedy)
     return gain
 

@@ -51,10 +51,11 @@ def yolo(
     modules = [module for module in losses.pop("imports", "").split(",") if module]
     import_modules(modules, f"imports={','.join(modules)}")
     resume, model_file = overrides.get("resume"), overrides.pop("model", None)
-    if resume and not losses.keys() - {"nan_guard"}:
+    of_run = bool(resume) and not losses.keys() - {"nan_guard"}
+    if of_run:
         checkpoint = model_file if resume is True else resume
         losses = {**losses_of(str(checkpoint or required_model(None))), **losses}
-    chosen = trainer_for(task, make_spec(**losses, said=SAID))
+    chosen = trainer_for(task, make_spec(**losses, said=SAID), may_resume=of_run)
     make_model(task, required_model(model_file)).train(trainer=chosen, **overrides)
 
 

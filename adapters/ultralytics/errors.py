@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import copyreg
 from typing import Any
 
 
@@ -21,4 +20,9 @@ class UnsupportedUltralytics(RuntimeError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Other processes, as those of Ray, get the whole message, not its parts."""
-        return copyreg.__newobj__, (type(self), *self.args)
+        return told_again, (type(self), self.args)
+
+
+def told_again(error: type[UnsupportedUltralytics], said: tuple[Any, ...]) -> UnsupportedUltralytics:
+    """An error with a message that is whole."""
+    return error.__new__(error, *said)

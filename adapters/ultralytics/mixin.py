@@ -95,7 +95,8 @@ class LossPluginMixin:
     def _do_train(self, *args: Any, **kwargs: Any) -> Any:
         imgsz = self.args.imgsz  # type: ignore[attr-defined]
         side = max(imgsz) if isinstance(imgsz, (list, tuple)) else imgsz
-        with plugged(self.loss_spec, bound=True, image_size=side) as plug:
+        resumed = bool(getattr(self, "resume", False))
+        with plugged(self.loss_spec, bound=True, image_size=side, resumed=resumed) as plug:
             self.loss_plug = plug
             if plug.box is not None and given_sizes(plug.box.asked.spec()):
                 self._require_image_size(plug.box, imgsz if isinstance(imgsz, (list, tuple)) else [imgsz, imgsz])

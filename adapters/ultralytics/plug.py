@@ -69,6 +69,7 @@ class Plug:
         spec: what was asked for.
         bound: serve the models that are given to `bind` alone; else every criterion of the thread that has no plug.
         image_size: side of the training images in pixels: gain="match" looks at boxes of a tenth of it.
+        resumed: a run goes on: `restore` brings the gains that it has recorded.
 
     Attributes:
         stock_gains: by slot, the factor that the criterion which was checked puts on the loss.
@@ -76,15 +77,15 @@ class Plug:
         leaving: what takes it out; kept here, or a context that nobody keeps would end when it is collected.
     """
 
-    def __init__(self, spec: Spec, bound: bool = False, image_size: float = IMAGE_SIZE) -> None:
+    def __init__(self, spec: Spec, bound: bool = False, image_size: float = IMAGE_SIZE, resumed: bool = False) -> None:
         self.spec = spec
         self.bound = bound
         self.token = uuid.uuid4().hex
         match_gain = spec.gain == "match"
         match_overlap = spec.assigner == "match"
         box, cls, dfl, mask, sem = (partial(spec.build, slot) for slot in SLOTS)
-        self.box = BoxSlot(box, match_gain, self.token, image_size, match_overlap) if spec.box else None
-        self.cls = ClassSlot(cls, match_gain, self.token) if spec.cls else None
+        self.box = BoxSlot(box, match_gain, self.token, image_size, match_overlap, resumed) if spec.box else None
+        self.cls = ClassSlot(cls, match_gain, self.token, resumed) if spec.cls else None
         self.dfl = DflSlot(dfl, self.token) if spec.dfl else None
         self.mask = MaskSlot(mask, self.token) if spec.mask else None
         self.sem = SemSlot(sem, self.token) if spec.sem else None
@@ -280,9 +281,11 @@ class Plug:
         return {slot.name: slot.state() for slot in self.slots}
 
     def restore(self, stamp: dict[str, Any]) -> None:
-        """Go on with the statistics of an earlier run."""
+        """Go on with the statistics and the matched gains of an earlier run."""
+        report = stamp.get("report") or {}
         for slot in self.slots:
             slot.restore(stamp["state"].get(slot.name, {}))
+            slot.restore_gain(report.get(slot.name) or {})
 
 
 def _unmark(part: Any) -> None:
@@ -292,18 +295,19 @@ def _unmark(part: Any) -> None:
 
 
 @contextmanager
-def plugged(spec: Spec, bound: bool = False, image_size: float = IMAGE_SIZE) -> Iterator[Plug]:
+def plugged(spec: Spec, bound: bool = False, image_size: float = IMAGE_SIZE, resumed: bool = False) -> Iterator[Plug]:
     """Put the losses in; leaving, by return or by exception, puts back the very objects found.
 
     Args:
         spec: what was asked for.
         bound: serve the models that are given to `Plug.bind` alone.
         image_size: side of the training images in pixels.
+        resumed: a run goes on, see `Plug`.
 
     Raises:
         UnsupportedUltralytics: this installation cannot be served for certain.
     """
-    plug = Plug(spec, bound, image_size)
+    plug = Plug(spec, bound, image_size, resumed)
     probe.stock_forward(plug.box.kind if plug.box is not None else "box")
     seams.enter(plug)
     try:

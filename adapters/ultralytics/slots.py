@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -25,6 +25,8 @@ from .slot_table import SLOTS
 State = dict[str, dict[str, Any]]
 #: how hard a loss may pull, over the stock loss, before a training is told
 FAIR = (0.3, 3.0)
+#: relative difference of two matched gains that is rounding
+SAME = 1e-4
 Function = Callable[[Tensor, Tensor], Tensor]
 Match = Callable[[Loss], Gain]
 
@@ -50,6 +52,7 @@ class Slot:
         match: what makes a loss pull as hard as the stock loss, on a fixed set; None: there is no such set.
         token: of the plug: parts of a criterion with its mark know their branch.
         match_gain: use it.
+        resumed: a run goes on, whose record has the gain: one that would be refused today is no error.
 
     Attributes:
         prototype: a module of the loss that no branch trains with: for checks, and for the assigner.
@@ -66,7 +69,13 @@ class Slot:
     classes: int | None = None
 
     def __init__(
-        self, name: str, build: Callable[[], Loss], match: Match | None, token: str, match_gain: bool = False
+        self,
+        name: str,
+        build: Callable[[], Loss],
+        match: Match | None,
+        token: str,
+        match_gain: bool = False,
+        resumed: bool = False,
     ) -> None:
         self.name = name
         self.calls = Calls()
@@ -79,15 +88,48 @@ class Slot:
         self.may_rest = False
         self.guard: Guard | None = None
         self._match = match
+        self._match_gain = match is not None and match_gain
+        self._refused: ValueError | None = None
         if match is not None and match_gain:
-            found = match(self.prototype)
-            self.calls.gain, self.calls.norms = found.factor, (found.stock, found.new)
+            self._use_matched(match, resumed)
         self._build = build
         self._token = token
         self._broken = 0
         self._warned = False
         self._shared: dict[str, Loss] = {}
         self._own: WeakKeyDictionary[Any, Loss] = WeakKeyDictionary()
+
+    def _use_matched(self, match: Match, resumed: bool) -> None:
+        try:
+            found = match(self.prototype)
+        except ValueError as refused:
+            if not resumed:
+                raise
+            self._refused = refused
+        else:
+            self.calls.gain, self.calls.norms = found.factor, (found.stock, found.new)
+
+    def restore_gain(self, recorded: Mapping[str, Any]) -> None:
+        """Go on with the matched gain of an earlier run, also where today another one is found, or none.
+
+        Args:
+            recorded: what its record says of the calls of this slot.
+
+        Raises:
+            ValueError: today there is none, and the record has none.
+        """
+        gain, norms = recorded.get("gain"), recorded.get("norms")
+        if not self._match_gain:
+            return
+        if not isinstance(gain, float) or not isinstance(norms, (list, tuple)):
+            if self._refused is not None:
+                raise self._refused
+            return
+        if self._refused is not None or not math.isclose(gain, self.calls.gain, rel_tol=SAME):
+            today = f"refused ({self._refused})" if self._refused is not None else f"{self.calls.gain:.3g}"
+            said = f"WARNING the run goes on with its gain of {gain:.3g} for the {self.name} loss {self.loss_name}"
+            log(f"{said}; in a new run gain='match' would be {today}")
+        self.calls.gain, self.calls.norms = gain, (norms[0], norms[1])
 
     def due(self, foreground: Tensor) -> Tensor:
         """How many calls a branch should make whose anchors (b, anchors) are foreground: one where there is some."""

@@ -27,6 +27,7 @@ from .detr import require_losses
 from .errors import UnsupportedUltralytics
 from .mixin import SEEN_AS, LossPluginMixin, check_trainer
 from .plug import Plug
+from .record import PROOF_FILE
 from .slot_table import SLOTS, UNSERVED
 from .spec import LossSpec, Spec, make_spec
 from .sweeps import not_passed_over
@@ -149,14 +150,21 @@ def trainer(
     spec = make_spec(
         box, cls, dfl=dfl, mask=mask, sem=sem, gain=gain, assigner=assigner, nan_guard=nan_guard, config=config
     )
-    return trainer_for(task, spec, base)
+    return trainer_for(task, spec, base, may_resume=config is not None and Path(config).name == PROOF_FILE)
 
 
-def trainer_for(task: str | None, spec: Spec, base: type | None = None) -> Callable[..., Any]:
-    """As `trainer`, of losses that are resolved already."""
+def trainer_for(task: str | None, spec: Spec, base: type | None = None, may_resume: bool = False) -> Callable[..., Any]:
+    """As `trainer`, of losses that are resolved already.
+
+    Args:
+        task: as there.
+        spec: the losses.
+        base: as there.
+        may_resume: they are those of a run: a gain that would be refused today is refused when a new run starts.
+    """
     if task is not None:
         trainer_of(task)
-    plug = Plug(spec)  # refuses losses that this version cannot feed
+    plug = Plug(spec, resumed=may_resume)  # refuses losses that this version cannot feed
     probe.stock_forward(plug.box.kind if plug.box is not None else "box")
     if task is not None:
         check_served(TRAINERS[task], plug)

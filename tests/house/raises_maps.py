@@ -1,12 +1,20 @@
-"""How each error that the adapter's docstrings promise of semantic maps is raised."""
+"""How each error is raised that the adapter's docstrings promise of semantic maps, of tasks and of resumed runs."""
 
 from __future__ import annotations
 
-from loss_plugins.adapters.ultralytics import spec, trainers
+from loss_plugins.adapters.ultralytics import spec, sweeps, trainers
+from loss_plugins.adapters.ultralytics.plug import Plug
 from tests.house.raises_core import Table
 
 ULTRALYTICS = "adapters/ultralytics"
 BRANCH, MODEL = (f"tests/adapters/ultralytics/test_{name}.py::test_" for name in ("sem_slot", "semantic"))
+
+
+def ended_sweep() -> None:
+    """Trainings on several data sets that an error of the loss has ended."""
+    with sweeps.ended_by_its_cause():
+        raise sweeps.SweepEnded("ended") from ValueError("an error of the loss")
+
 
 MAPS: Table = {
     (f"{ULTRALYTICS}/spec.py::Spec.build", "ValueError"): {
@@ -39,6 +47,29 @@ MAPS: Table = {
         + "a_branch_with_a_loss_of_its_own_is_noticed",
     },
     (f"{ULTRALYTICS}/trainers.py::check_slots", "ValueError"): {
-        "one is a loss of something else": lambda *_: trainers.trainer("semantic", box="eiou"),
+        "one has none": lambda *_: trainers.trainer("semantic", box="eiou"),
+    },
+    (f"{ULTRALYTICS}/trainers.py::check_served", "ValueError"): {
+        "one is a loss of something else": lambda *_: trainers.trainer("obb", box="eiou"),
+    },
+    (f"{ULTRALYTICS}/trainers.py::check_served", "UnsupportedUltralytics"): {
+        "no model of the task can compute one": lambda *_: trainers.trainer("rtdetr", box="nwd"),
+    },
+    (f"{ULTRALYTICS}/detr.py::require_losses", "UnsupportedUltralytics"): {
+        "it does not compute one": lambda *_: trainers.trainer("rtdetr", box="nwd"),
+        "not so": lambda *_: trainers.trainer("rtdetr", box="eiou", gain="match"),
+    },
+    (f"{ULTRALYTICS}/detr.py::require_losses", "ValueError"): {
+        "the size of the images was given": lambda *_: trainers.trainer(
+            "rtdetr", box={"type": "mpdiou", "image_size": [64, 64]}
+        ),
+    },
+    (f"{ULTRALYTICS}/sweeps.py::ended_by_its_cause", "Exception"): {
+        "the cause of a SweepEnded": lambda *_: ended_sweep(),
+    },
+    (f"{ULTRALYTICS}/slots.py::Slot.restore_gain", "ValueError"): {
+        "today there is none, and the record has none": lambda *_: Plug(
+            spec.make_spec(cls="focal", gain="match"), resumed=True
+        ).restore({"state": {}}),
     },
 }

@@ -392,7 +392,7 @@ def test_it_is_asked_for_in_python_yaml_and_on_the_shell(tmp_path: Path) -> None
 def test_a_resumed_run_may_turn_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[lpu.Spec] = []
     monkeypatch.setattr(cli, "losses_of", lambda _: {"box": {"type": "eiou"}})
-    monkeypatch.setattr(cli, "trainer_for", lambda _, spec: seen.append(spec))
+    monkeypatch.setattr(cli, "trainer_for", lambda _, spec, **__: seen.append(spec))
     monkeypatch.setattr(cli, "make_model", lambda *_: SimpleNamespace(train=lambda **_: None))
     cli.yolo(["train", "resume", "model=last.pt", "nan_guard=True"])
     (spec,) = seen
