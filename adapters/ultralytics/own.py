@@ -7,6 +7,7 @@ import functools
 import importlib
 import itertools
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from loss_plugins import get_entry, list_losses, register_loss
 from loss_plugins.catalog.declare import Traits
 from loss_plugins.catalog.entries import shipped
-from loss_plugins.catalog.identity import identity_of
+from loss_plugins.catalog.identity import PACKAGE, identity_of
 from loss_plugins.catalog.names import SNAKE_CASE, class_name, snake_case
 from loss_plugins.errors import WrongResult, refusal, shown
 from loss_plugins.samples import ordinary
@@ -110,6 +111,8 @@ def _free_name(function: Any, for_others: bool) -> str:
     classes = {class_name(entry.name).lower(): entry.name for entry in shipped()}
     if class_name(name).lower() in classes:
         name = f"own_{classes[class_name(name).lower()]}"
+    elif find_spec(f"{PACKAGE}.{name}") is not None:  # a module of ours
+        name = f"own_{name}"
     if for_others:
         return name
     numbered = (f"{name}_{number}" for number in itertools.count(2))
@@ -118,12 +121,15 @@ def _free_name(function: Any, for_others: bool) -> str:
 
 def place_of(function: Any) -> str:
     """Where a function is: "mylosses:my_iou"; "mylosses:<my_iou>" if nobody could import it from there."""
-    if hasattr(function, "__qualname__"):
-        module, name = function.__module__, function.__qualname__
-    else:
-        inner = getattr(function, "func", type(function))
-        module, name = type(function).__module__ if inner is type(function) else inner.__module__, inner.__qualname__
-    return f"{module}:{name}" if found_at(module, name) is function else f"{module}:<{name}>"
+    inner = getattr(function, "func", function)  # of a partial
+    named = next(each for each in (function, inner, type(inner)) if hasattr(each, "__qualname__"))
+    module, name = named.__module__ or "builtins", named.__qualname__
+    if found_at(module, name) is function:
+        return f"{module}:{name}"
+    ours = (
+        module.partition(".")[0] == PACKAGE
+    )  # a partial or a method of ours is the user's: there are many of one name
+    return f"{type(function).__module__ if ours else module}:<{name}>"
 
 
 def importable(place: str) -> bool:
@@ -177,9 +183,16 @@ def fault_of(function: Function, columns: int = 4) -> tuple[str, str]:
         return f"returned {shown(found)} for 3 boxes", "return a tensor, one number per box"
     if found.shape != (3,):
         return f"returned shape {tuple(found.shape)} for 3 boxes", "return one number per box, without mean or sum"
+    return _fault_of_gradient(found, pred)
+
+
+def _fault_of_gradient(found: Tensor, pred: Tensor) -> tuple[str, str]:
+    """As `fault_of`, of the numbers that the loss returned for these boxes."""
     if not found.requires_grad:
         return "comes back without gradient: it would be logged, not trained", "do not use detach(), item() or numpy"
     (gradient,) = torch.autograd.grad(found.sum(), pred)
+    if not (found.isfinite().all() and gradient.isfinite().all()):
+        return "is NaN or infinite on three ordinary boxes, or its gradient is", "mend the loss"
     if not (gradient != 0).any():
         return "has the gradient 0 on three boxes: nothing would be trained", "do not multiply it by 0"
     return "", ""
