@@ -34,7 +34,7 @@ MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
     "yolo26n-sem": ("SemanticSegmentationModel", ("sem",)),
     "yolov8s-world": ("WorldModel", DETECTING),
 }
-CLASSES, IMAGES, SIDE = 3, 3, 160
+CLASSES, IMAGES = 3, 3
 
 
 def shipped(model: str) -> bool:
@@ -105,23 +105,24 @@ def batch_of(model: Any) -> dict[str, Any]:
     """Random images with two boxes each, and what else the tasks want."""
     generator = torch.Generator().manual_seed(0)
     count = 2 * IMAGES
+    side = 160 if isinstance(model, tasks.RTDETRDetectionModel) else 64  # whose queries are the best of 300 and more
     corners = torch.rand(count, 2, generator=generator) * 0.3
     sides = torch.rand(count, 2, generator=generator) * 0.3 + 0.3
     boxes = torch.cat([corners + sides / 2, sides], dim=1)
     turned = torch.cat([boxes, torch.rand(count, 1, generator=generator)], dim=1)
     points = torch.rand(count, *model.yaml.get("kpt_shape", (17, 3)), generator=generator)
-    masks = masks_of(boxes, SIDE // 4)
+    masks = masks_of(boxes, side // 4)
     return {
-        "img": torch.rand(IMAGES, 3, SIDE, SIDE, generator=generator),
+        "img": torch.rand(IMAGES, 3, side, side, generator=generator),
         "batch_idx": torch.arange(count).float() // 2,
         "cls": (torch.arange(count).float() % CLASSES)[:, None],
         "bboxes": turned if isinstance(model, tasks.OBBModel) else boxes,
         "keypoints": points,
         "masks": masks,
         "sem_masks": (masks > 0).long(),
-        "semantic_mask": torch.arange(IMAGES * SIDE * SIDE).view(IMAGES, SIDE, SIDE) % CLASSES,
+        "semantic_mask": torch.arange(IMAGES * side * side).view(IMAGES, side, side) % CLASSES,
         "txt_feats": torch.rand(IMAGES, CLASSES, 512, generator=generator),
-        "resized_shape": [(SIDE, SIDE)] * IMAGES,
+        "resized_shape": [(side, side)] * IMAGES,
     }
 
 
