@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from types import CodeType
 from typing import Any
 
+from torch import nn
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 
@@ -24,6 +26,8 @@ PREFIX = "Plugged_"
 ESCAPED = {"_": "_u", ".": "_d", ":": "_c", "<": "_l", ">": "_g"}
 #: through these the losses come in
 NEEDED = ("__init__", "train", "_do_train", "_setup_train", "setup_model")
+#: the methods of RT-DETR's criterion in which its losses are replaced
+OF_LAYERS = ("_get_loss_bbox", "_get_loss_class")
 SERVED = "a subclass of Ultralytics' trainer of a task"
 
 
@@ -67,15 +71,20 @@ def check_criterion(criteria: Iterable[Any], parts: Iterable[str]) -> None:
     Raises:
         UnsupportedUltralytics: one does.
     """
-    for part in parts:
-        for criterion in criteria:
-            methods = ("__call__", "loss", "get_assigned_targets_and_loss")
-            for cls, name in _replaced(type(criterion), methods, frozenset((part, *methods))):
-                raise UnsupportedUltralytics(
-                    f"{cls.__qualname__}.{name} computes its losses without super().{name}() and without self.{part}, "
-                    "so that the stock loss, or its own, would be trained",
-                    f"Call super().{name}(...), or self.{part}(...), in it",
-                )
+    for part, criterion in itertools.product(parts, criteria):
+        names = (part, "__call__", "forward", "loss", "get_assigned_targets_and_loss", *OF_LAYERS)
+        held = getattr(criterion, part, None)
+        found = _replaced(type(criterion), names, frozenset(names))
+        found += _replaced(type(held), ("forward",)) if isinstance(held, nn.Module) else []
+        for cls, name in found:
+            beside, instead = "", ""
+            if held is not None and cls in type(criterion).__mro__ and name != part:
+                beside, instead = f" and without self.{part}", f", or self.{part}(...),"
+            raise UnsupportedUltralytics(
+                f"{cls.__qualname__}.{name} computes its losses without super().{name}(){beside}, so that the stock "
+                "loss, or its own, would be trained",
+                f"Call super().{name}(...){instead} in it",
+            )
 
 
 def _replaced(cls: type, names: Iterable[str], instead: frozenset[str] = frozenset()) -> list[tuple[type, str]]:
