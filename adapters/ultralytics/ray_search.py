@@ -43,7 +43,7 @@ def trials(search: Search, wanted: int) -> list[tuple[Values, float, Path]]:
     """Train with `wanted` values that Ray draws; the values, the fitness and the folder of each.
 
     Raises:
-        IterationFailed: a training raised, or its fitness is no finite number; the others are stopped.
+        IterationFailed: a training raised, or its fitness is no finite number, or its process died; the others stop.
     """
     import ray
     from ray import tune
@@ -66,10 +66,12 @@ def trials(search: Search, wanted: int) -> list[tuple[Values, float, Path]]:
     finally:
         if ours:
             ray.shutdown()
-    for number, result in enumerate(results, start=2):
-        if result.error is not None:
-            which = f"{number} of {search.iterations}"
-            raise failed(which, rounded(result.config, search.space), result.error)
+    numbered = list(enumerate(results, start=2))
+    raised = [(number, result) for number, result in numbered if result.error is not None]
+    without = [(number, result) for number, result in numbered if "values" not in (result.metrics or {})]
+    for number, result in raised or without:
+        error = result.error or RuntimeError("its process ended without a result")
+        raise failed(f"{number} of {search.iterations}", rounded(result.config, search.space), error)
     return [(each.metrics["values"], each.metrics["fitness"], Path(each.metrics["folder"])) for each in results]
 
 

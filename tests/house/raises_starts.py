@@ -58,8 +58,10 @@ STARTS: Table = {
         "it is not installed": lambda patch, _: without_ray(patch),
     },
     (f"{ULTRALYTICS}/ray_search.py::trials", "IterationFailed"): {
-        "a training raised, or its fitness is no finite number; the others are stopped": TUNING
+        "a training raised, or its fitness is no finite number": TUNING
         + "by_ray_the_start_is_trained_first_and_the_others_are_drawn",
+        "its process died; the others stop": "tests/adapters/ultralytics/test_search_errors.py::"
+        "test_a_process_of_ray_that_died_is_the_failed_iteration",
     },
     (f"{ULTRALYTICS}/ray_search.py::gpus_of", "ValueError"): {"several": lambda patch, _: two_gpus(patch)},
     (f"{ULTRALYTICS}/tuning.py::tune", "ValueError, TypeError"): {

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pickle
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -58,6 +59,25 @@ def test_what_ends_several_data_sets_is_the_failed_iteration(
         trials(tune, 2) if ray else tune.trained(2, {"lr0": 0.001})
     for part in ("iteration 2 of 3 with lr0=0.001 failed", type(CAUSES[said]).__name__, said):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("metrics", [None, {}, {"trial_id": "1"}])
+def test_a_process_of_ray_that_died_is_the_failed_iteration(
+    metrics: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ray has neither an error nor a result of it; one that raised is told before one that was stopped for it."""
+    modules = stand_in(lambda ends: ends[0])
+    died = {"config": {"lr0": 0.002}, "metrics": metrics, "error": None}
+    raised = {**died, "config": {"lr0": 0.003}, "error": ValueError("no box")}
+    found = [SimpleNamespace(**died), SimpleNamespace(**died)]
+    monkeypatch.setattr(modules["ray.tune"].Tuner, "fit", lambda _: found)
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    with pytest.raises(lpu.IterationFailed, match=r"iteration 2 of 3 with lr0=0.002 failed: .*ended without a result"):
+        trials(search(CAUSES[next(iter(CAUSES))], tmp_path), 2)
+    found[1] = SimpleNamespace(**raised)
+    with pytest.raises(lpu.IterationFailed, match=r"iteration 3 of 3 with lr0=0.003 failed: ValueError: no box"):
+        trials(search(CAUSES[next(iter(CAUSES))], tmp_path), 2)
 
 
 ERRORS = [each for each in vars(lpu).values() if isinstance(each, type) and issubclass(each, BaseException)]
