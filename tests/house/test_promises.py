@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,7 @@ def raises(docstring: str) -> dict[str, str]:
     return lines
 
 
+@functools.cache
 def promised() -> dict[tuple[str, str], str]:
     """(file::name, errors) to what is said, over all rooms."""
     found = {}
