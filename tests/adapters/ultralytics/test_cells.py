@@ -38,6 +38,9 @@ GAINS = {"box": 7.5, "cls": 0.5, "dfl": 1.5, "mask": 7.5, "sem": 7.5}
 #: and those of criteria that have their own
 OWN_GAINS = {"rtdetr": {"box": 2.0, "cls": 1.0}, "yolo26n-sem": {"sem": 1.0}}
 
+#: layers of RT-DETR's decoder, of six: the last one, whose loss is logged, and one before it
+DECODERS = 2
+
 
 class Row(NamedTuple):
     """A model: its task, the class of it, and the labels that it wants."""
@@ -105,14 +108,36 @@ def of_model(table: dict[str, dict[str, Any]], model: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def made() -> Callable[[str], nn.Module]:
+def smaller(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """The file of a model; of RT-DETR one of the same name and parts, with fewer layers of each."""
+    folder = tmp_path_factory.mktemp("models")
+
+    def file_of(file: str) -> str:
+        if "rtdetr" not in file:
+            return file
+        described = tasks.yaml_model_load(file)
+        for layer in (*described["backbone"], *described["head"]):
+            _, repeats, kind, arguments = layer
+            layer[1] = min(repeats, 1)
+            if kind == "ResNetLayer":
+                arguments[-1] = 1
+            if kind == "RTDETRDecoder":
+                arguments[1:] = [256, 300, 4, 8, DECODERS]
+        (folder / file).write_text(yaml.safe_dump(described), encoding="utf-8")
+        return str(folder / file)
+
+    return file_of
+
+
+@pytest.fixture(scope="module")
+def made(smaller: Callable[[str], str]) -> Callable[[str], nn.Module]:
     """A random model of a file, made once."""
     models: dict[str, nn.Module] = {}
 
     def make(file: str) -> nn.Module:
         if file not in models:
             torch.manual_seed(0)
-            models[file] = ROWS[file].cls(file, nc=3, verbose=False)
+            models[file] = ROWS[file].cls(smaller(file), nc=3, verbose=False)
             models[file].args, models[file].nc = get_cfg(), 3
         return models[file].train()
 
@@ -213,7 +238,9 @@ def data(digits: DigitsSet, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 
 
 @pytest.fixture(scope="module")
-def trained(data: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def trained(
+    data: Callable[[str], str], smaller: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
     """The run of a model, with a constant in each of its slots; each is trained once."""
     runs: dict[str, Path] = {}
 
@@ -221,7 +248,7 @@ def trained(data: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
         if file not in runs:
             losses = {slot: mark_of(file, slot) for model, slot in SERVED if model == file}
             project = tmp_path_factory.mktemp("cells")
-            yolo = (RTDETR if "rtdetr" in file else YOLO)(file)
+            yolo = (RTDETR if "rtdetr" in file else YOLO)(smaller(file))
             whole = {"mosaic": 0.0, "scale": 0.0, "translate": 0.0}  # no digit is cut to less than a pixel of the masks
             yolo.train(
                 trainer=lpu.trainer(**losses),
