@@ -73,6 +73,33 @@ def test_each_value_of_a_parameter_is_trained(how: str) -> None:
     assert len({spec.to_json() for spec in specs}) == 3
 
 
+def doubled(function: Any) -> Any:
+    @functools.wraps(function)
+    def inside(pred: Tensor, target: Tensor) -> Tensor:
+        return 2 * function(pred, target)
+
+    return inside
+
+
+@pytest.mark.parametrize("inside", ["a function", "a registered one", "one of ours"])
+def test_a_decorated_function_is_not_the_one_inside(inside: str) -> None:
+    """`functools.wraps` gives it the name, the attributes and a reference of the function that it calls."""
+
+    def plain(pred: Tensor, target: Tensor) -> Tensor:
+        return power(pred, target, 2.0)
+
+    registered = lp.register_loss("registered_power", kind="box")(plain)
+    function, alpha = {
+        "a function": (power, 1), "a registered one": (registered, 2), "one of ours": (lp.iou_loss, 1)
+    }[inside]  # fmt: skip
+    twice, again = doubled(function), doubled(function)
+    specs = [lpu.make_spec(box=each) for each in (function, twice, doubled(twice), again, function)]
+    cost = 1 - (1 / 3) ** alpha
+    assert [float(spec.build("box")(*PAIR)) / cost for spec in specs] == pytest.approx([1, 2, 4, 2, 1], rel=1e-4)
+    assert specs[0] == specs[4]
+    assert specs[1] == specs[3]
+
+
 @pytest.mark.parametrize(
     "broken",
     [
