@@ -67,10 +67,25 @@ def pytest_collection() -> Generator[None, object, object]:
     try:
         return (yield)
     finally:
-        gc.collect()
-        gc.freeze()
+        set_aside()
         gc.set_threshold(ALLOCATIONS)
         gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """Nor at what a file of tests leaves behind, as the programs of losses, which a process keeps."""
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or nextitem.path != item.path:
+            set_aside()
+
+
+def set_aside() -> None:
+    """Free what nobody has any more; what is left is not looked at again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _install(name: str) -> str:

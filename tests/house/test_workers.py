@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
 
 from tools.wheel import ROOT
+
+from ..conftest import pytest_runtest_teardown
 
 SHOW = """
 import os
@@ -41,3 +45,25 @@ def test_the_collector_looks_at_what_tests_made_alone() -> None:
     assert gc.isenabled()
     assert gc.get_threshold()[0] > 2000  # Python's own
     assert gc.get_freeze_count() > 10_000
+
+
+def test_what_a_file_of_tests_leaves_is_set_aside_behind_its_last_test(request: pytest.FixtureRequest) -> None:
+    class Kept:
+        """Refers to itself, as its module does to it."""
+
+    kept, gone = [Kept() for _ in range(1000)], Kept()
+    gone.itself = gone  # type: ignore[attr-defined]
+    freed = weakref.ref(gone)
+    del gone
+    teardown = pytest_runtest_teardown(request.node, request.node)
+    next(teardown)
+    before = gc.get_freeze_count()
+    with contextlib.suppress(StopIteration):
+        teardown.send(None)
+    assert gc.get_freeze_count() == before, "another test of the file follows"
+    teardown = pytest_runtest_teardown(request.node, None)
+    next(teardown)
+    with contextlib.suppress(StopIteration):
+        teardown.send(None)
+    assert freed() is None
+    assert gc.get_freeze_count() >= before + len(kept)
