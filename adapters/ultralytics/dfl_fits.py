@@ -10,17 +10,31 @@ import torch
 from torch import Tensor
 
 from loss_plugins import Loss
+from loss_plugins.catalog.entries import Entry
 from loss_plugins.errors import refusal
 
 from .errors import UnsupportedUltralytics
-from .fits import NO_GRADIENT, misfit_of_costs, pulls, require_fit, says_otherwise, singles
+from .fits import NO_GRADIENT, misfit_of_costs, names_of, of_logits, pulls, require_fit, says_otherwise, singles
 
-FITTING = (
-    "a loss of distributions over bins (distribution_focal), or, for models without bins as YOLO26, one of each "
-    "coordinate (l1, smooth_l1, huber, mse)"
-)
 #: how far a predicted distance is off its target, in shares of the image
 ERRORS = (0.0, 0.01, 0.1, 0.4)
+
+
+def takes_bins(entry: Entry) -> bool:
+    """Whether a loss of the catalogue is one of distributions over bins."""
+    return entry.kind == "classification" and of_logits(entry, "score")
+
+
+def takes_distances(entry: Entry) -> bool:
+    """Whether a loss of the catalogue is one of each coordinate; one that any scale leaves as it is, reads boxes."""
+    return entry.kind == "coordinate" and not entry.traits.scale_invariant
+
+
+def fitting() -> str:
+    """What fits, for messages."""
+    bins, distances = names_of(takes_bins), names_of(takes_distances)
+    models = "models without bins, as YOLO26"
+    return f"a loss of distributions over bins ({bins}), or, for {models}, one of each coordinate ({distances})"
 
 
 def require_dfl_loss(loss: Loss, asked: str) -> None:
@@ -40,9 +54,9 @@ def require_dfl_loss(loss: Loss, asked: str) -> None:
         trial, what = _misfit_of_distances, "distances to the sides of a box"
     else:
         came = f"{asked} is a loss of kind {' and '.join(sorted(kinds))}"
-        raise refusal("ultralytics adapter", came, FITTING, "pass one of these")
+        raise refusal("ultralytics adapter", came, fitting(), "pass one of these")
     tried = copy.deepcopy(loss).eval()
-    require_fit(asked, FITTING, what, lambda: next(filter(None, map(trial, singles(tried))), ""))
+    require_fit(asked, fitting(), what, lambda: next(filter(None, map(trial, singles(tried))), ""))
 
 
 def require_bins(loss: Loss, of_bins: bool, bins: int, criterion: str) -> None:
@@ -59,10 +73,10 @@ def require_bins(loss: Loss, of_bins: bool, bins: int, criterion: str) -> None:
     """
     if of_bins and not bins:
         came = f"{criterion} predicts the distances to the sides, and {loss.entry.name} is a loss of bins"
-        raise UnsupportedUltralytics(came, "Pass a loss of each coordinate: l1, smooth_l1, huber, mse")
+        raise UnsupportedUltralytics(came, f"Pass a loss of each coordinate: {names_of(takes_distances)}")
     if bins and not of_bins:
         came = f"{criterion} predicts {bins} bins for each side, and {loss.entry.name} is a loss of coordinates"
-        raise UnsupportedUltralytics(came, "Pass a loss of distributions over bins: distribution_focal")
+        raise UnsupportedUltralytics(came, f"Pass a loss of distributions over bins: {names_of(takes_bins)}")
 
 
 def _misfit_of_bins(loss: Loss) -> str:

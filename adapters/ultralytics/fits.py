@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from loss_plugins import Loss
+from loss_plugins.catalog.entries import Entry, shipped
 from loss_plugins.errors import WrongResult, refusal
 
 #: how far a logit lies on the side of its target: a loss falls all along the wrong side, a hinge may end at its margin
@@ -44,6 +45,21 @@ def require_fit(asked: str, allowed: str, what: str, trial: Callable[[], str]) -
         raise refusal(where, f"{asked} does not take {what}: {error}", allowed, remedy) from error
     if reason:
         raise refusal(where, f"{asked} {reason}", allowed, remedy)
+
+
+def per_score(entry: Entry) -> bool:
+    """Whether a loss of the catalogue is one of single scores: logits, each with a soft target of its own."""
+    return entry.kind == "classification" and of_logits(entry, "dense") and "class_map" not in entry.targets
+
+
+def of_logits(entry: Entry, *targets: str) -> bool:
+    """Whether a loss of scores or masks takes logits, and targets of one of these forms."""
+    return entry.traits.scale == "logits" and not {*targets}.isdisjoint(entry.targets)
+
+
+def names_of(fits: Callable[[Entry], bool]) -> str:
+    """The losses of the catalogue that fit, for messages."""
+    return ", ".join(entry.name for entry in shipped() if fits(entry))
 
 
 def singles(loss: Loss) -> Iterator[Loss]:

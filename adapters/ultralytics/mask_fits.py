@@ -12,12 +12,28 @@ from torch import Tensor
 from loss_plugins import Loss
 from loss_plugins.errors import refusal
 
-from .fits import misfit_of_costs, misfit_of_scores, misfit_of_sides, require_fit, says_otherwise, singles
+from .fits import (
+    misfit_of_costs,
+    misfit_of_scores,
+    misfit_of_sides,
+    names_of,
+    of_logits,
+    per_score,
+    require_fit,
+    says_otherwise,
+    singles,
+)
 from .mask_slot import NOTHING, per_instance, pixels_inside
 
 #: kinds of losses that fit: one number per mask, or one per pixel
 KINDS = ("region", "classification")
-FITTING = "a region loss (dice, tversky, focal_tversky), or one per pixel of logits and soft targets (bce_with_logits)"
+
+
+def fitting() -> str:
+    """What fits, for messages."""
+    regions = names_of(lambda entry: entry.kind == "region" and of_logits(entry, "dense"))
+    pixels = names_of(lambda entry: per_score(entry) and not entry.traits.stateful)
+    return f"a region loss ({regions}), or one per pixel of logits and soft targets ({pixels})"
 
 
 def require_mask_loss(loss: Loss, asked: str) -> None:
@@ -32,8 +48,8 @@ def require_mask_loss(loss: Loss, asked: str) -> None:
     """
     if loss.entry.kind not in KINDS:
         came = f"{asked} is a loss of kind {loss.entry.kind}"
-        raise refusal("ultralytics adapter", came, FITTING, "pass one of these")
-    require_fit(asked, FITTING, "masks", lambda: says_otherwise(loss) or _misfit(loss))
+        raise refusal("ultralytics adapter", came, fitting(), "pass one of these")
+    require_fit(asked, fitting(), "masks", lambda: says_otherwise(loss) or _misfit(loss))
 
 
 def _misfit(loss: Loss) -> str:

@@ -13,14 +13,18 @@ from loss_plugins import Loss
 from loss_plugins.errors import WrongResult, refusal
 
 from .classes import classes_of
-from .fits import misfit_of_costs, misfit_of_sides, require_fit, says_otherwise, singles
+from .fits import misfit_of_costs, misfit_of_sides, names_of, of_logits, per_score, require_fit, says_otherwise, singles
 from .mask_fits import KINDS
 from .sem_slot import LEFT_OUT, leaving_out, mean_of, target_of
 
-FITTING = (
-    "a region loss (dice, tversky), one per pixel of logits (bce_with_logits, focal; of semantic models cross_entropy "
-    "too), or a mix of both"
-)
+
+def fitting() -> str:
+    """What fits, for messages: a branch takes maps of 0 and 1, a semantic model one class for each pixel."""
+    regions = names_of(lambda entry: entry.kind == "region" and of_logits(entry, "dense", "class_map"))
+    pixels = names_of(per_score)
+    classes = names_of(lambda entry: entry.kind == "classification" and of_logits(entry, "class_map"))
+    each = f"one per pixel of logits ({pixels}; of semantic models {classes} too)"
+    return f"a region loss ({regions}), {each}, or a mix of both"
 
 
 def require_sem_loss(loss: Loss, asked: str) -> None:
@@ -35,14 +39,14 @@ def require_sem_loss(loss: Loss, asked: str) -> None:
     """
     if loss.entry.kind not in KINDS:
         came = f"{asked} is a loss of kind {loss.entry.kind}"
-        raise refusal("ultralytics adapter", came, FITTING, "pass one of these")
+        raise refusal("ultralytics adapter", came, fitting(), "pass one of these")
 
     def trial() -> str:
         classes = classes_of(loss) or 4
         reasons = [_reason(misfit, loss, classes) for misfit in (misfit_of_maps, misfit_of_labels)]
         return says_otherwise(loss) or (" and ".join(dict.fromkeys(reasons)) if all(reasons) else "")
 
-    require_fit(asked, FITTING, "maps of scores", trial)
+    require_fit(asked, fitting(), "maps of scores", trial)
 
 
 def require_maps(loss: Loss, classes: int, what: str) -> None:
@@ -51,7 +55,7 @@ def require_maps(loss: Loss, classes: int, what: str) -> None:
     Raises:
         ValueError: it does not.
     """
-    require_fit(f"sem={loss.entry.name}", FITTING, what, lambda: misfit_of_maps(loss, classes))
+    require_fit(f"sem={loss.entry.name}", fitting(), what, lambda: misfit_of_maps(loss, classes))
 
 
 def require_labels(loss: Loss, classes: int, what: str) -> None:
@@ -60,7 +64,7 @@ def require_labels(loss: Loss, classes: int, what: str) -> None:
     Raises:
         ValueError: it does not.
     """
-    require_fit(f"sem={loss.entry.name}", FITTING, what, lambda: misfit_of_labels(loss, classes))
+    require_fit(f"sem={loss.entry.name}", fitting(), what, lambda: misfit_of_labels(loss, classes))
 
 
 def _reason(misfit: Callable[[Loss, int], str], loss: Loss, classes: int) -> str:
