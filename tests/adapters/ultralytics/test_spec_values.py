@@ -36,7 +36,7 @@ MARKS = {
 HAS = {
     "detect": {"box", "cls", "dfl"}, "pose": {"box", "cls", "dfl"}, "obb": {"box", "cls", "dfl"},
     "world": {"box", "cls", "dfl"}, "yoloe": {"box", "cls", "dfl"}, "rtdetr": {"box", "cls"}, "semantic": {"sem"},
-    "segment": {*SLOTS}, "yoloe-seg": {*SLOTS},
+    "segment": {*SLOTS}, "yoloe-seg": {"box", "cls", "dfl", "mask"},
 }  # fmt: skip
 
 
