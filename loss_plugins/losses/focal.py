@@ -31,6 +31,9 @@ POLY = Source(
 )
 ASYMMETRIC = Source("Asymmetric Loss For Multi-Label Classification", 2020, "https://arxiv.org/abs/2009.14119")
 
+#: when to avoid the losses that docs/gains.md compares with the stock class loss of Ultralytics
+FEW_EPOCHS = "Or a detector is trained from scratch for few epochs: docs/gains.md has what it lost there."
+
 Exponent = Annotated[float, Interval(0)]
 Share = Annotated[float | None, Interval(0, 1)]
 Soft = Literal["mean", "entropy", "logit", "terms"]
@@ -100,7 +103,7 @@ def focal_terms(
     holds="shares",
     use_when="Dense heads with hard labels, in which easy background outnumbers objects a thousandfold.",
     avoid_when="Targets are soft: it is not proper there (for a target of 0.8 the best score is 0.95), and scores lose "
-    "calibration; take quality_focal or varifocal.",
+    f"calibration; take quality_focal or varifocal. {FEW_EPOCHS}",
 )
 def focal_loss(
     pred: Tensor,
@@ -165,7 +168,7 @@ def softmax_focal_loss(
     holds="shares",
     denominator=row_count,
     use_when="Targets are soft (IoU of the box, or an assigner's score): the best score is the target itself.",
-    avoid_when="Targets are hard and confidence should not follow box quality: focal does that.",
+    avoid_when=f"Targets are hard and confidence should not follow box quality: focal does that. {FEW_EPOCHS}",
 )
 def quality_focal_loss(
     pred: Tensor, target: LabelScore, *, beta: Exponent = 2.0, activated: Activated = False
@@ -198,7 +201,7 @@ def quality_focal_loss(
     targets=("dense", "labels", "label_score"),
     holds="shares",
     use_when="Targets are box qualities and the best boxes should lead: positives weigh as much as their quality.",
-    avoid_when="Qualities start near 0, as early in training: positives then weigh next to nothing.",
+    avoid_when=f"Qualities start near 0, as early in training: positives then weigh next to nothing. {FEW_EPOCHS}",
 )
 def varifocal_loss(
     pred: Tensor,
@@ -360,7 +363,7 @@ def poly_focal_loss(
     traits=replace(UNEQUAL, detached="the focusing weight (detach_focus=True)", proper=False),
     holds="shares",
     use_when="Many labels per image, few of them true, and easy negatives should cost nothing at all.",
-    avoid_when="Calibrated scores are needed: probabilities below clip are free.",
+    avoid_when=f"Calibrated scores are needed: probabilities below clip are free. {FEW_EPOCHS}",
 )
 def asymmetric_loss(
     pred: Tensor,

@@ -180,11 +180,24 @@ def test_other_commands_name_what_there_is() -> None:
         elif words[:2] == ["-m", "pytest"]:
             assert program == ".venv/bin/python"
             assert all((ROOT / word).exists() for word in words if "/" in word)
+        elif (program, words[0]) == ("python", "-c"):
+            continue  # test_the_data_of_the_examples_are_composed runs it
         elif words[:1] == ["-m"]:
             assert (ROOT / (words[1].replace(".", "/") + ".py")).is_file()
         else:
             assert (program, words[0]) == ("loss-plugins", "yolo"), f"nothing tests {program} {shlex.join(words)}"
     assert {"make", "pip", "loss-plugins", ".venv/bin/python"} <= seen
+
+
+def test_the_data_of_the_examples_are_composed(tmp_path: Path) -> None:
+    """By the line of Python, in an environment of the extras that the text names; the examples train on that file."""
+    ((program, *words),) = (line for line in commands() if line[1] == "-c")
+    text = (ROOT / "README.md").read_text()
+    (extras,) = re.findall(r"install the extras `(\[[\w,]+\])`", text)
+    (file,) = set(re.findall(r'^data = "(.*?)"', text, re.M)) | set(re.findall(r" data=(\S+)", text)) - {"data,"}
+    done = run(environment(f"loss-plugins{extras}"), program, *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / file).is_file()
 
 
 @pytest.mark.parametrize("page", PAGES)
