@@ -37,7 +37,8 @@ class AsymmetricLoss(Loss, name="asymmetric"):
         Many labels per image, few of them true, and easy negatives should cost nothing at all.
 
     Avoid it when:
-        Calibrated scores are needed: probabilities below clip are free.
+        Calibrated scores are needed: probabilities below clip are free. Or a detector is trained from
+        scratch for few epochs: docs/gains.md has what it lost there.
 
     Source:
         Asymmetric Loss For Multi-Label Classification (2020) https://arxiv.org/abs/2009.14119
@@ -140,7 +141,8 @@ class FocalLoss(Loss, name="focal"):
 
     Avoid it when:
         Targets are soft: it is not proper there (for a target of 0.8 the best score is 0.95), and
-        scores lose calibration; take quality_focal or varifocal.
+        scores lose calibration; take quality_focal or varifocal. Or a detector is trained from scratch
+        for few epochs: docs/gains.md has what it lost there.
 
     Source:
         Focal Loss for Dense Object Detection (2017) https://arxiv.org/abs/1708.02002
@@ -309,7 +311,8 @@ class QualityFocalLoss(Loss, name="quality_focal"):
         Targets are soft (IoU of the box, or an assigner's score): the best score is the target itself.
 
     Avoid it when:
-        Targets are hard and confidence should not follow box quality: focal does that.
+        Targets are hard and confidence should not follow box quality: focal does that. Or a detector is
+        trained from scratch for few epochs: docs/gains.md has what it lost there.
 
     Source:
         Generalized Focal Loss: Learning Qualified and Distributed Bounding Boxes for Dense Object Detection (2020) https://arxiv.org/abs/2006.04388
@@ -381,7 +384,8 @@ class VarifocalLoss(Loss, name="varifocal"):
         quality.
 
     Avoid it when:
-        Qualities start near 0, as early in training: positives then weigh next to nothing.
+        Qualities start near 0, as early in training: positives then weigh next to nothing. Or a
+        detector is trained from scratch for few epochs: docs/gains.md has what it lost there.
 
     Source:
         VarifocalNet: An IoU-aware Dense Object Detector (2020) https://arxiv.org/abs/2008.13367
