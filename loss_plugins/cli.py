@@ -17,7 +17,7 @@ from rich.table import Table
 
 from .catalog.declare import KINDS, traits_of
 from .catalog.dialects import dialects_of
-from .catalog.entries import Entry, entry_called, get_entry, list_losses
+from .catalog.entries import Entry, get_entry, list_losses
 from .errors import refusal
 from .parity.deviations import deviations
 from .reports import strict_json
@@ -110,12 +110,16 @@ def _words(entry: Entry, width: int) -> str:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A loss, as in `loss-plugins list`.")],
+    name: Annotated[
+        str, typer.Argument(help="A loss, as in `loss-plugins list`; of your own, package.module:function.")
+    ],
     latex: Annotated[bool, typer.Option("--latex", help="Print the formula in LaTeX.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show one loss: formula, parameters, traits, source, when to use it."""
-    entry = entry_called(name, "show", "NAME")
+    from .audit.find import entry_of  # a room that no other command here needs
+
+    entry = entry_of(name, "show", "NAME")
     if as_json:
         print_json(describe(entry))
         return

@@ -181,7 +181,8 @@ def _mistake(
         unknown = [name for name in named if name not in names]
         if unknown:
             came = f"unknown argument {unknown[0]}={shown(named[unknown[0]])}"
-            remedy = refused.get(unknown[0]) or (closest(unknown[0], names) if names else "leave it out")
+            near = closest(unknown[0], names)
+            remedy = refused.get(unknown[0]) or (near if near.startswith("did you mean") else "leave it out")
             return refusal(where, came, allowed, remedy, TypeError)
         return refusal(where, f"arguments: {error}", allowed, f"see help({where})", TypeError)
     return None

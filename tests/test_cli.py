@@ -207,3 +207,19 @@ def test_doctor_cuts_no_remedy(
     )
     rows = [line.split("│")[3] for line in capsys.readouterr().out.splitlines() if line.count("│") == 4]
     assert "".join("".join(rows).split()) == "".join(detail.split())
+
+
+def test_show_takes_a_loss_of_ones_own(tmp_path: Path) -> None:
+    """MODULE:FUNCTION of the current folder, as `check` does; what is not registered is told so."""
+    (tmp_path / "shown_losses.py").write_text(
+        "import loss_plugins as lp\n\n\n@lp.register_loss('shown_iou')\ndef shown_iou_loss(pred, target):\n"
+        '    "One minus IoU."\n    return lp.iou_loss(pred, target)\n\n\ndef plain(pred, target):\n    return pred\n'
+    )
+    done = started("show", "shown_losses:shown_iou_loss", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("shown_iou (box) - One minus IoU")
+    unknown = started("show", "shown_iou", cwd=tmp_path)
+    assert "MODULE:FUNCTION" in unknown.stderr
+    assert "imports=" not in unknown.stderr
+    plain = started("show", "shown_losses:plain", cwd=tmp_path)
+    assert "show: NAME='shown_losses:plain' is in no catalogue" in plain.stderr

@@ -51,7 +51,7 @@ __all__ = [
 install()
 
 
-@partial(in_our_words, refused=UNSERVED)
+@partial(in_our_words, refused={**UNSERVED, "nan_guard": "leave it out: lpu.trainer has it, as it saves into a run"})
 def patched(
     box: LossSpec | None = None,
     cls: LossSpec | None = None,

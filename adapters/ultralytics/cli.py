@@ -16,7 +16,8 @@ from loss_plugins.errors import refusal
 from . import yoloe
 from .config import KEYS, import_modules, is_here
 from .errors import UnsupportedUltralytics
-from .record import STAMP, read_stamp
+from .own import importable
+from .record import PROOF_FILE, STAMP, read_stamp
 from .slot_table import PLACES, SLOTS, UNSERVED
 from .spec import Said, make_spec
 from .trainers import REFUSED, TRAINERS, trainer_for
@@ -82,9 +83,11 @@ def chosen_task(words: list[str]) -> tuple[str | None, dict[str, bool]]:
     tasks = [word for word in words if word in (*TRAINERS, *REFUSED)]
     if len(tasks) > 1 or sorted({*words} - {*flags, *tasks}) != ["train"]:
         came = f"got {' '.join(words)!r}, and only training uses a loss"
-        raise refusal(
-            "yolo", came, f"train, or TASK train with TASK one of {', '.join(TRAINERS)}", f"for example: {EXAMPLE}"
-        )
+        odd = next((word for word in words if word not in (*flags, *tasks, "train")), "")
+        near = closest(odd, (*TRAINERS, "train"))
+        guess = f"{near} " if odd and near.startswith("did you mean") else ""
+        remedy = f"{guess}for example: {EXAMPLE}"
+        raise refusal("yolo", came, f"train, or TASK train with TASK one of {', '.join(TRAINERS)}", remedy)
     return (tasks[0] if tasks else None), flags
 
 
@@ -179,6 +182,10 @@ def losses_of(checkpoint: str) -> dict[str, Any]:
     missing = [module for module in losses.get("imports", ()) if not is_here(module)]
     if missing:
         came, remedy = f"{checkpoint} was trained with a loss of {missing[0]}", f"say imports={','.join(missing)}"
+        if not all(map(importable, missing)):
+            ask = f"lpu.trainer(config={str(Path(checkpoint).parent.parent / PROOF_FILE)!r}, box=THE_FUNCTION)"
+            resumed = f"YOLO({checkpoint!r}).train(trainer={ask}, resume=True)"
+            remedy = f"no shell finds that; resume in the program that has it: {resumed}"
         raise refusal("yolo", came, "losses of this package, or of modules that are imported", remedy)
     return {key: losses[key] for key in KEYS if losses.get(key) is not None}
 

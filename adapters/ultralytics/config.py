@@ -76,7 +76,9 @@ def found_file(file: str | os.PathLike[str], said: str) -> tuple[Path, str]:
         came = f"{where} is a folder" if path.is_dir() else f"{where} is not a file"
     except OSError as error:  # a name that no file can have, or a folder that may not be looked into
         came = f"{where} is not a file: {error.strerror}"
-    remedy = f"name a file, or one of the ready-made ones: {', '.join(sorted(ready_made()))}"
+    near = closest(path.name.removesuffix(".yaml").replace("-", "_"), ready_made())
+    guess = f"{near} " if near.startswith("did you mean") else ""
+    remedy = f"{guess}name a file, or one of the ready-made ones: {', '.join(sorted(ready_made()))}"
     raise refusal("ultralytics adapter", came, "a YAML file", remedy)
 
 

@@ -129,10 +129,10 @@ class LossPluginMixin:
         for slot in plug.slots:
             values = ", ".join(f"{value:.5f}" for value in plug.report.canary[slot.name])
             matched = f" x {slot.calls.gain:.3g}, matched" if slot.calls.norms else ""
+            assigned = f", assigner {self.loss_spec.assigner}" if slot.name == "box" else ""
             log(
                 f"{slot.name} loss {slot.loss_name} {non_defaults(slot.prototype)}in {branches} criterion branch(es), "
-                f"gain {plug.stock_gains[slot.name]:g}{matched}, "
-                f"assigner {self.loss_spec.assigner}; verified on a fixed batch: {values}"
+                f"gain {plug.stock_gains[slot.name]:g}{matched}{assigned}; verified on a fixed batch: {values}"
             )
         self._write_proof()
         if RANK in {-1, 0} and self.args.plots:  # type: ignore[attr-defined]
@@ -158,7 +158,8 @@ class LossPluginMixin:
             different += changed(trained, now)
             if different:
                 came = f"the checkpoint was trained with other losses: {'; '.join(different)}"
-                remedy = f"pass the same, or config='.../{PROOF_FILE}' of that run"
+                keys = " and ".join(SLOTS[slot.name].shell for slot in self._plug.slots)
+                remedy = f"pass the same, or config='.../{PROOF_FILE}' of that run (on the shell leave {keys} out)"
                 raise refusal("resume", came, "the losses of the checkpoint", remedy)
             self._plug.restore(stamp)
             self.loss_record = Record.resumed(stamp, first=ckpt["epoch"] + 2)

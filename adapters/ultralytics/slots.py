@@ -16,6 +16,7 @@ from torch import Tensor
 from loss_plugins import Loss
 from loss_plugins.errors import LossNotUsed
 from loss_plugins.module.gain import Gain, gradient_of
+from loss_plugins.module.mix import MixLoss
 
 from . import marks
 from .calls import Calls
@@ -354,11 +355,14 @@ class Slot:
 
 
 def non_defaults(loss: Loss, leave_out: Collection[str] = ()) -> str:
-    """The parameters that differ from the catalogue's defaults, for one line of a log."""
+    """The parameters that differ from the catalogue's defaults, for one line of a log; of a mix its losses."""
     given = {**loss.parameters_given, **({"loss_weight": loss.loss_weight} if loss.loss_weight != 1 else {})}
     given = {name: value for name, value in given.items() if name not in leave_out}
     defaults = {name: parameter.default for name, parameter in loss.entry.parameters.items()}
     changed = {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
+    if isinstance(loss, MixLoss):
+        members = (each for each in loss.members if isinstance(each, Loss))
+        changed["losses"] = " + ".join(f"{each.entry.name} {non_defaults(each)}".strip() for each in members)
     return f"({', '.join(f'{name}={value}' for name, value in changed.items())}) " if changed else ""
 
 

@@ -155,6 +155,8 @@ def make_spec(
         ValueError, TypeError: naming argument, value and remedy.
     """
     check_type("ultralytics adapter", "said", said, Said)
+    if callable(box):
+        _box_module(box, said.box)  # which enters a function, so that the imports of a run's record are known
     of_file = read_config(config, said.config) if config is not None else {}
     asked = {"box": box, "cls": cls, "dfl": dfl, "mask": mask, "sem": sem}
     given: dict[str, Any] = {**asked, "gain": gain, "assigner": assigner, "nan_guard": nan_guard}
@@ -214,7 +216,11 @@ def differences(trained: Mapping[str, Any], asked: Mapping[str, Any]) -> list[st
     ['box.alpha was 2.0, asked for now: 3.0']
     """
     before, now = _flat(trained), _flat(asked)
+    others = {
+        slot for slot in SLOTS if before.get(f"{slot}.type") != now.get(f"{slot}.type")
+    }  # of no common parameters
     keys = [key for key in {**before, **now} if key.rpartition(".")[2] not in MAY_CHANGE]
+    keys = [key for key in keys if key.partition(".")[0] not in others or key.endswith(".type")]
     return [
         f"{key} was {before.get(key)!r}, asked for now: {now.get(key)!r}"
         for key in keys
@@ -266,13 +272,9 @@ def _module(slot: str, asked: Any, said: str) -> Loss:
     where = f"ultralytics adapter, {slot} loss"
     if isinstance(asked, Loss):
         asked = _resolved(asked)
-    elif callable(asked) and not isinstance(asked, (type, Mapping)):
-        if slot != "box":
-            kind = {"cls": "'classification'", "dfl": "'coordinate' or 'classification'"}.get(slot, "'region'")
-            came, remedy = f"{said}={shown(asked)} is a function", f"enter it: @register_loss(..., kind={kind})"
-            raise refusal(where, came, "a name, or a dict with 'type'", remedy, TypeError)
-        asked = own.name_of_own(asked, said)
-    asked = filled(asked)
+    elif isinstance(asked, Mapping):
+        asked = {key: _named(slot, loss, f"{said}.type") if key == "type" else loss for key, loss in asked.items()}
+    asked = filled(_named(slot, asked, said))
     if not isinstance(asked, (str, Mapping)):
         came = f"{said}={shown(asked)}: spec must be a name or a dict with 'type', got {type(asked).__name__}"
         raise refusal(
@@ -300,6 +302,22 @@ def _module(slot: str, asked: Any, said: str) -> Loss:
             where, f"{said}={shown(asked)}: {reason}", f"a loss_weight from {RESOLVED:g} on", "leave it out for 1.0"
         )
     return loss
+
+
+def _named(slot: str, asked: Any, said: str) -> Any:
+    """The name of a loss that came as a function; anything else as it is. A class of a loss is refused."""
+    where = f"ultralytics adapter, {slot} loss"
+    if isinstance(asked, type) and issubclass(asked, Loss):
+        came, name = f"{said}={asked.__name__} is a class", getattr(getattr(asked, "entry", None), "name", None)
+        remedy = f"pass {asked.__name__}()" + (f" or {name!r}" if name else "")
+        raise refusal(where, came, "a name, a dict with 'type', or a module of loss_plugins", remedy, TypeError)
+    if not callable(asked) or isinstance(asked, (type, Loss)):
+        return asked
+    if slot != "box":
+        kind = {"cls": "'classification'", "dfl": "'coordinate' or 'classification'"}.get(slot, "'region'")
+        came, remedy = f"{said}={shown(asked)} is a function", f"enter it: @register_loss(..., kind={kind})"
+        raise refusal(where, came, "a name, or a dict with 'type'", remedy, TypeError)
+    return own.name_of_own(asked, said)
 
 
 def _box_module(asked: Any, said: str) -> Loss:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
@@ -19,7 +18,7 @@ from ..catalog.ranges import Choice, check_value
 from ..errors import refusal
 from ..reports import strict_json
 from ..tensors import FORMS
-from .find import catalogued, find_subject
+from .find import catalogued, find_subject, look_here
 from .report import AuditReport, score
 from .subject import Scores, Subject
 from .suite import audit_subject, checks_for
@@ -60,9 +59,7 @@ def _subjects(target: str | None, everything: bool, kind: str, form: str) -> lis
     check_value("check", "--kind", kind, Choice(*KINDS))
     check_value("check", "--form", form, Choice(*FORMS))
     assert target is not None
-    here = str(Path.cwd())
-    if here not in sys.path:  # the console script does not look for modules where it is called
-        sys.path.insert(0, here)
+    look_here()
     return [find_subject(target, cast(Kind, kind), Scores(form))]
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -21,8 +23,12 @@ OWN = "one of your own is MODULE:FUNCTION, say mylosses:my_iou_loss"
 TARGETS = "a loss of the catalogue, or package.module:callable"
 
 
-def resolve(target: str) -> Any:
+def resolve(target: str, where: str = "check") -> Any:
     """Import what `package.module:name` names; a class is built with its defaults, unreduced if it can be.
+
+    Args:
+        target: the text.
+        where: the command that was given it, for errors.
 
     Raises:
         ValueError: not of that form, no such module, no such name, or nothing callable.
@@ -33,22 +39,22 @@ def resolve(target: str) -> Any:
     module_name, _, path = target.partition(":")
     if not module_name or not path:
         came = f"{target!r} is neither a loss of the catalogue nor of the form package.module:callable"
-        raise refusal("check", came, TARGETS, "look names up: loss-plugins list")
+        raise refusal(where, came, TARGETS, "look names up: loss-plugins list")
     try:
         found: Any = importlib.import_module(module_name)
     except (ImportError, SystemExit) as error:
         exits = isinstance(error, SystemExit)
         why = f"it calls sys.exit({error}) when it is imported" if exits else str(error)
         remedy = "correct the name, or put its folder on PYTHONPATH"
-        raise refusal("check", f"{target!r}: cannot import {module_name!r}: {why}", TARGETS, remedy) from error
+        raise refusal(where, f"{target!r}: cannot import {module_name!r}: {why}", TARGETS, remedy) from error
     for part in path.split("."):
         if not hasattr(found, part):
             came = f"{target!r}: {module_name!r} has no {path!r}"
-            raise refusal("check", came, TARGETS, closest(part, [name for name in dir(found) if name[0] != "_"]))
+            raise refusal(where, came, TARGETS, closest(part, [name for name in dir(found) if name[0] != "_"]))
         found = getattr(found, part)
     if not callable(found):
         came = f"{target!r} is not callable, it is of type {type(found).__name__}"
-        raise refusal("check", came, TARGETS, "name a function or a class")
+        raise refusal(where, came, TARGETS, "name a function or a class")
     return unreduced(found)
 
 
@@ -169,6 +175,29 @@ def find_subject(target: str, kind: Kind = "box", scores: Scores | None = None) 
     if name is not None:
         return catalogued(name)
     return subject_of(function, name=target, kind=kind, scores=scores, setup=import_line(target))
+
+
+def look_here() -> None:
+    """Find modules of the current folder: a console script does not look for them where it is called."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+
+
+def entry_of(target: str, where: str, argument: str) -> Entry:
+    """The entry of a catalogue name, or of what an import string names.
+
+    Raises:
+        ValueError: neither, or it is in no catalogue.
+    """
+    if ":" not in target:
+        return entry_called(target, where, argument, OWN)
+    look_here()
+    name = _registered_as(resolve(target, where))
+    if name is None:
+        remedy = "enter it by the decorator @register_loss"
+        raise refusal(where, f"{argument}={target!r} is in no catalogue", "a loss that is registered", remedy)
+    return get_entry(name)
 
 
 def _registered_as(found: LossCallable) -> str | None:

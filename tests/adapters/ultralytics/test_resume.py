@@ -42,7 +42,8 @@ def test_resume_refuses_another_loss(shared: Shared, train: Train) -> None:
     before = results(run.folder)
     with pytest.raises(
         ValueError,
-        match=r"resume: the checkpoint was trained with other losses: box\.value was 7\.0, asked for now: 8\.0; .*pass",
+        match=r"resume: the checkpoint was trained with other losses: box\.value was 7\.0, asked for now: 8\.0; .*pass"
+        r" .*on the shell leave box_loss out",
     ):
         train(str(run.first_epoch), resume=True, trainer=constant(8.0))
     assert results(run.folder) == before
@@ -63,8 +64,19 @@ def test_what_a_record_does_not_say_is_todays_default() -> None:
     )
     assert spec.differences({**older, "gain": "match"}, today) == ["gain was 'match', asked for now: 'keep'"]
     assert spec.differences({"box": older["box"]}, today)[0] == "cls.type was None, asked for now: 'focal'"
-    gone = {"box": {"type": "of_another_day", "theta": 1.0}}
+    gone = {"box": {"type": "alpha_iou", "alpha": 2.0, "theta": 1.0}}
     assert "box.theta was 1.0, asked for now: None" in spec.differences(gone, today)
+
+
+def test_of_losses_of_two_types_the_types_alone_are_told() -> None:
+    """The parameters of one are none of the other's."""
+    trained = lpu.make_spec({"type": "wiou", "version": 1}, "focal", gain="keep").as_dict()
+    asked = lpu.make_spec({"type": "alpha_iou", "alpha": 2.0}, {"type": "focal", "gamma": 1.0}).as_dict()
+    different = ["box.type was 'wiou', asked for now: 'alpha_iou'", "cls.gamma was 2.0, asked for now: 1.0"]
+    assert spec.differences(trained, asked) == different
+    assert spec.differences({"box": trained["box"]}, {"cls": trained["cls"]}) == [
+        "box.type was 'wiou', asked for now: None", "cls.type was None, asked for now: 'focal'",
+    ]  # fmt: skip
 
 
 def test_a_finished_run_has_nothing_to_resume(shared: Shared, train: Train) -> None:
