@@ -189,7 +189,8 @@ class Slot:
                 f"the context ended and no criterion had called {loss}: was a model's loss computed, with a criterion "
                 "that was built inside the context? (model=... serves the one that a model has)"
             )
-        self.require_learners()
+        if self._is_frozen():  # values alone may have been wanted
+            log(f"WARNING {self._frozen()}; torch.no_grad() around an evaluation leaves this line out")
         if calls.filled_calls and calls.gradient_calls == 0:
             raise LossNotUsed(
                 f"the context ended and {loss} was computed {calls.train_calls} times, but no gradient came back from "
@@ -225,17 +226,17 @@ class Slot:
 
     def require_learners(self) -> None:
         """Raise LossNotUsed if all predictions that the loss was computed on in training take no gradient."""
-        calls = self.calls
-        if calls.train_calls == 0 and calls.frozen_calls:  # the host waits for the count of a GPU only then
-            raise LossNotUsed(
-                f"the {self.name} loss {self.loss_name} was computed {calls.frozen_calls} times in training on "
-                "predictions that take no gradient: it trains nothing (are the layers frozen that make them, freeze=?"
-                f" then leave {self.name} out)"
-            )
+        if self._is_frozen():
+            raise LossNotUsed(self._frozen())
 
-    def _cause(self) -> str:
+    def _is_frozen(self) -> bool:
+        return self.calls.train_calls == 0 and bool(self.calls.frozen_calls)  # of a GPU the host waits only then
+
+    def _frozen(self) -> str:
         return (
-            f"is {self.gain_name} 0, or the loss outside of the sum?" if self.gain_name else "is it outside of the sum?"
+            f"the {self.name} loss {self.loss_name} was computed {self.calls.frozen_calls} times in training on "
+            "predictions that take no gradient: it trains nothing (are the layers frozen that make them, freeze=?"
+            f" then leave {self.name} out)"
         )
 
     def _require_rows(self) -> None:

@@ -64,10 +64,11 @@ def test_one_branch_of_two_may_be_frozen(learns: int, plug: Plug) -> None:
         assert slot.calls.frozen_calls == slot.calls.train_calls == 1
 
 
-def test_a_context_says_so_too() -> None:
+def test_a_context_says_so_too(caplog: pytest.LogCaptureFixture) -> None:
+    """Values alone may have been wanted there: it is a warning."""
     model = learning("yolo11n.yaml", "cv3")
-    with (
-        pytest.raises(lpu.LossNotUsed, match=r"the box loss eiou .* take no gradient"),
-        lpu.patched("eiou", "quality_focal", model=model),
-    ):
+    with caplog.at_level("INFO"), lpu.patched("eiou", "quality_focal", model=model):
         stepped(model)
+    (line,) = (line for line in caplog.messages if "take no gradient" in line)
+    assert "WARNING the box loss eiou was computed 1 times" in line
+    assert "torch.no_grad()" in line
