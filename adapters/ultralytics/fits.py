@@ -132,8 +132,8 @@ def falls(cost: Function, side: Tensor) -> bool:
 def pulls(cost: Function, side: Tensor) -> bool:
     """Whether a gradient other than 0 comes back from a cost where predictions are on the wrong side.
 
-    A criterion that a validation makes is checked in inference mode, where nothing has gradients: its loss was looked at
-    when it was asked for.
+    A criterion that a validation makes is checked in inference mode, where nothing has gradients: its loss was looked
+    at when it was asked for.
     """
     if torch.is_inference_mode_enabled():
         return True
