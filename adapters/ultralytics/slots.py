@@ -239,6 +239,11 @@ class Slot:
             f" then leave {self.name} out)"
         )
 
+    def _cause(self) -> str:
+        return (
+            f"is {self.gain_name} 0, or the loss outside of the sum?" if self.gain_name else "is it outside of the sum?"
+        )
+
     def _require_rows(self) -> None:
         if self._rests() and not self.may_rest:
             cause = "is it multiplied by 0, or by a gain that is 0 in float32?"
