@@ -34,6 +34,7 @@ def fitting() -> str:
     """What fits, for messages."""
     bins, distances = names_of(takes_bins), names_of(takes_distances)
     models = "models without bins, as YOLO26"
+    bins += "; one of your own is registered with targets=('score',)"
     return f"a loss of distributions over bins ({bins}), or, for {models}, one of each coordinate ({distances})"
 
 

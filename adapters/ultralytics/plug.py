@@ -156,6 +156,12 @@ class Plug:
         group = "" if self.bound else f"{self._criteria}."  # a model and its EMA copy share their running statistics
         self._criteria += 1
         family, parts = parts_of(criterion, self.slots, self.spec)
+        if any(isinstance(getattr(part, "hyp", None), dict) for part in parts):
+            came, remedy = (
+                "model.args is a dict",
+                "set model.args = get_cfg(), of ultralytics.cfg, before its first loss",
+            )
+            raise refusal("ultralytics adapter", came, "settings that have the gains as attributes", remedy)
         for slot in self.slots:
             slot.matches, slot.gain_name = family.matches, family.gain_of(slot)
         if self.sem is not None and model is not None:

@@ -230,7 +230,9 @@ def _hint(value: Any, allowed: Allowed) -> str:
         near = difflib.get_close_matches(value, [choice for choice in allowed.values if isinstance(choice, str)], n=1)
         return f"did you mean {near[0]!r}?" if near else ""
     number = as_number(value)
-    return "" if number is None else f"this is text, pass the number {number!r} (YAML wants a dot in 1.0e-7)"
+    if number is None:
+        return "this is text, pass a number" if isinstance(allowed, Interval) else ""
+    return f"this is text, pass the number {number!r} (YAML wants a dot in 1.0e-7)"
 
 
 def _hint_of_number(value: Any, allowed: Allowed) -> str:

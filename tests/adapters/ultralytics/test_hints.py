@@ -20,6 +20,9 @@ from loss_plugins.adapters.ultralytics import cli, mixin
 from loss_plugins.adapters.ultralytics.slots import non_defaults
 from loss_plugins.adapters.ultralytics.spec import Spec
 
+from .test_models import make_model
+from .ultralytics_runs import batch_of
+
 pytestmark = pytest.mark.usefixtures("own_losses")
 PAIR = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[0.0, 0, 2, 4]])
 
@@ -85,6 +88,36 @@ def test_a_context_says_who_has_the_guard() -> None:
     with pytest.raises(TypeError) as told:
         lpu.patched(box="eiou", zzzzzz=True)
     assert str(told.value).count("assigner") == 1  # what is allowed, once
+
+
+@pytest.mark.parametrize("bound", [True, False], ids=["model", "thread"])
+def test_a_model_without_settings_is_told_how_to_get_them(bound: bool) -> None:
+    """YOLO(...) has the settings as a dict, and the criterion reads its gains as attributes."""
+    net = make_model("yolo11n.yaml")
+    net.args = {**vars(net.args)}
+    told = pytest.raises(ValueError, match=r"model\.args is a dict; .*set model\.args = get_cfg\(\)")
+    with told, lpu.patched(box="eiou", model=net if bound else None):
+        net.loss(batch_of(net))
+
+
+def test_a_loss_of_bins_of_ones_own_is_told_its_target() -> None:
+    """Registered without a form of its target it cannot be tried; with the form that is named it is taken."""
+
+    def bins(pred: Tensor, target: Tensor) -> Tensor:
+        return lp.distribution_focal_loss(pred, target)
+
+    lp.register_loss("own_bins", kind="classification")(bins)
+    with pytest.raises(ValueError, match="own is registered with targets=") as refused:
+        lpu.make_spec(dfl="own_bins")
+    (targets,) = re.findall(r"targets=(\(.*?\))", str(refused.value))
+    lp.unregister_loss("own_bins")
+    lp.register_loss("own_bins", kind="classification", targets=eval(targets))(bins)
+    assert lpu.make_spec(dfl="own_bins").dfl["type"] == "own_bins"
+
+
+def test_text_is_no_number() -> None:
+    with pytest.raises(ValueError, match=r"alpha='two' is out of range; .*this is text, pass a number"):
+        lpu.make_spec({"type": "alpha_iou", "alpha": "two"})
 
 
 def test_the_line_of_a_mix_has_what_was_asked_for() -> None:
