@@ -30,6 +30,7 @@ from .loss_plot import LossPlot, ratio_column
 from .plug import Plug, plugged
 from .prompts import require_lasting_classes
 from .record import PROOF_FILE, STAMP, Record, read_stamp, write_comment
+from .resuming import require_unfinished
 from .slot_table import SLOTS
 from .slots import log, non_defaults
 from .spec import Spec, differences
@@ -73,6 +74,7 @@ class LossPluginMixin:
         check_trainer(type(self))
         if kwargs.get("overrides"):
             kwargs["overrides"] = without_losses(kwargs["overrides"], self.loss_spec)
+            require_unfinished(kwargs["overrides"])
         super().__init__(*args, **kwargs)
         if RANK in {-1, 0}:
             write_comment(Path(self.save_dir) / "args.yaml", self.loss_spec)  # type: ignore[attr-defined]
@@ -142,10 +144,7 @@ class LossPluginMixin:
         return result
 
     def resume_training(self, ckpt: Any) -> Any:
-        """Resume, after checking that the checkpoint was trained with the same losses.
-
-        What is not to be resumed, a finished run, is left to Ultralytics, which says so.
-        """
+        """Resume, after checking that the checkpoint was trained with the same losses."""
         if ckpt is not None and self.resume and ckpt.get("epoch", -1) >= 0:  # type: ignore[attr-defined]
             stamp = getattr(ckpt.get("ema"), STAMP, None)
             if stamp is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickletools
+import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 import pytest
 import torch
 from ultralytics import YOLO
+from ultralytics.engine.trainer import BaseTrainer
 
 from loss_plugins.adapters import ultralytics as lpu
-from loss_plugins.adapters.ultralytics import probe, spec
+from loss_plugins.adapters.ultralytics import cli, probe, resuming, spec
 from loss_plugins.demo.digits import DigitsSet
 
 from ..interpreter import fresh_python
@@ -79,13 +81,44 @@ def test_of_losses_of_two_types_the_types_alone_are_told() -> None:
     ]  # fmt: skip
 
 
-def test_a_finished_run_has_nothing_to_resume(shared: Shared, train: Train) -> None:
-    """Ultralytics' own answer, not one about losses: the stamp lies elsewhere in such a checkpoint."""
-    run = shared("yolo11n.yaml", box={"type": "constant", "value": 7.0}, epochs=2, name="finished")
-    before = results(run.folder)
-    with pytest.raises(AssertionError, match="is finished, nothing to resume"):
-        train("yolo11n.yaml", resume=str(run.folder / "weights/last.pt"), trainer=constant(7.0))
+def test_a_finished_run_has_nothing_to_resume(shared: Shared, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However it is asked for, before anything is built: Ultralytics trains a new model on another data set instead."""
+    run = shared("yolo11n.yaml", box={"type": "constant", "value": 7.0})
+    before, weights = results(run.folder), run.folder / "weights"
+    last = shutil.copy(weights / "last.pt", run.folder.parent / "finished.pt")  # another test may resume the run
+    trainers = [constant(7.0), lpu.trainer(config=run.folder / "loss_plugins.yaml"), constant(8.0)]
+    said = r"resume: \S*{}\.pt has finished \(2 of 2 epochs\): nothing to resume; .*start a new run .*model=\S*{}\.pt"
+    monkeypatch.setattr(BaseTrainer, "__init__", None)
+    for trainer in trainers:
+        for file, name in ((last, "finished"), (weights / "best.pt", "best")):
+            with pytest.raises(ValueError, match=said.format(name, name)):
+                train(str(file), resume=True, trainer=trainer)
+            with pytest.raises(ValueError, match=said.format(name, name)):
+                train("yolo11n.yaml", resume=str(file), trainer=trainer)
+    for words in (["resume", f"model={last}"], [f"resume={last}", "model=yolo11n.yaml"]):
+        for losses in ([], ["box_loss=eiou"], [f"losses={run.folder / 'loss_plugins.yaml'}"]):
+            with pytest.raises(ValueError, match=said.format("finished", "finished")):
+                cli.yolo(["train", *words, *losses])
+    with pytest.raises(ValueError, match=r"resume: model=yolo11n\.yaml is no checkpoint: nothing to resume; .*leave"):
+        train("yolo11n.yaml", resume=True, trainer=constant(7.0))
     assert results(run.folder) == before
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "reason"),
+    [
+        ({"epoch": 3, "optimizer": {}, "train_args": {"epochs": 5}}, ""),
+        ({"epoch": 0, "optimizer": {}, "train_args": {"epochs": 5}}, ""),
+        ({"epoch": 4, "optimizer": {}, "train_args": {"epochs": 5}}, "has finished"),
+        ({"epoch": -1, "optimizer": None, "train_args": {"epochs": 5}}, "has finished"),
+        ({"epoch": 3, "optimizer": None, "train_args": {"epochs": 5}}, "has finished"),
+        ({"epoch": -1, "train_args": {"epochs": 5}, "train_results": {"epoch": [1, 2, 2]}}, "has finished (2 of 5 epochs)"),
+        ({"epoch": None, "model": None}, "has finished"),
+        (torch.nn.Identity(), "is no checkpoint of a training"),
+    ],
+)  # fmt: skip
+def test_what_has_epochs_left_is_told_from_what_has_not(checkpoint: Any, reason: str) -> None:
+    assert resuming.ended(checkpoint) == reason
 
 
 def test_resume_refuses_a_stock_checkpoint(shared: Shared, train: Train) -> None:
