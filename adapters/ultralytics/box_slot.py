@@ -20,7 +20,7 @@ from .branch_call import BranchCall
 from .errors import UnsupportedUltralytics
 from .image_size import given_sizes, normalised, require_size
 from .overlap import overlap_by
-from .slots import Slot
+from .slots import Slot, changed_parameters
 
 
 def stock_box_loss(pred: Tensor, target: Tensor) -> Tensor:
@@ -110,6 +110,11 @@ class BoxSlot(Slot):
         total: Tensor = (loss * weight).sum() / call["target_scores_sum"] * factor
         self.calls.count(total, len(weight), training)
         return total
+
+    def matched_alone(self) -> str:
+        """For messages: the loss with its matched gain as loss_weight, where gain="match" is not taken beside it."""
+        weight = float(f"{self.calls.gain * self.prototype.loss_weight:.3g}")
+        return f"box={ {'type': self.loss_name, **changed_parameters(self.asked), 'loss_weight': weight}!r}"
 
     def require_size(self, size: Sequence[float], what: str) -> None:
         """Raise unless an image size that the loss was given is that of the images, (height, width)."""

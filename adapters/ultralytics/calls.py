@@ -20,6 +20,8 @@ class Calls:
         val_calls: losses computed without.
         rows: boxes, anchors or masks in the train calls.
         gain: factor on the loss: 1, or the matched one.
+        rows_followed: whether `gradient_rows` is of all rows; else of those of some batches.
+        detached_calls: train calls on predictions that the criterion has detached.
         norms: mean gradient norm of the stock and of the new loss on the fixed set, where gain is "match".
     """
 
@@ -29,6 +31,8 @@ class Calls:
     rows: int = 0
     gain: float = 1.0
     norms: tuple[float, float] | None = None
+    rows_followed: bool = field(default=True, repr=False)
+    detached_calls: int = field(default=0, repr=False)
     _before: dict[str, int] = field(default_factory=dict, repr=False)
     _seen: bool = field(default=False, repr=False)
     _counts: dict[str, Tensor] = field(default_factory=dict, repr=False)
@@ -93,7 +97,8 @@ class Calls:
         total = loss.detach().sum()
         _add(self._of_step, "filled", torch.full_like(total, float(rows > 0)))
         _add(self._counts, "broken", ~total.isfinite())
-        if loss.requires_grad:  # the prediction of a branch may be detached
+        self.detached_calls += not loss.requires_grad
+        if loss.requires_grad:
             loss.register_hook(self._count_gradient)  # type: ignore[no-untyped-call]
 
     def follow(self, rows: Tensor) -> None:
@@ -106,6 +111,7 @@ class Calls:
 
         Whether it did is read at the next call, where the host waits: once in an epoch.
         """
+        self.rows_followed = False
         self._seen = self._seen or self.in_epoch("gradient_rows") > 0
         if not self._seen:
             self.follow(rows)
@@ -136,7 +142,7 @@ class Calls:
             "val_calls": self.val_calls,
             "rows": self.rows,
             "gradient_calls": self.gradient_calls,
-            "gradient_rows": self.gradient_rows,
+            **({"gradient_rows": self.gradient_rows} if self.rows_followed else {}),
             "gain": self.gain,
             "norms": list(self.norms) if self.norms else None,
         }

@@ -15,15 +15,19 @@ from loss_plugins.errors import refusal
 from loss_plugins.module.gain import Gain, class_gain, negative_ratio
 
 from .classes import classes_of
-from .slots import FAIR, Slot
+from .ratio import FAIR, is_fair
+from .slots import Slot
 
 
 class ClassSlot(Slot):
     """The criterion's `bce`: logits and soft targets to one number per image, anchor and class."""
 
-    def __init__(self, build: Callable[[], Loss], match_gain: bool, token: str, resumed: bool = False) -> None:
+    def __init__(
+        self, build: Callable[[], Loss], match_gain: bool, token: str, resumed: bool = False, box_alone: str = ""
+    ) -> None:
         self.classes = classes_of(build())
-        super().__init__("cls", build, partial(fair_gain, classes=self.classes or 1), token, match_gain, resumed)
+        match = partial(fair_gain, classes=self.classes or 1, box_alone=box_alone)
+        super().__init__("cls", build, match, token, match_gain, resumed)
 
     def due(self, foreground: Tensor) -> Tensor:
         """One call, of all anchors."""
@@ -57,22 +61,28 @@ class ClassSlot(Slot):
             self.measure(loss, stock_class_loss, logits[found], target[found], (target[found] > 0).float())
 
 
-def fair_gain(loss: Loss, classes: int = 1) -> Gain:
+def fair_gain(loss: Loss, classes: int = 1, box_alone: str = "") -> Gain:
     """The gain with which a class loss pulls as hard as the stock loss, on positives and on negatives.
+
+    Args:
+        loss: the class loss.
+        classes: how many it has numbers for.
+        box_alone: how the box loss beside it is matched without it, for the error.
 
     Raises:
         ValueError: what is right for positives is wrong for negatives.
     """
     gain = class_gain(loss, stock_class_loss, classes)
-    ratio = negative_ratio(loss, stock_class_loss, gain.factor, classes)
-    if not FAIR[0] <= ratio <= FAIR[1]:
+    negatives = negative_ratio(loss, stock_class_loss, gain.factor, classes)
+    if not is_fair(negatives):
         came = (
             f"gain='match' would be {gain.factor:.3g}, with which it pulls as hard as the stock loss on positives, and "
-            f"{ratio:.2g} times as hard on negatives"
+            f"{negatives:.2g} times as hard on negatives"
         )
+        beside = f"; to match the box loss alone, pass {box_alone} with it" if box_alone else ""
         remedy = (
-            "use gain='keep', and set loss_weight if the ratio that each epoch logs asks for it (to resume a run that "
-            "has this gain, pass config='.../loss_plugins.yaml' of that run)"
+            f"use gain='keep', and set loss_weight if the ratio that each epoch logs asks for it{beside} (to resume a "
+            "run that has this gain, pass config='.../loss_plugins.yaml' of that run)"
         )
         raise refusal(loss.entry.name, came, f"{FAIR[0]:g} to {FAIR[1]:g} times on both", remedy)
     return gain

@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,14 +19,19 @@ from .box_slot import BoxSlot
 from .canary import by_autograd
 from .image_size import NAME as IMAGE_SIZE
 from .plug import Plug
+from .ratio import FAIR
 from .slot_table import SLOTS
-from .slots import FAIR, Slot, Stock, non_defaults
+from .slots import Slot, Stock, non_defaults
 
 PLOT_FILE = "loss_plugins.png"
 #: targets of a class loss: a positive of this quality, and a negative
 QUALITY = 0.8
 #: a loss so many times as large as the other one makes that invisible, unless the axis is logarithmic
 FAR = 10.0
+#: so many have a tick at 3 as well
+DECADES = 5
+#: ticks where there are more decades, beside the first
+MOST = 8
 NO_CURVES = "no curves, which are of single boxes or scores"
 OURS, STOCK = "C0", "0.45"
 
@@ -137,7 +142,7 @@ def draw_curves(value: Any, gradient: Any, row: Row) -> None:
 
 def draw_ratio(plot: Any, slot: Slot, ratios: dict[int, float]) -> None:
     """Draw how hard a loss pulled in each epoch."""
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+    from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
     plot.axhspan(*FAIR, color="C2", alpha=0.15, lw=0)
     plot.axhline(1, color=STOCK)
@@ -145,8 +150,24 @@ def draw_ratio(plot: Any, slot: Slot, ratios: dict[int, float]) -> None:
     plot.set(yscale="log", xlim=(0.5, max(ratios, default=1) + 0.5), xlabel="epoch: measured on one batch of each")
     plot.set(title=f"{slot.name} loss in training", ylabel=f"gradient of {slot.loss_name} / stock loss's")
     plot.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    plot.yaxis.set(major_locator=LogLocator(subs=(1, 3)), minor_locator=NullLocator())
+    ticks = ticks_around(ratios.values())
+    plot.set_ylim(0.9 * ticks[0], 1.1 * ticks[-1])
+    plot.yaxis.set(major_locator=FixedLocator(ticks), minor_locator=NullLocator())
     plot.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+
+
+def ticks_around(ratios: Iterable[float]) -> list[float]:
+    """..., 0.1, 0.3, 1, 3, 10, ... from below the lowest ratio to above the highest; of many decades powers of 10."""
+    drawn = [ratio for ratio in ratios if ratio > 0 and math.isfinite(ratio)]
+    low, high = (math.log10(end([FAIR[at], *drawn])) for at, end in enumerate((min, max)))
+    first, last = math.floor(low), math.ceil(high)
+    if last - first > DECADES:
+        step = math.ceil((last - first) / MOST)
+        return [10.0**power for power in range(first, last + step, step)]
+    ticks = [float(f"{digit}e{power}") for power in range(first, last + 1) for digit in (1, 3)]
+    lowest = max(tick for tick in ticks if math.log10(tick) <= low)
+    highest = min(tick for tick in ticks if math.log10(tick) >= high)
+    return [tick for tick in ticks if lowest <= tick <= highest]
 
 
 def ratio_column(slot: str) -> str:

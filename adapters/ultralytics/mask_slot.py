@@ -29,10 +29,6 @@ class MaskSlot(Slot):
         """A call for each image that has foreground."""
         return foreground.any(-1).sum()
 
-    def remedy(self) -> str:
-        """No gain is matched for masks, and the trainer's box= is that of boxes too."""
-        return f"set loss_weight of {self.loss_name}"
-
     def compute(
         self, criterion: Any, gt_mask: Tensor, pred: Tensor, proto: Tensor, xyxy: Tensor, area: Tensor
     ) -> Tensor:

@@ -21,7 +21,7 @@ import loss_plugins
 from loss_plugins.errors import LossNotUsed, refusal, shown
 from loss_plugins.reports import write_whole
 
-from . import bases, own, probe
+from . import bases, own, probe, ratio
 from .box_slot import BoxSlot
 from .errors import UnsupportedUltralytics
 from .functions import changed, functions_of, renamed
@@ -244,7 +244,7 @@ class LossPluginMixin:
 
     def _log_epoch(self) -> None:
         for slot in self._plug.slots:
-            for text in slot.news():
+            for text in slot.news(ratio.counts(self.epoch + 1, self.epochs)):  # type: ignore[attr-defined]
                 log(f"epoch {self.epoch + 1}: {text}")  # type: ignore[attr-defined]
 
     def validate(self, *args: Any, **kwargs: Any) -> Any:
@@ -280,6 +280,8 @@ class LossPluginMixin:
             return
         for slot in self._plug.slots:
             log(f"{slot.outcome()} (proof in {Path(self.save_dir) / PROOF_FILE})")  # type: ignore[attr-defined]
+            if slot.unfair():
+                log(f"WARNING at the end of the training {slot.unfair()}")
 
 
 def without_losses(settings: Mapping[str, Any], spec: Spec) -> dict[str, Any]:

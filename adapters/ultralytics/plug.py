@@ -85,7 +85,8 @@ class Plug:
         match_overlap = spec.assigner == "match"
         box, cls, dfl, mask, sem = (partial(spec.build, slot) for slot in SLOTS)
         self.box = BoxSlot(box, match_gain, self.token, image_size, match_overlap, resumed) if spec.box else None
-        self.cls = ClassSlot(cls, match_gain, self.token, resumed) if spec.cls else None
+        alone = self.box.matched_alone() if self.box is not None and match_gain else ""
+        self.cls = ClassSlot(cls, match_gain, self.token, resumed, alone) if spec.cls else None
         self.dfl = DflSlot(dfl, self.token) if spec.dfl else None
         self.mask = MaskSlot(mask, self.token) if spec.mask else None
         self.sem = SemSlot(sem, self.token) if spec.sem else None
@@ -95,6 +96,7 @@ class Plug:
         self.guard = Guard() if spec.nan_guard else None
         for slot in self.slots:
             slot.guard = self.guard
+            slot.beside = [other for other in self.slots if other is not slot]
         self.leaving: ExitStack | None = None
         self.stock_losses: dict[str, Stock | None] = {}
         self.stock_gains: dict[str, float] = {}

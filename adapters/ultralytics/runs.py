@@ -9,14 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from loss_plugins.errors import refusal, shown
 
 from .mixin import ultralytics_versions
 from .record import PROOF_FILE, STAMP, TornError, checked, names_of, read_comment, read_record
+from .slot_table import many
 from .spec import differences
 
 #: in the folder of every run
 ARGUMENTS, RESULTS = "args.yaml", "results.csv"
+#: how the files begin that the guard against NaN writes, one for each process
+GUARD = "nan_guard"
 #: how the columns begin in which our trainer writes the numbers of its losses
 COLUMN = "plug/"
 
@@ -108,11 +113,13 @@ def _findings(
     torn: list[Finding],
     whole: bool,
 ) -> Iterator[Finding]:
+    written = _read(RESULTS, lambda: _foreign(folder)[1], []) if whole else []
+    foreign = [int(float(row[0])) for row in written or ()]
     said = record or next((stamp for stamp in stamps.values() if stamp is not None), None)
     if said is None:
         yield Finding("trained by", True, "no trace of loss_plugins: the stock losses, or others that left none")
     else:
-        yield Finding("trained by", True, f"{names_of(said['losses'])}, {_epochs(said)}")
+        yield _trainers(said, foreign, stamps)
     if (record is not None or whole) and PROOF_FILE not in {finding.name for finding in torn}:
         detail = "none" if record is None else f"{names_of(record['losses'])}, run {record.get('run', '?')[:8]}"
         yield Finding(PROOF_FILE, record is not None or said is None, detail)
@@ -121,12 +128,49 @@ def _findings(
     if whole:
         yield from _read(ARGUMENTS, lambda: [*_of_arguments(folder, said)], torn) or ()
         yield from _read(RESULTS, lambda: [*_of_results(folder, said)], torn) or ()
+        yield from _read(f"{GUARD}.yaml", lambda: [*_of_guard(folder, said)], torn) or ()
+
+
+def _trainers(said: Mapping[str, Any], foreign: list[int], stamps: Mapping[Path, Mapping[str, Any] | None]) -> Finding:
+    """Which epochs the losses of the record have trained, and which others."""
+    detail = f"{names_of(said['losses'])}, {_epochs(said)}"
+    unstamped = [file.name for file, stamp in stamps.items() if stamp is None]
+    if foreign:
+        starts = [at for at, epoch in enumerate(foreign) if at == 0 or epoch != foreign[at - 1] + 1]
+        ends = [*(at - 1 for at in starts[1:]), len(foreign) - 1]
+        detail += (
+            f"; {_in_words([(foreign[a], foreign[b]) for a, b in zip(starts, ends, strict=True)])} by the stock losses"
+        )
+    elif unstamped:
+        detail += f"; the last epoch of {', '.join(unstamped)} by the stock losses, or others than ours"
+    return Finding("trained by", not (foreign or unstamped), detail)
 
 
 def _epochs(said: Mapping[str, Any]) -> str:
     parts = [part["epochs"] for part in (*said.get("earlier", ()), said) if part.get("epochs")]
-    ranges = [f"{first} to {last}" for first, last in parts if last >= first]
-    return f"epochs {', resumed for '.join(ranges)}" if ranges else "no whole epoch"
+    return _in_words([(first, last) for first, last in parts if last >= first], ", resumed for ") or "no whole epoch"
+
+
+def _in_words(parts: list[tuple[int, int]], between: str = " and ") -> str:
+    """Epochs from first to last: "epoch 1", "epochs 1 to 2 and 4"."""
+    texts = [f"{first}" if first == last else f"{first} to {last}" for first, last in parts]
+    several = parts and (parts[0][0] != parts[0][1] or (len(parts) > 1 and between == " and "))
+    return f"epoch{'s' if several else ''} {between.join(texts)}" if texts else ""
+
+
+def _of_guard(folder: Path, said: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """A training that the guard against NaN has ended; one that has gone on since agrees."""
+    for file in sorted(folder.glob(f"{GUARD}*.yaml")):
+        try:
+            found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise TornError(f"no YAML: {' '.join(str(error).split())}") from error
+        if not (isinstance(found, Mapping) and {"what", "value", "epoch", "batch", "image"} <= found.keys()):
+            raise TornError(f"{file.name} tells of no loss")
+        went_on = ((_last(said) if said is not None else None) or 0) >= found["epoch"]
+        where = f"epoch {found['epoch']}, batch {found['batch']}, image {found['image']}"
+        end = "ended the training once" if went_on else "ended the training"
+        yield Finding(file.name, went_on, f"{end}: the {found['what']} was {found['value']} in {where}")
 
 
 def _last(said: Mapping[str, Any]) -> int | None:
@@ -162,19 +206,28 @@ def _of_results(folder: Path, said: Mapping[str, Any] | None) -> Iterator[Findin
     file = folder / RESULTS
     if not file.is_file():
         return
-    head, *rows = _table(file)
-    ours = [name for name in head if name.startswith(COLUMN)]
-    foreign = [row[0] for row in rows if len(row) < len(head)] if ours else [row[0] for row in rows]
-    detail = f"{len(rows)} epochs"
+    rows, others, ours = _foreign(folder)
+    foreign = [row[0] for row in others]
+    detail = many(len(rows), "epochs")
     last = _last(said) if said is not None else None
     wrong = []
     if said is not None and foreign:
-        wrong.append(f"epochs {', '.join(foreign)} were trained by a stock trainer")
+        was = "epoch {} was" if len(foreign) == 1 else "epochs {} were"
+        wrong.append(f"{was.format(', '.join(foreign))} trained by a stock trainer")
     elif last is not None and rows and float(rows[-1][0]) > last:
         wrong.append(f"the last is {rows[-1][0]}, and {PROOF_FILE} ends with {last}")
     if said is None and ours:
         wrong.append(f"it has the columns {', '.join(ours)} of our trainer")
     yield Finding(RESULTS, not wrong, "; ".join([detail, *wrong]))
+
+
+def _foreign(folder: Path) -> tuple[list[list[str]], list[list[str]], list[str]]:
+    """The rows of results.csv, those of a stock trainer, and the columns of ours; none: there is no file."""
+    if not (folder / RESULTS).is_file():
+        return [], [], []
+    head, *rows = _table(folder / RESULTS)
+    ours = [name for name in head if name.startswith(COLUMN)]
+    return rows, [row for row in rows if len(row) < len(head)] if ours else rows, ours
 
 
 def _table(file: Path) -> list[list[str]]:

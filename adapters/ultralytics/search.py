@@ -55,6 +55,7 @@ class Search:
     ) -> None:
         self.model, self.spec, self.base, self.space, self.iterations = model, spec, base, space, iterations
         self.train = {"plots": False, **train}
+        self.settings = settings
         self.start = start_of(space, spec, settings)
         self.seed = int(settings["seed"])
         args = get_cfg(overrides={**train, "task": model.task, "mode": "train"})
@@ -102,7 +103,7 @@ class Search:
         found = Tuning(tuple(self.done), self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_whole(self.folder / TABLE_FILE, table(found))
-        write_whole(found.config, best_values(found, self.spec))
+        write_whole(found.config, best_values(found, self.spec, self.settings))
         for each in self.done:
             for weights in list(each.folder.rglob("weights")) if each is not found.best else ():
                 shutil.rmtree(weights)

@@ -31,10 +31,6 @@ class SemSlot(Slot):
         self.prototype = build()  # as it was asked for
         self.may_rest = True  # a region loss without a target pixel may have the gradient 0
 
-    def remedy(self) -> str:
-        """No gain is matched for maps."""
-        return f"set loss_weight of {self.loss_name}"
-
     def compute(self, part: Any, logits: Tensor, target: Tensor, stock: Callable[[Tensor], Tensor]) -> Tensor:
         """The loss in float32.
 

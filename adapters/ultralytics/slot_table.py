@@ -31,6 +31,14 @@ PLACES = (
     Place("mask", "mask_loss", "single_mask_loss", "masks", "box"),
     Place("sem", "sem_loss", "bcedice_loss", "images", "box"),
 )
+
+
+def many(count: int, what: str) -> str:
+    """A count with its noun in the plural, or of one in the singular: "2 boxes", "1 box"."""
+    one = what.removesuffix("es") if what.endswith("xes") else what.removesuffix("s")
+    return f"{count} {one if count == 1 else what}"
+
+
 #: by name
 SLOTS = {place.name: place for place in PLACES}
 #: losses of Ultralytics that have no slot, by the trainer's setting that multiplies them, and what to do

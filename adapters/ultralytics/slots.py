@@ -18,14 +18,12 @@ from loss_plugins.errors import LossNotUsed
 from loss_plugins.module.gain import Gain, gradient_of
 from loss_plugins.module.mix import MixLoss
 
-from . import marks
+from . import marks, ratio
 from .calls import Calls
 from .nan_guard import Guard, ImageOf
-from .slot_table import SLOTS
+from .slot_table import SLOTS, many
 
 State = dict[str, dict[str, Any]]
-#: how hard a loss may pull, over the stock loss, before a training is told
-FAIR = (0.3, 3.0)
 #: relative difference of two matched gains that is rounding
 SAME = 1e-4
 Function = Callable[[Tensor, Tensor], Tensor]
@@ -64,6 +62,7 @@ class Slot:
         gain_name: what the factor on the loss is called where it is set; "": the criterion has none.
         may_rest: whether the loss may be without gradient on each row of an epoch, as where all boxes lie apart.
         classes: how many the loss has numbers for; None: it takes any number of classes, or knows none.
+        beside: the other slots in use, whose losses gain="match" is for as well.
         guard: looks for losses that are not finite; None: nobody does.
     """
 
@@ -88,6 +87,7 @@ class Slot:
         self.gain_name = f"the trainer's {SLOTS[name].gain}"
         self.may_rest = False
         self.guard: Guard | None = None
+        self.beside: list[Slot] = []
         self._match = match
         self._match_gain = match is not None and match_gain
         self._refused: ValueError | None = None
@@ -96,7 +96,7 @@ class Slot:
         self._build = build
         self._token = token
         self._broken = 0
-        self._warned = False
+        self._warned = self._noted = False
         self._shared: dict[str, Loss] = {}
         self._own: WeakKeyDictionary[Any, Loss] = WeakKeyDictionary()
 
@@ -254,55 +254,71 @@ class Slot:
         return self.calls.in_epoch("rows") > 0 and self.calls.in_epoch("gradient_rows") == 0
 
     def _without_gradient(self) -> str:
-        rows = f"{self.calls.in_epoch('rows')} {SLOTS[self.name].rows}"
+        rows = many(self.calls.in_epoch("rows"), SLOTS[self.name].rows)
         return f"the {self.name} loss {self.loss_name} was computed on {rows}, and the gradient of each was 0"
 
-    def news(self) -> list[str]:
-        """What an epoch has to tell of the loss, a line each; read once."""
+    def news(self, counts: bool = True) -> list[str]:
+        """What an epoch has to tell of the loss, a line each; read once.
+
+        Args:
+            counts: whether the ratio tells of the balance of the losses, see `ratio.counts`.
+        """
         lines = [] if self.ratio is None else [self.of_ratio()]
-        if self.ratio is not None and not math.isfinite(self.ratio) and not self._warned:
+        unfair = "" if self._warned else self.unfair()
+        if unfair and (counts or not math.isfinite(self.ratio or 0.0)):
             self._warned = True
-            remedy = f"mend the loss: `loss-plugins check {self.loss_name}` names the input"
-            lines.append(f"WARNING {self.of_ratio()}; {remedy}")
-        elif self.ratio is not None and not FAIR[0] <= self.ratio <= FAIR[1] and not self._warned:
-            self._warned = True
-            lines.append(f"WARNING {self.of_ratio()}, which changes the balance of the losses; {self.remedy()}")
+            lines.append(f"WARNING {unfair}")
+        elif unfair and not self._noted:
+            self._noted = True
+            lines[0] += " (early in a training, as predictions are far from their targets, that tells little)"
         if self._rests():
             lines.append(f"WARNING {self._without_gradient()}")
         broken = self.calls.broken_calls - self._broken
         self._broken += broken
         if broken:
-            lines.append(f"WARNING the {self.name} loss {self.loss_name} was NaN or infinite in {broken} calls")
+            lines.append(
+                f"WARNING the {self.name} loss {self.loss_name} was NaN or infinite in {many(broken, 'calls')}"
+            )
         return lines
 
-    def remedy(self) -> str:
-        """What makes the loss pull as hard as the stock loss does."""
-        if not self.matches:
-            return "set loss_weight"
-        other = 'use gain="match", or set loss_weight' if self._can_match() else "set loss_weight"
-        return f"{other} or the trainer's {SLOTS[self.name].gain}="
+    def unfair(self) -> str:
+        """What is wrong with the measured ratio, and what mends it; "": it is fair, or none was measured."""
+        if self.ratio is None or ratio.is_fair(self.ratio):
+            return ""
+        if not math.isfinite(self.ratio):
+            return f"{self.of_ratio()}; mend the loss: `loss-plugins check {self.loss_name}` names the input"
+        return f"{self.of_ratio()}, which changes the balance of the losses; {self._remedy(self.ratio)}"
 
-    def _can_match(self) -> bool:
-        """Whether gain="match" is another choice, and takes the loss."""
-        if self._match is None or self.calls.norms:
-            return False
+    def _remedy(self, measured: float) -> str:
+        gain = None if self.calls.norms else self.matched_gain()
+        taken = all(slot.matched_gain() is not None for slot in self.beside)
+        alone = SLOTS[self.name].gain if self.matches and SLOTS[self.name].gain == self.name else ""
+        matched = None if gain is None else measured * gain
+        return ratio.remedy(measured, matched, taken, self.prototype.loss_weight, alone)
+
+    def matched_gain(self) -> float | None:
+        """The constant of gain="match"; None: the loss, or the criterion, takes none."""
+        if self._match is None or not self.matches:
+            return None
         try:
-            self._match(self.prototype)
+            return self._match(self.prototype).factor
         except ValueError:
-            return False
-        return True
+            return None
 
     def outcome(self) -> str:
         """What training did with the loss, in one line."""
         calls, loss = self.calls, f"{self.name} loss {self.loss_name}"
         if calls.rows == 0:
-            return f"{loss}: nothing to train on, no box in {calls.branch_calls} calls of the criterion"
+            return f"{loss}: nothing to train on, no box in {many(calls.branch_calls, 'calls')} of the criterion"
         what = SLOTS[self.name].rows
-        rows = f"{calls.rows} {what}"
-        reached = f"{calls.gradient_calls}" + ("" if self.name == "cls" else f", for {calls.gradient_rows} {what}")
+        reached = f"{calls.gradient_calls}" + (
+            f", for {many(calls.gradient_rows, what)}" if calls.rows_followed else ""
+        )
+        detached = f" ({calls.detached_calls} had {what} that the criterion detaches)" if calls.detached_calls else ""
         return (
-            f"{loss} was trained: {calls.train_calls} training calls on {rows}, gradient in {reached}; "
-            f"{calls.val_calls} validation calls"
+            f"{loss} was trained: {many(calls.train_calls, 'training calls')} on {many(calls.rows, what)}, gradient in "
+            f"{reached}{detached}; {many(calls.val_calls, 'validation calls')}"
+            + ("" if self.ratio is None else f"; in the end {self.of_ratio()}")
         )
 
     def measure(
@@ -362,14 +378,19 @@ class Slot:
 
 def non_defaults(loss: Loss, leave_out: Collection[str] = ()) -> str:
     """The parameters that differ from the catalogue's defaults, for one line of a log; of a mix its losses."""
-    given = {**loss.parameters_given, **({"loss_weight": loss.loss_weight} if loss.loss_weight != 1 else {})}
-    given = {name: value for name, value in given.items() if name not in leave_out}
-    defaults = {name: parameter.default for name, parameter in loss.entry.parameters.items()}
-    changed = {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
+    changed = changed_parameters(loss, leave_out)
     if isinstance(loss, MixLoss):
         members = (each for each in loss.members if isinstance(each, Loss))
         changed["losses"] = " + ".join(f"{each.entry.name} {non_defaults(each)}".strip() for each in members)
     return f"({', '.join(f'{name}={value}' for name, value in changed.items())}) " if changed else ""
+
+
+def changed_parameters(loss: Loss, leave_out: Collection[str] = ()) -> dict[str, Any]:
+    """The parameters that differ from the catalogue's defaults."""
+    given = {**loss.parameters_given, **({"loss_weight": loss.loss_weight} if loss.loss_weight != 1 else {})}
+    given = {name: value for name, value in given.items() if name not in leave_out}
+    defaults = {name: parameter.default for name, parameter in loss.entry.parameters.items()}
+    return {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
 
 
 def log(text: str) -> None:

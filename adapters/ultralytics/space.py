@@ -27,6 +27,8 @@ Ends = Sequence[float]
 SIGMA = 0.2
 #: numbers that a range holds, unless they are whole
 STEPS = 10_000
+#: numbers that the trainer ignores unless another setting is named, which one
+NEEDS = {"lr0": "optimizer", "momentum": "optimizer", "warmup_bias_lr": "optimizer"}
 SLOT_OF = {place.shell: place.name for place in PLACES}
 EXAMPLE = 'write, say, space={"box_loss.alpha": (1, 5), "lr0": (1e-4, 1e-2)}'
 
@@ -172,7 +174,7 @@ def _of_trainer() -> dict[str, bool]:
 
 
 def _require_effect(key: str, settings: Mapping[str, Any]) -> None:
-    if key in ("lr0", "momentum") and str(settings["optimizer"]).lower() == "auto":
+    if key in NEEDS and str(settings[NEEDS[key]]).lower() == "auto":
         came = f"space has the key {key!r}, and optimizer='auto' chooses {key} itself"
         raise refusal("tune", came, "a named optimizer", "pass optimizer='AdamW', or leave the key out")
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from loss_plugins.reports import markdown_table
 
-from .space import Values, applied
+from .space import NEEDS, Values, applied
 from .spec import Spec
 
 #: what `tune` writes into its folder
@@ -85,12 +86,19 @@ def table(found: Tuning) -> str:
     return text.getvalue()
 
 
-def best_values(found: Tuning, spec: Spec) -> str:
-    """The best values as YAML: those of the trainer by their names, the losses whole in a section of their own."""
-    losses, settings = applied(found.best.values, spec)
+def best_values(found: Tuning, spec: Spec, settings: Mapping[str, Any]) -> str:
+    """The best values as YAML: those of the trainer by their names, the losses whole in a section of their own.
+
+    Args:
+        found: the iterations.
+        spec: the losses, before any value of the space is in them.
+        settings: of the trainer; those without which it ignores a value are written beside it.
+    """
+    losses, values = applied(found.best.values, spec)
+    needed = {NEEDS[key]: settings[NEEDS[key]] for key in values if key in NEEDS}
     section = {key: value for key, value in losses.as_dict().items() if value not in (None, [])}
     head = f"# iteration {found.best.number} of {len(found.iterations)}, fitness {found.best.fitness:.5g}\n"
-    return head + yaml.safe_dump({**settings, "losses": section}, sort_keys=False)
+    return head + yaml.safe_dump({**needed, **values, "losses": section}, sort_keys=False)
 
 
 def _texts(values: Values) -> Iterator[str]:

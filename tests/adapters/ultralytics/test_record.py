@@ -123,7 +123,7 @@ def test_a_resumed_run_continues_its_record(run: Path) -> None:
     assert part["report"]["box"]["train_calls"] == 2
     assert part["report"]["box"]["train_calls"] + after["report"]["box"]["train_calls"] == 4
     assert examine(run)["ok"]
-    assert examine(run)["checks"][0]["detail"] == "box loss eiou, epochs 1 to 1, resumed for 2 to 2"
+    assert examine(run)["checks"][0]["detail"] == "box loss eiou, epoch 1, resumed for 2"
 
 
 def test_a_stock_trainer_that_goes_on_with_a_run_is_told_and_found(run: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_stock_trainer_that_goes_on_with_a_run_is_told_and_found(run: Path) ->
     wrong = found(run)
     assert set(wrong) - {"best.pt"} == {"last.pt", "args.yaml", "results.csv"}  # the first epoch may be the best
     assert "no stamp" in wrong["last.pt"]
-    assert "epochs 2 were trained by a stock trainer" in wrong["results.csv"]
+    assert "epoch 2 was trained by a stock trainer" in wrong["results.csv"]
 
 
 def test_a_stock_run_over_it_is_told_and_found(run: Path, digits: DigitsSet) -> None:

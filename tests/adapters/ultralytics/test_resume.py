@@ -112,7 +112,7 @@ def test_a_finished_run_has_nothing_to_resume(shared: Shared, train: Train, monk
         ({"epoch": 4, "optimizer": {}, "train_args": {"epochs": 5}}, "has finished"),
         ({"epoch": -1, "optimizer": None, "train_args": {"epochs": 5}}, "has finished"),
         ({"epoch": 3, "optimizer": None, "train_args": {"epochs": 5}}, "has finished"),
-        ({"epoch": -1, "train_args": {"epochs": 5}, "train_results": {"epoch": [1, 2, 2]}}, "has finished (2 of 5 epochs)"),
+        ({"train_args": {"epochs": 5}, "train_results": {"epoch": [1, 2, 2]}}, "has finished (2 of 5 epochs)"),
         ({"epoch": None, "model": None}, "has finished"),
         (torch.nn.Identity(), "is no checkpoint of a training"),
     ],

@@ -79,7 +79,7 @@ def test_the_run_folder_holds_the_proof(train: Train, caplog: pytest.LogCaptureF
     assert f"gain 7.5 x {report['gain']:.3g}, matched" in lines[0]
     told = [float(re.search(r"is ([0-9.]+) times the stock loss's", line)[1]) for line in lines if "epoch" in line][:2]
     assert lines[1].endswith(f"plotting the losses to {run / 'loss_plugins.png'}")
-    assert "was trained: 8 training calls" in lines[-1]
+    assert any("was trained: 8 training calls" in line for line in lines[-2:]), "a warning of the ratio may follow"
     ratios = [row["plug/box_gradient_ratio"] for row in results(run)]
     assert ratios == pytest.approx(told, rel=1e-2)
 
