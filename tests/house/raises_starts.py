@@ -85,4 +85,8 @@ STARTS: Table = {
             {"losses": {"box": {"type": "eiou"}}}, SPEC
         ),
     },
+    (f"{ULTRALYTICS}/resuming.py::require_unfinished", "ValueError"): {
+        "there is nothing to resume": "tests/adapters/ultralytics/test_resume.py::test_"
+        + "a_finished_run_has_nothing_to_resume",
+    },
 }
