@@ -75,7 +75,7 @@ WAYS = {
     "text": Way("yoloe-small.yaml", yoloe.YOLOETrainerFromScratch, BOXES, True, NO_MASKS),
     "text-seg": Way("yoloe-small-seg.yaml", yoloe.YOLOESegTrainerFromScratch, MASKS, True, NO_MAPS),
     "classes": Way("yoloe-small.pt", None, BOXES, False, NO_MASKS),
-    "classes-seg": Way("yoloe-small-seg.pt", None, MASKS, False, NO_MAPS),
+    "classes-seg": Way("yoloe-small-seg.pt", None, MASKS, False, "computes no semantic maps"),  # told by the model
     "free": Way("yoloe-small.pt", yoloe.YOLOEPEFreeTrainer, BOXES, True, NO_MASKS),
     "plain": Way("yoloe-small.yaml", yoloe.YOLOETrainer, BOXES, False, NO_MASKS),
     "plain-seg": Way("yoloe-small-seg.yaml", yoloe.YOLOESegTrainer, MASKS, False, NO_MAPS),
