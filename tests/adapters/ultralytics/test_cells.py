@@ -289,7 +289,7 @@ def test_a_training_logs_the_constant(file: str, slot: str, trained: Callable[[s
     assert told["report"]["canary"][slot]
     calls = told["report"][slot]
     assert calls["train_calls"] == calls["expected_calls"] >= calls["gradient_calls"] > 0
-    # of a class loss some batches are looked at, and their rows are not recorded
-    assert calls["gradient_calls"] > 0 if slot == "cls" else calls["gradient_rows"] > 0
+    assert ("gradient_rows" in calls) == (slot != "cls")  # of a class loss, whose rows are not all looked at
+    assert calls.get("gradient_rows", 1) > 0
     assert calls["val_calls"] > 0 or not validated
     assert all(row[f"plug/{slot}_gradient_ratio"] > 0 for row in results(run))
