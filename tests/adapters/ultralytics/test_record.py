@@ -131,7 +131,12 @@ def test_a_stock_trainer_that_goes_on_with_a_run_is_told_and_found(run: Path) ->
         resumed(run)
     assert any("was trained with box loss eiou, and a stock trainer goes on" in line for line in lines)
     wrong = found(run)
-    assert set(wrong) - {"best.pt"} == {"last.pt", "args.yaml", "results.csv"}  # the first epoch may be the best
+    assert set(wrong) - {"best.pt"} == {
+        "trained by",
+        "last.pt",
+        "args.yaml",
+        "results.csv",
+    }  # the first epoch may be the best
     assert "no stamp" in wrong["last.pt"]
     assert "epoch 2 was trained by a stock trainer" in wrong["results.csv"]
 
@@ -142,7 +147,7 @@ def test_a_stock_run_over_it_is_told_and_found(run: Path, digits: DigitsSet) -> 
             **{**SETTINGS, "data": str(digits.yaml), "project": str(run.parent), "name": run.name, "exist_ok": True}
         )
     assert any("tells of an earlier run" in line for line in lines)
-    assert set(found(run)) == {"best.pt", "last.pt", "args.yaml", "results.csv"}
+    assert set(found(run)) == {"trained by", "best.pt", "last.pt", "args.yaml", "results.csv"}
 
 
 def other_losses(run: Path) -> str:

@@ -92,7 +92,7 @@ def test_a_resumed_run_has_the_gain_of_its_record(losses: Any, gains: dict[str, 
     for slot in run.loss_plug.slots:
         assert slot.calls.gain == gains[slot.name]
         assert slot.calls.as_dict()["norms"] == [2 * gains[slot.name], 2.0]
-        (line,) = [line for line in said if f"the {slot.name} loss" in line]
+        (line,) = [line for line in said if f"for the {slot.name} loss" in line]
         assert line.startswith(f"WARNING the run goes on with its gain of {gains[slot.name]:.3g}")
     assert len(said) == len(gains)
 

@@ -308,7 +308,7 @@ def test_a_training_computes_records_and_tells_of_it(outlined_digits: Path, tmp_
     assert column(run, "val/sem_loss") == [0.0]
     told = examine(run)
     assert told["ok"]
-    assert "sem loss constant_mask, epochs 1 to 1" in told["checks"][0]["detail"]
+    assert "sem loss constant_mask, epoch 1" in told["checks"][0]["detail"]
 
 
 def test_the_stock_maps_are_what_the_test_says() -> None:

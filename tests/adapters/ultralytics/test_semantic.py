@@ -389,4 +389,4 @@ def test_a_training_computes_records_and_tells_of_it(outlined_digits: Path, tmp_
     assert losses_of(str(run / "weights/last.pt"))["sem"] == proof(run)["losses"]["sem"]
     told = examine(run)
     assert told["ok"]
-    assert "sem loss constant_map, epochs 1 to 1" in told["checks"][0]["detail"]
+    assert "sem loss constant_map, epoch 1" in told["checks"][0]["detail"]

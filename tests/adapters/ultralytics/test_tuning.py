@@ -169,6 +169,7 @@ def test_what_is_found_is_a_table_in_python_and_in_a_file(
     assert [line.startswith("| **best** |") for line in lines[2:]] == [each is found.best for each in found.iterations]
     written = yaml.safe_load(found.config.read_text(encoding="utf-8"))
     assert written.pop("losses")["box"]["alpha"] == found.best.values["box_loss.alpha"]
+    assert written.pop("optimizer") == "SGD"  # without it lr0 would not hold
     assert {"box_loss.alpha": found.best.values["box_loss.alpha"], **written} == found.best.values
     assert (found.folder / "tune_results.png").read_bytes()[:4] == b"\x89PNG"
 
