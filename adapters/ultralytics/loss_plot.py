@@ -23,6 +23,8 @@ from .ratio import FAIR
 from .slot_table import SLOTS
 from .slots import Slot, Stock, non_defaults
 
+#: how the columns of results.csv begin in which our trainer writes the numbers of its losses
+COLUMN = "plug/"
 PLOT_FILE = "loss_plugins.png"
 #: targets of a class loss: a positive of this quality, and a negative
 QUALITY = 0.8
@@ -172,7 +174,7 @@ def ticks_around(ratios: Iterable[float]) -> list[float]:
 
 def ratio_column(slot: str) -> str:
     """The column of results.csv that holds a slot's ratio of gradients."""
-    return f"plug/{slot}_gradient_ratio"
+    return f"{COLUMN}{slot}_gradient_ratio"
 
 
 def ratios_of(table: Path) -> dict[str, dict[int, float]]:

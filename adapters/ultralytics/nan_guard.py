@@ -21,8 +21,10 @@ from loss_plugins.reports import beside, write_whole
 
 from .errors import LossNotFinite
 
+#: how the names of all files begin that it saves
+GUARD = "nan_guard"
 #: what is saved in the folder of the run, but for the ending; each process has its own
-NAME = "nan_guard" if RANK in {-1, 0} else f"nan_guard-rank{RANK}"
+NAME = GUARD if RANK in {-1, 0} else f"{GUARD}-rank{RANK}"
 #: longer lists of numbers are in the file of tensors alone
 LONGEST = 100
 ImageOf = Callable[[int], int]

@@ -46,11 +46,10 @@ def remedy(ratio: float, matched: float | None, match_taken: bool, weight: float
     useful = matched is not None and _within(matched) and abs(math.log(matched)) < _distance(ratio)
     if useful and match_taken:
         advice.append(f'use gain="match", with which it would be {matched:.3g}')
-    if _within(ratio / weight):
-        trainers = f", or multiply the trainer's {gain}= by {1 / ratio:.2g}" if gain else ""
+    near = _within(ratio / weight)
+    if near or (useful and not match_taken):
+        trainers = f", or multiply the trainer's {gain}= by {1 / ratio:.2g}" if near and gain else ""
         advice.append(f"set loss_weight={weight / ratio:.2g} (it is {weight:g}), with which it would be 1{trainers}")
-    elif useful and not match_taken:
-        advice.append(f"set loss_weight={weight / ratio:.2g} (it is {weight:g}), with which it would be 1")
     return ", or ".join(advice) or BALANCE
 
 

@@ -68,11 +68,15 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     file = folder / PROOF_FILE
     if not file.is_file():
         return None
+    return checked(read_yaml(file))
+
+
+def read_yaml(file: Path) -> Any:
+    """What a file of a run holds. What is no YAML is a ValueError."""
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise TornError(f"no YAML: {' '.join(str(error).split())}") from error
-    return checked(found)
 
 
 def checked(said: Any) -> dict[str, Any]:

@@ -9,21 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from loss_plugins.errors import refusal, shown
 
+from .loss_plot import COLUMN
 from .mixin import ultralytics_versions
-from .record import PROOF_FILE, STAMP, TornError, checked, names_of, read_comment, read_record
+from .nan_guard import GUARD
+from .record import PROOF_FILE, STAMP, TornError, checked, names_of, read_comment, read_record, read_yaml
 from .slot_table import many
 from .spec import differences
 
 #: in the folder of every run
 ARGUMENTS, RESULTS = "args.yaml", "results.csv"
-#: how the files begin that the guard against NaN writes, one for each process
-GUARD = "nan_guard"
-#: how the columns begin in which our trainer writes the numbers of its losses
-COLUMN = "plug/"
 
 
 @dataclass(frozen=True)
@@ -161,10 +157,7 @@ def _in_words(parts: list[tuple[int, int]], between: str = " and ") -> str:
 def _of_guard(folder: Path, said: Mapping[str, Any] | None) -> Iterator[Finding]:
     """A training that the guard against NaN has ended; one that has gone on since agrees."""
     for file in sorted(folder.glob(f"{GUARD}*.yaml")):
-        try:
-            found = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise TornError(f"no YAML: {' '.join(str(error).split())}") from error
+        found = read_yaml(file)
         if not (isinstance(found, Mapping) and {"what", "value", "epoch", "batch", "image"} <= found.keys()):
             raise TornError(f"{file.name} tells of no loss")
         went_on = ((_last(said) if said is not None else None) or 0) >= found["epoch"]
