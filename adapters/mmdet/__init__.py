@@ -1,7 +1,7 @@
 """Catalogued losses in MMDetection configs: `loss_bbox=dict(type='loss_plugins.EIoULoss')`.
 
 custom_imports = dict(imports=['loss_plugins.adapters.mmdet'], allow_failed_imports=False)
-custom_hooks = [dict(type='loss_plugins.LossPluginsHook')]
+default_hooks = dict(loss_plugins=dict(type='loss_plugins.LossPluginsHook'))
 
 Importing this package registers every catalogued loss under the scope `loss_plugins`; the hook comes on demand. Each
 is also an attribute here (`from loss_plugins.adapters.mmdet import EIoULoss`), for pure-Python configs.

@@ -26,7 +26,6 @@ CONFIG = '''"""ATSS with ResNet-18 from scratch and {loss}, on handwritten digit
 _base_ = ["mmdet::atss/atss_r50_fpn_1x_coco.py", "{base}"]
 
 custom_imports = dict(imports=["loss_plugins.adapters.mmdet"], allow_failed_imports=False)
-custom_hooks = [dict(type="loss_plugins.LossPluginsHook")]
 
 model = dict(
     backbone=dict(depth=18, init_cfg=None, frozen_stages=-1, norm_eval=False),
@@ -54,7 +53,11 @@ param_scheduler = _base_.digits_schedule
 param_scheduler[1].T_max = {epochs}
 train_cfg = _base_.digits_loop
 train_cfg.update(max_epochs={epochs}, val_interval={epochs})
-default_hooks = dict(checkpoint=dict(interval={epochs}), logger=dict(interval=25))
+default_hooks = dict(
+    loss_plugins=dict(type="loss_plugins.LossPluginsHook"),
+    checkpoint=dict(interval={epochs}),
+    logger=dict(interval=25),
+)
 randomness = dict(seed=0)
 '''
 BASE = "loss_plugins.adapters.mmdet._base_"  # the folder configs/mmdet/_base_, installed under this name

@@ -76,7 +76,7 @@ def _untouched() -> str:
 def _config_checks(config: str) -> list[dict[str, Any]]:
     slots: list[Any] = []
     built = _tried(f"the model of {config} can be built", partial(_build, config, slots))
-    return [built, *(_slot_check(slot) for slot in slots)]
+    return [built, _tried("LossPluginsHook", partial(_hooks, config)), *(_slot_check(slot) for slot in slots)]
 
 
 def _build(config: str, slots: list[Any]) -> str:
@@ -92,10 +92,21 @@ def _build(config: str, slots: list[Any]) -> str:
     slots += find_losses(model)
     if not slots:
         raise RuntimeError("no loss of loss_plugins is in it: write the scope, type='loss_plugins.EIoULoss'")
-    hooks = [hook.get("type") for hook in cfg.get("custom_hooks") or []]
-    if "loss_plugins.LossPluginsHook" not in map(str, hooks):
-        return f"{type(model).__name__}; without custom_hooks=[dict(type='loss_plugins.LossPluginsHook')] no proof"
     return type(model).__name__
+
+
+def _hooks(config: str) -> str:
+    from mmengine.config import Config
+
+    from .lost_hooks import LINE, has_hook, in_words, lost_hooks
+
+    cfg = Config.fromfile(config)
+    lost = lost_hooks(cfg)
+    if lost:
+        raise RuntimeError(in_words(lost))
+    if not has_hook(cfg):
+        return f"not there, so nothing proves that the losses are trained: {LINE}"
+    return "there, and no hook of a base is lost by it"
 
 
 def _slot_check(slot: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The hook that proves which losses were trained, and syncs their running statistics over ranks."""
+"""The hook that proves which losses were trained, and leads the steps of their running statistics over ranks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import mmengine
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -15,30 +14,37 @@ from mmengine.runner import Runner
 from loss_plugins.errors import LossNotUsed, in_our_words, refusal, shown
 from loss_plugins.module.state import sync_losses
 from loss_plugins.registry import HOOKS
-from loss_plugins.reports import beside
 
-from .install import mmdet_versions
+from .lost_hooks import in_words, lost_hooks
 from .modules import PluggedLoss, SenselessSlot
+from .proof import Proof, counted
+from .record import STAMP, Record, record_of, saves_now
+from .resuming import check_resumed
 from .slots import LossSlot, find_losses, problems
-
-YAML = "loss_plugins.yaml"
-LATE = {"loss_l1"}  # slots that may stay uncalled: YOLOX adds its L1 in the last epochs
 
 
 @in_our_words
 class LossPluginsHook(Hook):  # type: ignore[misc]
     """Log which slots hold losses of loss_plugins, refuse slots they do not fit, and assert that each loss is called.
 
+    default_hooks = dict(loss_plugins=dict(type="loss_plugins.LossPluginsHook"))
+
+    A dict merges with that of a `_base_`; the list `custom_hooks` would replace the base's, whose EMA is lost then.
+
     Args:
         allow: paths ("bbox_head.loss_bbox") whose problems are only warned of, and which need not be called.
 
     Raises:
         SenselessSlot: before training, naming each config key to set.
-        LossNotUsed: no loss of loss_plugins in the model; or, after the first epoch (in loops without epochs, before
-            the first validation), one that no head has called.
+        LossNotUsed: no loss of loss_plugins in the model; or, after the first epoch (in loops without epochs, after the
+            data were passed once), one that no head of any rank has called.
+        ValueError: the checkpoint of a resumed run was trained with other losses.
 
-    Writes `loss_plugins.yaml` into the work directory: versions, slots, full specifications, calls and boxes. The
-    checkpoint carries the specifications in `meta["loss_plugins"]`. Stateful losses are synced after each iteration.
+    A copy that is not trained, as a teacher, and a loss of a later phase of its head need not be called.
+
+    Writes `loss_plugins.yaml` into the work directory: versions, slots, full specifications, calls and boxes of all
+    ranks, iterations and epochs, and the same of the parts before a resume. The checkpoint carries it in
+    `meta["loss_plugins"]`. Stateful losses learn once per iteration, and are synced after each.
     """
 
     def __init__(self, allow: Iterable[str] = ()) -> None:
@@ -48,12 +54,19 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
             raise refusal(
                 "LossPluginsHook", f"allow={shown(allow)} is no list of text", "a list of paths", remedy, TypeError
             )
-        self.allow = frozenset(paths)
+        self.allow = frozenset(str(path) for path in paths)
         self.slots: list[LossSlot] = []
-        self.proven = False
+        self.loaded: dict[str, Any] | None = None
+        self.epoch = 0  # the one that was trained last
+        self.record: Record
+        self.proof: Proof
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Keep what a checkpoint says of itself; before training it is known whether the run goes on from it."""
+        self.loaded = dict(checkpoint.get("meta") or {})
 
     def before_train(self, runner: Runner) -> None:
-        """Find the losses, refuse misplaced ones, log the rest and write the record."""
+        """Find the losses, refuse misplaced ones and those of another run, log the rest and write the record."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.slots = find_losses(model)
         if not self.slots:
@@ -64,6 +77,12 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
         for slot in self.slots:
             runner.logger.info(f"loss_plugins: {slot.key} of {type(slot.head).__name__}: {slot.loss.spec()}")
         self.refuse(runner)
+        self.warn_of_lost_hooks(runner)
+        self.record = record_of(self.slots, runner)
+        if self.loaded is not None and runner.iter > 0:  # weights alone (load_from) begin at 0
+            stamp = check_resumed(self.slots, self.loaded, runner, self.allow)
+            self.record.goes_on(stamp, runner.iter, runner.epoch)
+        self.proof = Proof(model, self.slots, self.allow, runner.iter)
         self.write(runner)
 
     def refuse(self, runner: Runner) -> None:
@@ -76,72 +95,70 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
         if refused:
             raise SenselessSlot("\n".join(refused))
 
+    def warn_of_lost_hooks(self, runner: Runner) -> None:
+        """Name the hooks of a base that the list with this hook has replaced."""
+        lost = lost_hooks(runner.cfg) if is_main_process() else []
+        if lost:
+            runner.logger.warning(f"loss_plugins: {in_words(lost)}")
+
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """One update of running statistics per iteration, however often a head calls its loss."""
         for loss in self.losses:
-            loss.loss.begin_step()
+            loss.steps.lead(loss.loss)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
         """Make the ranks agree on the statistics: MMDetection's data parallelism leaves buffers alone."""
         sync_losses(self.losses)
+        self.epoch = runner.epoch
+        self.record.reached(iteration=runner.iter + 1)
+        if saves_now(runner):
+            self.count(runner)
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """In loops without epochs, assert before the first validation that each loss was called."""
-        if runner.iter > 0:
-            self.prove(runner)
+        """In loops without epochs, assert once the data were passed that each loss was called."""
+        if self.slots:  # not a validation alone
+            self.count(runner)
+            self.proof.glance(self.record.counts, runner, self.epoch)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Assert that each loss was called."""
-        self.prove(runner)
-        self.write(runner)
+        self.record.reached(epoch=runner.epoch + 1)
+        self.count(runner)
+        self.proof.judge(self.record.counts, runner, self.epoch)
 
     def after_train(self, runner: Runner) -> None:
         """Log and write how often each loss was called."""
-        self.write(runner)
-        for slot, loss in zip(self.slots, self.losses, strict=True):
-            runner.logger.info(f"loss_plugins: {slot.key}: {slot.name} called {loss.calls} times on {loss.rows} boxes")
-
-    def prove(self, runner: Runner) -> None:
-        """Raise if a loss was never called; done once."""
-        if self.proven or not self.slots:
-            return
-        called = {slot.path for slot, loss in zip(self.slots, self.losses, strict=True) if loss.calls}
-        excused = self.allow | called | {slot.path for slot in self.slots if slot.slot in LATE}
-        idle = [f"{slot.key} ({slot.name})" for slot in self.slots if slot.path not in excused]
-        if idle:
-            raise LossNotUsed(
-                f"after {runner.iter} iterations no head has called {', '.join(idle)}: either no image of the data set "
-                "has a box, or this head ignores the key"
+        self.count(runner)
+        self.proof.close(self.record.counts, runner, self.epoch)
+        for slot in self.slots:
+            count = self.record.counts[slot.path]
+            runner.logger.info(
+                f"loss_plugins: {slot.key}: {slot.name} called {count.calls} times on {count.boxes} boxes"
             )
-        self.proven = True
-        for slot, loss in zip(self.slots, self.losses, strict=True):
-            if loss.is_stateful and not loss.lessons:
-                runner.logger.warning(
-                    f"loss_plugins: {slot.key}: the running statistics of {slot.name} stay at their start, as "
-                    f"{type(slot.head).__name__} only asks for losses per row (reduction_override='none')"
-                )
+        for loss in self.losses:
+            loss.steps.leave(loss.loss)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Write into the checkpoint which losses trained it, in plain types."""
-        checkpoint.setdefault("meta", {})["loss_plugins"] = [slot.describe() for slot in self.slots]
+        if self.slots:
+            checkpoint.setdefault("meta", {})[STAMP] = self.record.as_dict()
 
     @property
     def losses(self) -> list[PluggedLoss]:
-        """The losses of `slots`; bare core modules among them were refused before training."""
+        """The losses of `slots`, without bare core modules, which `allow` may let pass."""
         return [slot.loss for slot in self.slots if isinstance(slot.loss, PluggedLoss)]
+
+    def count(self, runner: Runner) -> None:
+        """Sum calls and boxes over ranks, each of which has to pass here, and write the record."""
+        self.record.counts = counted(self.slots)
+        self.write(runner)
 
     def write(self, runner: Runner) -> None:
         """Write loss_plugins.yaml into the work directory."""
-        if not is_main_process():
-            return
-        record = [
-            {**slot.describe(), "calls": loss.calls, "boxes": loss.rows}
-            for slot, loss in zip(self.slots, self.losses, strict=True)
-        ]
-        with beside(Path(runner.work_dir) / YAML) as part:
-            mmengine.dump({"versions": mmdet_versions(), "losses": record}, part, sort_keys=False)
+        if is_main_process():
+            self.record.write(Path(runner.work_dir))
 
 
 if "LossPluginsHook" not in HOOKS.module_dict:  # imported again, or under a second name

@@ -18,6 +18,8 @@ from loss_plugins.module.reduction import check_avg_factor
 from loss_plugins.module.state import statistics_of
 from loss_plugins.tensors import Target, check_weight, fit_weight, warn_of_inverted
 
+from .steps import Steps
+
 ENOUGH_ROWS = 20  # fewest targets by which encoded offsets are told from boxes
 SENSELESS_SHARE = 0.05  # of targets without width or height: measured 43 % and 91 % for offsets, 0 % for boxes
 
@@ -39,6 +41,7 @@ class PluggedLoss(nn.Module):
         calls: how often a head has called it with gradients on.
         rows: how many boxes it has computed in those calls.
         lessons: how many of those calls could update running statistics.
+        steps: which of those calls are one update.
 
     Raises:
         TypeError: unknown parameters; the error names each.
@@ -56,6 +59,7 @@ class PluggedLoss(nn.Module):
         self.loss: Loss = build_loss(self.entry.name, reduction=reduction, loss_weight=loss_weight, **parameters)
         self.entry = self.loss.entry  # with the traits that the parameters give it
         self.calls = self.rows = self.lessons = 0
+        self.steps = Steps()
 
     @property
     def reduction(self) -> str:
@@ -130,10 +134,12 @@ class PluggedLoss(nn.Module):
     # counters that change on each call would be compiled anew on each call
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def count(self, rows: int, learns: bool) -> None:
-        """Count a call; the hook proves by it that the loss is used."""
+        """Count a call, by which the hook proves that the loss is used, and begin a step where one is due."""
         self.calls += 1
         self.rows += rows
         self.lessons += learns
+        if learns and self.is_stateful:
+            self.steps.follow(self.loss)
 
     @property
     def is_stateful(self) -> bool:

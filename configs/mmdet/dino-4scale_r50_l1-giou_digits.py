@@ -3,7 +3,7 @@
 _base_ = ["mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py", "./_base_/digits.py"]
 
 custom_imports = dict(imports=["loss_plugins.adapters.mmdet"], allow_failed_imports=False)
-custom_hooks = [dict(type="loss_plugins.LossPluginsHook")]
+default_hooks = dict(loss_plugins=dict(type="loss_plugins.LossPluginsHook"))
 
 model = dict(
     num_queries=100,  # scenes of 128 pixels have 340 positions to choose from; leave out for larger pictures

@@ -3,7 +3,7 @@
 _base_ = ["mmdet::gfl/gfl_r50_fpn_1x_coco.py", "./_base_/digits.py"]
 
 custom_imports = dict(imports=["loss_plugins.adapters.mmdet"], allow_failed_imports=False)
-custom_hooks = [dict(type="loss_plugins.LossPluginsHook")]
+default_hooks = dict(loss_plugins=dict(type="loss_plugins.LossPluginsHook"))
 
 model = dict(
     # from scratch: nothing is downloaded; for real work leave this line out

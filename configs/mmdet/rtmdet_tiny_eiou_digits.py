@@ -3,8 +3,7 @@
 _base_ = ["mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py", "./_base_/digits.py"]
 
 custom_imports = dict(imports=["loss_plugins.adapters.mmdet"], allow_failed_imports=False)
-# this list replaces the base's: for real work repeat its EMAHook and PipelineSwitchHook here
-custom_hooks = [dict(type="loss_plugins.LossPluginsHook")]
+default_hooks = dict(loss_plugins=dict(type="loss_plugins.LossPluginsHook"))
 
 norm_cfg = dict(type="BN")  # one process; with several, the base's SyncBN
 model = dict(

@@ -3,8 +3,9 @@
 _base_ = ["mmdet::yolox/yolox_tiny_8xb8-300e_coco.py", "./_base_/digits.py"]
 
 custom_imports = dict(imports=["loss_plugins.adapters.mmdet"], allow_failed_imports=False)
-# this list replaces the base's: for real work repeat its mode switch, norm sync and EMA hooks here
-custom_hooks = [dict(type="loss_plugins.LossPluginsHook")]
+default_hooks = dict(loss_plugins=dict(type="loss_plugins.LossPluginsHook"))
+# the base's, without its YOLOXModeSwitchHook, which ends the mosaic; for real work leave this line out
+custom_hooks = _base_.custom_hooks[1:]
 
 model = dict(
     data_preprocessor=dict(batch_augments=None),  # of the base: images of 320 to 640

@@ -52,7 +52,8 @@ class EIoU(PluggedLoss):
 
 def runner(model: nn.Module, folder: Path) -> Any:
     """As much of a runner as the hook looks at."""
-    return SimpleNamespace(model=model, work_dir=str(folder), logger=SimpleNamespace(info=print), rank=0)
+    logger = SimpleNamespace(info=print)
+    return SimpleNamespace(model=model, work_dir=str(folder), logger=logger, rank=0, iter=4, cfg={})
 
 
 def without_our_losses(folder: Path) -> None:
@@ -166,8 +167,10 @@ def wrong(function: Any, *first: Any) -> dict[str, Any]:
 
 
 AFTER_AN_EPOCH = (
-    "after the first epoch (in loops without epochs, before the first validation), one that no head has called"
+    "after the first epoch (in loops without epochs, after the data were passed once), one that no head of any rank "
+    "has called"
 )
+RESUMED = "tests/adapters/mmdet/test_resume.py::test_"
 ADAPTERS: Table = {
     ("adapters/mmdet/hook.py::LossPluginsHook", "SenselessSlot"): {
         "before training, naming each config key to set": HOOKS + "senseless_places_are_refused",
@@ -177,6 +180,14 @@ ADAPTERS: Table = {
             runner(nn.Linear(1, 1), folder)
         ),
         AFTER_AN_EPOCH: HOOKS + "a_loss_that_nobody_calls_is_an_error",
+    },
+    ("adapters/mmdet/hook.py::LossPluginsHook", "ValueError"): {
+        "the checkpoint of a resumed run was trained with other losses": RESUMED
+        + "another_loss_is_refused_before_training",
+    },
+    ("adapters/mmdet/resuming.py::check_resumed", "ValueError"): {
+        "the checkpoint was trained with other losses": RESUMED + "another_loss_is_refused_before_training",
+        "what it says of them cannot be read": RESUMED + "a_stamp_of_something_else_is_refused",
     },
     ("adapters/mmdet/modules.py::PluggedLoss", "TypeError"): {
         "unknown parameters; the error names each": lambda *_: EIoU(gama=1, alfa=2),

@@ -107,7 +107,8 @@ config = Config.fromfile("config.py")
 head = MODELS.build({**config.model.bbox_head, "_scope_": "mmdet"})
 assert type(head.loss_bbox).__module__.startswith("loss_plugins.") and head.loss_bbox.loss_weight == 2.0
 assert type(head.loss_cls).__module__.startswith("mmdet.")
-HOOKS.build(config.custom_hooks[0])
+HOOKS.build(config.default_hooks.loss_plugins)
+assert len(config.default_hooks) > 1
 print("as described")
 """
 #: heading: what is installed, what is put before and after its blocks. The compiler of torch imports setuptools, which

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +13,8 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from loss_plugins.adapters.mmdet import LossPluginsHook, find_losses
+from loss_plugins.adapters.mmdet.record import Record
+from tests.adapters.mmdet.runs import runner
 from tests.two_ranks import STEPS, rows
 
 
@@ -21,15 +23,15 @@ def train(spec: dict[str, Any], shares: list[list[tuple[int, int, int]]]) -> lis
     model = nn.Module()
     model.loss = MODELS.build(spec)
     hook = LossPluginsHook()
-    hook.slots = find_losses(model)
-    runner: Any = SimpleNamespace(model=model)
+    training = runner(model, Path())
+    hook.slots, hook.record = find_losses(model), Record([])
     states = []
     for calls in shares:
-        hook.before_train_iter(runner, 0)
+        hook.before_train_iter(training, 0)
         for call in calls:
             pred, target = rows(model.loss.entry.kind, *call, torch.float32)
             model.loss(pred.requires_grad_(), target, avg_factor=1.0)
-        hook.after_train_iter(runner, 0)
+        hook.after_train_iter(training, 0)
         states.append(next(model.loss.buffers()).tolist())
     return states
 

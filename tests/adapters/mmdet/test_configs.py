@@ -63,7 +63,7 @@ def test_nothing_is_downloaded_and_nothing_has_to_be_set(name: str) -> None:
     for loader, split in ((cfg.train_dataloader, "train"), (cfg.val_dataloader, "val"), (cfg.test_dataloader, "val")):
         assert (loader.dataset.type, loader.dataset.split) == ("loss_plugins.DigitsDataset", split)
     assert cfg.custom_imports["imports"] == ["loss_plugins.adapters.mmdet"]
-    assert {"type": "loss_plugins.LossPluginsHook"} in cfg.custom_hooks
+    assert cfg.default_hooks.loss_plugins == {"type": "loss_plugins.LossPluginsHook"}
 
 
 def test_doctor_passes_a_shipped_config() -> None:

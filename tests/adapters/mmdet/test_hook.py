@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
@@ -22,6 +20,8 @@ from loss_plugins.adapters.mmdet.doctor import report
 
 from ..interpreter import fresh_python
 from .heads import BATCHES, CASES, Case
+from .runs import BATCHES as ITERATIONS
+from .runs import runner
 
 EIOU = {"type": "loss_plugins.EIoULoss", "loss_weight": 2.0}
 L1 = {"type": "loss_plugins.L1Loss"}
@@ -38,10 +38,6 @@ def _pixel_loss() -> Iterator[None]:
 
     yield
     unregister_loss("test_pixels")
-
-
-def runner(model: nn.Module, folder: Path) -> Any:
-    return SimpleNamespace(model=model, work_dir=str(folder), logger=logging.getLogger("test"), iter=5)
 
 
 def changed(name: str, **changes: Any) -> Case:
@@ -215,7 +211,7 @@ def test_record_and_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     assert MODELS.build(record["losses"][0]["loss"]).spec() == model.rpn_head.loss_bbox.spec()
     checkpoint: dict[str, Any] = {}
     hook.before_save_checkpoint(run, checkpoint)
-    assert checkpoint["meta"]["loss_plugins"][0]["loss"]["type"] == "loss_plugins.EIoULoss"
+    assert checkpoint["meta"]["loss_plugins"] == record
 
 
 @pytest.mark.parametrize("moment", ["after_train_epoch", "before_val_epoch"])
@@ -223,10 +219,12 @@ def test_a_loss_that_nobody_calls_is_an_error(moment: str, tmp_path: Path) -> No
     case, hook = CASES["ATSS"], LossPluginsHook()
     model = case.build(EIOU)
     model.bbox_head.loss_other = MODELS.build(L1)
-    hook.before_train(runner(model, tmp_path))
+    run = runner(model, tmp_path)
+    hook.before_train(run)
     case.step(model, BATCHES["gt"])
+    run.iter += ITERATIONS
     with pytest.raises(LossNotUsed, match=r"no head has called model\.bbox_head\.loss_other \(loss_plugins\.L1Loss\)"):
-        getattr(hook, moment)(runner(model, tmp_path))
+        getattr(hook, moment)(run)
 
 
 def test_calls_without_gradient_prove_nothing(tmp_path: Path) -> None:
@@ -265,7 +263,7 @@ model = dict(bbox_head=dict(loss_bbox=dict(_delete_=True, type="loss_plugins.EIo
 """
 RETINA = """
 _base_ = "mmdet::retinanet/retinanet_r18_fpn_1xb8-1x_coco.py"
-custom_hooks = [dict(type="loss_plugins.LossPluginsHook")]
+default_hooks = dict(loss_plugins=dict(type="loss_plugins.LossPluginsHook"))
 model = dict(bbox_head=dict(loss_bbox=dict(_delete_=True, type="loss_plugins.EIoULoss")))
 """
 
@@ -285,7 +283,7 @@ def test_doctor_of_a_config(tmp_path: Path) -> None:
     file.write_text(ATSS)
     result = report(str(file))
     assert result["ok"], result
-    assert "LossPluginsHook" in checks(result)[f"the model of {file} can be built"]["detail"]
+    assert "not there" in checks(result)["LossPluginsHook"]["detail"]
     file.write_text(RETINA)
     result = report(str(file))
     assert not result["ok"]

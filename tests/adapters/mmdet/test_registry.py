@@ -186,12 +186,13 @@ def test_leftover_keys_of_a_base_are_named() -> None:
 TEXT = """
 _base_ = "mmdet::atss/atss_r50_fpn_1x_coco.py"
 custom_imports = dict(imports=["loss_plugins.adapters.mmdet"], allow_failed_imports=False)
+default_hooks = dict(loss_plugins=dict(type="loss_plugins.LossPluginsHook"))
 model = dict(bbox_head=dict(loss_bbox=dict(_delete_=True, type="loss_plugins.EIoULoss", loss_weight=2.0)))
 """
 # the wheel of mmdet ships no pure-Python bases, so this one stands alone
 PYTHON = """
 from loss_plugins.adapters.mmdet import EIoULoss, LossPluginsHook
-custom_hooks = [dict(type=LossPluginsHook)]
+default_hooks = dict(loss_plugins=dict(type=LossPluginsHook))
 model = dict(bbox_head=dict(loss_bbox=dict(type=EIoULoss, loss_weight=2.0)))
 """
 
@@ -206,8 +207,7 @@ def test_config_dump_and_reload(text: str, tmp_path: Path) -> None:
     loss = MODELS.build(Config.fromfile(dumped).model.bbox_head.loss_bbox)
     assert type(loss) is adapter.EIoULoss
     assert loss.loss_weight == 3.0
-    for hook in Config.fromfile(dumped).get("custom_hooks", []):
-        assert type(HOOKS.build(hook)) is adapter.LossPluginsHook
+    assert type(HOOKS.build(Config.fromfile(dumped).default_hooks.loss_plugins)) is adapter.LossPluginsHook
 
 
 @pytest.mark.parametrize("name", ["EIoULoss", "LossPluginsHook"])
