@@ -18,15 +18,19 @@ from rich.table import Table
 from .catalog.declare import KINDS, traits_of
 from .catalog.dialects import dialects_of
 from .catalog.entries import Entry, get_entry, list_losses
+from .catalog.names import IN_CONFIGS
 from .errors import refusal
+from .module.build import class_of
 from .parity.deviations import deviations
 from .reports import strict_json
 from .version import __version__
 
 COMMANDS = "loss_plugins.commands"
 DOCTORS = "loss_plugins.doctors"
-#: columns of a terminal from which `list` prints kind and year, whole sentences, and sources as well
+#: columns of a terminal from which `list` prints kind and year; whole sentences and classes; and sources as well
 NARROW, WIDER_THAN_USUAL, WIDE = 60, 100, 140
+#: what `list` leaves out where the terminal is narrower than that
+WANTED = {NARROW: ("kind", "year"), WIDER_THAN_USUAL: ("class",), WIDE: ("source",)}
 #: what a command is for, known before it is imported
 HELP = {
     "bench": "Time our losses beside every installed peer's.",
@@ -84,14 +88,22 @@ def list_command(
 def _loss_table(entries: list[Entry], width: int, cut: OverflowMethod) -> Table:
     """One line a loss; more is said where the terminal is wider, and less where it is narrow."""
     rows = [
-        (entry.name, entry.kind, str(entry.source.year or ""), _words(entry, width), entry.source.title)
+        (
+            entry.name,
+            entry.kind,
+            str(entry.source.year or ""),
+            class_of(entry).__name__,
+            _words(entry, width),
+            entry.source.title,
+        )
         for entry in sorted(entries, key=lambda entry: (KINDS.index(entry.kind), entry.name))
     ]
     table = Table(
         title=f"{len(entries)} losses (loss_plugins {__version__})", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), expand=True
     )
-    columns = dict(zip(("name", "kind", "year", "what it is", "source"), zip(*rows, strict=True), strict=True))
-    left_out = {"kind", "year", "source"} if width < NARROW else {"source"} if width < WIDE else set()
+    headings = ("name", "kind", "year", "class", "what it is", "source")
+    columns = dict(zip(headings, zip(*rows, strict=True), strict=True))
+    left_out = {heading for least, names in WANTED.items() if width < least for heading in names}
     shown = {heading: cells for heading, cells in columns.items() if heading not in left_out}
     for heading, cells in shown.items():
         if heading in ("what it is", "source"):
@@ -133,6 +145,7 @@ def show(
         ("source", str(entry.source)),
         ("use when", entry.use_when),
         ("avoid when", entry.avoid_when),
+        ("in configs", config_type(entry)),
         ("dialects", ", ".join(dialects_of(entry.name))),
         *(("deviates", str(row)) for row in deviations(entry.name)),
     ):
@@ -158,10 +171,16 @@ def _can_show(text: str, encoding: str) -> bool:
     return text.encode(encoding, "replace").decode(encoding) == text
 
 
+def config_type(entry: Entry) -> str:
+    """The `type` of a loss in a config of MMDetection."""
+    return f"{IN_CONFIGS}{class_of(entry).__name__}"
+
+
 def describe(entry: Entry) -> dict[str, Any]:
     """A catalogue entry in plain types."""
     return {
         "name": entry.name,
+        "type": config_type(entry),
         "kind": entry.kind,
         "summary": entry.summary,
         "formula": entry.formula,

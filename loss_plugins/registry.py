@@ -35,8 +35,8 @@ class LossRegistry(PackageRegistry):
     """Looks names up in the catalogue, so that losses registered later are found as well.
 
     Attributes:
-        register: name to the class registered under it, made if need be; None: the catalogue has no such loss. The
-            adapter sets it when it is imported.
+        register: name of a class or of a loss to the registered class, made if need be; None: the catalogue has no such
+            loss. The adapter sets it when it is imported.
         unknown: name to the message for one that is not in the catalogue; set by the adapter as well.
     """
 
@@ -44,12 +44,14 @@ class LossRegistry(PackageRegistry):
     unknown: Callable[[str], str]
 
     def get(self, key: str) -> Any:
-        """The class called `key`; a KeyError with the closest names if the catalogue has no such loss."""
+        """The class called `key`, or that of the loss called so; a KeyError with the closest names if there is none."""
         scope, name = self.split_scope_key(key)
         in_scope = scope in (None, SCOPE)
         if in_scope:
             self.import_from_location()
-            self.register(name)
+            made = self.register(name)
+            if made is not None:
+                return made
         found = super().get(key)
         if found is None and in_scope:
             # with None, MMEngine would return an attribute `loss_plugins.<name>`: the core module of that name, say

@@ -14,6 +14,7 @@ import pytest
 import loss_plugins as lp
 from loss_plugins.catalog.entries import shipped
 from loss_plugins.demo.digits import make_digits
+from loss_plugins.module.build import module_class
 
 from .command_line import COMMAND, called, started
 
@@ -38,6 +39,7 @@ def test_list_has_one_line_a_loss_at_any_width(columns: int) -> None:
         assert line.split()[1] == entry.kind
         assert str(entry.source.year or "") in line
         assert entry.summary[:8] in line
+        assert (f" {module_class(entry.name).__name__} " in line) == (columns >= 100)
     assert ("source" in by_name["name"]) == (columns >= 140)
 
 
@@ -95,6 +97,7 @@ def test_list_of_one_kind_as_json() -> None:
     entries = json.loads(done.stdout)
     assert [entry["name"] for entry in entries] == [entry.name for entry in shipped() if entry.kind == "coordinate"]
     assert {entry["kind"] for entry in entries} == {"coordinate"}
+    assert {entry["type"] for entry in entries} >= {"loss_plugins.SmoothL1Loss", "loss_plugins.L1Loss"}
 
 
 def test_show_tells_formula_parameters_and_traits() -> None:
@@ -218,6 +221,7 @@ def test_show_takes_a_loss_of_ones_own(tmp_path: Path) -> None:
     done = started("show", "shown_losses:shown_iou_loss", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("shown_iou (box) - One minus IoU")
+    assert "in configs  loss_plugins.ShownIouLoss" in done.stdout
     unknown = started("show", "shown_iou", cwd=tmp_path)
     assert "MODULE:FUNCTION" in unknown.stderr
     assert "imports=" not in unknown.stderr

@@ -34,7 +34,6 @@ if find_spec("mmengine") is not None:
         "register_all",
         "unknown",
     ]
-    register_all()
 
 
 def __getattr__(name: str) -> Any:
@@ -48,6 +47,10 @@ def __getattr__(name: str) -> Any:
 
         return getattr(hook, name)
     found = register(name)
-    if found is None:
+    if found is None or found.__name__ != name:  # the name of a loss, which may be that of a file here
         raise AttributeError(f"{__name__}: {unknown(name)}")
     return found
+
+
+if find_spec("mmengine") is not None:
+    register_all()  # last, as packages that bring losses are imported for it, and may import this one

@@ -22,6 +22,15 @@ from .steps import Steps
 
 ENOUGH_ROWS = 20  # fewest targets by which encoded offsets are told from boxes
 SENSELESS_SHARE = 0.05  # of targets without width or height: measured 43 % and 91 % for offsets, 0 % for boxes
+#: the losses that are sigmoid or softmax, and the class of the other one
+OTHER_ACTIVATION = {
+    "cross_entropy": "BCEWithLogitsLoss",
+    "bce_with_logits": "CrossEntropyLoss",
+    "softmax_focal": "FocalLoss",
+    "focal": "SoftmaxFocalLoss",
+    "asymmetric_softmax": "AsymmetricLoss",
+    "asymmetric": "AsymmetricSoftmaxLoss",
+}
 
 
 class SenselessSlot(ValueError):
@@ -275,7 +284,7 @@ class ClassLoss(PluggedLoss):
             came = (
                 f"use_sigmoid={shown(use_sigmoid)}, but this is a {'sigmoid' if self.use_sigmoid else 'softmax'} loss"
             )
-            raise refusal(self.entry.name, came, self.use_sigmoid, f"set use_sigmoid={self.use_sigmoid}")
+            raise refusal(self.entry.name, came, self.use_sigmoid, _other_activation(self.entry.name, self.use_sigmoid))
 
     @property
     def activated(self) -> bool:
@@ -285,6 +294,13 @@ class ClassLoss(PluggedLoss):
     def spec(self) -> dict[str, Any]:
         """As in `PluggedLoss`, with `use_sigmoid` for the head."""
         return {**super().spec(), "use_sigmoid": self.use_sigmoid}
+
+
+def _other_activation(name: str, use_sigmoid: bool) -> str:
+    """The remedy for a config that wants the other activation: the loss that has it, where there is one."""
+    keep = f"set use_sigmoid={use_sigmoid}"
+    other = OTHER_ACTIVATION.get(name)
+    return f"use loss_plugins.{other} for use_sigmoid={not use_sigmoid}, or {keep}" if other else keep
 
 
 def _refuse_single_row(where: str, pred: Tensor, columns: int) -> None:

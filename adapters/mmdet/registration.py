@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import RLock
+
 from torch import nn
 
 from loss_plugins import list_losses
@@ -10,6 +12,7 @@ from loss_plugins.errors import check_type, in_our_words
 from loss_plugins.module.build import module_class
 from loss_plugins.registry import ADAPTER, LOSSES
 
+from .mix import PluggedMix
 from .modules import BoxLoss, ClassLoss, CoordinateLoss, PluggedLoss, RotatedBoxLoss
 
 PACKAGE = __name__.rpartition(".")[0]
@@ -19,19 +22,33 @@ KINDS: dict[str, type[PluggedLoss]] = {
     "rotated_box": RotatedBoxLoss,
     "classification": ClassLoss,
 }
+#: the remedy for a loss of one's own that MMEngine does not find
+OF_YOUR_OWN = "one of your own: name its module in custom_imports"
+#: one class a loss, also where threads ask for it at the same time
+MAKING = RLock()
 
 
 @in_our_words
 def register(name: str) -> type[PluggedLoss] | None:
-    """The registered class called `name` ("EIoULoss"), made now if the catalogue knows the loss; else None."""
+    """The registered class called `name` ("EIoULoss"), or of the loss called so ("eiou"), made now if need be.
+
+    None where the catalogue knows no such loss.
+    """
     check_type("register", "name", name, str)
-    entries = {module_class(loss).__name__: get_entry(loss) for loss in list_losses()}
-    if name not in entries:
+    names = {module_class(loss).__name__: loss for loss in list_losses()}
+    if name in names.values():
+        name = module_class(name).__name__
+    if name not in names:
         return None
+    with MAKING:
+        return _registered(name, get_entry(names[name]))
+
+
+def _registered(name: str, entry: Entry) -> type[PluggedLoss]:
     known: type[PluggedLoss] | None = LOSSES.module_dict.get(name)
-    if known is not None and known.entry is entries[name]:
+    if known is not None and known.entry is entry:
         return known
-    cls = _make(name, entries[name])
+    cls = _make(name, entry)
     LOSSES.module_dict.pop(name, None)  # one that was unregistered from the catalogue since
     LOSSES.register_module(name=name, module=cls)
     return cls
@@ -48,8 +65,9 @@ def register_all() -> None:
 def unknown(name: str) -> str:
     """The message for a name that is not in the catalogue, with the closest names."""
     check_type("unknown", "name", name, str)
-    names = [module_class(loss).__name__ for loss in list_losses()]
-    return str(unknown_loss(name, "MMEngine", f"type='loss_plugins.{name}'", names))
+    losses = list_losses()
+    names = [*losses, *(module_class(loss).__name__ for loss in losses)]
+    return str(unknown_loss(name, "MMEngine", f"type='loss_plugins.{name}'", names, OF_YOUR_OWN))
 
 
 def _make(name: str, entry: Entry) -> type[PluggedLoss]:
@@ -60,7 +78,7 @@ def _make(name: str, entry: Entry) -> type[PluggedLoss]:
 
 def _bases(name: str, entry: Entry) -> tuple[type[nn.Module], ...]:
     """The wrapper of the kind; DETR and DINO pass (labels, scores) only to MMDetection's QualityFocalLoss."""
-    base = KINDS.get(entry.kind, PluggedLoss)
+    base = PluggedMix if entry.name == "mix" else KINDS.get(entry.kind, PluggedLoss)
     if name != "QualityFocalLoss":
         return (base,)
     try:

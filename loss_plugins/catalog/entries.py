@@ -8,7 +8,7 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module, metadata
+from importlib import import_module
 from types import NoneType
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -45,13 +45,13 @@ from .dialects import dialects_of, translated
 from .entry import Entry as Entry
 from .identity import Identity, identity_of, not_pickled, place_of
 from .identity import is_shipped as is_shipped
-from .names import check_name, name_taken
+from .names import IN_CONFIGS, check_name, class_name, name_taken
+from .plugins import load_plugins
 from .ranges import Choice, Integers, check_value, closest, plain
 from .registration import check_function, check_keywords, check_parts, check_targets
 from .results import called, check_result
 from .text import function_signature, function_text
 
-ENTRY_POINTS = "loss_plugins.losses"
 #: the remedy for a loss of one's own that is not known
 OF_YOUR_OWN = "one of your own: import its module first, imports=MODULE on the shell"
 #: what the catalogue does for the losses that take labels
@@ -203,6 +203,8 @@ def register_loss(
             entry.check_complete(translated(name, plain(example)))
         free_name(name, function)
         _ENTRIES[name] = _LIVING[name, entry.identity] = entry
+        if not is_shipped(function):  # the classes of this package have names of their own
+            add_alias(class_name(name), name)
 
         @functools.wraps(function)
         def checked(pred: Any = None, target: Any = None, *positional: Any, **parameters: Any) -> Tensor:
@@ -303,7 +305,7 @@ def _pickled(name: str, identity: Identity) -> Entry:
     """The entry that was pickled, and no other of its name; importing the module of its function may register it."""
     entry, cause = _living(name, identity), None
     if entry is None:
-        _load_entry_points()
+        load_plugins()
         try:
             import_module(identity.module)
         except Exception as error:  # whatever a module does when it is imported
@@ -376,7 +378,7 @@ def fitted_weight(entry: Entry, weight: Tensor, shape: torch.Size, pred: Tensor)
 
 @in_our_words
 def get_entry(name: str) -> Entry:
-    """The catalogue entry called `name`: `"ciou"` or `"CIoULoss"`.
+    """The catalogue entry called `name`: `"ciou"`, `"CIoULoss"` or, as configs write it, `"loss_plugins.CIoULoss"`.
 
     Raises:
         ValueError: no such loss; the error lists the closest names.
@@ -397,12 +399,13 @@ def entry_called(name: Any, where: str, argument: str, own: str = OF_YOUR_OWN) -
     if not isinstance(name, str):
         came, remedy = f"{argument}={shown(name)} is of type {type(name).__name__}", "pass a name of list_losses()"
         raise refusal(where, came, "the name of a loss, 'ciou' or 'CIoULoss'", remedy, TypeError)
-    found = _found(name)
+    bare = name.removeprefix(IN_CONFIGS)
+    found = _found(bare)
     if found is None:  # it may be a loss of another package; they are looked for only now, as that takes a while
-        _load_entry_points()
-        found = _found(name)
+        load_plugins()
+        found = _found(bare)
     if found is None:
-        raise unknown_loss(name, where, f"{argument}={shown(name)}", [*_ENTRIES, *_ALIASES], own)
+        raise unknown_loss(bare, where, f"{argument}={shown(name)}", [*_ENTRIES, *_ALIASES], own)
     return found
 
 
@@ -437,13 +440,7 @@ def list_losses(kind: str | None = None) -> list[str]:
     >>> {"huber", "l1", "smooth_l1"} <= {*list_losses(kind="coordinate")}
     True
     """
-    _load_entry_points()
+    load_plugins()
     if kind is not None:
         check_value("list_losses", "kind", kind, Choice(*KINDS), "leave it out for all")
-    return sorted(name for name, entry in _ENTRIES.items() if kind in (None, entry.kind))
-
-
-@functools.cache
-def _load_entry_points() -> None:
-    for point in metadata.entry_points(group=ENTRY_POINTS):
-        point.load()
+    return sorted(name for name, entry in tuple(_ENTRIES.items()) if kind in (None, entry.kind))

@@ -15,6 +15,8 @@ from .entry import Entry
 from .identity import is_shipped, place_of
 
 PACKAGE = __name__.partition(".")[0]
+#: what configs of MMEngine write before the name of a class
+IN_CONFIGS = f"{PACKAGE}."
 SNAKE_CASE = re.compile("[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 

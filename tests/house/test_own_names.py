@@ -128,3 +128,18 @@ def test_a_class_of_ones_own_takes_over_no_other_name() -> None:
         assert type(lp.build_loss("ciou")) is lp.CIoULoss
     finally:
         lp.unregister_loss("test_mine")
+
+
+def test_the_class_of_a_loss_is_known_before_it_is_made() -> None:
+    register_loss("test_line_1")(distance)
+    try:
+        for name in ("TestLine1Loss", "loss_plugins.TestLine1Loss", "loss_plugins.test_line_1"):
+            assert lp.get_entry(name).name == "test_line_1"
+        parts = refused(lambda: lp.get_entry("loss_plugins.TestLien1Loss"), "get_entry", "name", "TestLien1Loss'")
+        assert "did you mean 'TestLine1Loss'" in parts["remedy"]
+        refused(lambda: register_loss("test_line1")(distance), "register_loss", "name='test_line1'", "TestLine1Loss")
+        refused(lambda: type("TestLine1Loss", (Loss,), {}, name="ciou"), "ciou", "class TestLine1Loss", "")
+        assert type(lp.build_loss("TestLine1Loss")).__name__ == "TestLine1Loss"
+    finally:
+        lp.unregister_loss("test_line_1")
+    refused(lambda: lp.get_entry("TestLine1Loss"), "get_entry", "name", "'TestLine1Loss'")

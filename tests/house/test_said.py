@@ -20,6 +20,7 @@ from loss_plugins.audit import checks_for
 from loss_plugins.catalog.declare import COLUMNS, KINDS, Parameter
 from loss_plugins.catalog.dialects import dialects_of
 from loss_plugins.catalog.entries import shipped
+from loss_plugins.catalog.plugins import ENTRY_POINTS
 from loss_plugins.losses import boxes, family, scores
 from loss_plugins.parity.command import parity
 from loss_plugins.parity.compare import compared
@@ -112,15 +113,30 @@ def test_the_kinds_of_the_shell_and_the_settings_are_as_written() -> None:
 
 
 def test_a_loss_of_ones_own_has_the_class_that_is_named_for_mmdetection() -> None:
-    name, cls = said(r"A loss of your own, `(\w+)`, is `type=\"loss_plugins\.(\w+)\"` there")
+    name, cls = said(r"a loss of your own, `(\w+)`, is `type=\"loss_plugins\.(\w+)\"`;")
+    assert said(r"Its class is `(\w+)`: .*? `type=\"loss_plugins\.(\w+)\"` or `\"loss_plugins\.(\w+)\"`") == (
+        cls,
+        cls,
+        name,
+    )
     lp.register_loss(name)(lambda pred, target: (pred - target).abs().sum(-1))
     try:
         assert type(lp.build_loss(name)).__name__ == cls
-        found = register(cls)
-        assert found is not None
-        assert found.entry.name == name
+        for each in (cls, name):
+            found = register(each)
+            assert found is not None
+            assert (found.entry.name, found.__name__) == (name, cls)
     finally:
         lp.unregister_loss(name)
+
+
+def test_the_name_of_a_loss_is_another_name_of_its_class() -> None:
+    name, cls = said(r"`type=\"loss_plugins\.(\w+)\"` is another name of `loss_plugins\.(\w+)`")
+    assert register(name) is register(cls) is not None
+
+
+def test_packages_bring_losses_by_the_entry_point_that_is_named() -> None:
+    assert said(r'under `\[project\.entry-points\."(.*?)"\]`') == (ENTRY_POINTS,)
 
 
 # --- CONTRIBUTING ----------------------------------------------------------------------------------------------------

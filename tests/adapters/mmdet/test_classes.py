@@ -114,6 +114,22 @@ def test_use_sigmoid_is_the_loss_own(name: str, sigmoid: bool) -> None:
         MODELS.build({"type": f"loss_plugins.{name}", "use_sigmoid": not sigmoid})
 
 
+@pytest.mark.parametrize(
+    ("sigmoid", "softmax"),
+    [
+        ("BCEWithLogitsLoss", "CrossEntropyLoss"),
+        ("FocalLoss", "SoftmaxFocalLoss"),
+        ("AsymmetricLoss", "AsymmetricSoftmaxLoss"),
+    ],
+)
+def test_the_loss_of_the_other_activation_is_named(sigmoid: str, softmax: str) -> None:
+    """The commonest line of MMDetection's configs is a cross-entropy with use_sigmoid=True."""
+    for name, other, wanted in ((softmax, sigmoid, True), (sigmoid, softmax, False)):
+        with pytest.raises(ValueError, match=f"use loss_plugins.{other} for use_sigmoid={wanted}, or set"):
+            MODELS.build({"type": f"loss_plugins.{name}", "use_sigmoid": wanted})
+        assert MODELS.build({"type": f"loss_plugins.{other}", "use_sigmoid": wanted}).use_sigmoid is wanted
+
+
 def test_activated_is_read_by_heads() -> None:
     assert MODELS.build({"type": "loss_plugins.QualityFocalLoss", "activated": True}).activated is True
     assert MODELS.build({"type": "loss_plugins.QualityFocalLoss"}).activated is False

@@ -6,7 +6,9 @@ import copy
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,15 +18,17 @@ import torch
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.registry import HOOKS, MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 import loss_plugins
 from loss_plugins import Interval, Traits, list_losses, register_loss, unregister_loss
 from loss_plugins.adapters import mmdet as adapter
+from loss_plugins.adapters.mmdet import registration
 from loss_plugins.module.build import module_class
 from loss_plugins.registry import LOSSES
 from tools.wheel import ROOT
 
+from ...packages import write
 from ..interpreter import fresh_python
 
 PRED, TARGET = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[0.0, 0, 4, 2]])
@@ -56,6 +60,19 @@ def test_every_catalogued_loss_is_registered() -> None:
         assert cls is not None
         assert cls.entry.name == name
         assert LOSSES.module_dict[cls.__name__] is cls
+
+
+def test_the_name_of_a_loss_is_an_alias_of_its_class() -> None:
+    for name in list_losses():
+        cls = MODELS.get(f"loss_plugins.{name}")
+        assert cls is MODELS.get(f"loss_plugins.{module_class(name).__name__}")
+        assert name not in LOSSES.module_dict, "the class is registered once"
+    loss = MODELS.build({"type": "loss_plugins.alpha_ciou", "alpha": 2.0})
+    assert loss.spec()["type"] == "loss_plugins.AlphaCIoULoss"
+    assert type(MODELS.build({"type": "alpha_ciou", "_scope_": "loss_plugins"})) is type(loss)
+    assert "alpha_ciou" in LOSSES
+    with pytest.raises(KeyError, match=r"loss_plugins\.alpha_cuoi.* is an unknown loss; .*; did you mean 'alpha_ciou'"):
+        MODELS.get("loss_plugins.alpha_cuoi")
 
 
 def test_unknown_name_lists_the_closest() -> None:
@@ -145,6 +162,40 @@ def test_own_loss_registered_after_the_adapter(own: str) -> None:
     assert pickle.loads(pickle.dumps(loss))(PRED, TARGET).item() == 3 * 2
 
 
+def test_own_loss_by_its_name(own: str) -> None:
+    loss = MODELS.build({"type": "loss_plugins.test_corner", "power": 1.0})
+    assert loss.spec()["type"] == own
+    assert type(loss) is MODELS.get(own)
+
+
+def test_threads_that_look_an_own_loss_up_make_one_class(own: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = registration._make
+
+    def slowly(*arguments: Any) -> Any:
+        time.sleep(0.1)
+        return make(*arguments)
+
+    monkeypatch.setattr(registration, "_make", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        assert len({*pool.map(MODELS.get, 4 * [own])}) == 1
+
+
+def test_a_file_of_the_adapter_is_no_loss() -> None:
+    """A loss may have the name of one, which Python asks the package for before it imports the file."""
+    code = """
+from loss_plugins import register_loss
+@register_loss("hook")
+def own(pred, target):
+    "A loss."
+    return (pred - target).sum(-1)
+from loss_plugins.adapters import mmdet
+print(hasattr(mmdet, "eiou"), hasattr(mmdet, "hook"), mmdet.HookLoss.__name__)
+from loss_plugins.adapters.mmdet import hook
+print(hook.__name__)
+"""
+    assert fresh_python(code).split() == ["False", "False", "HookLoss", "loss_plugins.adapters.mmdet.hook"]
+
+
 def test_own_loss_taken_out_and_registered_anew(own: str) -> None:
     MODELS.get(own)
     unregister_loss("test_corner")
@@ -171,6 +222,87 @@ import torch
 print(MODELS.build(dict(type="loss_plugins.MineLoss"))(torch.rand(2, 4), torch.rand(2, 4)).item())
 """
     assert fresh_python(code) == "5.0"
+
+
+PLUGIN = """
+import time
+from loss_plugins import register_loss
+from loss_plugins.adapters.mmdet import CIoULoss
+from mmengine.registry import MODELS
+assert MODELS.get("loss_plugins.ciou") is CIoULoss
+time.sleep(0.3)
+@register_loss("plugged_iou", kind="box")
+def own(pred, target):
+    "Five."
+    return (pred - target).sum(-1) * 0 + 5
+print("imported")
+"""
+
+
+def test_loss_of_a_package_that_is_installed(tmp_path: Path) -> None:
+    """Looked up by four threads at once; its module looks losses up itself."""
+    write(tmp_path, "plugged_losses", PLUGIN)
+    code = """
+import threading
+from mmengine.registry import MODELS
+found, start = [], threading.Barrier(4)
+def look(name):
+    start.wait()
+    found.append(MODELS.get(f"loss_plugins.{name}"))
+threads = [threading.Thread(target=look, args=(name,)) for name in 2 * ("PluggedIouLoss", "plugged_iou")]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+import torch
+print(len(found), len(set(found)), found[0].__qualname__, found[0]()(torch.rand(2, 4), torch.rand(2, 4)).item())
+"""
+    printed = fresh_python(code, PYTHONPATH=str(tmp_path))
+    assert printed.split() == ["imported", "4", "1", "PluggedIouLoss", "5.0"]
+
+
+# --- the members of a mix -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "first",
+    ["ciou", "CIoULoss", "loss_plugins.CIoULoss", "loss_plugins.ciou", "loss_plugins.adapters.mmdet.CIoULoss", None],
+    ids=str,
+)
+def test_members_of_a_mix_are_named_as_any_loss(first: str | None) -> None:
+    """None: by the class itself, as in pure-Python configs."""
+    member = {"type": first or adapter.CIoULoss, "loss_weight": 0.5}
+    inner = {"type": "loss_plugins.MixLoss", "losses": [member, "loss_plugins.GIoULoss"]}
+    config = Config({"loss_bbox": {"type": "loss_plugins.MixLoss", "losses": [inner, "diou"], "loss_weight": 2.0}})
+    loss = MODELS.build(config.loss_bbox)
+    one, two, three = (
+        MODELS.build({"type": f"loss_plugins.{name}"})(PRED, TARGET) for name in ("ciou", "giou", "diou")
+    )
+    torch.testing.assert_close(loss(PRED, TARGET), 2 * (0.5 * one + two + three))
+    assert loss.spec()["type"] == "loss_plugins.MixLoss"
+    assert MODELS.build(loss.spec()).spec() == loss.spec()
+
+
+def test_own_loss_in_a_mix(own: str) -> None:
+    for name in (own, own.partition(".")[2], "test_corner"):
+        loss = MODELS.build({"type": "loss_plugins.MixLoss", "losses": [{"type": name, "loss_weight": 3.0}]})
+        assert loss(PRED, TARGET).item() == 3 * 4
+
+
+@pytest.mark.parametrize(
+    ("losses", "error", "message"),
+    [
+        (
+            [{"type": "loss_plugins.CIuoLoss"}],
+            ValueError,
+            r"type='loss_plugins\.CIuoLoss' is an unknown loss; .*'CIoULoss'",
+        ),
+        ([{"type": nn.L1Loss}], TypeError, "which is no text"),
+        ("loss_plugins.CIoULoss", ValueError, "a list of losses"),
+        (None, TypeError, "'losses' is required"),
+    ],
+)
+def test_mistakes_in_a_mix_are_named(losses: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        MODELS.build({"type": "loss_plugins.MixLoss", "losses": losses})
 
 
 # --- configs ----------------------------------------------------------------------------------------------------------
