@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
+from loss_plugins import build_loss
+from loss_plugins.errors import refusal, shown
 from loss_plugins.registry import ADAPTER
 
-from .modules import BoxLoss, PluggedLoss
+from .modules import PluggedLoss
 
 
-class PluggedMix(BoxLoss):
-    """`mix` behind MMDetection's call contract.
+class PluggedMix(PluggedLoss):
+    """`mix` behind MMDetection's call contract; an instance is also of the class of its members' kind, as `ClassLoss`.
 
     Args:
         reduction: "none", "mean" or "sum".
         loss_weight: factor on the result, applied last.
         losses: names or dicts with `type`, parameters and `loss_weight`; a type is the name of a loss ("ciou") or of a
             class ("CIoULoss"), either with or without its scope, or, as in pure-Python configs, the class itself or its
-            full path.
-        **parameters: none; an error names what came.
+            full path. Class losses may say `use_sigmoid` here too.
+        **parameters: what that class takes: of class losses `use_sigmoid`.
     """
+
+    #: by kind of loss; the registration, which knows them, puts them here
+    wrappers: ClassVar[Mapping[str, type[PluggedLoss]]] = {}
+
+    def __new__(cls, *positional: Any, losses: Any = None, **parameters: Any) -> PluggedMix:
+        """An instance of the class for the kind of its members; without members `__init__` says what is missing."""
+        kind = "" if losses is None else build_loss("mix", losses=_for_core(losses)).entry.kind
+        return _blank(cls, kind)
 
     def __init__(
         self,
@@ -30,16 +41,52 @@ class PluggedMix(BoxLoss):
         losses: Any = None,
         **parameters: Any,
     ) -> None:
-        given = parameters if losses is None else {"losses": _named(losses), **parameters}
-        super().__init__(reduction, loss_weight, *positional, **given)
+        if positional:
+            raise self.entry.by_position(positional[0], len(positional))
+        given = parameters if losses is None else {"losses": _for_core(losses), **parameters}
+        super().__init__(reduction=reduction, loss_weight=loss_weight, **given)
+        own = getattr(self, "use_sigmoid", None)
+        for said in _said(losses):
+            if said != own:
+                came = f"losses: use_sigmoid={shown(said)}, and theirs is {own}"
+                raise refusal(self.entry.name, came, own, "leave it out of the losses")
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """By the class that is registered, as the one made for a kind has no name of its own."""
+        registered = next(cls for cls in type(self).__mro__ if "entry" in vars(cls))
+        return _blank, (registered, self.entry.kind), self.__dict__
 
 
-def _named(value: Any) -> Any:
-    """The members, those of a mix among them included, with types that the catalogue knows; the rest as it came."""
+@functools.cache
+def _of_kind(registered: type[PluggedMix], kind: str) -> type[PluggedMix]:
+    """The registered class, which is also the wrapper of a kind."""
+    wrapper = registered.wrappers.get(kind)
+    if wrapper is None:
+        return registered
+    same = {name: getattr(registered, name) for name in ("__doc__", "__module__", "__qualname__")}
+    return type(registered.__name__, (registered, wrapper), same)
+
+
+def _blank(registered: type[PluggedMix], kind: str) -> PluggedMix:
+    made: PluggedMix = object.__new__(_of_kind(registered, kind))  # type: ignore[arg-type]  # a class is hashable
+    return made
+
+
+def _for_core(value: Any) -> Any:
+    """The members, those of a mix among them included, as the core takes them; what is no member as it came."""
     if isinstance(value, (list, tuple)):
-        return [_named(each) for each in value]
+        return [_for_core(each) for each in value]
     if isinstance(value, Mapping):
-        return {key: _named(each) if key in ("type", "losses") else each for key, each in value.items()}
+        kept = {key: each for key, each in value.items() if key != "use_sigmoid"}
+        return {key: _for_core(each) if key in ("type", "losses") else each for key, each in kept.items()}
     if isinstance(value, str):
         return value.removeprefix(f"{ADAPTER}.")
     return value.entry.name if isinstance(value, type) and issubclass(value, PluggedLoss) else value
+
+
+def _said(losses: Any) -> Iterator[Any]:
+    """What the members say of `use_sigmoid`."""
+    for member in losses if isinstance(losses, (list, tuple)) else ():
+        if isinstance(member, Mapping):
+            yield from [member["use_sigmoid"]] if "use_sigmoid" in member else []
+            yield from _said(member.get("losses"))

@@ -22,6 +22,7 @@ KINDS: dict[str, type[PluggedLoss]] = {
     "rotated_box": RotatedBoxLoss,
     "classification": ClassLoss,
 }
+PluggedMix.wrappers = KINDS
 #: the remedy for a loss of one's own that MMEngine does not find
 OF_YOUR_OWN = "one of your own: name its module in custom_imports"
 #: one class a loss, also where threads ask for it at the same time

@@ -18,7 +18,7 @@ import torch
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.registry import HOOKS, MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 import loss_plugins
 from loss_plugins import Interval, Traits, list_losses, register_loss, unregister_loss
@@ -257,52 +257,6 @@ print(len(found), len(set(found)), found[0].__qualname__, found[0]()(torch.rand(
 """
     printed = fresh_python(code, PYTHONPATH=str(tmp_path))
     assert printed.split() == ["imported", "4", "1", "PluggedIouLoss", "5.0"]
-
-
-# --- the members of a mix -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "first",
-    ["ciou", "CIoULoss", "loss_plugins.CIoULoss", "loss_plugins.ciou", "loss_plugins.adapters.mmdet.CIoULoss", None],
-    ids=str,
-)
-def test_members_of_a_mix_are_named_as_any_loss(first: str | None) -> None:
-    """None: by the class itself, as in pure-Python configs."""
-    member = {"type": first or adapter.CIoULoss, "loss_weight": 0.5}
-    inner = {"type": "loss_plugins.MixLoss", "losses": [member, "loss_plugins.GIoULoss"]}
-    config = Config({"loss_bbox": {"type": "loss_plugins.MixLoss", "losses": [inner, "diou"], "loss_weight": 2.0}})
-    loss = MODELS.build(config.loss_bbox)
-    one, two, three = (
-        MODELS.build({"type": f"loss_plugins.{name}"})(PRED, TARGET) for name in ("ciou", "giou", "diou")
-    )
-    torch.testing.assert_close(loss(PRED, TARGET), 2 * (0.5 * one + two + three))
-    assert loss.spec()["type"] == "loss_plugins.MixLoss"
-    assert MODELS.build(loss.spec()).spec() == loss.spec()
-
-
-def test_own_loss_in_a_mix(own: str) -> None:
-    for name in (own, own.partition(".")[2], "test_corner"):
-        loss = MODELS.build({"type": "loss_plugins.MixLoss", "losses": [{"type": name, "loss_weight": 3.0}]})
-        assert loss(PRED, TARGET).item() == 3 * 4
-
-
-@pytest.mark.parametrize(
-    ("losses", "error", "message"),
-    [
-        (
-            [{"type": "loss_plugins.CIuoLoss"}],
-            ValueError,
-            r"type='loss_plugins\.CIuoLoss' is an unknown loss; .*'CIoULoss'",
-        ),
-        ([{"type": nn.L1Loss}], TypeError, "which is no text"),
-        ("loss_plugins.CIoULoss", ValueError, "a list of losses"),
-        (None, TypeError, "'losses' is required"),
-    ],
-)
-def test_mistakes_in_a_mix_are_named(losses: Any, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        MODELS.build({"type": "loss_plugins.MixLoss", "losses": losses})
 
 
 # --- configs ----------------------------------------------------------------------------------------------------------
