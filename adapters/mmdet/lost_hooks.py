@@ -77,10 +77,10 @@ def _bases(file: Path) -> Iterator[Config]:
 
 
 def _assigned(tree: ast.Module) -> list[str]:
-    """What a text config says: _base_ = [...]."""
+    """What a text config says: _base_ = [...], of which MMEngine takes any expression of constants."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == BASES:
-            return _as_list(ast.literal_eval(node.value))
+            return _as_list(eval(compile(ast.Expression(node.value), BASES, "eval")))
     return []
 
 

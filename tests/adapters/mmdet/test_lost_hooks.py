@@ -87,6 +87,32 @@ def test_pure_python_configs(tmp_path: Path) -> None:
     assert has_hook(Config.fromfile(file))
 
 
+def test_pure_python_configs_keep_the_hooks_of_a_base(tmp_path: Path) -> None:
+    base = (
+        "from mmengine.hooks import EMAHook, IterTimerHook\n"
+        "default_hooks = dict(timer=dict(type=IterTimerHook))\n"
+        "custom_hooks = [dict(type=EMAHook)]\n"
+    )
+    child = (
+        "from mmengine.config import read_base\n"
+        "from loss_plugins.adapters.mmdet import LossPluginsHook\n"
+        "with read_base():\n    from .base import *\n"
+        "default_hooks.update(loss_plugins=dict(type=LossPluginsHook))\n"
+    )
+    cfg = Config.fromfile(write(tmp_path, base=base, child=child))
+    assert has_hook(cfg)
+    assert (len(cfg.custom_hooks), sorted(cfg.default_hooks)) == (1, ["loss_plugins", "timer"])
+
+
+def test_bases_that_are_put_together(tmp_path: Path) -> None:
+    """MMEngine takes any expression of constants."""
+    together = "_base_ = ['./base.py'] + ['./' + 'other.py']\n"
+    assert lost(write(tmp_path, base=BASE, other="total = 3\n", child=together + OURS)) == [
+        "EMAHook",
+        "MeanTeacherHook",
+    ]
+
+
 def test_yaml_configs(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text("custom_hooks:\n- type: EMAHook\n")
     child = tmp_path / "child.yaml"
@@ -99,6 +125,8 @@ def test_options_of_the_command_line(tmp_path: Path) -> None:
     replaced = Config.fromfile(file)
     replaced.merge_from_dict({"custom_hooks": [{"type": "loss_plugins.LossPluginsHook"}]})
     assert lost_hooks(replaced) == ["EMAHook", "MeanTeacherHook"]
+    replaced.merge_from_dict({"custom_hooks": []})
+    assert lost_hooks(replaced) == []  # the user's choice
     merged = Config.fromfile(file)
     merged.merge_from_dict({"default_hooks.loss_plugins.type": "loss_plugins.LossPluginsHook"})
     assert has_hook(merged)

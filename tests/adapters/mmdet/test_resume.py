@@ -115,7 +115,7 @@ def test_an_older_record_had_todays_defaults_and_compilation_may_change() -> Non
     slots = find_losses(Detector({**EIOU, "compile": True}, [[9]]))
     trained = slots[0].loss.spec()
     trained.pop("compile")
-    trained.pop("eps")
+    trained.pop("focal_gamma")
     assert differences([{"where": "bbox_head.loss_bbox", "loss": trained}], slots) == {}
 
 
