@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +15,7 @@ from loss_plugins.adapters.mmdet import LossPluginsHook, SenselessSlot
 from loss_plugins.module.build import module_class
 
 from .heads import BATCHES, CASES, CLASSES, Case
+from .runs import runner
 
 FOCAL = {"type": "FocalLoss", "use_sigmoid": True, "gamma": 2.0, "alpha": 0.25, "loss_weight": 1.0}
 QUALITY = {"type": "QualityFocalLoss", "use_sigmoid": True, "beta": 2.0, "loss_weight": 1.0}
@@ -81,9 +80,7 @@ def test_quality_focal_gets_labels_and_scores(name: str, monkeypatch: pytest.Mon
 
 
 def hook_on(model: Any, folder: Path) -> None:
-    LossPluginsHook().before_train(
-        SimpleNamespace(model=model, work_dir=str(folder), logger=logging.getLogger("test"), iter=0)
-    )
+    LossPluginsHook().before_train(runner(model, folder))
 
 
 def test_use_sigmoid_left_out_of_the_config_is_refused(tmp_path: Path) -> None:
