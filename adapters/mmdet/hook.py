@@ -32,7 +32,8 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
     A dict merges with that of a `_base_`; the list `custom_hooks` would replace the base's, whose EMA is lost then.
 
     Args:
-        allow: paths ("bbox_head.loss_bbox") whose problems are only warned of, and which need not be called.
+        allow: paths ("bbox_head.loss_bbox") whose problems, and differences to a resumed checkpoint, are only warned
+            of, and which need not be called.
 
     Raises:
         SenselessSlot: before training, naming each config key to set.
