@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from mmdet.registry import MODELS as DETECTORS
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from torch import nn
 
+from loss_plugins import EIoULoss
 from loss_plugins.adapters.mmdet import LossNotUsed, LossPluginsHook
+from loss_plugins.adapters.mmdet.record import RECORD_FILE
 
 from ...two_ranks import run_two_ranks
 from . import proof_ranks
@@ -96,6 +99,18 @@ def test_at_the_end_of_a_loop_without_epochs_it_is_an_error(tmp_path: Path) -> N
 
 def test_a_validation_alone_proves_nothing(tmp_path: Path) -> None:
     LossPluginsHook().before_val_epoch(runner(head_with(loss_bbox=EIOU), tmp_path))
+
+
+def test_a_bare_core_module_that_is_allowed_is_trained_uncounted(tmp_path: Path) -> None:
+    model = head_with(loss_bbox=EIOU)
+    model.bbox_head.loss_other = EIoULoss()
+    hook, training = LossPluginsHook(allow=["bbox_head.loss_other"]), runner(model, tmp_path)
+    hook.before_train(training)
+    call(model.bbox_head.loss_bbox)
+    hook.after_train_epoch(training)
+    hook.after_train(training)
+    counts = {part["where"]: part["calls"] for part in yaml.safe_load((tmp_path / RECORD_FILE).read_text())["losses"]}
+    assert counts == {"bbox_head.loss_bbox": 1, "bbox_head.loss_other": 0}
 
 
 # --- calls without boxes ----------------------------------------------------------------------------------------------
