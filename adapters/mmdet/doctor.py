@@ -74,23 +74,24 @@ def _untouched() -> str:
 
 
 def _config_checks(config: str) -> list[dict[str, Any]]:
-    slots: list[Any] = []
-    built = _tried(f"the model of {config} can be built", partial(_build, config, slots))
-    return [built, _tried("LossPluginsHook", partial(_hooks, config)), *(_slot_check(slot) for slot in slots)]
+    found: list[Any] = []
+    built = _tried(f"the model of {config} can be built", partial(_build, config, found))
+    slots = [check for inspection in found for check in _slot_checks(inspection)]
+    return [built, _tried("LossPluginsHook", partial(_hooks, config)), *slots]
 
 
-def _build(config: str, slots: list[Any]) -> str:
+def _build(config: str, found: list[Any]) -> str:
     from mmdet.utils import register_all_modules
     from mmengine.config import Config
     from mmengine.registry import MODELS
 
-    from .slots import find_losses
+    from .inspection import inspect
 
     register_all_modules(init_default_scope=True)
     cfg = Config.fromfile(config)
     model = MODELS.build(cfg.model)
-    slots += find_losses(model)
-    if not slots:
+    found.append(inspect(model, cfg.model))
+    if not found[0].slots:
         raise RuntimeError("no loss of loss_plugins is in it: write the scope, type='loss_plugins.EIoULoss'")
     return type(model).__name__
 
@@ -109,9 +110,19 @@ def _hooks(config: str) -> str:
     return "there, and no hook of a base is lost by it"
 
 
-def _slot_check(slot: Any) -> dict[str, Any]:
-    from .slots import problems
+def _slot_checks(inspection: Any) -> list[dict[str, Any]]:
+    """One check a slot, and one if the model could not be tried."""
+    checks = [_slot_check(slot, inspection) for slot in inspection.slots]
+    if inspection.untried:
+        checks.append({"name": "the model can be tried on made-up images", "ok": True, "detail": inspection.untried})
+    return checks
 
-    found = problems(slot)
-    detail = "; ".join(found) if found else f"{slot.name} in {type(slot.head).__name__}"
+
+def _slot_check(slot: Any, inspection: Any) -> dict[str, Any]:
+    from .handed import WORDS
+
+    found = [message for other, message in inspection.findings if other.path == slot.path]
+    handed = inspection.handed.get(slot.path)
+    gets = f", which gets {WORDS[handed]}" if handed else ""
+    detail = "; ".join(found) if found else f"{slot.name} in {type(slot.head).__name__}{gets}"
     return {"name": slot.key, "ok": not found, "detail": detail}

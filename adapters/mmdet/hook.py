@@ -11,16 +11,18 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from loss_plugins.errors import LossNotUsed, in_our_words, refusal, shown
+from loss_plugins.errors import LossNotUsed, check_type, closest, in_our_words, refusal, shown
 from loss_plugins.module.state import sync_losses
 from loss_plugins.registry import HOOKS
 
+from .box_modules import BoxLoss
+from .inspection import Inspection, inspect
 from .lost_hooks import in_words, lost_hooks
 from .modules import PluggedLoss, SenselessSlot
 from .proof import Proof, counted
 from .record import STAMP, Record, record_of, saves_now
 from .resuming import check_resumed
-from .slots import LossSlot, find_losses, problems
+from .slots import LossSlot
 
 
 @in_our_words
@@ -34,12 +36,15 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
     Args:
         allow: paths ("bbox_head.loss_bbox") whose problems, and differences to a resumed checkpoint, are only warned
             of, and which need not be called.
+        canary: whether to call `loss` of a copy of the model on two made-up images before training, which shows what
+            each loss is handed. That takes some seconds; without it only what needs no call is looked at.
 
     Raises:
         SenselessSlot: before training, naming each config key to set.
         LossNotUsed: no loss of loss_plugins in the model; or, after the first epoch (in loops without epochs, after the
             data were passed once), one that no head of any rank has called.
-        ValueError: the checkpoint of a resumed run was trained with other losses.
+        ValueError: before training, a path in `allow` where no loss of loss_plugins is; the checkpoint of a resumed run
+            was trained with other losses.
 
     A copy that is not trained, as a teacher, and a loss of a later phase of its head need not be called.
 
@@ -48,14 +53,16 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
     `meta["loss_plugins"]`. Stateful losses learn once per iteration, and are synced after each.
     """
 
-    def __init__(self, allow: Iterable[str] = ()) -> None:
+    def __init__(self, allow: Iterable[str] = (), canary: bool = True) -> None:
         paths = (None,) if isinstance(allow, str) or not isinstance(allow, Iterable) else tuple(allow)
         if not all(isinstance(path, str) for path in paths):
             remedy = "write allow=['bbox_head.loss_bbox']"
             raise refusal(
                 "LossPluginsHook", f"allow={shown(allow)} is no list of text", "a list of paths", remedy, TypeError
             )
-        self.allow = frozenset(str(path) for path in paths)
+        check_type("LossPluginsHook", "canary", canary, bool)
+        self.allow = frozenset(str(path).removeprefix("model.") for path in paths)
+        self.canary = canary
         self.slots: list[LossSlot] = []
         self.loaded: dict[str, Any] | None = None
         self.epoch = 0  # the one that was trained last
@@ -69,7 +76,8 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
     def before_train(self, runner: Runner) -> None:
         """Find the losses, refuse misplaced ones and those of another run, log the rest and write the record."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        self.slots = find_losses(model)
+        found = inspect(model, runner.cfg.get("model"), self.canary)
+        self.slots = found.slots
         if not self.slots:
             raise LossNotUsed(
                 "LossPluginsHook found no loss of loss_plugins in the model: write the scope, "
@@ -77,24 +85,39 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
             )
         for slot in self.slots:
             runner.logger.info(f"loss_plugins: {slot.key} of {type(slot.head).__name__}: {slot.loss.spec()}")
-        self.refuse(runner)
+        self.refuse(runner, found)
         self.warn_of_lost_hooks(runner)
         self.record = record_of(self.slots, runner)
         if self.loaded is not None and runner.iter > 0:  # weights alone (load_from) begin at 0
             stamp = check_resumed(self.slots, self.loaded, runner, self.allow)
             self.record.goes_on(stamp, runner.iter, runner.epoch)
-        self.proof = Proof(model, self.slots, self.allow, runner.iter)
+        self.proof = Proof(model, self.slots, self.allow, runner.iter, found.phased)
         self.write(runner)
 
-    def refuse(self, runner: Runner) -> None:
-        """Raise one error that names every misplaced loss; only warn of those in `allow`."""
-        found = [(slot, message) for slot in self.slots for message in problems(slot)]
-        for slot, message in found:
+    def refuse(self, runner: Runner, found: Inspection) -> None:
+        """Raise one error that names every misplaced loss; only warn of those in `allow`, and of what is not known."""
+        self.check_allowed()
+        for slot, message in found.findings:
             if slot.path in self.allow:
                 runner.logger.warning(f"loss_plugins: allowed: {slot.key}: {message}")
-        refused = [f"{slot.key} ({slot.name}): {message}" for slot, message in found if slot.path not in self.allow]
+        for message in found.warnings:
+            runner.logger.warning(f"loss_plugins: {message}")
+        refused = [
+            f"{slot.key} ({slot.name}): {message}" for slot, message in found.findings if slot.path not in self.allow
+        ]
         if refused:
             raise SenselessSlot("\n".join(refused))
+        for slot in self.slots:
+            if slot.path in self.allow and isinstance(slot.loss, BoxLoss):
+                slot.loss.targets_seen = True  # allowed to get what it gets
+
+    def check_allowed(self) -> None:
+        """Raise for a path in `allow` where no loss is."""
+        paths = {slot.path for slot in self.slots}
+        unknown = sorted(self.allow - paths)
+        if unknown:
+            came = f"allow={unknown} names no loss of loss_plugins"
+            raise refusal("LossPluginsHook", came, ", ".join(sorted(paths)), closest(unknown[0], paths))
 
     def warn_of_lost_hooks(self, runner: Runner) -> None:
         """Name the hooks of a base that the list with this hook has replaced."""

@@ -1,14 +1,14 @@
-"""Catalogued losses behind MMDetection's call contract: one wrapper class per kind of loss."""
+"""A catalogued loss behind MMDetection's call contract; what kinds of loss do differently lies beside."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from loss_plugins import build_loss
-from loss_plugins.catalog.dialects import translated
+from loss_plugins.catalog.dialects import defaults_of, translated
 from loss_plugins.catalog.entries import Entry, check_tensors
 from loss_plugins.catalog.ranges import closest
 from loss_plugins.errors import refusal, shown
@@ -16,21 +16,13 @@ from loss_plugins.module.arguments import entry_of
 from loss_plugins.module.loss import Loss
 from loss_plugins.module.reduction import check_avg_factor
 from loss_plugins.module.state import statistics_of
-from loss_plugins.tensors import Target, check_weight, fit_weight, warn_of_inverted
+from loss_plugins.tensors import Target, check_weight
 
 from .steps import Steps
 
-ENOUGH_ROWS = 20  # fewest targets by which encoded offsets are told from boxes
-SENSELESS_SHARE = 0.05  # of targets without width or height: measured 43 % and 91 % for offsets, 0 % for boxes
-#: the losses that are sigmoid or softmax, and the class of the other one
-OTHER_ACTIVATION = {
-    "cross_entropy": "BCEWithLogitsLoss",
-    "bce_with_logits": "CrossEntropyLoss",
-    "softmax_focal": "FocalLoss",
-    "focal": "SoftmaxFocalLoss",
-    "asymmetric_softmax": "AsymmetricLoss",
-    "asymmetric": "AsymmetricSoftmaxLoss",
-}
+MMDET = "mmdet"
+#: what heads of other packages pass beside, which no loss needs
+HARMLESS = {"pred_decode", "targets_decode"}
 
 
 class SenselessSlot(ValueError):
@@ -95,7 +87,7 @@ class PluggedLoss(nn.Module):
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
-        **ignored: Any,
+        **others: Any,
     ) -> Tensor:
         """The reduced loss.
 
@@ -105,14 +97,25 @@ class PluggedLoss(nn.Module):
             weight: per row or per element; what has weight 0 reaches neither value nor gradient of a box loss.
             avg_factor: "mean" divides the sum by it.
             reduction_override: used instead of `reduction`.
-            **ignored: what some heads pass beside.
+            **others: what some heads pass beside; None, or what changes nothing.
         """
+        self.check_others(others)
         check_tensors(self.entry, pred, target)
         if weight is not None:
             check_weight(self.entry.name, weight, pred)
         if avg_factor is not None:
             avg_factor = check_avg_factor(self.entry.name, avg_factor, reduction_override or self.reduction, pred)
         return self.compute(pred, target, weight, avg_factor, reduction_override)
+
+    def check_others(self, others: dict[str, Any]) -> None:
+        """Refuse a keyword that would change what is computed, unless the loss was built with the same."""
+        known = self.loss.resolved()
+        for name, value in others.items():
+            if value is None or name in HARMLESS or (name in known and known[name] == value):
+                continue
+            came = f"the head passes {name}={shown(value)}"
+            remedy = f"set {name}={shown(value)} of this loss" if name in known else "put another loss into this slot"
+            raise refusal(self.entry.name, came, "what the loss was built with", remedy, TypeError)
 
     def compute(
         self, pred: Tensor, target: Any, weight: Tensor | None, avg_factor: float | Tensor | None, override: str | None
@@ -137,6 +140,8 @@ class PluggedLoss(nn.Module):
         if counted:
             self.count(len(pred), learns)
         self.loss.train(learns)
+        if defaults_of(self.entry.name, MMDET).counts_itself:  # heads rely on it, and pass what it does not divide by
+            avg_factor = None
         result: Tensor = self.loss(pred, target, weight, avg_factor, override)
         return result
 
@@ -158,155 +163,6 @@ class PluggedLoss(nn.Module):
     def extra_repr(self) -> str:
         """Calls so far; parameters are shown by the submodule `loss`."""
         return f"calls={self.calls}"
-
-
-class BoxLoss(PluggedLoss):
-    """Axis-aligned boxes (n, 4) to one number per box; rows of weight 0 are never computed.
-
-    Heads pass *all* anchors or queries, most of them with weight 0 and a target of no area. Multiplying by that
-    weight is not enough to keep them out of value and gradient, as NaN * 0 is NaN.
-    """
-
-    columns: ClassVar[int] = 4
-
-    def __init__(self, reduction: str = "mean", loss_weight: float = 1.0, *positional: Any, **parameters: Any) -> None:
-        super().__init__(reduction, loss_weight, *positional, **parameters)
-        self.targets_seen = self.inverted_named = False
-
-    def compute(
-        self,
-        pred: Tensor,
-        target: Tensor,
-        weight: Tensor | None,
-        avg_factor: float | Tensor | None,
-        override: str | None,
-    ) -> Tensor:
-        """Compute the rows with a weight other than 0, and reduce over all rows."""
-        _refuse_single_row(self.entry.name, pred, self.columns)
-        if weight is None:
-            self.check_targets(target)
-            return self.call_core(pred, target, None, avg_factor, override)
-        weight = fit_weight(self.entry.name, weight, pred.shape[:-1], columns=self.columns)
-        counts = weight != 0
-        self.check_targets(target[counts])
-        kept = pred[counts], target[counts], weight[counts]
-        reduction = override or self.reduction
-        if reduction == "none":
-            loss = self.call_core(*kept, None, "none")
-            return loss.new_zeros(counts.shape).masked_scatter(counts, loss)
-        if reduction == "mean" and avg_factor is None:  # over all rows, those of weight 0 included
-            return self.call_core(*kept, None, "sum") / max(counts.numel(), 1)
-        return self.call_core(*kept, avg_factor, override)
-
-    def check_targets(self, target: Tensor) -> None:
-        """Once, on the first call with enough rows: targets must be boxes, not encoded offsets.
-
-        The first inverted one is named once targets are known to be boxes, on the CPU only: on a GPU the host would
-        wait in every step.
-        """
-        self.refuse_offsets(target)
-        if self.targets_seen and not self.inverted_named:
-            self.inverted_named = warn_of_inverted(self.entry.name, target, self.sides(target))
-
-    def refuse_offsets(self, target: Tensor) -> None:
-        """Raise if targets have no size too often to be boxes."""
-        if self.targets_seen or len(target) < ENOUGH_ROWS:
-            return
-        self.targets_seen = True
-        share = (self.sides(target) <= 0).any(-1).float().mean().item()
-        if share >= SENSELESS_SHARE:
-            raise SenselessSlot(
-                f"{type(self).__name__}: {share:.0%} of {len(target)} targets have no width or height, so these are "
-                "encoded offsets, not boxes. Set reg_decoded_bbox=True in this head, or use a coordinate loss "
-                "(loss_plugins.SmoothL1Loss) here"
-            )
-
-    def sides(self, target: Tensor) -> Tensor:
-        """Width and height of each target."""
-        centers = self.loss.parameters_given.get("box_format") == "cxcywh"
-        return target[:, 2:] if centers else target[:, 2:] - target[:, :2]
-
-
-class RotatedBoxLoss(BoxLoss):
-    """Rotated boxes (n, 5) to one number per box."""
-
-    columns = 5
-
-    def sides(self, target: Tensor) -> Tensor:
-        """Width and height of each target."""
-        return target[:, 2:4]
-
-
-class CoordinateLoss(PluggedLoss):
-    """Boxes or encoded offsets (n, 4) to one number per coordinate."""
-
-    columns: ClassVar[int] = 4
-
-    def compute(
-        self,
-        pred: Tensor,
-        target: Tensor,
-        weight: Tensor | None,
-        avg_factor: float | Tensor | None,
-        override: str | None,
-    ) -> Tensor:
-        """As the core's module, but coordinates of weight 0 are set to 0: an infinite one would become NaN."""
-        _refuse_single_row(self.entry.name, pred, self.columns)
-        if weight is not None:
-            fit_weight(self.entry.name, weight, pred.shape)
-            idle = (weight.unsqueeze(-1) if weight.dim() < pred.dim() else weight) == 0
-            pred, target = pred.masked_fill(idle, 0), target.masked_fill(idle, 0)
-        return self.call_core(pred, target, weight, avg_factor, override)
-
-
-class ClassLoss(PluggedLoss):
-    """Class scores to one number per score; heads read `use_sigmoid`, most of them from the config.
-
-    Args:
-        use_sigmoid: whether classes are scored one by one; only what the loss does anyway is allowed, and the config
-            should say it, as heads choose their number of outputs by it.
-        reduction: "none", "mean" or "sum".
-        loss_weight: factor on the result, applied last.
-        **parameters: the loss's own.
-    """
-
-    def __init__(
-        self,
-        use_sigmoid: bool | None = None,
-        reduction: str = "mean",
-        loss_weight: float = 1.0,
-        *positional: Any,
-        **parameters: Any,
-    ) -> None:
-        super().__init__(reduction, loss_weight, *positional, **parameters)
-        self.use_sigmoid = "class_map" not in self.entry.targets
-        if use_sigmoid not in (None, self.use_sigmoid):
-            came = (
-                f"use_sigmoid={shown(use_sigmoid)}, but this is a {'sigmoid' if self.use_sigmoid else 'softmax'} loss"
-            )
-            raise refusal(self.entry.name, came, self.use_sigmoid, _other_activation(self.entry.name, self.use_sigmoid))
-
-    @property
-    def activated(self) -> bool:
-        """Whether predictions are probabilities already; heads read it."""
-        return bool(self.loss.resolved().get("activated", False))
-
-    def spec(self) -> dict[str, Any]:
-        """As in `PluggedLoss`, with `use_sigmoid` for the head."""
-        return {**super().spec(), "use_sigmoid": self.use_sigmoid}
-
-
-def _other_activation(name: str, use_sigmoid: bool) -> str:
-    """The remedy for a config that wants the other activation: the loss that has it, where there is one."""
-    keep = f"set use_sigmoid={use_sigmoid}"
-    other = OTHER_ACTIVATION.get(name)
-    return f"use loss_plugins.{other} for use_sigmoid={not use_sigmoid}, or {keep}" if other else keep
-
-
-def _refuse_single_row(where: str, pred: Tensor, columns: int) -> None:
-    if pred.dim() < 2:
-        remedy = "pass one row at least (pred[None])"
-        raise refusal(where, f"pred has shape {tuple(pred.shape)}", f"rows (n, {columns})", remedy)
 
 
 def _refuse_unknown(entry: Entry, parameters: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ NO_BOXES = (
     "look whether the classes in metainfo are those of the annotation file (the usual cause), whether filter_cfg and "
     "the pipeline leave boxes, and whether the assigner finds positives among them"
 )
+PHASED = "its head calls it in another phase of the training"
 INITIAL, FINAL = "initial_loss_cls", "loss_cls"  # slots of a head that changes from one to the other in `initial_epoch`
 
 
@@ -54,9 +55,18 @@ class Proof:
         slots: where its losses are.
         allow: paths of losses that need not be called.
         first: the iterations that were done before this training.
+        phased: paths of losses that were seen to be called in some phases of the training only.
     """
 
-    def __init__(self, model: nn.Module, slots: Iterable[LossSlot], allow: Iterable[str], first: int) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        slots: Iterable[LossSlot],
+        allow: Iterable[str],
+        first: int,
+        phased: Iterable[str] = (),
+    ) -> None:
+        self.phased = frozenset(phased)
         excused = frozenset(allow)
         self.model, self.first = model, first
         self.unseen = {slot.path: slot for slot in slots if slot.path not in excused}
@@ -97,7 +107,8 @@ class Proof:
         """The losses that no rank has called, without excuse; those seen at work are crossed off, others warned of."""
         found = []
         for path, slot in list(self.unseen.items()):
-            count, teacher, phase = counts[path], untrained(self.model, slot), later(slot, epoch)
+            count, teacher = counts[path], untrained(self.model, slot)
+            phase = later(slot, epoch) or (PHASED if path in self.phased and not tells_phase(slot) else "")
             if count.boxes:
                 self.unseen.pop(path)
                 self._warn_of_start(slot, count, runner)
@@ -142,6 +153,11 @@ def untrained(model: nn.Module, slot: LossSlot) -> str:
     if parameters and not any(parameter.requires_grad for parameter in parameters):
         return f"no parameter of model.{path} requires a gradient"
     return "" if holder.training else f"model.{path} is in evaluation mode during the training"
+
+
+def tells_phase(slot: LossSlot) -> bool:
+    """Whether the head has an attribute by which its phases can be told, see `later`."""
+    return hasattr(slot.head, "use_l1") or hasattr(slot.head, "initial_epoch")
 
 
 def later(slot: LossSlot, epoch: int) -> str:

@@ -12,8 +12,10 @@ from loss_plugins.errors import check_type, in_our_words
 from loss_plugins.module.build import module_class
 from loss_plugins.registry import ADAPTER, LOSSES
 
+from .box_modules import BoxLoss, CoordinateLoss, RotatedBoxLoss, SmoothL1
 from .mix import PluggedMix
-from .modules import BoxLoss, ClassLoss, CoordinateLoss, PluggedLoss, RotatedBoxLoss
+from .modules import PluggedLoss
+from .score_modules import ClassLoss, HeatmapLoss, ScoreLoss
 
 PACKAGE = __name__.rpartition(".")[0]
 KINDS: dict[str, type[PluggedLoss]] = {
@@ -21,12 +23,15 @@ KINDS: dict[str, type[PluggedLoss]] = {
     "coordinate": CoordinateLoss,
     "rotated_box": RotatedBoxLoss,
     "classification": ClassLoss,
+    "region": ScoreLoss,
 }
 PluggedMix.wrappers = KINDS
 #: the remedy for a loss of one's own that MMEngine does not find
 OF_YOUR_OWN = "one of your own: name its module in custom_imports"
 #: one class a loss, also where threads ask for it at the same time
 MAKING = RLock()
+#: wrappers of losses that heads ask more of than of others of their kind
+LOSS_BY_NAME: dict[str, type[PluggedLoss]] = {"gaussian_focal": HeatmapLoss, "mix": PluggedMix, "smooth_l1": SmoothL1}
 
 
 @in_our_words
@@ -77,16 +82,21 @@ def _make(name: str, entry: Entry) -> type[PluggedLoss]:
     return type(name, _bases(name, entry), attributes)
 
 
+#: losses that heads look for by MMDetection's own class: DETR and DINO pass (labels, scores) to its QualityFocalLoss
+#: alone, and Dynamic R-CNN takes no other than its SmoothL1Loss
+ALSO_THEIRS = ("QualityFocalLoss", "SmoothL1Loss")
+
+
 def _bases(name: str, entry: Entry) -> tuple[type[nn.Module], ...]:
-    """The wrapper of the kind; DETR and DINO pass (labels, scores) only to MMDetection's QualityFocalLoss."""
-    base = PluggedMix if entry.name == "mix" else KINDS.get(entry.kind, PluggedLoss)
-    if name != "QualityFocalLoss":
+    """The wrapper of the loss or of its kind, and MMDetection's class where heads look for it."""
+    base = LOSS_BY_NAME.get(entry.name, KINDS.get(entry.kind, PluggedLoss))
+    if name not in ALSO_THEIRS:
         return (base,)
     try:
-        from mmdet.models.losses import QualityFocalLoss
+        from mmdet.models import losses
     except (ImportError, AssertionError):  # mmdet is not installed or refuses its mmcv: no head exists that would ask
         return (base,)
-    return base, QualityFocalLoss
+    return base, getattr(losses, name)
 
 
 if PACKAGE == ADAPTER:  # not these files imported a second time, under another name

@@ -32,7 +32,7 @@ LABELS = frozenset({"labels", "class_map", "label_score"})
 #: of the traits that are neither numbers nor chosen from a list
 _TRAIT_TYPES: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("zero_at_equality", "symmetric", "scale_invariant", "translation_invariant"), (bool,)),
-    **dict.fromkeys(("stateful", "gradient_when_disjoint"), (bool,)),
+    **dict.fromkeys(("stateful", "gradient_when_disjoint", "whole_boxes"), (bool,)),
     **dict.fromkeys(("detached", "not_mirrored"), (str,)),
     "not_monotone": (Mapping,),
     "proper": (bool, type(None)),
@@ -56,6 +56,7 @@ class Traits:
         units: "any"; "pixels" (its constants are in pixels); "image" (it needs the image size).
         stateful: carries a running statistic from call to call.
         gradient_when_disjoint: the gradient still pulls boxes that do not overlap.
+        whole_boxes: compares the corners of whole boxes, though it gives a number per coordinate.
         scale: what the prediction of a class or region loss is; nothing reads whether probabilities are in [0, 1].
         detached: which part of the gradient is left out on purpose, and where that is written; "": none.
         not_monotone: on which paths the loss falls while a box gets worse, and why; the paths are those of the audit.
@@ -71,6 +72,7 @@ class Traits:
     units: Literal["any", "pixels", "image"] = "any"
     stateful: bool = False
     gradient_when_disjoint: bool = True
+    whole_boxes: bool = False
     scale: Scale = "logits"
     detached: str = ""
     not_monotone: Mapping[str, str] = field(default_factory=dict)
@@ -91,7 +93,7 @@ class Traits:
 #: the traits that say something of boxes alone, and of scores and masks alone
 OF_BOXES = (
     "symmetric", "scale_invariant", "translation_invariant", "units", "gradient_when_disjoint", "not_monotone",
-    "not_mirrored",
+    "not_mirrored", "whole_boxes",
 )  # fmt: skip
 OF_SCORES = ("scale", "proper")
 

@@ -185,7 +185,7 @@ def balanced_l1_loss(
     source=Source(
         "Improving Object Localization with Fitness NMS and Bounded IoU Loss", 2017, "https://arxiv.org/abs/1711.00164"
     ),
-    traits=Traits(range=(0, 0.9), scale_invariant=True),
+    traits=Traits(range=(0, 0.9), scale_invariant=True, whole_boxes=True),
     use_when="You want IoU's scale invariance with a smooth minimum, and a loss for each of x, y, w and h.",
     avoid_when="Centres may be off by half the target: they get no gradient there. It takes boxes, not encoded deltas.",
 )

@@ -18,9 +18,6 @@ from ultralytics.nn import tasks
 from ultralytics.utils.loss import BboxLoss
 
 from loss_plugins.adapters import ultralytics as lpu
-from loss_plugins.adapters.mmdet.hook import LossPluginsHook
-from loss_plugins.adapters.mmdet.modules import PluggedLoss
-from loss_plugins.adapters.mmdet.training_parity import curve
 from loss_plugins.adapters.ultralytics import (
     bases,
     canary,
@@ -40,24 +37,6 @@ from loss_plugins.adapters.ultralytics.cli import chosen_task, losses_of, shell_
 from tests.house.raises_core import Table
 
 ONE = torch.ones(())
-
-
-class EIoU(PluggedLoss):
-    """A plugged loss as the registry makes them."""
-
-    from loss_plugins import get_entry
-
-    entry = get_entry("eiou")
-
-
-def runner(model: nn.Module, folder: Path) -> Any:
-    """As much of a runner as the hook looks at."""
-    logger = SimpleNamespace(info=print)
-    return SimpleNamespace(model=model, work_dir=str(folder), logger=logger, rank=0, iter=4, cfg={})
-
-
-def without_our_losses(folder: Path) -> None:
-    LossPluginsHook().before_train(runner(nn.Linear(1, 1), folder))
 
 
 def other_forward(self: Any, pred_bboxes: Any) -> None:
@@ -147,9 +126,9 @@ def untrained_class() -> type:
 
 ULTRALYTICS = "adapters/ultralytics"
 #: where tests of the adapters lie that take a training
-HOOKS, PROBES, REFUSALS, OWN = (
+PROBES, REFUSALS, OWN = (
     f"tests/adapters/{file}.py::test_"
-    for file in ("mmdet/test_hook", "ultralytics/test_probe", "ultralytics/test_refusals", "ultralytics/test_own")
+    for file in ("ultralytics/test_probe", "ultralytics/test_refusals", "ultralytics/test_own")
 )
 PROCESSES, CLASSES, SIZES, MASKS, TRACES = (
     f"tests/adapters/ultralytics/test_{name}.py::test_"
@@ -166,36 +145,7 @@ def wrong(function: Any, *first: Any) -> dict[str, Any]:
     return {name: lambda *_, given=given: function(*first, **given) for name, given in WRONG.items()}
 
 
-AFTER_AN_EPOCH = (
-    "after the first epoch (in loops without epochs, after the data were passed once), one that no head of any rank "
-    "has called"
-)
-RESUMED = "tests/adapters/mmdet/test_resume.py::test_"
 ADAPTERS: Table = {
-    ("adapters/mmdet/hook.py::LossPluginsHook", "SenselessSlot"): {
-        "before training, naming each config key to set": HOOKS + "senseless_places_are_refused",
-    },
-    ("adapters/mmdet/hook.py::LossPluginsHook", "LossNotUsed"): {
-        "no loss of loss_plugins in the model": lambda _, folder: LossPluginsHook().before_train(
-            runner(nn.Linear(1, 1), folder)
-        ),
-        AFTER_AN_EPOCH: HOOKS + "a_loss_that_nobody_calls_is_an_error",
-    },
-    ("adapters/mmdet/hook.py::LossPluginsHook", "ValueError"): {
-        "the checkpoint of a resumed run was trained with other losses": RESUMED
-        + "another_loss_is_refused_before_training",
-    },
-    ("adapters/mmdet/resuming.py::check_resumed", "ValueError"): {
-        "the checkpoint was trained with other losses": RESUMED + "another_loss_is_refused_before_training",
-        "what it says of them cannot be read": RESUMED + "a_stamp_of_something_else_is_refused",
-    },
-    ("adapters/mmdet/modules.py::PluggedLoss", "TypeError"): {
-        "unknown parameters; the error names each": lambda *_: EIoU(gama=1, alfa=2),
-    },
-    ("adapters/mmdet/modules.py::PluggedLoss", "ValueError"): {"a parameter out of range": lambda *_: EIoU(eps=-1.0)},
-    ("adapters/mmdet/training_parity.py::curve", "RuntimeError"): {
-        "an equivalent was never called": lambda _, folder: curve("RetinaNet", folder / "run", True, 0),
-    },
     (f"{ULTRALYTICS}/__init__.py::patched", "ValueError, TypeError"): {
         **wrong(entered),
         "a model that has a plug": lambda *_: entered_twice(detector()),

@@ -18,12 +18,13 @@ from tests.house.options import EFFECTS
 from tests.house.raises_adapters import ADAPTERS
 from tests.house.raises_core import CORE, Call
 from tests.house.raises_maps import MAPS
+from tests.house.raises_mmdet import MMDET
 from tests.house.raises_slots import SLOTS
 from tests.house.raises_starts import STARTS
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("loss_plugins", "adapters", "tools")
-CASES = {**CORE, **ADAPTERS, **SLOTS, **STARTS, **MAPS}
+CASES = {**CORE, **ADAPTERS, **SLOTS, **STARTS, **MAPS, **MMDET}
 
 
 def source_of_test(place: str) -> str:

@@ -32,6 +32,7 @@ SMALL = {
     "with_cp": False,
 }
 Losses = dict[str, Any]
+Run = Callable[[Any, list[Tensor], list[DetDataSample]], Losses]
 
 register_all_modules(init_default_scope=True)
 
@@ -43,11 +44,11 @@ class Case:
     config: str
     slots: tuple[str, ...] = ("bbox_head.loss_bbox",)
     changes: dict[str, Any] = field(default_factory=dict)
-    run: Callable[[nn.Module, list[Tensor], list[DetDataSample]], Losses] | None = None
+    run: Run | None = None
     strides: tuple[int, ...] = (8, 16, 32, 64, 128)
     reduction: str = "mean"
 
-    def build(self, loss: dict[str, Any]) -> nn.Module:
+    def build(self, loss: dict[str, Any]) -> Heads:
         """The heads of the detector, without backbone and neck, same weights every time."""
         model = shrunk(shipped(self.config))
         for key, value in self.changes.items():
@@ -55,26 +56,24 @@ class Case:
         for slot in self.slots:
             put(model, slot, {"reduction": self.reduction, **loss})
         torch.manual_seed(0)
-        heads = Heads(model)
+        heads = Heads(model, self.run or dense, self.strides)
         for parameter in heads.parameters():  # the shipped initialisation predicts one box everywhere
             parameter.data.add_(torch.randn_like(parameter) * 0.02)
         MessageHub.get_current_instance().update_info("epoch", 0)  # TOOD's assigner depends on it
         return heads.train()
 
-    def step(self, heads: nn.Module, boxes: list[list[list[float]]]) -> tuple[Losses, list[Tensor]]:
+    def step(self, heads: Heads, boxes: list[list[list[float]]]) -> tuple[Losses, list[Tensor]]:
         """The losses of one iteration and the gradient of their sum in parameters and features."""
         losses, gradients = self.all_gradients(heads, boxes)
         return losses, [gradient for gradient in gradients.values() if gradient is not None]
 
-    def all_gradients(
-        self, heads: nn.Module, boxes: list[list[list[float]]]
-    ) -> tuple[Losses, dict[str, Tensor | None]]:
+    def all_gradients(self, heads: Heads, boxes: list[list[list[float]]]) -> tuple[Losses, dict[str, Tensor | None]]:
         """As `step`, by name; None for what the losses do not depend on."""
         torch.manual_seed(1)
         features = [
             torch.randn(BATCH, CHANNELS, SIDE // stride, SIDE // stride, requires_grad=True) for stride in self.strides
         ]
-        losses = (self.run or dense)(heads, features, samples(boxes))
+        losses = heads.run(heads, features, samples(boxes))
         inputs = {**dict(heads.named_parameters()), **{f"feature {level}": map_ for level, map_ in enumerate(features)}}
         gradients = torch.autograd.grad(total(losses), list(inputs.values()), allow_unused=True)
         return losses, dict(zip(inputs, gradients, strict=True))
@@ -83,8 +82,9 @@ class Case:
 class Heads(nn.Module):
     """What of a detector's config has losses: `bbox_head`, or `rpn_head` with or without `roi_head`."""
 
-    def __init__(self, model: Config) -> None:
+    def __init__(self, model: Config, run: Run, strides: tuple[int, ...]) -> None:
         super().__init__()
+        self.run, self.strides = run, strides
         train, test = model.get("train_cfg") or {}, model.get("test_cfg") or {}
         self.proposals = train.get("rpn_proposal")
         parts = {"bbox_head": (train, test), "rpn_head": (train.get("rpn"), test.get("rpn"))}
@@ -93,6 +93,15 @@ class Heads(nn.Module):
             if name in model:
                 cfg = {**model[name], "train_cfg": training or None, "test_cfg": testing or None}
                 self.add_module(name, MODELS.build(cfg))
+
+    def loss(self, images: Tensor, data: list[DetDataSample]) -> Losses:
+        """The losses on noise in place of features."""
+        height, width = images.shape[-2:]
+        features = [
+            torch.randn(len(images), CHANNELS, max(height // stride, 1), max(width // stride, 1), requires_grad=True)
+            for stride in self.strides
+        ]
+        return self.run(self, features, data)
 
 
 def dense(heads: nn.Module, features: list[Tensor], data: list[DetDataSample]) -> Losses:

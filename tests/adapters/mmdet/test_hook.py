@@ -91,21 +91,21 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "FreeAnchor": (
         lambda: Case("free_anchor/freeanchor_r50_fpn_1x_coco.py").build(EIOU),
-        r"FreeAnchorRetinaHead needs one number per coordinate.*model\.bbox_head\.loss_bbox",
+        r"cannot work with what this loss returns .*put a coordinate loss .* into model\.bbox_head\.loss_bbox",
     ),
     "PISA RetinaNet": (
         lambda: Case("pisa/retinanet-r50_fpn_pisa_1x_coco.py").build(EIOU),
-        r"PISARetinaHead needs one number per coordinate",
+        r"PISARetinaHead ranks by one number per coordinate",
     ),
     "PISA Faster R-CNN": (
         lambda: changed(
             "Faster R-CNN", config="pisa/faster-rcnn_r50_fpn_pisa_1x_coco.py", slots=("roi_head.bbox_head.loss_bbox",)
         ).build(EIOU),
-        r"PISARoIHead needs one number per coordinate",
+        r"PISARoIHead ranks by one number per coordinate",
     ),
     "FoveaBox": (
         lambda: Case("foveabox/fovea_r50_fpn_4xb4-1x_coco.py").build(EIOU),
-        r"FoveaHead never decodes its boxes",
+        r"gets encoded offsets, and eiou compares boxes: put a coordinate loss",
     ),
     "YOLOX with a mean": (
         lambda: changed("YOLOX", reduction="mean").build(EIOU),
@@ -113,13 +113,13 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "YOLOX's loss_l1": (
         lambda: changed("YOLOX", slots=("bbox_head.loss_l1",)).build(EIOU),
-        r"loss_l1 gets encoded offsets",
+        r"gets encoded offsets, and eiou compares boxes",
     ),
     "pixels in GFL": (
         lambda: changed("GFL").build(PIXELS),
-        r"GFLHead measures boxes in cells of each level, and test_pixels needs pixels",
+        r"corners of boxes in cells of a stride, and test_pixels needs pixels",
     ),
-    "pixels in TOOD": (lambda: changed("TOOD").build(PIXELS), r"TOODHead measures boxes in cells"),
+    "pixels in TOOD": (lambda: changed("TOOD").build(PIXELS), r"boxes in cells of a stride"),
 }
 
 
@@ -148,7 +148,7 @@ def test_sensible_places_are_accepted(place: str, tmp_path: Path) -> None:
 
 def test_offsets_are_refused_without_the_hook_too() -> None:
     case = changed("RetinaNet", changes={"bbox_head.reg_decoded_bbox": False})
-    with pytest.raises(SenselessSlot, match="have no width or height"):
+    with pytest.raises(SenselessSlot, match="have a width or height below 0"):
         case.step(case.build(EIOU), BATCHES["gt"])
 
 
@@ -164,6 +164,22 @@ def test_allowed_places_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureF
     with caplog.at_level("WARNING"):
         LossPluginsHook(allow=["bbox_head.loss_bbox"]).before_train(runner(model, tmp_path))
     assert "set model.bbox_head.loss_bbox.reduction='sum'" in caplog.text
+
+
+@pytest.mark.parametrize("written", ["bbox_head.loss_bbox", "model.bbox_head.loss_bbox"])
+def test_allow_is_written_as_messages_write_it(written: str, tmp_path: Path) -> None:
+    """What is allowed trains: the loss does not raise either."""
+    case = changed("RetinaNet", changes={"bbox_head.reg_decoded_bbox": False})
+    model = case.build(EIOU)
+    LossPluginsHook(allow=[written]).before_train(runner(model, tmp_path))
+    case.step(model, BATCHES["gt"])
+    assert model.bbox_head.loss_bbox.calls > 0
+
+
+def test_allowed_paths_have_a_loss(tmp_path: Path) -> None:
+    hook = LossPluginsHook(allow=["bbox_head.los_bbox"])
+    with pytest.raises(ValueError, match=r"los_bbox'\] names no loss .*did you mean 'bbox_head.loss_bbox'"):
+        hook.before_train(runner(CASES["ATSS"].build(EIOU), tmp_path))
 
 
 def test_bare_core_module_is_refused(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_the_teacher_of_a_soft_teacher_is_excused(
     hook.before_train(training)
     model.train()
     model.teacher.eval()  # as each step of it does
-    with pytest.raises(LossNotUsed, match=r"called model\.student\.roi_head\.bbox_head\.loss_bbox \("):
+    with pytest.raises(LossNotUsed, match=r"called model\.detector\.roi_head\.bbox_head\.loss_bbox \("):
         hook.after_train_epoch(training)
     call(model.student.roi_head.bbox_head.loss_bbox)
     caplog.clear()
@@ -200,12 +200,18 @@ def test_a_frozen_head_of_a_trained_detector_is_not_excused(tmp_path: Path) -> N
 # --- losses of a later, or an earlier, phase --------------------------------------------------------------------------
 
 
+TOOD = {
+    "initial_loss_cls": {"type": "loss_plugins.FocalLoss", "use_sigmoid": True, "activated": True},
+    "loss_cls": {"type": "loss_plugins.QualityFocalLoss", "use_sigmoid": True, "activated": True},
+}
+
+
 def phased(first: int, slot: str, tmp_path: Path, epochs: int) -> LossPluginsHook:
     """A TOOD whose other class loss is the stock one, after so many epochs in which the slot was not called."""
     model = CASES["TOOD"].build(EIOU)
     head = model.bbox_head
     head.initial_epoch = first
-    setattr(head, slot, MODELS.build({"type": "loss_plugins.FocalLoss", "use_sigmoid": True}))
+    setattr(head, slot, MODELS.build(TOOD[slot]))
     hook, training = LossPluginsHook(), runner(model, tmp_path)
     hook.before_train(training)
     call(head.loss_bbox)

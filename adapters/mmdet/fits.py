@@ -1,0 +1,208 @@
+"""Whether a loss fits what its slot was seen to get; each rule returns None, or what is wrong and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from .calls import Call
+from .handed import BOXES, MOST, WORDS, Handed
+from .slots import LossSlot
+
+#: fewest rows by which a mean that is divided once more is told from a factor of the head
+ENOUGH = 8
+Rule = Callable[[LossSlot, Sequence[Call], Handed], str | None]
+
+
+def misfit(rules: Sequence[Rule], slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+    """What is wrong with the loss in this slot by the first rule that is broken; None: nothing."""
+    return next((message for rule in rules if (message := rule(slot, calls, handed)) is not None), None)
+
+
+# --- what the slot is handed ------------------------------------------------------------------------------------
+
+
+def _takes_boxes(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+    if not slot.compares_boxes or handed in (*BOXES, "coordinates", "nothing"):
+        return None
+    return f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} compares boxes: {_instead(slot, handed)}"
+
+
+def _takes_no_offsets(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+    if not slot.compares_boxes or handed != "coordinates":
+        return None
+    return (
+        f"this slot gets encoded offsets, and {slot.loss.entry.name} compares boxes: put a coordinate loss "
+        f"(loss_plugins.SmoothL1Loss) into {slot.key}"
+    )
+
+
+def _has_their_format(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+    if not slot.compares_boxes or handed not in BOXES:
+        return None
+    wanted = "cxcywh" if handed == "centers" else "xyxy"
+    if (slot.loss.spec().get("box_format") or "xyxy") == wanted:
+        return None
+    if handed == "centers":
+        remedy = f"put this loss into {slot.head_key}.loss_iou and an L1 (loss_plugins.L1Loss) here"
+        also = f", or set {slot.key}.box_format='cxcywh'" if "box_format" in slot.loss.entry.parameters else ""
+        return f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} takes corners: {remedy}{also}"
+    return f"this slot gets {WORDS[handed]}, no centers and sizes: set {slot.key}.box_format='xyxy'"
+
+
+def _has_their_units(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+    if not slot.compares_boxes or slot.loss.entry.traits.units == "any" or handed not in BOXES or handed == "pixels":
+        return None
+    return (
+        f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} needs pixels: "
+        f"put a scale-free loss (loss_plugins.CIoULoss) into {slot.key}"
+    )
+
+
+def _is_not_coordinates(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+    if slot.loss.entry.kind != "coordinate" or slot.compares_boxes:
+        return None
+    name = slot.loss.entry.name
+    if handed == "pixels":
+        return (
+            f"this slot gets {WORDS[handed]}, where {name} is hundreds: {_elsewhere(slot)}"
+            f"put a loss of boxes (loss_plugins.CIoULoss) into {slot.key}"
+        )
+    if handed == "channels" or (handed in ("logits", "probabilities") and _are_classes(calls)):
+        return f"this slot gets {WORDS[handed]} of classes, and {name} compares numbers: {_instead(slot, handed)}"
+    return None
+
+
+def _elsewhere(slot: LossSlot) -> str:
+    """Where a loss of coordinates belongs in this head, if it has such a slot."""
+    for name in ("loss_l1", "loss_bbox"):
+        if name != slot.slot and hasattr(slot.head, name):
+            return f"put this loss into {slot.head_key}.{name}, and "
+    return ""
+
+
+def _takes_scores(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+    if slot.loss.entry.kind not in ("classification", "region") or handed not in (*BOXES, "coordinates", "numbers"):
+        return None
+    remedy = "SmoothL1Loss" if handed in ("coordinates", "numbers", "centers") else "CIoULoss"
+    return (
+        f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} takes scores: "
+        f"put loss_plugins.{remedy} into {slot.key}"
+    )
+
+
+def _has_their_scale(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+    entry = slot.loss.entry
+    if entry.kind not in ("classification", "region") or handed not in ("logits", "probabilities", "channels"):
+        return None
+    given = "logits" if handed == "channels" else handed
+    scale = entry.traits.scale
+    if scale == given:
+        return None
+    came = f"this slot gets {given}, and {entry.name} takes {scale.replace('_', '-')}"
+    if scale in ("logits", "probabilities") and (setting := _switch(slot, given)):
+        return f"{came}: set {slot.key}.{setting}"
+    return f"{came}: {_instead(slot, handed)}"
+
+
+def _switch(slot: LossSlot, given: str) -> str:
+    """The parameter by which the loss would take what the slot gets; "": it has none."""
+    known = slot.loss.entry.parameters
+    if "activated" in known:
+        return f"activated={given == 'probabilities'}"
+    if "activation" in known:
+        return f"activation={'none' if given == 'probabilities' else 'sigmoid'!r}"
+    return ""
+
+
+def _has_several_columns(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+    entry = slot.loss.entry
+    softmax = entry.kind == "classification" and "class_map" in entry.targets and "labels" not in entry.targets
+    if not softmax or not any(call.pred.ndim == 1 or call.pred.shape[1] == 1 for call in calls):
+        return None
+    return (
+        f"this slot gets one score per row, of which a softmax is always 1, so {entry.name} trains nothing: "
+        f"set {slot.key}.type='loss_plugins.BCEWithLogitsLoss'"
+    )
+
+
+def _instead(slot: LossSlot, handed: Handed) -> str:
+    if handed == "channels":
+        return f"put loss_plugins.BCEWithLogitsLoss or loss_plugins.DiceLoss into {slot.key}"
+    if handed == "numbers":
+        return f"put loss_plugins.SmoothL1Loss into {slot.key}"
+    remedy = "BCEWithLogitsLoss" if handed == "logits" else "BCELoss"
+    return f"put a loss of {handed} (loss_plugins.{remedy}) into {slot.key}"
+
+
+def _are_classes(calls: Sequence[Call]) -> bool:
+    """Whether targets are labels, or 0 and 1 for the most part."""
+    return any(_holds_classes(call) for call in calls if isinstance(call.pred, Tensor) and call.pred.numel())
+
+
+def _holds_classes(call: Call) -> bool:
+    target = call.target
+    if not isinstance(target, Tensor) or not target.is_floating_point():
+        return True
+    if call.weight is not None and call.weight.shape == target.shape:
+        target = target[call.weight != 0]
+    inside = (target >= 0) & (target <= 1)
+    return bool(target.numel() and inside.all() and ((target == 0) | (target == 1)).float().mean() > 0.5)
+
+
+# --- what becomes of its result ---------------------------------------------------------------------------------
+
+
+def _is_divided_once(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+    divided = [call for call in calls if _is_plain_mean(call) and _rows(call) >= ENOUGH and call.factor]
+    if not divided or not all(0 < (call.factor or 0) * _rows(call) <= 1.5 for call in divided):
+        return None
+    return "the head divides by the number of samples itself, and reduction='mean' does it once more"
+
+
+def _is_over_what_counts(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+    empty = [call for call in calls if _is_plain_mean(call) and _share_counted(call) < MOST / 3]
+    if not empty:
+        return None
+    share = min(map(_share_counted, empty))
+    return (
+        f"reduction='mean' divides by all rows, of which {share:.1%} have a weight, and the head names no other number"
+    )
+
+
+def _is_added_up(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+    averaged = [call for call in calls if call.reduction == "none" and call.handed_on and _elements(call) > 1]
+    if not averaged:
+        return None
+    return "the head hands the result on as it is, and MMEngine takes the mean over all its elements, objects or not"
+
+
+def _is_plain_mean(call: Call) -> bool:
+    return call.reduction == "mean" and call.avg_factor is None and isinstance(call.pred, Tensor) and _rows(call) > 0
+
+
+def _rows(call: Call) -> int:
+    return len(call.pred)
+
+
+def _elements(call: Call) -> int:
+    return 0 if call.result is None else call.result.numel()
+
+
+def _share_counted(call: Call) -> float:
+    return float(call.counted.to(torch.float32).mean()) if call.counted.any() else 1.0
+
+
+FITTING: tuple[Rule, ...] = (
+    _takes_boxes,
+    _takes_no_offsets,
+    _has_their_format,
+    _has_their_units,
+    _is_not_coordinates,
+    _takes_scores,
+    _has_their_scale,
+    _has_several_columns,
+)
+REDUCING: tuple[Rule, ...] = (_is_divided_once, _is_over_what_counts, _is_added_up)

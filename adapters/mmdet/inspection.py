@@ -1,0 +1,241 @@
+"""Whether each loss of a model fits its slot: by the rules that need no call, and by trying one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from .canary import Trial, canary, usual_loss
+from .fits import FITTING, REDUCING, misfit
+from .handed import BOXES, Handed
+from .modules import PluggedLoss
+from .slots import LossSlot, find_losses, problems
+
+REDUCTIONS = ("mean", "sum", "none")
+#: what the copy that is tried is called in a model that keeps several
+STUDENT = "student."
+Step = Callable[[nn.Module], None]
+
+
+@dataclass
+class Inspection:
+    """What was found out about the losses of a model.
+
+    Attributes:
+        slots: all slots.
+        findings: path of a loss and what is wrong with it.
+        phased: paths of losses that their heads call in some phases of training only.
+        uncalled: paths of losses that were not called in the trial.
+        untried: why the model could not be tried; "": it was.
+        handed: what each loss is handed, by path.
+    """
+
+    slots: list[LossSlot]
+    findings: list[tuple[LossSlot, str]] = field(default_factory=list)
+    phased: frozenset[str] = frozenset()
+    uncalled: list[LossSlot] = field(default_factory=list)
+    untried: str = ""
+    handed: dict[str, Handed] = field(default_factory=dict)
+
+    def of(self, slot: LossSlot) -> list[str]:
+        """What was found wrong with the loss in a slot."""
+        return [message for other, message in self.findings if other.path == slot.path]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What could not be found out."""
+        told = [f"{slot.key}: the head did not call it on two images with objects" for slot in self.uncalled]
+        if self.untried:
+            told.append(f"the model could not be tried on made-up images ({self.untried}): no slot was looked at")
+        return told
+
+
+def inspect(model: nn.Module, config: Mapping[str, Any] | None = None, try_out: bool = True) -> Inspection:
+    """Look at each loss of loss_plugins in a model.
+
+    Args:
+        model: a detector, which is left as it is.
+        config: its config, if known, so that messages name keys as it has them.
+        try_out: whether to call `loss` of a copy; otherwise only what needs no call is looked at.
+    """
+    found = Inspection(find_losses(model, config))
+    found.findings = [(slot, message) for slot in found.slots for message in problems(slot)]
+    if try_out and found.slots:
+        _Examination(model, found).run()
+    return found
+
+
+class _Examination:
+    """The trials of a model: losses that make it raise are replaced one after another, until it goes through."""
+
+    def __init__(self, model: nn.Module, found: Inspection) -> None:
+        self.model, self.found = model, found
+        paths = {_tried_path(model, slot): slot for slot in found.slots if isinstance(slot.loss, PluggedLoss)}
+        self.tried = {path: slot for path, slot in paths.items() if path}
+        self.replaced: dict[str, Step] = {}
+        self.trial = canary(model)
+
+    def run(self) -> None:
+        """Add to the findings what the trials show."""
+        while self.trial.error is not None:
+            path = self.blamed()
+            if not path:
+                self.found.untried = self.trial.reason
+                return
+            slot = self.tried[path]
+            if not self.found.of(slot):
+                self.found.findings.append((slot, self.why_it_raised(slot, path)))
+            self.replace(path)
+        self.judge()
+
+    def replace(self, path: str) -> None:
+        """Try again with the head's usual loss in the place of one that raised, or with none if that raises too."""
+        for step in (_usual(path), _no_loss(path)):
+            self.replaced[path] = step
+            self.trial = self.again()
+            if self.trial.error is None or self.trial.culprit:
+                return
+
+    def again(self, *steps: Step) -> Trial:
+        """Another trial, of a copy in which losses that raised are replaced, and on which these steps were done."""
+        return canary(self.model, _done((*self.replaced.values(), *steps)), self.trial)
+
+    def blamed(self) -> str:
+        """The path of the loss that made the model raise; "": none of them."""
+        left = [path for path in self.tried if path not in self.replaced]
+        if self.trial.culprit in left:
+            return self.trial.culprit
+        return next((path for path in left if self.again(_usual(path)).error is None), "")
+
+    def why_it_raised(self, slot: LossSlot, path: str) -> str:
+        """What is wrong with a loss that raised, or with which its head did."""
+        if self.trial.culprit != path:
+            remedy = self.reduction_that_works(slot, path) or _other(slot)
+            return f"its head cannot work with what this loss returns ({self.trial.reason}): {remedy}"
+        remedy = self.unfit(slot, path) or self.reduction_that_works(slot, path)
+        return remedy or f"this loss raises on what the slot gets: {self.trial.error}"
+
+    def judge(self) -> None:
+        """Judge each loss by its calls."""
+        phases = self.trial.phases
+        called = {path: [bool(phase[path]) for phase in phases] for path in self.tried if path not in self.replaced}
+        phased = [path for path, each in called.items() if any(each) and not all(each)]
+        self.found.phased = frozenset(self.tried[path].path for path in phased)
+        for path, slot in self.tried.items():
+            if path in self.replaced:
+                continue
+            if not self.trial.calls(path):
+                self.found.uncalled.append(slot)
+                continue
+            self.found.handed[slot.path] = self.trial.handed(path)
+            if not self.found.of(slot):
+                self.found.findings += [(slot, message) for message in self.messages(slot, path)]
+
+    def messages(self, slot: LossSlot, path: str) -> Iterator[str]:
+        """What is wrong with a loss, each with a remedy that was seen to help where one can be tried."""
+        if unfit := self.unfit(slot, path):
+            yield unfit
+        if message := misfit(REDUCING, slot, self.trial.calls(path), self.trial.handed(path)):
+            yield f"{message}: {self.reduction_that_works(slot, path) or _other(slot)}"
+
+    def unfit(self, slot: LossSlot, path: str) -> str:
+        """What is wrong with what the loss is handed; "": nothing."""
+        handed = self.trial.handed(path)
+        message = misfit(FITTING, slot, self.trial.calls(path), handed)
+        return (self.by_decoding(slot, path) if message and handed == "coordinates" else "") or message or ""
+
+    def by_decoding(self, slot: LossSlot, path: str) -> str:
+        """The message that the head should decode its boxes, if it can; "": it cannot."""
+        if not slot.compares_boxes or getattr(slot.head, "reg_decoded_bbox", None) is not False:
+            return ""
+        trial = self.again(_decoding(path))
+        if trial.error is not None or trial.handed(path) not in BOXES:
+            return ""
+        return (
+            "this head hands over encoded offsets, and the IoU of offsets means nothing: "
+            f"set {slot.head_key}.reg_decoded_bbox=True"
+        )
+
+    def reduction_that_works(self, slot: LossSlot, path: str) -> str:
+        """The reduction with which the model goes through and no rule of reductions is broken; "": none."""
+        for reduction in REDUCTIONS:
+            if reduction == slot.loss.reduction:
+                continue
+            trial = self.again(_with_reduction(path, reduction))
+            calls = trial.calls(path)
+            if trial.error is None and calls and misfit(REDUCING, slot, calls, "nothing") is None:
+                return f"set {slot.key}.reduction={reduction!r}"
+        return ""
+
+
+def _tried_path(model: nn.Module, slot: LossSlot) -> str:
+    """Path of the loss in the copy that is tried; "": it is in none."""
+    if not hasattr(model, "student"):
+        return slot.path
+    return slot.path.removeprefix(STUDENT) if slot.path.startswith(STUDENT) else ""
+
+
+def _other(slot: LossSlot) -> str:
+    if slot.compares_boxes:
+        return f"put a coordinate loss (loss_plugins.SmoothL1Loss) into {slot.key}"
+    return f"put the loss back that the head has by default into {slot.key}"
+
+
+# --- what is done to the copy that is tried ---------------------------------------------------------------------
+
+
+def _done(steps: Iterable[Step]) -> Step:
+    def prepare(model: nn.Module) -> None:
+        for step in steps:
+            step(model)
+
+    return prepare
+
+
+def _usual(path: str) -> Step:
+    """To put the usual loss of the head into a slot."""
+
+    def prepare(model: nn.Module) -> None:
+        holder, _, slot = path.rpartition(".")
+        head = model.get_submodule(holder)
+        head.add_module(slot, usual_loss(head, slot) or Nothing())
+
+    return prepare
+
+
+def _no_loss(path: str) -> Step:
+    """To leave a slot without a loss."""
+
+    def prepare(model: nn.Module) -> None:
+        holder, _, slot = path.rpartition(".")
+        model.get_submodule(holder).add_module(slot, Nothing())
+
+    return prepare
+
+
+class Nothing(nn.Module):
+    """In place of a loss whose head has none by default: costs nothing."""
+
+    def forward(self, pred: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
+        """0, in the graph."""
+        return pred.sum() * 0
+
+
+def _with_reduction(path: str, reduction: str) -> Step:
+    def prepare(model: nn.Module) -> None:
+        loss = model.get_submodule(path)
+        assert isinstance(loss, PluggedLoss)
+        loss.loss.reduction = reduction  # type: ignore[assignment]
+
+    return prepare
+
+
+def _decoding(path: str) -> Step:
+    def prepare(model: nn.Module) -> None:
+        head: Any = model.get_submodule(path.rpartition(".")[0])
+        head.reg_decoded_bbox = True
+
+    return prepare

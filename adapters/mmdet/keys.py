@@ -1,0 +1,54 @@
+"""Where in the config a module of a model was set."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+
+def config_key(model: nn.Module, path: str, config: Mapping[str, Any] | None = None) -> str:
+    """The key under which a config sets what lies at a path of the model: "model.rpn_head.loss_bbox".
+
+    A detector may keep a part under another name than its argument: `RPN` its rpn_head as `bbox_head`, a
+    semi-supervised one its detector as `student` and `teacher`.
+
+    Args:
+        model: the model.
+        path: path of a module in it.
+        config: the model's config, if known: of a head that is written once for all stages it has no numbers.
+    """
+    names = _names(model, [name for name in path.split(".") if name])
+    return ".".join(["model", *_as_written(names, config)])
+
+
+def _names(model: nn.Module, names: list[str]) -> list[str]:
+    if not names:
+        return []
+    arguments = inspect.signature(type(model)).parameters
+    first, rest = names[0], names[1:]
+    if first in arguments:
+        return names
+    if "detector" in arguments and first in ("student", "teacher"):
+        return ["detector", *_names(getattr(model, first), rest)]
+    alike = [name for name in arguments if name.endswith(first.rpartition("_")[2]) and not hasattr(model, name)]
+    return [alike[0], *rest] if len(alike) == 1 else names
+
+
+def _as_written(names: list[str], config: Mapping[str, Any] | None) -> list[str]:
+    """Without the numbers of stages that the config does not tell apart."""
+    written, at = [], config
+    for name in names:
+        if name.isdigit() and isinstance(at, Mapping):
+            continue
+        written.append(name)
+        at = _inside(at, name)
+    return written
+
+
+def _inside(at: Any, name: str) -> Any:
+    if isinstance(at, Mapping):
+        return at.get(name)
+    return at[int(name)] if isinstance(at, (list, tuple)) and name.isdigit() and int(name) < len(at) else None

@@ -1,0 +1,146 @@
+"""Losses of class scores and of masks behind MMDetection's call contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from loss_plugins.errors import refusal, shown
+from loss_plugins.tensors import Target, without_class_axis
+
+from .modules import PluggedLoss
+
+#: the losses that are sigmoid or softmax, and the class of the other one
+OTHER_ACTIVATION = {
+    "cross_entropy": "BCEWithLogitsLoss",
+    "bce_with_logits": "CrossEntropyLoss",
+    "softmax_focal": "FocalLoss",
+    "focal": "SoftmaxFocalLoss",
+    "asymmetric_softmax": "AsymmetricLoss",
+    "asymmetric": "AsymmetricSoftmaxLoss",
+}
+
+
+class ScoreLoss(PluggedLoss):
+    """Scores or masks; of masks with a channel per class, integer labels in place of the weight choose the channel."""
+
+    def forward(
+        self,
+        pred: Tensor = None,  # type: ignore[assignment]
+        target: Target = None,  # type: ignore[assignment]
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        **others: Any,
+    ) -> Tensor:
+        """As in `PluggedLoss`."""
+        if choose_channels(pred, target, weight):
+            pred, target, weight = *of_its_channel(pred, target, weight), None  # type: ignore[arg-type]
+        elif isinstance(weight, Tensor) and isinstance(pred, Tensor):
+            weight = _as_laid_out(weight, pred)
+        return super().forward(pred, target, weight, avg_factor, reduction_override, **others)
+
+
+class ClassLoss(ScoreLoss):
+    """Class scores to one number per score; heads read `use_sigmoid`, most of them from the config.
+
+    Args:
+        use_sigmoid: whether classes are scored one by one; only what the loss does anyway is allowed, and the config
+            should say it, as heads choose their number of outputs by it.
+        reduction: "none", "mean" or "sum".
+        loss_weight: factor on the result, applied last.
+        **parameters: the loss's own.
+    """
+
+    def __init__(
+        self,
+        use_sigmoid: bool | None = None,
+        reduction: str = "mean",
+        loss_weight: float = 1.0,
+        *positional: Any,
+        **parameters: Any,
+    ) -> None:
+        super().__init__(reduction, loss_weight, *positional, **parameters)
+        self.use_sigmoid = "class_map" not in self.entry.targets
+        if use_sigmoid not in (None, self.use_sigmoid):
+            came = (
+                f"use_sigmoid={shown(use_sigmoid)}, but this is a {'sigmoid' if self.use_sigmoid else 'softmax'} loss"
+            )
+            raise refusal(self.entry.name, came, self.use_sigmoid, _other_activation(self.entry.name, self.use_sigmoid))
+
+    @property
+    def activated(self) -> bool:
+        """Whether predictions are probabilities already; heads read it."""
+        return bool(self.loss.resolved().get("activated", False))
+
+    def spec(self) -> dict[str, Any]:
+        """As in `PluggedLoss`, with `use_sigmoid` for the head."""
+        return {**super().spec(), "use_sigmoid": self.use_sigmoid}
+
+
+class HeatmapLoss(ClassLoss):
+    """A class loss of heatmaps, whose positives a head may name apart from the map."""
+
+    def forward(
+        self,
+        pred: Tensor = None,  # type: ignore[assignment]
+        target: Target = None,  # type: ignore[assignment]
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        pos_inds: Tensor | None = None,
+        pos_labels: Tensor | None = None,
+        **others: Any,
+    ) -> Tensor:
+        """As in `PluggedLoss`; with `pos_inds`, (m,) rows, and `pos_labels`, (m,) columns, these alone are positives.
+
+        Each positive counts as often as it is named, and the map says only how near to one its other points are.
+        """
+        call = super().forward
+        if pos_inds is None or pos_labels is None or not isinstance(target, Tensor):
+            return call(pred, target, weight, avg_factor, reduction_override, **others)
+        positives = pred[pos_inds, pos_labels].unsqueeze(1)
+        near = call(positives, torch.ones_like(positives), None, avg_factor, reduction_override, **others)
+        return near + call(pred, target, (target < 1).to(pred.dtype), avg_factor, reduction_override, **others)
+
+
+def _other_activation(name: str, use_sigmoid: bool) -> str:
+    """The remedy for a config that wants the other activation: the loss that has it, where there is one."""
+    keep = f"set use_sigmoid={use_sigmoid}"
+    other = OTHER_ACTIVATION.get(name)
+    return f"use loss_plugins.{other} for use_sigmoid={not use_sigmoid}, or {keep}" if other else keep
+
+
+#: types of labels
+WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def choose_channels(pred: Any, target: Any, weight: Any) -> bool:
+    """Whether what came in place of the weight are labels, one for each of masks (n, C, ...) with targets (n, ...).
+
+    Elsewhere heads may pass weights as integers.
+    """
+    if not all(isinstance(each, Tensor) for each in (pred, target, weight)) or weight.dtype not in WHOLE:
+        return False
+    masks = pred.ndim > 2 and target.is_floating_point() and target.shape == without_class_axis(pred)
+    return bool(masks and weight.shape == pred.shape[:1])
+
+
+def of_its_channel(pred: Tensor, target: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The channel of each mask that its label chooses, and its target, both (n, 1, ...).
+
+    Args:
+        pred: (n, C, ...) a mask per class.
+        target: (n, ...) the mask of the class.
+        labels: (n,) which class.
+    """
+    chosen = pred[torch.arange(len(pred), device=pred.device), labels.long()]
+    return chosen.unsqueeze(1), target.to(pred.dtype).unsqueeze(1)
+
+
+def _as_laid_out(weight: Tensor, pred: Tensor) -> Tensor:
+    """A weight that lists all elements of pred one after another, in pred's shape."""
+    listed = weight.ndim == 1 and pred.ndim > 1 and weight.numel() == pred.numel() != len(pred)
+    return weight.view(pred.shape) if listed else weight

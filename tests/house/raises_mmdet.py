@@ -1,0 +1,68 @@
+"""What each "Raises" of MMDetection's adapter says, and a call for each condition, or the test that has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from torch import nn
+
+from loss_plugins.adapters.mmdet.hook import LossPluginsHook
+from loss_plugins.adapters.mmdet.modules import PluggedLoss
+from loss_plugins.adapters.mmdet.training_parity import curve
+from tests.house.raises_core import Table
+
+HOOKS = "tests/adapters/mmdet/test_hook.py::test_"
+
+
+class EIoU(PluggedLoss):
+    """A plugged loss as the registry makes them."""
+
+    from loss_plugins import get_entry
+
+    entry = get_entry("eiou")
+
+
+def runner(model: nn.Module, folder: Path) -> Any:
+    """As much of a runner as the hook looks at."""
+    logger = SimpleNamespace(info=print)
+    return SimpleNamespace(model=model, work_dir=str(folder), logger=logger, rank=0, iter=4, cfg={})
+
+
+def without_our_losses(folder: Path) -> None:
+    LossPluginsHook().before_train(runner(nn.Linear(1, 1), folder))
+
+
+AFTER_AN_EPOCH = (
+    "after the first epoch (in loops without epochs, after the data were passed once), one that no head of any rank "
+    "has called"
+)
+RESUMED = "tests/adapters/mmdet/test_resume.py::test_"
+MMDET: Table = {
+    ("adapters/mmdet/hook.py::LossPluginsHook", "SenselessSlot"): {
+        "before training, naming each config key to set": HOOKS + "senseless_places_are_refused",
+    },
+    ("adapters/mmdet/hook.py::LossPluginsHook", "LossNotUsed"): {
+        "no loss of loss_plugins in the model": lambda _, folder: LossPluginsHook().before_train(
+            runner(nn.Linear(1, 1), folder)
+        ),
+        AFTER_AN_EPOCH: HOOKS + "a_loss_that_nobody_calls_is_an_error",
+    },
+    ("adapters/mmdet/hook.py::LossPluginsHook", "ValueError"): {
+        "before training, a path in `allow` where no loss of loss_plugins is": HOOKS + "allowed_paths_have_a_loss",
+        "the checkpoint of a resumed run was trained with other losses": RESUMED
+        + "another_loss_is_refused_before_training",
+    },
+    ("adapters/mmdet/resuming.py::check_resumed", "ValueError"): {
+        "the checkpoint was trained with other losses": RESUMED + "another_loss_is_refused_before_training",
+        "what it says of them cannot be read": RESUMED + "a_stamp_of_something_else_is_refused",
+    },
+    ("adapters/mmdet/modules.py::PluggedLoss", "TypeError"): {
+        "unknown parameters; the error names each": lambda *_: EIoU(gama=1, alfa=2),
+    },
+    ("adapters/mmdet/modules.py::PluggedLoss", "ValueError"): {"a parameter out of range": lambda *_: EIoU(eps=-1.0)},
+    ("adapters/mmdet/training_parity.py::curve", "RuntimeError"): {
+        "an equivalent was never called": lambda _, folder: curve("RetinaNet", folder / "run", True, 0),
+    },
+}
