@@ -279,9 +279,9 @@ def probed(config: Any) -> list[Row]:
             put(tried, row.slot, loss)
             slot = next(slot for slot in find_losses(tried, config) if slot.path == row.slot)
             calls = trial.calls(path)
-            message = misfit(FITTING, slot, calls, trial.handed(path)) if calls else None
-            if message:
-                row.handed, row.refused[kind] = trial.handed(path), message
+            fault = misfit(FITTING, slot, calls, trial.handed(path)) if calls else None
+            if fault:
+                row.handed, row.refused[kind] = trial.handed(path), fault.message
             else:
                 _note(row, kind, inspect(tried, config))
     return rows
@@ -290,8 +290,8 @@ def probed(config: Any) -> list[Row]:
 def _note(row: Row, kind: str, found: Inspection) -> None:
     if found.untried:
         raise AssertionError(f"{row.slot} with {kind}: {found.untried}")
-    messages = [message for slot, message in found.findings if slot.path == row.slot]
-    if others := [f"{slot.key}: {message}" for slot, message in found.findings if slot.path != row.slot]:
+    messages = [each.message for each in found.findings if each.slot.path == row.slot]
+    if others := [f"{each.slot.key}: {each.message}" for each in found.findings if each.slot.path != row.slot]:
         raise AssertionError(f"{row.slot} with {kind}: refused are {others}")
     row.handed = found.handed.get(row.slot, row.handed)
     if messages:

@@ -226,15 +226,21 @@ def undisturbed() -> Iterator[None]:
 
 def usual_loss(head: nn.Module, slot: str) -> nn.Module | None:
     """The loss that the signature of a head's class has by default for a slot; None: it names none."""
-    for cls in type(head).__mro__:
+    config = usual_config(type(head), slot)
+    return None if config is None else _built(config)
+
+
+def usual_config(head: type, slot: str) -> dict[str, Any] | None:
+    """A copy of the config of the loss that a head's class has by default for a slot; None: it names none."""
+    for cls in head.__mro__:
         parameter = inspect.signature(cls).parameters.get(slot) if cls is not object else None
         if parameter is not None and isinstance(parameter.default, dict):
-            return _built(parameter.default)
+            return dict(copy.deepcopy(parameter.default))
     return None
 
 
 def _built(config: dict[str, Any]) -> nn.Module:
     from mmdet.registry import MODELS
 
-    built: nn.Module = MODELS.build(copy.deepcopy(config))
+    built: nn.Module = MODELS.build(config)
     return built

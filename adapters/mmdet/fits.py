@@ -9,69 +9,80 @@ from torch import Tensor
 
 from .calls import Call
 from .handed import BOXES, MOST, WORDS, Handed
+from .remedies import Fault, Same, loss_called, setting
 from .slots import LossSlot
 
 #: fewest rows by which a mean that is divided once more is told from a factor of the head
 ENOUGH = 8
-Rule = Callable[[LossSlot, Sequence[Call], Handed], str | None]
+Rule = Callable[[LossSlot, Sequence[Call], Handed], Fault | None]
 
 
-def misfit(rules: Sequence[Rule], slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+def misfit(rules: Sequence[Rule], slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     """What is wrong with the loss in this slot by the first rule that is broken; None: nothing."""
-    return next((message for rule in rules if (message := rule(slot, calls, handed)) is not None), None)
+    return next((fault for rule in rules if (fault := rule(slot, calls, handed)) is not None), None)
 
 
 # --- what the slot is handed ------------------------------------------------------------------------------------
 
 
-def _takes_boxes(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+def _takes_boxes(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     if not slot.compares_boxes or handed in (*BOXES, "coordinates", "nothing"):
         return None
-    return f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} compares boxes: {_instead(slot, handed)}"
+    remedy = _instead(slot, handed)
+    came = f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} compares boxes"
+    return Fault(f"{came}: {remedy.message}", remedy.changes)
 
 
-def _takes_no_offsets(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+def _takes_no_offsets(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     if not slot.compares_boxes or handed != "coordinates":
         return None
-    return (
+    return Fault(
         f"this slot gets encoded offsets, and {slot.loss.entry.name} compares boxes: put a coordinate loss "
-        f"(loss_plugins.SmoothL1Loss) into {slot.key}"
+        f"(loss_plugins.SmoothL1Loss) into {slot.key}",
+        {slot.key: loss_called("SmoothL1Loss")},
     )
 
 
-def _has_their_format(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+def _has_their_format(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     if not slot.compares_boxes or handed not in BOXES:
         return None
     wanted = "cxcywh" if handed == "centers" else "xyxy"
     if (slot.loss.spec().get("box_format") or "xyxy") == wanted:
         return None
     if handed == "centers":
-        remedy = f"put this loss into {slot.head_key}.loss_iou and an L1 (loss_plugins.L1Loss) here"
+        words = f"put this loss into {slot.head_key}.loss_iou and an L1 (loss_plugins.L1Loss) here"
         also = f", or set {slot.key}.box_format='cxcywh'" if "box_format" in slot.loss.entry.parameters else ""
-        return f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} takes corners: {remedy}{also}"
-    return f"this slot gets {WORDS[handed]}, no centers and sizes: set {slot.key}.box_format='xyxy'"
+        moved = {f"{slot.head_key}.loss_iou": Same(slot.key), slot.key: loss_called("L1Loss")}
+        came = f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} takes corners"
+        return Fault(f"{came}: {words}{also}", moved if hasattr(slot.head, "loss_iou") else {})
+    remedy = setting(f"{slot.key}.box_format", "xyxy")
+    return Fault(f"this slot gets {WORDS[handed]}, no centers and sizes: {remedy.message}", remedy.changes)
 
 
-def _has_their_units(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+def _has_their_units(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     if not slot.compares_boxes or slot.loss.entry.traits.units == "any" or handed not in BOXES or handed == "pixels":
         return None
-    return (
+    return Fault(
         f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} needs pixels: "
-        f"put a scale-free loss (loss_plugins.CIoULoss) into {slot.key}"
+        f"put a scale-free loss (loss_plugins.CIoULoss) into {slot.key}",
+        {slot.key: loss_called("CIoULoss")},
     )
 
 
-def _is_not_coordinates(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+def _is_not_coordinates(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     if slot.loss.entry.kind != "coordinate" or slot.compares_boxes:
         return None
     name = slot.loss.entry.name
     if handed == "pixels":
-        return (
+        return Fault(
             f"this slot gets {WORDS[handed]}, where {name} is hundreds: {_elsewhere(slot)}"
-            f"put a loss of boxes (loss_plugins.CIoULoss) into {slot.key}"
+            f"put a loss of boxes (loss_plugins.CIoULoss) into {slot.key}",
+            {slot.key: loss_called("CIoULoss")},
         )
     if handed == "channels" or (handed in ("logits", "probabilities") and _are_classes(calls)):
-        return f"this slot gets {WORDS[handed]} of classes, and {name} compares numbers: {_instead(slot, handed)}"
+        remedy = _instead(slot, handed)
+        came = f"this slot gets {WORDS[handed]} of classes, and {name} compares numbers"
+        return Fault(f"{came}: {remedy.message}", remedy.changes)
     return None
 
 
@@ -83,17 +94,18 @@ def _elsewhere(slot: LossSlot) -> str:
     return ""
 
 
-def _takes_scores(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+def _takes_scores(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     if slot.loss.entry.kind not in ("classification", "region") or handed not in (*BOXES, "coordinates", "numbers"):
         return None
     remedy = "SmoothL1Loss" if handed in ("coordinates", "numbers", "centers") else "CIoULoss"
-    return (
+    return Fault(
         f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} takes scores: "
-        f"put loss_plugins.{remedy} into {slot.key}"
+        f"put loss_plugins.{remedy} into {slot.key}",
+        {slot.key: loss_called(remedy)},
     )
 
 
-def _has_their_scale(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+def _has_their_scale(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     entry = slot.loss.entry
     if entry.kind not in ("classification", "region") or handed not in ("logits", "probabilities", "channels"):
         return None
@@ -102,39 +114,42 @@ def _has_their_scale(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> s
     if scale == given:
         return None
     came = f"this slot gets {given}, and {entry.name} takes {scale.replace('_', '-')}"
-    if scale in ("logits", "probabilities") and (setting := _switch(slot, given)):
-        return f"{came}: set {slot.key}.{setting}"
-    return f"{came}: {_instead(slot, handed)}"
+    switch = _switch(slot, given) if scale in ("logits", "probabilities") else None
+    remedy = switch or _instead(slot, handed)
+    return Fault(f"{came}: {remedy.message}", remedy.changes)
 
 
-def _switch(slot: LossSlot, given: str) -> str:
-    """The parameter by which the loss would take what the slot gets; "": it has none."""
+def _switch(slot: LossSlot, given: str) -> Fault | None:
+    """The parameter to set by which the loss would take what the slot gets; None: it has none."""
     known = slot.loss.entry.parameters
     if "activated" in known:
-        return f"activated={given == 'probabilities'}"
+        return setting(f"{slot.key}.activated", given == "probabilities")
     if "activation" in known:
-        return f"activation={'none' if given == 'probabilities' else 'sigmoid'!r}"
-    return ""
+        return setting(f"{slot.key}.activation", "none" if given == "probabilities" else "sigmoid")
+    return None
 
 
-def _has_several_columns(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+def _has_several_columns(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     entry = slot.loss.entry
     softmax = entry.kind == "classification" and "class_map" in entry.targets and "labels" not in entry.targets
     if not softmax or not any(call.pred.ndim == 1 or call.pred.shape[1] == 1 for call in calls):
         return None
-    return (
+    return Fault(
         f"this slot gets one score per row, of which a softmax is always 1, so {entry.name} trains nothing: "
-        f"set {slot.key}.type='loss_plugins.BCEWithLogitsLoss'"
+        f"set {slot.key}.type='loss_plugins.BCEWithLogitsLoss'",
+        {slot.key: loss_called("BCEWithLogitsLoss")},
     )
 
 
-def _instead(slot: LossSlot, handed: Handed) -> str:
+def _instead(slot: LossSlot, handed: Handed) -> Fault:
+    """The loss to put into the slot."""
     if handed == "channels":
-        return f"put loss_plugins.BCEWithLogitsLoss or loss_plugins.DiceLoss into {slot.key}"
+        words = f"put loss_plugins.BCEWithLogitsLoss or loss_plugins.DiceLoss into {slot.key}"
+        return Fault(words, {slot.key: loss_called("BCEWithLogitsLoss")})
     if handed == "numbers":
-        return f"put loss_plugins.SmoothL1Loss into {slot.key}"
+        return Fault(f"put loss_plugins.SmoothL1Loss into {slot.key}", {slot.key: loss_called("SmoothL1Loss")})
     remedy = "BCEWithLogitsLoss" if handed == "logits" else "BCELoss"
-    return f"put a loss of {handed} (loss_plugins.{remedy}) into {slot.key}"
+    return Fault(f"put a loss of {handed} (loss_plugins.{remedy}) into {slot.key}", {slot.key: loss_called(remedy)})
 
 
 def _are_classes(calls: Sequence[Call]) -> bool:
@@ -155,28 +170,30 @@ def _holds_classes(call: Call) -> bool:
 # --- what becomes of its result ---------------------------------------------------------------------------------
 
 
-def _is_divided_once(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+def _is_divided_once(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     divided = [call for call in calls if _is_plain_mean(call) and _rows(call) >= ENOUGH and call.factor]
     if not divided or not all(0 < (call.factor or 0) * _rows(call) <= 1.5 for call in divided):
         return None
-    return "the head divides by the number of samples itself, and reduction='mean' does it once more"
+    return Fault("the head divides by the number of samples itself, and reduction='mean' does it once more")
 
 
-def _is_over_what_counts(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+def _is_over_what_counts(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     empty = [call for call in calls if _is_plain_mean(call) and _share_counted(call) < MOST / 3]
     if not empty:
         return None
     share = min(map(_share_counted, empty))
-    return (
+    return Fault(
         f"reduction='mean' divides by all rows, of which {share:.1%} have a weight, and the head names no other number"
     )
 
 
-def _is_added_up(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> str | None:
+def _is_added_up(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     averaged = [call for call in calls if call.reduction == "none" and call.handed_on and _elements(call) > 1]
     if not averaged:
         return None
-    return "the head hands the result on as it is, and MMEngine takes the mean over all its elements, objects or not"
+    return Fault(
+        "the head hands the result on as it is, and MMEngine takes the mean over all its elements, objects or not"
+    )
 
 
 def _is_plain_mean(call: Call) -> bool:

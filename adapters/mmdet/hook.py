@@ -97,13 +97,15 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
     def refuse(self, runner: Runner, found: Inspection) -> None:
         """Raise one error that names every misplaced loss; only warn of those in `allow`, and of what is not known."""
         self.check_allowed()
-        for slot, message in found.findings:
-            if slot.path in self.allow:
-                runner.logger.warning(f"loss_plugins: allowed: {slot.key}: {message}")
+        for each in found.findings:
+            if each.slot.path in self.allow:
+                runner.logger.warning(f"loss_plugins: allowed: {each.slot.key}: {each.message}")
         for message in found.warnings:
             runner.logger.warning(f"loss_plugins: {message}")
         refused = [
-            f"{slot.key} ({slot.name}): {message}" for slot, message in found.findings if slot.path not in self.allow
+            f"{each.slot.key} ({each.slot.name}): {each.message}"
+            for each in found.findings
+            if each.slot.path not in self.allow
         ]
         if refused:
             raise SenselessSlot("\n".join(refused))

@@ -8,11 +8,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .canary import Trial, canary, usual_loss
+from .canary import Trial, canary, usual_config, usual_loss
 from .fits import FITTING, REDUCING, misfit
 from .handed import BOXES, Handed
 from .modules import PluggedLoss
-from .slots import LossSlot, find_losses, problems
+from .remedies import Fault, Finding, loss_called, setting
+from .slot_rules import problems
+from .slots import LossSlot, find_losses
 
 REDUCTIONS = ("mean", "sum", "none")
 #: what the copy that is tried is called in a model that keeps several
@@ -26,7 +28,7 @@ class Inspection:
 
     Attributes:
         slots: all slots.
-        findings: path of a loss and what is wrong with it.
+        findings: what is wrong with which loss.
         phased: paths of losses that their heads call in some phases of training only.
         uncalled: paths of losses that were not called in the trial.
         untried: why the model could not be tried; "": it was.
@@ -34,7 +36,7 @@ class Inspection:
     """
 
     slots: list[LossSlot]
-    findings: list[tuple[LossSlot, str]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     phased: frozenset[str] = frozenset()
     uncalled: list[LossSlot] = field(default_factory=list)
     untried: str = ""
@@ -42,7 +44,11 @@ class Inspection:
 
     def of(self, slot: LossSlot) -> list[str]:
         """What was found wrong with the loss in a slot."""
-        return [message for other, message in self.findings if other.path == slot.path]
+        return [each.message for each in self.findings if each.slot.path == slot.path]
+
+    def add(self, slot: LossSlot, fault: Fault) -> None:
+        """Something is wrong with the loss in a slot."""
+        self.findings.append(Finding(slot, fault.message, fault.changes))
 
     @property
     def warnings(self) -> list[str]:
@@ -62,7 +68,9 @@ def inspect(model: nn.Module, config: Mapping[str, Any] | None = None, try_out: 
         try_out: whether to call `loss` of a copy; otherwise only what needs no call is looked at.
     """
     found = Inspection(find_losses(model, config))
-    found.findings = [(slot, message) for slot in found.slots for message in problems(slot)]
+    for slot in found.slots:
+        for fault in problems(slot):
+            found.add(slot, fault)
     if try_out and found.slots:
         _Examination(model, found).run()
     return found
@@ -87,7 +95,7 @@ class _Examination:
                 return
             slot = self.tried[path]
             if not self.found.of(slot):
-                self.found.findings.append((slot, self.why_it_raised(slot, path)))
+                self.found.add(slot, self.why_it_raised(slot, path))
             self.replace(path)
         self.judge()
 
@@ -110,13 +118,14 @@ class _Examination:
             return self.trial.culprit
         return next((path for path in left if self.again(_usual(path)).error is None), "")
 
-    def why_it_raised(self, slot: LossSlot, path: str) -> str:
+    def why_it_raised(self, slot: LossSlot, path: str) -> Fault:
         """What is wrong with a loss that raised, or with which its head did."""
         if self.trial.culprit != path:
             remedy = self.reduction_that_works(slot, path) or _other(slot)
-            return f"its head cannot work with what this loss returns ({self.trial.reason}): {remedy}"
-        remedy = self.unfit(slot, path) or self.reduction_that_works(slot, path)
-        return remedy or f"this loss raises on what the slot gets: {self.trial.error}"
+            came = f"its head cannot work with what this loss returns ({self.trial.reason})"
+            return Fault(f"{came}: {remedy.message}", remedy.changes)
+        fault = self.unfit(slot, path) or self.reduction_that_works(slot, path)
+        return fault or Fault(f"this loss raises on what the slot gets: {self.trial.error}")
 
     def judge(self) -> None:
         """Judge each loss by its calls."""
@@ -132,43 +141,44 @@ class _Examination:
                 continue
             self.found.handed[slot.path] = self.trial.handed(path)
             if not self.found.of(slot):
-                self.found.findings += [(slot, message) for message in self.messages(slot, path)]
+                for fault in self.faults(slot, path):
+                    self.found.add(slot, fault)
 
-    def messages(self, slot: LossSlot, path: str) -> Iterator[str]:
+    def faults(self, slot: LossSlot, path: str) -> Iterator[Fault]:
         """What is wrong with a loss, each with a remedy that was seen to help where one can be tried."""
         if unfit := self.unfit(slot, path):
             yield unfit
-        if message := misfit(REDUCING, slot, self.trial.calls(path), self.trial.handed(path)):
-            yield f"{message}: {self.reduction_that_works(slot, path) or _other(slot)}"
+        if fault := misfit(REDUCING, slot, self.trial.calls(path), self.trial.handed(path)):
+            remedy = self.reduction_that_works(slot, path) or _other(slot)
+            yield Fault(f"{fault.message}: {remedy.message}", remedy.changes)
 
-    def unfit(self, slot: LossSlot, path: str) -> str:
-        """What is wrong with what the loss is handed; "": nothing."""
+    def unfit(self, slot: LossSlot, path: str) -> Fault | None:
+        """What is wrong with what the loss is handed; None: nothing."""
         handed = self.trial.handed(path)
-        message = misfit(FITTING, slot, self.trial.calls(path), handed)
-        return (self.by_decoding(slot, path) if message and handed == "coordinates" else "") or message or ""
+        fault = misfit(FITTING, slot, self.trial.calls(path), handed)
+        return (self.by_decoding(slot, path) if fault and handed == "coordinates" else None) or fault
 
-    def by_decoding(self, slot: LossSlot, path: str) -> str:
-        """The message that the head should decode its boxes, if it can; "": it cannot."""
+    def by_decoding(self, slot: LossSlot, path: str) -> Fault | None:
+        """That the head should decode its boxes, if it can; None: it cannot."""
         if not slot.compares_boxes or getattr(slot.head, "reg_decoded_bbox", None) is not False:
-            return ""
+            return None
         trial = self.again(_decoding(path))
         if trial.error is not None or trial.handed(path) not in BOXES:
-            return ""
-        return (
-            "this head hands over encoded offsets, and the IoU of offsets means nothing: "
-            f"set {slot.head_key}.reg_decoded_bbox=True"
-        )
+            return None
+        remedy = setting(f"{slot.head_key}.reg_decoded_bbox", True)
+        came = "this head hands over encoded offsets, and the IoU of offsets means nothing"
+        return Fault(f"{came}: {remedy.message}", remedy.changes)
 
-    def reduction_that_works(self, slot: LossSlot, path: str) -> str:
-        """The reduction with which the model goes through and no rule of reductions is broken; "": none."""
+    def reduction_that_works(self, slot: LossSlot, path: str) -> Fault | None:
+        """The reduction with which the model goes through and no rule of reductions is broken; None: none."""
         for reduction in REDUCTIONS:
             if reduction == slot.loss.reduction:
                 continue
             trial = self.again(_with_reduction(path, reduction))
             calls = trial.calls(path)
             if trial.error is None and calls and misfit(REDUCING, slot, calls, "nothing") is None:
-                return f"set {slot.key}.reduction={reduction!r}"
-        return ""
+                return setting(f"{slot.key}.reduction", reduction)
+        return None
 
 
 def _tried_path(model: nn.Module, slot: LossSlot) -> str:
@@ -178,10 +188,14 @@ def _tried_path(model: nn.Module, slot: LossSlot) -> str:
     return slot.path.removeprefix(STUDENT) if slot.path.startswith(STUDENT) else ""
 
 
-def _other(slot: LossSlot) -> str:
+def _other(slot: LossSlot) -> Fault:
+    """Another loss for a slot whose head cannot use what this one returns."""
     if slot.compares_boxes:
-        return f"put a coordinate loss (loss_plugins.SmoothL1Loss) into {slot.key}"
-    return f"put the loss back that the head has by default into {slot.key}"
+        words = f"put a coordinate loss (loss_plugins.SmoothL1Loss) into {slot.key}"
+        return Fault(words, {slot.key: loss_called("SmoothL1Loss")})
+    usual = usual_config(type(slot.head), slot.slot)
+    words = f"put the loss back that the head has by default into {slot.key}"
+    return Fault(words, {} if usual is None else {slot.key: usual})
 
 
 # --- what is done to the copy that is tried ---------------------------------------------------------------------

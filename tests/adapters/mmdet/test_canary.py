@@ -139,7 +139,7 @@ def test_a_model_that_cannot_be_tried_is_no_fault_of_the_loss() -> None:
 
 
 def messages(model: Unheard) -> list[str]:
-    return [message for _, message in inspect(model).findings]
+    return [each.message for each in inspect(model).findings]
 
 
 def test_nothing_is_changed() -> None:

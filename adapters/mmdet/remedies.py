@@ -1,0 +1,59 @@
+"""What is wrong with a loss in its slot, and the changes of the config that mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from loss_plugins.catalog.entries import get_entry, list_losses
+from loss_plugins.module.build import module_class
+
+from .slots import LossSlot
+
+
+@dataclass(frozen=True)
+class Same:
+    """The loss that the config has at another key, moved to the key of the change."""
+
+    key: str
+
+
+#: config keys to new values; a dict is a loss that replaces the one that was there
+Changes = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What a rule has found.
+
+    Attributes:
+        message: what is wrong and what to do, in words.
+        changes: what to do, key by key; empty where no change of the config is known to help.
+    """
+
+    message: str
+    changes: Changes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with the loss in a slot; message and changes as in `Fault`."""
+
+    slot: LossSlot
+    message: str
+    changes: Changes = field(default_factory=dict)
+
+
+def setting(key: str, value: Any) -> Fault:
+    """To set one key."""
+    return Fault(f"set {key}={value!r}", {key: value})
+
+
+def loss_called(name: str) -> dict[str, Any]:
+    """The config of a loss by its class name; class losses say what heads read of them."""
+    config: dict[str, Any] = {"type": f"loss_plugins.{name}"}
+    entry = next(get_entry(loss) for loss in list_losses() if module_class(loss).__name__ == name)
+    if entry.kind == "classification":
+        config["use_sigmoid"] = "class_map" not in entry.targets
+    return config

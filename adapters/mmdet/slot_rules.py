@@ -1,0 +1,67 @@
+"""What is wrong with a loss in its slot that needs no call: each rule returns None, or what to set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from loss_plugins.module.mix import RESOLVED, trains_nothing
+
+from .modules import PluggedLoss
+from .remedies import Fault, loss_called, setting
+from .slots import LossSlot
+
+#: heads whose ranking of losses needs one number per coordinate, and takes one per box without an error
+GIVES_COLUMNS = {"PISARetinaHead", "PISARoIHead", "PISASSDHead"}
+
+
+def problems(slot: LossSlot) -> list[Fault]:
+    """Why the loss does not fit this slot, one fault per broken rule, with the config key to set."""
+    found = [rule(slot) for rule in RULES]
+    return [fault for fault in found if fault is not None]
+
+
+def _is_wrapped(slot: LossSlot) -> Fault | None:
+    if isinstance(slot.loss, PluggedLoss):
+        return None
+    name = type(slot.loss).__name__
+    remedy = setting(f"{slot.key}.type", f"loss_plugins.{name}")
+    came = f"the core's {name} sits here without the adapter around it (rows of weight 0, proof of use, state)"
+    return Fault(f"{came}: {remedy.message}", remedy.changes)
+
+
+def _gives_columns(slot: LossSlot) -> Fault | None:
+    heads = slot.lineage & GIVES_COLUMNS
+    if not (heads and slot.loss.entry.kind == "box"):
+        return None
+    return Fault(
+        f"{min(heads)} ranks by one number per coordinate, and {slot.loss.entry.name} gives one per box: "
+        f"put a coordinate loss (loss_plugins.SmoothL1Loss) into {slot.key}",
+        {slot.key: loss_called("SmoothL1Loss")},
+    )
+
+
+def _sigmoid_agrees(slot: LossSlot) -> Fault | None:
+    if slot.slot != "loss_cls":
+        return None
+    head = getattr(slot.head, "use_sigmoid_cls", None)
+    loss = getattr(slot.loss, "use_sigmoid", None)
+    if head is None or loss is None or head == loss:
+        return None
+    remedy = setting(f"{slot.key}.use_sigmoid", loss)
+    return Fault(
+        f"the head was built for use_sigmoid={head}, as the config does not say otherwise, and the loss works with "
+        f"use_sigmoid={loss}: {remedy.message}",
+        remedy.changes,
+    )
+
+
+def _has_weight(slot: LossSlot) -> Fault | None:
+    reason = trains_nothing(slot.loss.loss if isinstance(slot.loss, PluggedLoss) else slot.loss)
+    if not reason:
+        return None
+    remedy = setting(f"{slot.key}.loss_weight", 1.0)
+    words = f"{remedy.message}, or allow=[{slot.path!r}] in the hook"
+    return Fault(f"{reason}; allowed: a factor from {RESOLVED:g} on; {words}", remedy.changes)
+
+
+RULES: tuple[Callable[[LossSlot], Fault | None], ...] = (_is_wrapped, _gives_columns, _sigmoid_agrees, _has_weight)
