@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,8 @@ from .parity.deviations import deviations
 from .reports import strict_json
 from .version import __version__
 
+#: --cfg-options takes as many values as follow it
+DOCTOR_SETTINGS = {"allow_extra_args": True}
 COMMANDS = "loss_plugins.commands"
 DOCTORS = "loss_plugins.doctors"
 #: columns of a terminal from which `list` prints kind and year; whole sentences and classes; and sources as well
@@ -238,8 +241,9 @@ def _trait(value: Any) -> str:
     return str(value)
 
 
-@app.command()
+@app.command(context_settings=DOCTOR_SETTINGS)
 def doctor(
+    context: typer.Context,
     what: Annotated[
         str | None,
         typer.Argument(
@@ -247,9 +251,19 @@ def doctor(
             "or a checkpoint: what trained it."
         ),
     ] = None,
+    cfg_options: Annotated[
+        list[str] | None,
+        typer.Option("--cfg-options", metavar="KEY=VALUE ...", help="Values that override those of the config."),
+    ] = None,
+    fix: Annotated[
+        bool,
+        typer.Option("--fix", help="Print the lines that mend the config, to put at its end; the report to stderr."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check the installed frameworks by trying them, or tell what trained a run; exit code 1 if anything fails."""
+    asked = {"cfg_options": _pairs(cfg_options, context.args), "fix": fix}
+    settings = {name: value for name, value in asked.items() if value}
     points = {point.name: point for point in _points(DOCTORS)}
     if what in points:
         points, what = {what: points[what]}, None
@@ -257,7 +271,9 @@ def doctor(
         allowed = f"{', '.join(points)}, or the path of one of these"
         came = f"{what!r} is no run, checkpoint, config or framework that there is"
         raise refusal("doctor", came, allowed, "correct the path")
-    examined = {name: _examined(point, what) for name, point in points.items()}
+    if what is None and settings:
+        raise refusal("doctor", "--cfg-options and --fix are for a config", "CONFIG.py", "name a config")
+    examined = {name: _examined(point, what, settings) for name, point in points.items()}
     reports = {name: {"supported": _supported(name), **found} for name, found in examined.items() if found is not None}
     known = {name: report for name, report in reports.items() if not report.pop("absent", False)}
     reports = known if what is not None and known else reports
@@ -268,9 +284,20 @@ def doctor(
         print_json(reports)
     else:
         for name, report in reports.items():
-            _print_report(name, report)
+            _print_report(name, report, to_stderr=fix)
+            for line in report.get("fix", ()):
+                typer.echo(line)
     if not all(report["ok"] for report in reports.values()):
         raise typer.Exit(1)
+
+
+def _pairs(first: list[str] | None, others: list[str]) -> list[str]:
+    """All of KEY=VALUE that follow --cfg-options: its own, and what no other option took."""
+    if others and not first:
+        raise refusal(
+            "doctor", f"{others[0]!r} is one argument too many", "one config, run or framework", "take it out"
+        )
+    return [*(first or ()), *others]
 
 
 def _supported(framework: str) -> str:
@@ -279,26 +306,29 @@ def _supported(framework: str) -> str:
     return next((each.partition(";")[0].strip() for each in needed if re.match(rf"{framework}\b", each)), "")
 
 
-def _examined(point: metadata.EntryPoint, what: str | None) -> dict[str, Any] | None:
-    """The report of an adapter; None: what was asked about is not its affair."""
+def _examined(
+    point: metadata.EntryPoint, what: str | None, settings: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
+    """The report of an adapter; None: what was asked about is not its affair, or not with these settings."""
     try:
-        report: dict[str, Any] | None = point.load()(what)
+        examine = point.load()
+        if not set(settings or ()) <= set(signature(examine).parameters):
+            return None
+        report: dict[str, Any] | None = examine(what, **(settings or {}))
     except ImportError as error:  # a framework that is not wanted here is no fault
         absent = {"name": "not installed", "ok": False, "detail": str(error)}
         report = {"ok": what is None, "versions": {}, "checks": [absent], "absent": True}
     return report
 
 
-def _print_report(name: str, report: dict[str, Any]) -> None:
+def _print_report(name: str, report: dict[str, Any], to_stderr: bool = False) -> None:
+    """A line a check: a remedy is in one line however narrow the terminal, so that it can be copied."""
+    console = Console(stderr=to_stderr, highlight=False)
     versions = ", ".join(f"{key} {value}" for key, value in report["versions"].items())
-    table = Table("", title=f"{name}: {versions}", title_justify="left")
-    for heading in ("check", "detail"):
-        table.add_column(heading, overflow="fold")  # a name or remedy that is cut cannot be copied
+    console.print(f"[bold]{escape(name)}[/bold]: {escape(versions)}", soft_wrap=True)
     for check in report["checks"]:
         mark = "[green]ok[/green]" if check["ok"] else "[red]no[/red]"
-        table.add_row(mark, escape(check["name"]), escape(check["detail"]))
-    console = Console()
-    console.print(table)
+        console.print(f"  {mark} {escape(check['name'])} - {escape(check['detail'])}", soft_wrap=True)
     lines = {"supported": report["supported"], "served": ", ".join(report.get("tasks", ()))}
     lines |= {f"refused: {task}": reason for task, reason in report.get("refused", {}).items()}
     for label, text in lines.items():

@@ -138,6 +138,8 @@ def test_show_as_json_for_every_loss(name: str) -> None:
         (["check", "my_iou_loss"], "one of your own is MODULE:FUNCTION"),
         (["doctor", "runs/nosuch"], "error: doctor: 'runs/nosuch' is no run, checkpoint, config or framework"),
         (["doctor", "nosuch.py"], "error: doctor: 'nosuch.py' is no run, checkpoint, config or framework"),
+        (["doctor", "mmdet", "ultralytics"], "error: doctor: 'ultralytics' is one argument too many"),
+        (["doctor", "--fix"], "error: doctor: --cfg-options and --fix are for a config"),
         (["doctor", "nosuch.pt"], "error: doctor: 'nosuch.pt' is no run, checkpoint, config or framework"),
         (["yolo", "train", "model=yolo11n.yaml", "box_loss=my_own"], "imports=MODULE on the shell"),
         (["yolo", "detect", "tune", "box_loss=eiou"], "tune trains in other processes"),
@@ -208,8 +210,7 @@ def test_doctor_cuts_no_remedy(
     cli._print_report(
         "mmdet", {"supported": "", "versions": {}, "checks": [{"name": "a", "ok": False, "detail": detail}]}
     )
-    rows = [line.split("│")[3] for line in capsys.readouterr().out.splitlines() if line.count("│") == 4]
-    assert "".join("".join(rows).split()) == "".join(detail.split())
+    assert f"  no a - {detail}" in capsys.readouterr().out.splitlines()
 
 
 def test_show_takes_a_loss_of_ones_own(tmp_path: Path) -> None:

@@ -10,15 +10,12 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
-from torch.utils.hooks import RemovableHandle
 
 from loss_plugins.errors import LossNotUsed, check_type, closest, in_our_words, refusal, shown
 from loss_plugins.module.state import sync_losses
 from loss_plugins.registry import HOOKS
 
 from .box_modules import BoxLoss
-from .image_size import follow_batches, tell_size
 from .inspection import Inspection, inspect
 from .lost_hooks import in_words, lost_hooks
 from .modules import PluggedLoss, SenselessSlot
@@ -47,11 +44,9 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
         LossNotUsed: no loss of loss_plugins in the model; or, after the first epoch (in loops without epochs, after the
             data were passed once), one that no head of any rank has called.
         ValueError: before training, a path in `allow` where no loss of loss_plugins is; the checkpoint of a resumed run
-            was trained with other losses. While training, a batch whose images have another size than `image_size`.
+            was trained with other losses.
 
     A copy that is not trained, as a teacher, and a loss of a later phase of its head need not be called.
-
-    A loss that takes `image_size` (MPDIoU) gets that of each batch, as the network sees it, if the config gives none.
 
     Writes `loss_plugins.yaml` into the work directory: versions, slots, full specifications, calls and boxes of all
     ranks, iterations and epochs, and the same of the parts before a resume. The checkpoint carries it in
@@ -73,7 +68,6 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
         self.epoch = 0  # the one that was trained last
         self.record: Record
         self.proof: Proof
-        self.following: RemovableHandle | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Keep what a checkpoint says of itself; before training it is known whether the run goes on from it."""
@@ -99,13 +93,6 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
             self.record.goes_on(stamp, runner.iter, runner.epoch)
         self.proof = Proof(model, self.slots, self.allow, runner.iter, found.phased)
         self.write(runner)
-        self.follow(model)
-
-    def follow(self, model: nn.Module | None) -> None:
-        """Tell the losses of a model the size of the images of each batch; None: do so no longer."""
-        if self.following is not None:
-            self.following.remove()
-        self.following = None if model is None else follow_batches(model, self.allow)
 
     def refuse(self, runner: Runner, found: Inspection) -> None:
         """Raise one error that names every misplaced loss; only warn of those in `allow`, and of what is not known."""
@@ -178,9 +165,6 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
             )
         for loss in self.losses:
             loss.steps.leave(loss.loss)
-        self.follow(None)
-        for slot in self.slots:
-            tell_size(slot.loss, None)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Write into the checkpoint which losses trained it, in plain types."""

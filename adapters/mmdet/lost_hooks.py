@@ -49,7 +49,7 @@ def _before(cfg: Config) -> list[str]:
     names = _custom(cfg)
     if HOOK not in names:
         return names
-    return [name for base in _bases(Path(cfg.filename)) for name in _before(base)]
+    return [name for base in bases(Path(cfg.filename)) for name in _before(base)]
 
 
 def _custom(cfg: Config) -> list[str]:
@@ -62,7 +62,7 @@ def _name(hook: Any) -> str:
     return kind.__name__ if isinstance(kind, type) else str(kind).rpartition(".")[2]
 
 
-def _bases(file: Path) -> Iterator[Config]:
+def bases(file: Path) -> Iterator[Config]:
     """The configs that a config file names as its bases, each merged with its own."""
     if file.suffix == ".py":
         tree = ast.parse(file.read_text(encoding="utf-8"))

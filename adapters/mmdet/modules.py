@@ -166,12 +166,17 @@ class PluggedLoss(nn.Module):
 
 
 def _refuse_unknown(entry: Entry, parameters: dict[str, Any]) -> None:
-    known = (*entry.parameters, "compile")
-    unknown_names = [name for name in translated(entry.name, parameters) if name not in known]
+    unknown_names = unknown_parameters(entry, parameters)
     if unknown_names:
+        known = (*entry.parameters, "compile")
         given = ", ".join(f"{name}={shown(parameters.get(name))}" for name in unknown_names)
         remedy = (
             f"{closest(unknown_names[0], entry.parameters)} If this comes from a _base_ config, put _delete_=True "
             "beside 'type' to replace the base's loss as a whole"
         )
         raise refusal(entry.name, f"unknown parameter {given}", ", ".join(known), remedy, TypeError)
+
+
+def unknown_parameters(entry: Entry, parameters: dict[str, Any]) -> list[str]:
+    """Which of these parameters a loss does not have, under the names that it gives them."""
+    return [name for name in translated(entry.name, parameters) if name not in (*entry.parameters, "compile")]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from loss_plugins.catalog.ranges import Interval, PerClass
 from loss_plugins.errors import refusal, shown
+from loss_plugins.module.arguments import entry_of
 from loss_plugins.tensors import Target, without_class_axis
 
-from .modules import PluggedLoss
+from .modules import PluggedLoss, unknown_parameters
+
+CLASS_WEIGHT = PerClass(Interval(0))
+#: types of labels
+WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 #: the losses that are sigmoid or softmax, and the class of the other one
 OTHER_ACTIVATION = {
@@ -51,6 +58,8 @@ class ClassLoss(ScoreLoss):
             should say it, as heads choose their number of outputs by it.
         reduction: "none", "mean" or "sum".
         loss_weight: factor on the result, applied last.
+        class_weight: a number per class; of a loss that has no such parameter it multiplies the weight of each row by
+            that of the row's label, which is what Mask2Former and MaskFormer divide by. A label beyond it weighs 1.
         **parameters: the loss's own.
     """
 
@@ -60,9 +69,14 @@ class ClassLoss(ScoreLoss):
         reduction: str = "mean",
         loss_weight: float = 1.0,
         *positional: Any,
+        class_weight: Sequence[float] | Tensor | None = None,
         **parameters: Any,
     ) -> None:
-        super().__init__(reduction, loss_weight, *positional, **parameters)
+        own = {} if class_weight is None else {"class_weight": class_weight}
+        of_rows = bool(own and unknown_parameters(entry_of(type(self)), {**parameters, **own}))
+        super().__init__(reduction, loss_weight, *positional, **parameters, **({} if of_rows else own))
+        self.label_weight: Tensor | None
+        self.register_buffer("label_weight", self.weights(class_weight) if of_rows else None, persistent=False)
         self.use_sigmoid = "class_map" not in self.entry.targets
         if use_sigmoid not in (None, self.use_sigmoid):
             came = (
@@ -70,14 +84,48 @@ class ClassLoss(ScoreLoss):
             )
             raise refusal(self.entry.name, came, self.use_sigmoid, _other_activation(self.entry.name, self.use_sigmoid))
 
+    def weights(self, class_weight: Any) -> Tensor:
+        """The numbers per class that the config gives a loss without such a parameter."""
+        if class_weight not in CLASS_WEIGHT:
+            came = f"class_weight={shown(class_weight)}"
+            raise refusal(self.entry.name, came, CLASS_WEIGHT, "write a list with a number per class")
+        return torch.as_tensor(class_weight, dtype=torch.get_default_dtype())
+
+    def forward(
+        self,
+        pred: Tensor = None,  # type: ignore[assignment]
+        target: Target = None,  # type: ignore[assignment]
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        **others: Any,
+    ) -> Tensor:
+        """As in `ScoreLoss`; rows weigh what their labels do."""
+        if self.label_weight is not None:
+            weight = self.weight_of_rows(target, weight, self.label_weight)
+        return super().forward(pred, target, weight, avg_factor, reduction_override, **others)
+
+    def weight_of_rows(self, target: Any, weight: Tensor | None, numbers: Tensor) -> Tensor:
+        """The weight of each row, times the number of its label; quality losses have labels and scores for target."""
+        labels = target[0] if isinstance(target, (tuple, list)) and target else target
+        if not isinstance(labels, Tensor) or labels.dtype not in WHOLE:
+            came = f"class_weight with the target {shown(target)}, which has no labels"
+            raise refusal(self.entry.name, came, "integer labels", "take class_weight out", TypeError)
+        known = (labels >= 0) & (labels < len(numbers))
+        factors = torch.where(known, numbers[labels.long().clamp(0, len(numbers) - 1)], 1.0)
+        if weight is None:
+            return factors
+        return weight * (factors if weight.ndim == factors.ndim else factors.unsqueeze(1))
+
     @property
     def activated(self) -> bool:
         """Whether predictions are probabilities already; heads read it."""
         return bool(self.loss.resolved().get("activated", False))
 
     def spec(self) -> dict[str, Any]:
-        """As in `PluggedLoss`, with `use_sigmoid` for the head."""
-        return {**super().spec(), "use_sigmoid": self.use_sigmoid}
+        """As in `PluggedLoss`, with what the head reads or has set."""
+        own = {} if self.label_weight is None else {"class_weight": self.label_weight.tolist()}
+        return {**super().spec(), "use_sigmoid": self.use_sigmoid, **own}
 
 
 class HeatmapLoss(ClassLoss):
@@ -111,10 +159,6 @@ def _other_activation(name: str, use_sigmoid: bool) -> str:
     keep = f"set use_sigmoid={use_sigmoid}"
     other = OTHER_ACTIVATION.get(name)
     return f"use loss_plugins.{other} for use_sigmoid={not use_sigmoid}, or {keep}" if other else keep
-
-
-#: types of labels
-WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def choose_channels(pred: Any, target: Any, weight: Any) -> bool:

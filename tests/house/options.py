@@ -86,6 +86,24 @@ def bench_extensions(patch: pytest.MonkeyPatch, folder: Path) -> None:
         assert len(asked.arguments) == calls
 
 
+def doctor_settings(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Everything that follows --cfg-options is passed on, and --fix prints the lines and nothing else."""
+    asked: list[dict[str, Any]] = []
+
+    def examine(config: str, cfg_options: Any = (), fix: bool = False) -> dict[str, Any]:
+        asked.append({"cfg_options": cfg_options, "fix": fix})
+        return {"ok": True, "versions": {}, "checks": [], **({"fix": ["a = 1"]} if fix else {})}
+
+    point = type("Point", (), {"name": "some", "load": lambda self: examine})()
+    patch.setattr(cli, "_points", lambda group: iter([point]))
+    (config := folder / "config.py").touch()
+    app = typer.Typer()
+    app.command(context_settings=cli.DOCTOR_SETTINGS)(cli.doctor)
+    done = CliRunner().invoke(app, [str(config), "--cfg-options", "a=1", "b=2", "--fix"], catch_exceptions=False)
+    assert done.stdout == "a = 1\n"
+    assert asked == [{"cfg_options": ["a=1", "b=2"], "fix": True}]
+
+
 def doctor_config(patch: pytest.MonkeyPatch, folder: Path) -> None:
     asked = Asked(lambda config: {"ok": True, "versions": {}, "checks": []})
     point = type("Point", (), {"name": "some", "load": lambda self: asked})()
@@ -115,6 +133,8 @@ EFFECTS: dict[tuple[str, str], Effect | tuple[str, str]] = {
     ("show", "latex"): (CLI + "show_prints_latex_when_asked_or_where_the_terminal_has_no_unicode", '"--latex"'),
     ("show", "as_json"): show_json,
     ("doctor", "what"): doctor_config,
+    ("doctor", "cfg_options"): doctor_settings,
+    ("doctor", "fix"): doctor_settings,
     ("doctor", "as_json"): (CLI + "doctor_finds_a_working_installation", '"--json"'),
     ("check", "target"): (AUDIT + "command_passes_and_prints_a_table", '["giou"]'),
     ("check", "everything"): (AUDIT + "command_all", '"--all"'),

@@ -1,0 +1,204 @@
+"""The model of a config, built without weights; where that fails for a loss of loss_plugins, its key and a remedy."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from loss_plugins.errors import shown
+from loss_plugins.module.loss import Loss
+from loss_plugins.registry import SCOPE
+
+from .canary import usual_config
+from .edits import ROOT, Edited
+from .modules import PluggedLoss, unknown_parameters
+from .offline import offline, without_weights
+from .remedies import Changes, Fault
+from .score_modules import OTHER_ACTIVATION, ClassLoss
+from .written import written
+
+#: parameters that the wrapper of a loss takes itself
+OF_THE_WRAPPER = ("type", "reduction", "loss_weight", "use_sigmoid", "_scope_")
+
+
+@dataclass
+class Construction:
+    """What came of building a model.
+
+    Attributes:
+        model: the model, with losses that could not be built mended or replaced; None: it cannot be built.
+        config: the config that it was built from.
+        faults: config key of a loss with which the model cannot be built, and what is wrong.
+        error: what kept the model from being built.
+    """
+
+    model: nn.Module | None
+    config: Any
+    faults: dict[str, Fault] = field(default_factory=dict)
+    error: Exception | None = None
+
+
+def construct(config: Any) -> Construction:
+    """Build the model of a config; what is wrong with its losses is named, and mended in a copy to go on.
+
+    Args:
+        config: the model's config, which is left as it is.
+    """
+    edited = Edited(without_weights(config))
+    faults: dict[str, Fault] = {}
+    while True:
+        model, error = _built(edited.config)
+        if error is None:
+            return Construction(model, edited.config, faults)
+        key, fault = _culprit(edited, error)
+        if not key or (key in faults and not fault.changes):
+            return Construction(None, edited.config, faults, error)
+        known = faults.get(key)
+        faults[key] = fault if known is None else Fault(known.message, {**known.changes, **fault.changes})
+        if not edited.apply(fault.changes or _usual(edited, key)):
+            return Construction(None, edited.config, faults, error)
+
+
+def our_losses(at: Any, key: str = ROOT) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Config key and config of every loss of loss_plugins."""
+    if isinstance(at, Mapping):
+        if _is_ours(at.get("type")):
+            yield key, at
+            return
+        for name, value in at.items():
+            yield from our_losses(value, f"{key}.{name}")
+    elif isinstance(at, (list, tuple)):
+        for index, value in enumerate(at):
+            yield from our_losses(value, f"{key}.{index}")
+
+
+def in_one_line(error: Exception) -> str:
+    """An error, with its type and without its line breaks."""
+    return f"{type(error).__name__}: {' '.join(_text(error).split())}"
+
+
+def _is_ours(kind: Any) -> bool:
+    if isinstance(kind, type):
+        return issubclass(kind, (PluggedLoss, Loss))
+    return isinstance(kind, str) and kind.startswith(f"{SCOPE}.")
+
+
+def _built(config: Any) -> tuple[nn.Module | None, Exception | None]:
+    from mmdet.registry import MODELS
+
+    try:
+        with offline():
+            return MODELS.build(copy.deepcopy(config)), None
+    except Exception as error:  # any class of the config may raise anything
+        return None, error
+
+
+def _text(error: Exception) -> str:
+    """The message; a KeyError quotes its own."""
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+
+
+def _culprit(edited: Edited, error: Exception) -> tuple[str, Fault]:
+    """The config key of the loss for which a model cannot be built, and what is wrong; "": none of ours."""
+    losses = list(our_losses(edited.config))
+    for key, loss in losses:
+        alone = _built(loss)[1]
+        if alone is not None and _bare(alone) in _bare(error):
+            return key, Fault(f"cannot be built: {in_one_line(alone)}", _mended(key, loss))
+    for key, loss in losses:
+        fault = _wanted_by_its_head(edited, key, loss, error)
+        if fault is not None:
+            return key, fault
+    return "", Fault("")
+
+
+def _bare(error: Exception) -> str:
+    """The message without quotes, which errors in errors escape."""
+    return re.sub(r"[\\'\"]", "", _text(error))
+
+
+# --- a loss that cannot be built by itself ----------------------------------------------------------------------
+
+
+def _mended(key: str, loss: Mapping[str, Any]) -> Changes:
+    """What makes a loss buildable: parameters that it has, and the type that does what use_sigmoid says."""
+    from mmdet.registry import MODELS
+
+    try:
+        kind: Any = loss["type"] if isinstance(loss["type"], type) else MODELS.get(loss["type"])
+    except KeyError:
+        return {}  # a name that is none: the message proposes the closest
+    entry = kind.entry
+    given = {name: value for name, value in loss.items() if name not in OF_THE_WRAPPER}
+    unknown = [name for name in given if unknown_parameters(entry, {name: given[name]})]
+    kept = {name: value for name, value in loss.items() if name not in unknown and name != "_scope_"}
+    sigmoid = "class_map" not in entry.targets
+    if not issubclass(kind, ClassLoss):
+        kept.pop("use_sigmoid", None)
+    elif kept.get("use_sigmoid") not in (None, sigmoid):
+        other = OTHER_ACTIVATION.get(entry.name)
+        kept |= {"use_sigmoid": sigmoid} if other is None else {"type": f"{SCOPE}.{other}"}
+    return {key: kept} if _built(kept)[1] is None else {}
+
+
+# --- a loss that its head cannot be built with ------------------------------------------------------------------
+
+
+def _wanted_by_its_head(edited: Edited, key: str, loss: Mapping[str, Any], error: Exception) -> Fault | None:
+    """What the head reads from the config of its loss; None: the error has another cause."""
+    usual = _usual(edited, key).get(key)
+    if usual is None:
+        return None
+    head = edited.get(key.rpartition(".")[0])
+    for name in usual:
+        if name in OF_THE_WRAPPER or type(loss.get(name)) is type(usual[name]):
+            continue
+        value = _fitted(usual[name], head)
+        if _helps(edited, {f"{key}.{name}": value}, error):
+            came = f"{shown(loss[name])} came" if name in loss else "it is missing"
+            return Fault(
+                f"its head reads {name} from the config of this loss, and {came} ({in_one_line(error)}): "
+                f"set {key}.{name}={written(value)}",
+                {f"{key}.{name}": value},
+            )
+    if not _helps(edited, {key: usual}, error):
+        return None
+    came = f"its head cannot be built with this loss ({in_one_line(error)})"
+    return Fault(f"{came}: put the loss back that the head has by default into {key}", {key: usual})
+
+
+def _helps(edited: Edited, changes: Changes, error: Exception) -> bool:
+    """Whether the model can be built after changes, or fails elsewhere than in the losses that were changed."""
+    tried = Edited(edited.config)
+    tried.apply(changes)
+    after = _built(tried.config)[1]
+    if after is None:
+        return True
+    alone = [_built(loss)[1] for key, loss in our_losses(tried.config) if any(each.startswith(key) for each in changes)]
+    return _bare(after) != _bare(error) and all(each is None for each in alone)
+
+
+def _usual(edited: Edited, key: str) -> dict[str, Any]:
+    """The change that puts the loss into a slot that its head has by default; empty: it has none."""
+    from mmdet.registry import MODELS
+
+    holder, _, slot = key.rpartition(".")
+    head = edited.get(holder)
+    kind = head.get("type") if isinstance(head, Mapping) else None
+    cls = kind if isinstance(kind, type) else MODELS.get(kind) if isinstance(kind, str) else None
+    usual = usual_config(cls, slot) if isinstance(cls, type) else None
+    return {} if usual is None else {key: usual}
+
+
+def _fitted(value: Any, head: Mapping[str, Any]) -> Any:
+    """A default of a head, with as many numbers per class as the head is told to have classes, and background."""
+    parts = ("num_things_classes", "num_stuff_classes")
+    counted: list[Any] = [head.get(name) for name in (parts if parts[0] in head else ("num_classes",))]
+    if not isinstance(value, list) or not all(isinstance(each, int) for each in counted):
+        return value
+    return [value[0]] * sum(counted) + [value[-1]]

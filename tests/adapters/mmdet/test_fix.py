@@ -1,0 +1,194 @@
+"""`doctor --fix`: its lines at the end of a config that is broken make a config that doctor passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mmengine.config import Config
+
+from loss_plugins.adapters.mmdet.doctor import report
+from loss_plugins.adapters.mmdet.lost_hooks import LINE
+
+#: a backbone and a head of few channels
+SMALL = """
+_base_ = "mmdet::{base}"
+model = dict(
+    backbone=dict({delete}type="ResNet", depth=18, base_channels=8, init_cfg=None, norm_cfg=dict(type="BN")),
+    neck=dict(in_channels=[8, 16, 32, 64], out_channels=32),
+    {heads}
+)
+"""
+RETINA = SMALL.format(
+    base="retinanet/retinanet_r18_fpn_1xb8-1x_coco.py", delete="_delete_=True, ",
+    heads="bbox_head=dict(in_channels=32, feat_channels=32, stacked_convs=1, num_classes=4)",
+)  # fmt: skip
+STAGE = (
+    'dict(type="Shared2FCBBoxHead", in_channels=32, fc_out_channels=32, roi_feat_size=7, num_classes=4, '
+    'reg_class_agnostic=True, bbox_coder=dict(type="DeltaXYWHBBoxCoder", target_stds=[0.1, 0.1, 0.2, 0.2]), '
+    'loss_cls=dict(type="CrossEntropyLoss", use_sigmoid=False), loss_bbox=dict(type="{loss}"))'
+)
+STAGES = f"[{', '.join(STAGE.format(loss=loss) for loss in ('SmoothL1Loss', 'loss_plugins.GIoULoss', 'L1Loss'))}]"
+CASCADE = SMALL.format(
+    base="cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py", delete="_delete_=True, ",
+    heads="rpn_head=dict(in_channels=32, feat_channels=32), roi_head=dict("
+    "bbox_roi_extractor=dict(out_channels=32), bbox_head={stages})",
+)  # fmt: skip
+#: the base's list of stages: what is left of the shipped one, with few channels
+BARE = STAGES.replace("loss_plugins.GIoULoss", "SmoothL1Loss")
+EIOU = 'model = dict(bbox_head=dict(loss_bbox=dict(_delete_=True, type="loss_plugins.EIoULoss"{more})))\n'
+OFFSETS, NESTED = EIOU.format(more=""), EIOU.format(more=', reduction="none"')
+PURE = """
+from mmengine.config import read_base
+from loss_plugins.adapters.mmdet import EIoULoss
+with read_base():
+    from .plain import *
+model["bbox_head"]["loss_bbox"] = dict(type=EIoULoss)
+"""
+
+#: name: (base, config, some of the lines)
+BROKEN: dict[str, tuple[str, str, list[str]]] = {
+    "encoded offsets": (RETINA, OFFSETS, ['model["bbox_head"]["reg_decoded_bbox"] = True']),
+    "in the base alone": (
+        RETINA.replace("num_classes=4", 'num_classes=4, loss_bbox=dict(_delete_=True, type="loss_plugins.EIoULoss")'),
+        "",
+        ["model = dict(bbox_head=dict(reg_decoded_bbox=True))", LINE.replace("'", '"')],
+    ),
+    "and a reduction": (RETINA, NESTED, ['model["bbox_head"]["loss_bbox"]["reduction"] = "mean"']),
+    "a class loss for boxes": (
+        RETINA,
+        'model = dict(bbox_head=dict(loss_bbox=dict(_delete_=True, type="loss_plugins.FocalLoss", loss_weight=2.0)))\n',
+        ['model["bbox_head"]["loss_bbox"] = dict(_delete_=True, loss_weight=2.0, type="loss_plugins.SmoothL1Loss")'],
+    ),
+    "a loss for boxes of classes": (
+        RETINA,
+        'model = dict(bbox_head=dict(loss_cls=dict(_delete_=True, type="loss_plugins.CIoULoss")))\n',
+        [
+            'model["bbox_head"]["loss_cls"] = '
+            'dict(_delete_=True, type="loss_plugins.BCEWithLogitsLoss", use_sigmoid=True)'
+        ],
+    ),
+    "without use_sigmoid": (
+        RETINA,
+        'model = dict(bbox_head=dict(loss_cls=dict(_delete_=True, type="loss_plugins.FocalLoss")))\n',
+        ['model["bbox_head"]["loss_cls"]["use_sigmoid"] = True'],
+    ),
+    "parameters of the base": (
+        RETINA,
+        'model = dict(bbox_head=dict(loss_cls=dict(type="loss_plugins.CrossEntropyLoss")))\n',
+        ['type="loss_plugins.BCEWithLogitsLoss"', "_delete_=True"],
+    ),
+    "a weight of nothing": (
+        RETINA,
+        OFFSETS.replace('EIoULoss"', 'EIoULoss", loss_weight=0.0'),
+        ['model["bbox_head"]["loss_bbox"]["loss_weight"] = 1.0'],
+    ),
+    "changed afterwards": (
+        RETINA,
+        OFFSETS + 'model["bbox_head"].update(reg_decoded_bbox=False)\n',
+        ['model.setdefault("bbox_head", {})["reg_decoded_bbox"] = True'],
+    ),
+    "other parts of the model": (
+        RETINA.replace("num_classes=4", 'num_classes=4, loss_bbox=dict(_delete_=True, type="loss_plugins.EIoULoss")'),
+        "model = dict(neck=dict(num_outs=5))\n",
+        ['model["bbox_head"] = dict(reg_decoded_bbox=True)'],
+    ),
+    "a stage of its own list": (
+        CASCADE.format(stages=BARE),
+        f"model = dict(roi_head=dict(bbox_head={STAGES}))\n",
+        ['model["roi_head"]["bbox_head"][1]["reg_decoded_bbox"] = True'],
+    ),
+    "a stage of the base's list": (
+        CASCADE.format(stages=STAGES),
+        "",
+        ["model = _base_.model", 'model["roi_head"]["bbox_head"][1]["reg_decoded_bbox"] = True'],
+    ),
+    "a stage of the base's list, beside others": (
+        CASCADE.format(stages=STAGES),
+        "model = dict(neck=dict(num_outs=5))\n",
+        [
+            'model["roi_head"] = _base_.model.roi_head',
+            'model["roi_head"]["bbox_head"][1]["reg_decoded_bbox"] = True',
+        ],
+    ),
+}
+
+
+def broken(name: str, folder: Path) -> Path:
+    base, text, _ = BROKEN[name]
+    (folder / "base.py").write_text(base)
+    (file := folder / "config.py").write_text(text if not base else f'_base_ = "base.py"\n{text}')
+    return file
+
+
+def mended(file: Path, *options: str) -> list[str]:
+    """The lines for a config that does not pass, with which it does."""
+    found = examined(file, *options, fix=True)
+    assert not found["ok"]
+    with file.open("a", encoding="utf-8") as config:
+        config.write("\n".join(found["fix"]) + "\n")
+    after = examined(file, *options, fix=True)
+    assert after["ok"], ([check for check in after["checks"] if not check["ok"]], file.read_bytes())
+    assert after["fix"] == []
+    lines: list[str] = found["fix"]
+    return lines
+
+
+def examined(file: Path, *options: str, fix: bool = False) -> dict[str, Any]:
+    found = report(str(file), options, fix)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_its_lines_mend_the_config(name: str, tmp_path: Path) -> None:
+    lines = mended(broken(name, tmp_path))
+    for part in BROKEN[name][2]:
+        assert any(part in line for line in lines), lines
+
+
+def test_a_dumped_copy_is_mended(tmp_path: Path) -> None:
+    """It has no bases to merge with, so nothing is to be deleted."""
+    cfg = Config.fromfile(broken("a class loss for boxes", tmp_path))
+    cfg.dump(dumped := tmp_path / "dumped.py")
+    lines = mended(dumped)
+    assert 'model["bbox_head"]["loss_bbox"] = dict(loss_weight=2.0, type="loss_plugins.SmoothL1Loss")' in lines
+    assert 'default_hooks["loss_plugins"] = dict(type="loss_plugins.LossPluginsHook")' in lines
+
+
+def test_a_config_in_pure_python_is_mended(tmp_path: Path) -> None:
+    (tmp_path / "base.py").write_text(RETINA)
+    Config.fromfile(tmp_path / "base.py").dump(tmp_path / "plain.py")
+    (file := tmp_path / "config.py").write_text(PURE)
+    lines = mended(file)
+    assert 'model["bbox_head"]["reg_decoded_bbox"] = True' in lines
+    assert 'default_hooks["loss_plugins"] = dict(type="loss_plugins.LossPluginsHook")' in lines
+
+
+def test_of_yaml_the_lines_are_a_new_config(tmp_path: Path) -> None:
+    cfg = Config.fromfile(broken("encoded offsets", tmp_path))
+    cfg.dump(dumped := tmp_path / "dumped.yaml")
+    lines = examined(dumped, fix=True)["fix"]
+    assert lines[:2] == ['_base_ = "dumped.yaml"', "model = dict(bbox_head=dict(reg_decoded_bbox=True))"]
+    (child := tmp_path / "child.py").write_text("\n".join(lines))
+    assert examined(child)["ok"]
+
+
+def test_values_of_the_shell_count(tmp_path: Path) -> None:
+    file = broken("encoded offsets", tmp_path)
+    assert examined(file, "model.bbox_head.reg_decoded_bbox=True")["ok"]
+    told = ("model.bbox_head.loss_bbox.loss_weight=0", "model.neck.in_channels=[8,16,32,64]")
+    found = examined(file, *told, fix=True)
+    assert "# on the shell, which has the last word: model.bbox_head.loss_bbox.loss_weight=1.0" in found["fix"]
+    file.write_text("\n".join([file.read_text(encoding="utf-8"), *found["fix"]]))
+    assert not examined(file, *told)["ok"]
+    assert examined(file, *told[1:])["ok"]
+
+
+def test_what_cannot_be_mended_is_a_comment(tmp_path: Path) -> None:
+    file = broken("encoded offsets", tmp_path)
+    file.write_text(file.read_text(encoding="utf-8").replace("EIoULoss", "EOIULoss"))
+    lines = examined(file, fix=True)["fix"]
+    assert lines[0].startswith("# no change is known for model.bbox_head.loss_bbox: cannot be built: KeyError")
+    assert "did you mean 'EIoULoss'" in lines[0]
