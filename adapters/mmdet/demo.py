@@ -21,44 +21,20 @@ from loss_plugins.reports import strict_json, write_whole
 
 from .install import COMMANDS, missing
 
-CONFIG = '''"""ATSS with ResNet-18 from scratch and {loss}, on handwritten digits; by loss-plugins demo-mmdet."""
+CONFIG = '''"""Handwritten digits, with {loss}; by loss-plugins demo-mmdet."""
 
-_base_ = ["mmdet::atss/atss_r50_fpn_1x_coco.py", "{base}"]
+_base_ = ["{base}"]
 
-custom_imports = dict(imports=["loss_plugins.adapters.mmdet"], allow_failed_imports=False)
-
-model = dict(
-    backbone=dict(depth=18, init_cfg=None, frozen_stages=-1, norm_eval=False),
-    neck=dict(in_channels=[64, 128, 256, 512], out_channels=64, num_outs=3),
-    bbox_head=dict(
-        num_classes=_base_.digits_classes,
-        in_channels=64,
-        feat_channels=64,
-        stacked_convs=2,
-        anchor_generator=dict(octave_base_scale=4, strides=[8, 16, 32]),
-        loss_bbox=dict(_delete_=True, type="loss_plugins.{loss}", loss_weight=2.0),
-    ),
-)
-
-train_dataloader = _base_.digits_train
-train_dataloader.dataset.root = "{digits}"
-val_dataloader = test_dataloader = _base_.digits_val
-val_dataloader.dataset.root = "{digits}"
-val_dataloader.batch_size = 20
-val_evaluator = test_evaluator = _base_.digits_evaluator
-val_evaluator.ann_file = "{digits}/annotations/val.json"
-optim_wrapper = _base_.digits_optimizer
-optim_wrapper.optimizer.lr = 0.001
-param_scheduler = _base_.digits_schedule
+model = dict(bbox_head=dict(loss_bbox=dict(type="loss_plugins.{loss}")))
+train_dataloader = dict(dataset=dict(root="{digits}"))
+val_dataloader = dict(dataset=dict(root="{digits}"))
+test_dataloader = dict(dataset=dict(root="{digits}"))
+val_evaluator = dict(ann_file="{digits}/annotations/val.json")
+test_evaluator = dict(ann_file="{digits}/annotations/val.json")
+param_scheduler = _base_.param_scheduler
 param_scheduler[1].T_max = {epochs}
-train_cfg = _base_.digits_loop
-train_cfg.update(max_epochs={epochs}, val_interval={epochs})
-default_hooks = dict(
-    loss_plugins=dict(type="loss_plugins.LossPluginsHook"),
-    checkpoint=dict(interval={epochs}),
-    logger=dict(interval=25),
-)
-randomness = dict(seed=0)
+train_cfg = dict(max_epochs={epochs}, val_interval={epochs})
+default_hooks = dict(checkpoint=dict(interval={epochs}))
 '''
 BASE = "loss_plugins.adapters.mmdet._base_"  # the folder configs/mmdet/_base_, installed under this name
 EPOCHS = 12
@@ -94,7 +70,7 @@ def write_config(folder: Path, box: str, epochs: int) -> Path:
     run = folder / f"{box}-{epochs}"
     run.mkdir(parents=True, exist_ok=True)
     file = run / "config.py"
-    base = Path(str(files(BASE) / "digits.py")).as_posix()
+    base = Path(str(files(BASE) / "demo.py")).as_posix()
     digits = (folder / "digits").as_posix()
     loss = module_class(box).__name__
     write_whole(file, CONFIG.format(loss=loss, base=base, digits=digits, epochs=epochs))

@@ -1,7 +1,8 @@
 """A small real detection data set, composed offline from the handwritten digits that scikit-learn ships.
 
 Each scene is a gray picture with one to eight digits of different size, shape and brightness on a noisy
-background, with tight boxes, labelled for Ultralytics (text files) and for MMDetection (COCO json) at once.
+background, with tight boxes, labelled for Ultralytics (text files) and for MMDetection (COCO json, with the mask of
+each digit) at once.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from ..errors import refusal
 from ..reports import write_whole
 
-FORMAT = 1  # raise it when the pictures or the files change: sets of another format are composed anew
+FORMAT = 2  # raise it when the pictures or the files change: sets of another format are composed anew
 SPLITS = ("train", "val")
 NAMES = tuple("0123456789")
 INSTALL = 'pip install "loss-plugins[demo]"'
@@ -237,7 +238,7 @@ def _write_split(digits: DigitsSet, split: str, scenes: Iterable[Scene]) -> int:
         Image.fromarray(scene.pixels).save(images / f"{stem}.png")
         (labels / f"{stem}.txt").write_text(_yolo_lines(scene), encoding="utf-8")
         _add_to_coco(coco, f"{stem}.png", scene)
-    _write_json(_annotations(digits, split), coco)
+    write_whole(_annotations(digits, split), json.dumps(coco) + "\n")  # in one line, as each run would take its own
     return len(coco["annotations"])
 
 
@@ -263,7 +264,8 @@ def _add_to_coco(coco: dict[str, Any], file_name: str, scene: Scene) -> None:
     height, width = scene.pixels.shape
     image_id = len(coco["images"]) + 1
     coco["images"].append({"id": image_id, "file_name": file_name, "width": width, "height": height})
-    for label, (x1, y1, x2, y2) in zip(scene.labels.tolist(), scene.boxes.tolist(), strict=True):
+    objects = zip(scene.labels.tolist(), scene.boxes.tolist(), strict=True)
+    for number, (label, (x1, y1, x2, y2)) in enumerate(objects, start=1):
         sides = (x2 - x1, y2 - y1)
         coco["annotations"].append(
             {
@@ -272,9 +274,17 @@ def _add_to_coco(coco: dict[str, Any], file_name: str, scene: Scene) -> None:
                 "category_id": label,
                 "bbox": [x1, y1, *sides],
                 "area": sides[0] * sides[1],
+                "segmentation": {"size": [height, width], "counts": _run_lengths(scene.ink == number)},
                 "iscrowd": 0,
             }
         )
+
+
+def _run_lengths(mask: np.ndarray) -> list[int]:
+    """COCO's plain run lengths of a mask (h, w): of zeros and ones in turn, column by column, zeros first."""
+    flat = np.concatenate(([False], mask.T.ravel(), [not mask[-1, -1]]))
+    changes = np.flatnonzero(flat[1:] != flat[:-1])
+    return [int(run) for run in np.diff(changes, prepend=0)]
 
 
 def _yaml(root: Path) -> str:

@@ -209,6 +209,23 @@ def test_files_hold_the_composed_scene(small: DigitsSet) -> None:
             boxes = np.array([entry["bbox"] for entry in own])
             assert np.array_equal(boxes + np.pad(boxes[:, :2], ((0, 0), (2, 0))), scene.boxes)
             assert [entry["category_id"] for entry in own] == scene.labels.tolist()
+            for number, entry in enumerate(own, start=1):
+                assert np.array_equal(mask_of(entry["segmentation"]), scene.ink == number)
+
+
+def mask_of(segmentation: dict[str, Any]) -> np.ndarray:
+    """COCO's plain run lengths as a mask: zeros and ones in turn, down each column."""
+    height, width = segmentation["size"]
+    runs = segmentation["counts"]
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
+
+
+@pytest.mark.parametrize("mask", [[[0, 0]], [[1, 1]], [[0, 1]], [[1, 0], [0, 1], [1, 1]]])
+def test_masks_may_begin_and_end_with_either(mask: list[list[int]]) -> None:
+    given = np.array(mask, dtype=bool)
+    runs = module._run_lengths(given)
+    assert np.array_equal(mask_of({"size": given.shape, "counts": runs}), given)
+    assert all(runs[1:]), "only the first run may be empty"
 
 
 def test_yaml_names_the_folders_absolutely(small: DigitsSet) -> None:

@@ -21,8 +21,14 @@ LOSSES: dict[str, dict[str, str]] = {
     "faster-rcnn_r50_fpn_alpha-ciou_digits": {"roi_head.bbox_head.loss_bbox": "AlphaCIoULoss"},
     "fcos_r50_fpn_ciou_digits": {"bbox_head.loss_bbox": "CIoULoss"},
     "gfl_r50_fpn_giou_digits": {"bbox_head.loss_bbox": "GIoULoss"},
+    "mask-rcnn_r50_fpn_dice_digits": {"roi_head.mask_head.loss_mask": "DiceLoss"},
     "retinanet_r50_fpn_eiou_digits": {"bbox_head.loss_bbox": "EIoULoss"},
     "rtmdet_tiny_eiou_digits": {"bbox_head.loss_bbox": "EIoULoss"},
+    "vfnet_r50_fpn_varifocal-diou_digits": {
+        "bbox_head.loss_cls": "VarifocalLoss",
+        "bbox_head.loss_bbox": "DIoULoss",
+        "bbox_head.loss_bbox_refine": "DIoULoss",
+    },
     "yolox_tiny_ciou_digits": {"bbox_head.loss_bbox": "CIoULoss"},
 }
 

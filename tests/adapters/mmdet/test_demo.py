@@ -22,7 +22,7 @@ def app(monkeypatch: pytest.MonkeyPatch):
     """The command, on 16 scenes."""
     import typer
 
-    few = [f"{loader}_dataloader.dataset.update(train=16, val=8)" for loader in ("train", "val")]
+    few = [f"{loader}_dataloader['dataset'].update(train=16, val=8)" for loader in ("train", "val")]
     monkeypatch.setattr(demo, "CONFIG", "\n".join([demo.CONFIG, *few]))
     app = typer.Typer()
     app.command()(demo.demo_mmdet)
@@ -54,6 +54,10 @@ def test_the_config_is_mmdets_with_our_loss(tmp_path: Path) -> None:
     assert cfg.train_cfg.max_epochs == cfg.param_scheduler[1].T_max == 5
     roots = {loader.dataset.root for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)}
     assert roots == {str(tmp_path / "digits")}
+    assert cfg.default_hooks.loss_plugins == {"type": "loss_plugins.LossPluginsHook"}
+    assert cfg.val_evaluator == cfg.test_evaluator
+    assert cfg.val_evaluator.ann_file == f"{tmp_path / 'digits'}/annotations/val.json"
+    assert (cfg.val_evaluator.type, cfg.train_dataloader.dataset.split) == ("CocoMetric", "train")
 
 
 def test_its_base_is_in_the_wheel(tmp_path: Path) -> None:
@@ -67,7 +71,7 @@ def test_its_base_is_in_the_wheel(tmp_path: Path) -> None:
     printed = fresh_python(code, tmp_path, cwd=tmp_path, PYTHONPATH=str(package))
     adapter = package / "loss_plugins/adapters/mmdet"
     assert printed.startswith(f"{adapter / 'demo.py'} 8 ")
-    assert (adapter / "_base_/digits.py").as_posix() in printed
+    assert (adapter / "_base_/demo.py").as_posix() in printed
 
 
 def test_missing_packages_are_named_with_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
