@@ -11,9 +11,11 @@ refused with what to do, or the config is left out by name.
 from __future__ import annotations
 
 import copy
+import re
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -171,6 +173,17 @@ def _shrink(model: Any) -> None:
     if known and set(channels) <= {256, 512, 1024, 2048}:
         backbone.base_channels = 8
         neck.in_channels = [count // 8 for count in channels]
+    for head in _dicts(detector):
+        if head.get("fc_out_channels") == 1024:
+            head.fc_out_channels = 64
+
+
+def _dicts(value: Any) -> Iterator[Any]:
+    """All dicts of a config."""
+    if isinstance(value, dict):
+        yield value
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
+        yield from _dicts(each)
 
 
 def _without_weights(config: Any) -> None:
@@ -250,6 +263,11 @@ def slots_of(model: nn.Module) -> list[str]:
     return found
 
 
+def first_of_each_stage(paths: list[str]) -> list[str]:
+    """Of slots whose paths differ by the number of a stage alone, the first."""
+    return list({re.sub(r"\.\d+\.", ".N.", path): path for path in reversed(paths)}.values())[::-1]
+
+
 def put(model: nn.Module, path: str, loss: dict[str, Any]) -> None:
     """Put a loss into a slot, with the reduction that the loss there has, and told how classes are scored."""
     from mmdet.registry import MODELS
@@ -271,7 +289,7 @@ def probed(config: Any) -> list[Row]:
     trial = canary(model)
     if trial.error is not None:
         raise trial.error
-    rows = [Row(path) for path in slots_of(model)]
+    rows = [Row(path) for path in first_of_each_stage(slots_of(model))]
     for row in rows:
         path = row.slot.removeprefix("student.")
         for kind, loss in KINDS.items():

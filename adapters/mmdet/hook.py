@@ -111,7 +111,7 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
             raise SenselessSlot("\n".join(refused))
         for slot in self.slots:
             if slot.path in self.allow and isinstance(slot.loss, BoxLoss):
-                slot.loss.targets_seen = True  # allowed to get what it gets
+                slot.loss.targets_seen = slot.loss.odd_named = True  # allowed to get what it gets
 
     def check_allowed(self) -> None:
         """Raise for a path in `allow` where no loss is."""
