@@ -122,6 +122,8 @@ CONFIGS: tuple[str, ...] = (
     "yolof/yolof_r50-c5_8xb8-1x_coco",
     "yolox/yolox_tiny_8xb8-300e_coco",
 )
+#: the largest numbers that configs are examined with
+MOST = {"fc_out_channels": 64, "nms_pre": 200, "max_per_img": 60, "num": 64}
 LEFT_OUT = {
     "glip/glip_atss_swin-t_a_fpn_dyhead_pretrain_obj365": "its BERT is downloaded when the model is built",
     "mm_grounding_dino/grounding_dino_swin-t_pretrain_obj365": "its BERT is downloaded when the model is built",
@@ -173,9 +175,8 @@ def _shrink(model: Any) -> None:
     if known and set(channels) <= {256, 512, 1024, 2048}:
         backbone.base_channels = 8
         neck.in_channels = [count // 8 for count in channels]
-    for head in _dicts(detector):
-        if head.get("fc_out_channels") == 1024:
-            head.fc_out_channels = 64
+    for part in _dicts(detector):
+        part.update({key: most for key, most in MOST.items() if isinstance(part.get(key), int) and part[key] > most})
 
 
 def _dicts(value: Any) -> Iterator[Any]:
