@@ -40,6 +40,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "coordinate": {"type": "loss_plugins.SmoothL1Loss"},
     "sigmoid": {"type": "loss_plugins.FocalLoss"},
     "softmax": {"type": "loss_plugins.CrossEntropyLoss"},
+    "heat map": {"type": "loss_plugins.GaussianFocalLoss"},
     "region": {"type": "loss_plugins.DiceLoss"},
 }
 CONFIGS: tuple[str, ...] = (
@@ -56,7 +57,7 @@ CONFIGS: tuple[str, ...] = (
     "cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco",
     "crowddet/crowddet-rcnn_r50_fpn_8xb2-30e_crowdhuman",
     "dab_detr/dab-detr_r50_8xb2-50e_coco",
-    "dcn/faster-rcnn_r50-dpool_fpn_1x_coco",
+    "dcn/faster-rcnn_r50-dconv-c3-c5_fpn_1x_coco",
     "ddod/ddod_r50_fpn_1x_coco",
     "ddq/ddq-detr-4scale_r50_8xb2-12e_coco",
     "deformable_detr/deformable-detr_r50_16xb2-50e_coco",
@@ -201,8 +202,11 @@ def build(config: Any) -> nn.Module:
     from mmdet.registry import MODELS
 
     torch.manual_seed(0)
-    model: nn.Module = MODELS.build(copy.deepcopy(config))
-    return model
+    model: Any = MODELS.build(copy.deepcopy(config))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.init_weights()
+    return model  # type: ignore[no-any-return]
 
 
 def swap_all(config: Any) -> int:
@@ -211,7 +215,7 @@ def swap_all(config: Any) -> int:
     for key, value in list(config.items()):
         if isinstance(value, dict) and "loss" in key:
             ours = equivalent(value)
-            if ours is not None:
+            if ours is not None and _has_counterparts(ours):
                 config[key] = ours
                 count += 1
             continue
@@ -219,6 +223,19 @@ def swap_all(config: Any) -> int:
             if isinstance(each, dict):
                 count += swap_all(each)
     return count
+
+
+def _has_counterparts(loss: dict[str, Any]) -> bool:
+    """Whether the dialect has all parameters that the built-in one was given."""
+    from mmdet.registry import MODELS
+
+    try:
+        MODELS.build(copy.deepcopy(loss))
+    except ValueError as error:
+        if "has no counterpart" not in str(error):
+            raise
+        return False
+    return True
 
 
 def losses_of(model: nn.Module) -> tuple[dict[str, Tensor], list[Tensor]]:

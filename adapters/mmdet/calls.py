@@ -32,6 +32,7 @@ class Call:
         avg_factor: what the head divides by.
         reduction: the reduction of this call, overrides included.
         keywords: other keywords that are not None.
+        squashed: whether the prediction comes from a sigmoid or a softmax.
         result: what the loss returned; None: it raised.
         factor: by how much the training loss changes with each element of `result`; None: not at all.
         handed_on: whether `result` itself is among the losses that the model returns.
@@ -43,6 +44,7 @@ class Call:
     avg_factor: Any
     reduction: str
     keywords: dict[str, Any]
+    squashed: bool = False
     result: Tensor | None = None
     factor: float | None = None
     handed_on: bool = False
@@ -60,7 +62,7 @@ Calls = dict[str, list[Call]]
 
 @contextmanager
 def recording(losses: Mapping[str, PluggedLoss]) -> Iterator[Calls]:
-    """Record the calls of losses, by their path, while the context lasts."""
+    """Record the calls of losses, by their path, while the context lasts; `note_factors` has its place inside of it."""
     found: Calls = {path: [] for path in losses}
     handles = []
     for path, loss in losses.items():
@@ -71,6 +73,8 @@ def recording(losses: Mapping[str, PluggedLoss]) -> Iterator[Calls]:
     finally:
         for handle in handles:
             handle.remove()
+        for call in (call for each in found.values() for call in each):
+            call.result = call.result.detach() if isinstance(call.result, Tensor) else None  # lets the graph go
 
 
 def _entering(calls: list[Call]) -> Any:
@@ -97,7 +101,9 @@ def _bound(
     **others: Any,
 ) -> Call:
     keywords = {name: value for name, value in others.items() if value is not None}
-    return Call(pred, target, weight, avg_factor, reduction_override or loss.reduction, keywords)
+    squashed = isinstance(pred, Tensor) and is_squashed(pred)
+    pred = pred.detach() if isinstance(pred, Tensor) else pred  # no more of the graph is kept than until it is judged
+    return Call(pred, target, weight, avg_factor, reduction_override or loss.reduction, keywords, squashed)
 
 
 def values_of(losses: Mapping[str, Any]) -> list[Tensor]:

@@ -141,7 +141,7 @@ def _trial(model: nn.Module, setting: Setting) -> Trial:
             try:
                 note_factors(calls, losses_in(model, setting.scene(model), phase))
             except Exception as error:  # whatever a head raises is what this is to find out
-                trial.error, trial.culprit = error, _culprit(calls)
+                trial.error, trial.culprit = error.with_traceback(None), _culprit(calls)  # frames hold the whole graph
                 return trial
         has_phases = bool(asked)
     return trial
@@ -242,5 +242,7 @@ def usual_config(head: type, slot: str) -> dict[str, Any] | None:
 def _built(config: dict[str, Any]) -> nn.Module:
     from mmdet.registry import MODELS
 
-    built: nn.Module = MODELS.build(config)
+    known = inspect.signature(MODELS.get(config["type"])).parameters
+    # DETR's heads read some keys themselves
+    built: nn.Module = MODELS.build({key: value for key, value in config.items() if key in ("type", *known)})
     return built

@@ -132,6 +132,10 @@ def _switch(slot: LossSlot, given: str) -> Fault | None:
 def _has_several_columns(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     entry = slot.loss.entry
     softmax = entry.kind == "classification" and "class_map" in entry.targets and "labels" not in entry.targets
+    if softmax and handed == "channels":
+        remedy = _instead(slot, handed)
+        came = f"this slot gets {WORDS[handed]}, so one score per pixel, and {entry.name} compares several"
+        return Fault(f"{came}: {remedy.message}", remedy.changes)
     if not softmax or not any(call.pred.ndim == 1 or call.pred.shape[1] == 1 for call in calls):
         return None
     return Fault(

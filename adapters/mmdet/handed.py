@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .calls import Call, is_squashed
+from .calls import Call
 from .scene import Scene
 from .score_modules import choose_channels
 
@@ -89,7 +89,7 @@ def _is_one_hot(target: Tensor) -> bool:
 
 def _sort_of_scores(call: Call) -> Handed:
     outside = bool(((call.pred < 0) | (call.pred > 1)).any())
-    return "probabilities" if not outside and is_squashed(call.pred) else "logits"
+    return "probabilities" if not outside and call.squashed else "logits"
 
 
 def _sort_of_boxes(call: Call, scene: Scene) -> Handed:

@@ -91,7 +91,8 @@ class _Examination:
         while self.trial.error is not None:
             path = self.blamed()
             if not path:
-                self.found.untried = self.trial.reason
+                if not self.replaced:  # otherwise what was found is mended first
+                    self.found.untried = self.trial.reason
                 return
             slot = self.tried[path]
             if not self.found.of(slot):
@@ -113,19 +114,26 @@ class _Examination:
 
     def blamed(self) -> str:
         """The path of the loss that made the model raise; "": none of them."""
-        left = [path for path in self.tried if path not in self.replaced]
+        left = {path: slot for path, slot in self.tried.items() if path not in self.replaced}
         if self.trial.culprit in left:
             return self.trial.culprit
-        return next((path for path in left if self.again(_usual(path)).error is None), "")
+        tests = (
+            lambda path: misfit(FITTING, left[path], self.trial.calls(path), self.trial.handed(path)),
+            lambda path: self.again(_usual(path)).error is None,
+            lambda path: self.reduction_that_works(left[path], path),
+        )
+        return next((path for test in tests for path in left if self.trial.calls(path) and test(path)), "")
 
     def why_it_raised(self, slot: LossSlot, path: str) -> Fault:
         """What is wrong with a loss that raised, or with which its head did."""
-        if self.trial.culprit != path:
-            remedy = self.reduction_that_works(slot, path) or _other(slot)
-            came = f"its head cannot work with what this loss returns ({self.trial.reason})"
-            return Fault(f"{came}: {remedy.message}", remedy.changes)
-        fault = self.unfit(slot, path) or self.reduction_that_works(slot, path)
-        return fault or Fault(f"this loss raises on what the slot gets: {self.trial.error}")
+        if unfit := self.unfit(slot, path):
+            return unfit
+        remedy = self.reduction_that_works(slot, path)
+        if self.trial.culprit == path:
+            return remedy or Fault(f"this loss raises on what the slot gets: {self.trial.error}")
+        remedy = remedy or _other(slot)
+        came = f"its head cannot work with what this loss returns ({self.trial.reason})"
+        return Fault(f"{came}: {remedy.message}", remedy.changes)
 
     def judge(self) -> None:
         """Judge each loss by its calls."""
