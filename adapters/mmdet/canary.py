@@ -103,7 +103,9 @@ def canary(model: nn.Module, prepare: Callable[[nn.Module], None] | None = None,
     tried = _copied(model)
     if prepare is not None:
         prepare(tried)
-    settings = SETTINGS if like is None else SETTINGS[SETTINGS.index(like.setting) :]
+    settings = (
+        SETTINGS if like is None else SETTINGS[SETTINGS.index(like.setting) :] if like.culprit else (like.setting,)
+    )
     trials: list[Trial] = []
     with undisturbed():
         for setting in settings:

@@ -78,7 +78,7 @@ def _is_coordinates(call: Call) -> bool:
     Rows of four zeros, which have no object, may be either.
     """
     pred, target = call.pred, call.target
-    if not (isinstance(target, Tensor) and pred.ndim == 2 and pred.shape == target.shape and pred.shape[-1] == 4):
+    if not (isinstance(target, Tensor) and pred.ndim in (2, 3) and pred.shape == target.shape and pred.shape[-1] == 4):
         return False
     return target.is_floating_point() and (not target.any() or not _is_one_hot(target))
 
@@ -93,8 +93,7 @@ def _sort_of_scores(call: Call) -> Handed:
 
 
 def _sort_of_boxes(call: Call, scene: Scene) -> Handed:
-    counts = call.counted
-    rows = call.target[counts if counts.ndim == 1 else counts.any(-1)].detach()
+    rows = _rows_that_count(call)
     rows = rows[(rows != 0).any(-1)]  # what has no object
     if not len(rows):
         return "nothing"
@@ -102,6 +101,16 @@ def _sort_of_boxes(call: Call, scene: Scene) -> Handed:
         if matches(rows, scene).float().mean() >= MOST:
             return sort
     return "coordinates"
+
+
+def _rows_that_count(call: Call) -> Tensor:
+    """(n, 4) targets with a weight; of a weight of another shape than theirs all."""
+    counts, target = call.counted, call.target
+    if counts.shape == target.shape:
+        counts = counts.any(-1)
+    fits = counts.shape == target.shape[: counts.ndim]
+    rows: Tensor = (target[counts] if fits else target).reshape(-1, 4)
+    return rows
 
 
 def _sides(rows: Tensor) -> Tensor:

@@ -84,6 +84,7 @@ class _Examination:
         paths = {_tried_path(model, slot): slot for slot in found.slots if isinstance(slot.loss, PluggedLoss)}
         self.tried = {path: slot for path, slot in paths.items() if path}
         self.replaced: dict[str, Step] = {}
+        self.reductions: dict[str, Fault | None] = {}
         self.trial = canary(model)
 
     def run(self) -> None:
@@ -97,6 +98,8 @@ class _Examination:
             slot = self.tried[path]
             if not self.found.of(slot):
                 self.found.add(slot, self.why_it_raised(slot, path))
+            if len(self.replaced) + 1 == len(self.tried):  # nothing else is left to be judged
+                return
             self.replace(path)
         self.judge()
 
@@ -179,6 +182,11 @@ class _Examination:
 
     def reduction_that_works(self, slot: LossSlot, path: str) -> Fault | None:
         """The reduction with which the model goes through and no rule of reductions is broken; None: none."""
+        if path not in self.reductions:
+            self.reductions[path] = self._reduction_that_works(slot, path)
+        return self.reductions[path]
+
+    def _reduction_that_works(self, slot: LossSlot, path: str) -> Fault | None:
         for reduction in REDUCTIONS:
             if reduction == slot.loss.reduction:
                 continue

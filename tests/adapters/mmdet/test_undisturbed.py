@@ -47,7 +47,7 @@ def model_of(name: str) -> nn.Module:
             holder = holder[part]
         holder[last] = value
     if name == "Dynamic R-CNN":
-        cfg.train_cfg.rcnn.dynamic_rcnn.update_iter_interval = 2
+        cfg.train_cfg.rcnn.dynamic_rcnn.update(update_iter_interval=2, initial_beta=0.3)
     return build(cfg)
 
 
