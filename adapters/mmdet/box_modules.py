@@ -10,9 +10,12 @@ from torch.nn import functional
 
 from loss_plugins import build_loss
 from loss_plugins.errors import refusal, shown
+from loss_plugins.module.arguments import entry_of
+from loss_plugins.module.image_size import without_image_size
 from loss_plugins.module.reduction import check_avg_factor, reduce_loss
 from loss_plugins.tensors import Target, check_weight, fit_weight, readable, warn_of_inverted
 
+from .image_size import completed, size_of
 from .modules import PluggedLoss, SenselessSlot
 
 ENOUGH_ROWS = 20  # fewest targets by which encoded offsets are told from boxes
@@ -29,8 +32,17 @@ class BoxLoss(PluggedLoss):
     columns: ClassVar[int] = 4
 
     def __init__(self, reduction: str = "mean", loss_weight: float = 1.0, *positional: Any, **parameters: Any) -> None:
-        super().__init__(reduction, loss_weight, *positional, **parameters)
+        given, left_out = completed(entry_of(type(self)).name, parameters)
+        super().__init__(reduction, loss_weight, *positional, **given)
         self.targets_seen = self.odd_named = False
+        self.image = size_of(self.loss, left_out)
+
+    def spec(self) -> dict[str, Any]:
+        """As in `PluggedLoss`; an image size that was left out still is."""
+        spec = super().spec()
+        if self.image is None or self.image.given:
+            return spec
+        return {**without_image_size(self.loss.spec()), "type": spec["type"]}
 
     def compute(
         self,
@@ -56,6 +68,19 @@ class BoxLoss(PluggedLoss):
         if reduction == "mean" and avg_factor is None:  # over all rows, those of weight 0 included
             return self.call_core(*kept, None, "sum") / max(counts.numel(), 1)
         return self.call_core(*kept, avg_factor, override)
+
+    def call_core(
+        self,
+        pred: Tensor,
+        target: Target,
+        weight: Tensor | None,
+        avg_factor: float | Tensor | None,
+        override: str | None,
+    ) -> Tensor:
+        """As in `PluggedLoss`; a loss in the unit of the image gets boxes in that unit."""
+        if self.image is not None and isinstance(target, Tensor):
+            pred, target = self.image.scaled(self.entry.name, pred, target)
+        return super().call_core(pred, target, weight, avg_factor, override)
 
     def check_targets(self, target: Tensor) -> None:
         """Once, on the first call with enough rows: targets must be boxes, not encoded offsets.

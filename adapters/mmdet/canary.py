@@ -23,6 +23,7 @@ from loss_plugins.errors import check_type
 
 from .calls import Calls, note_factors, recording
 from .handed import Handed, what
+from .image_size import tell_size
 from .modules import PluggedLoss
 from .scene import Scene, make_scene
 
@@ -169,6 +170,7 @@ def listening() -> Iterator[list[str]]:
 def losses_in(model: Any, scene: Scene, phase: int) -> dict[str, Any]:
     """The losses of a scene in a phase of training; what it draws and what the MessageHub says is not put back."""
     _enter(model, phase)
+    tell_size(model, scene.size)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(0)

@@ -10,16 +10,20 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from loss_plugins.errors import LossNotUsed, check_type, closest, in_our_words, refusal, shown
 from loss_plugins.module.state import sync_losses
 from loss_plugins.registry import HOOKS
 
 from .box_modules import BoxLoss
+from .image_size import follow_batches, tell_size
 from .inspection import Inspection, inspect
 from .lost_hooks import in_words, lost_hooks
 from .modules import PluggedLoss, SenselessSlot
 from .proof import Proof, counted
+from .ratio import Ratios
 from .record import STAMP, Record, record_of, saves_now
 from .resuming import check_resumed
 from .slots import LossSlot
@@ -38,22 +42,27 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
             of, and which need not be called.
         canary: whether to call `loss` of a copy of the model on two made-up images before training, which shows what
             each loss is handed. That takes some seconds; without it only what needs no call is looked at.
+        measure_gain: whether to log, before training, the `loss_weight` with which each loss pulls as hard as the one
+            that its head has by default, on a fixed set, and after each epoch the gradient of ours over that of the
+            other in one call of the epoch, which is also a scalar of the visualizer and in `loss_plugins.yaml`.
 
     Raises:
         SenselessSlot: before training, naming each config key to set.
         LossNotUsed: no loss of loss_plugins in the model; or, after the first epoch (in loops without epochs, after the
             data were passed once), one that no head of any rank has called.
         ValueError: before training, a path in `allow` where no loss of loss_plugins is; the checkpoint of a resumed run
-            was trained with other losses.
+            was trained with other losses. While training, a batch whose images have another size than `image_size`.
 
     A copy that is not trained, as a teacher, and a loss of a later phase of its head need not be called.
+
+    A loss that takes `image_size` (MPDIoU) gets that of each batch, as the network sees it, if the config gives none.
 
     Writes `loss_plugins.yaml` into the work directory: versions, slots, full specifications, calls and boxes of all
     ranks, iterations and epochs, and the same of the parts before a resume. The checkpoint carries it in
     `meta["loss_plugins"]`. Stateful losses learn once per iteration, and are synced after each.
     """
 
-    def __init__(self, allow: Iterable[str] = (), canary: bool = True) -> None:
+    def __init__(self, allow: Iterable[str] = (), canary: bool = True, measure_gain: bool = False) -> None:
         paths = (None,) if isinstance(allow, str) or not isinstance(allow, Iterable) else tuple(allow)
         if not all(isinstance(path, str) for path in paths):
             remedy = "write allow=['bbox_head.loss_bbox']"
@@ -62,12 +71,15 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
             )
         check_type("LossPluginsHook", "canary", canary, bool)
         self.allow = frozenset(str(path).removeprefix("model.") for path in paths)
-        self.canary = canary
+        check_type("LossPluginsHook", "measure_gain", measure_gain, bool)
+        self.canary, self.measure_gain = canary, measure_gain
         self.slots: list[LossSlot] = []
         self.loaded: dict[str, Any] | None = None
         self.epoch = 0  # the one that was trained last
         self.record: Record
         self.proof: Proof
+        self.ratios = Ratios()
+        self.following: RemovableHandle | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Keep what a checkpoint says of itself; before training it is known whether the run goes on from it."""
@@ -91,8 +103,18 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
         if self.loaded is not None and runner.iter > 0:  # weights alone (load_from) begin at 0
             stamp = check_resumed(self.slots, self.loaded, runner, self.allow)
             self.record.goes_on(stamp, runner.iter, runner.epoch)
+        self.ratios = Ratios()
+        if self.measure_gain:
+            self.ratios.start(self.slots, runner, self.record)
         self.proof = Proof(model, self.slots, self.allow, runner.iter, found.phased)
         self.write(runner)
+        self.follow(model)
+
+    def follow(self, model: nn.Module | None) -> None:
+        """Tell the losses of a model the size of the images of each batch; None: do so no longer."""
+        if self.following is not None:
+            self.following.remove()
+        self.following = None if model is None else follow_batches(model, self.allow)
 
     def refuse(self, runner: Runner, found: Inspection) -> None:
         """Raise one error that names every misplaced loss; only warn of those in `allow`, and of what is not known."""
@@ -127,6 +149,10 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
         if lost:
             runner.logger.warning(f"loss_plugins: {in_words(lost)}")
 
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Measure the gain in one of its calls."""
+        self.ratios.begin()
+
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """One update of running statistics per iteration, however often a head calls its loss."""
         for loss in self.losses:
@@ -151,6 +177,7 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
     def after_train_epoch(self, runner: Runner) -> None:
         """Assert that each loss was called."""
         self.record.reached(epoch=runner.epoch + 1)
+        self.ratios.report(runner, self.record, runner.epoch + 1)
         self.count(runner)
         self.proof.judge(self.record.counts, runner, self.epoch)
 
@@ -165,6 +192,10 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
             )
         for loss in self.losses:
             loss.steps.leave(loss.loss)
+        self.follow(None)
+        self.ratios.end()
+        for slot in self.slots:
+            tell_size(slot.loss, None)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Write into the checkpoint which losses trained it, in plain types."""

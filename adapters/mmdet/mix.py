@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from loss_plugins import build_loss
 from loss_plugins.errors import refusal, shown
+from loss_plugins.module.image_size import filled
 from loss_plugins.registry import ADAPTER
 
 from .modules import PluggedLoss
@@ -30,7 +31,7 @@ class PluggedMix(PluggedLoss):
 
     def __new__(cls, *positional: Any, losses: Any = None, **parameters: Any) -> PluggedMix:
         """An instance of the class for the kind of its members; without members `__init__` says what is missing."""
-        kind = "" if losses is None else build_loss("mix", losses=_for_core(losses)).entry.kind
+        kind = "" if losses is None else build_loss(filled({"type": "mix", "losses": _for_core(losses)})).entry.kind
         return _blank(cls, kind)
 
     def __init__(

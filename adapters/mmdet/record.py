@@ -35,6 +35,7 @@ class Record:
         iterations: the first of this part, from 1, and the last that is known; first - 1: none yet.
         epochs: likewise, of whole ones.
         earlier: the parts before this one.
+        measured: by path, what a loss was compared with, and what that has shown.
     """
 
     losses: list[dict[str, Any]]
@@ -44,6 +45,7 @@ class Record:
     iterations: tuple[int, int] = (1, 0)
     epochs: tuple[int, int] = (1, 0)
     earlier: list[dict[str, Any]] = field(default_factory=list)
+    measured: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def goes_on(self, stamp: Mapping[str, Any] | None, iteration: int, epoch: int) -> None:
         """Continue the run of a checkpoint.
@@ -73,7 +75,7 @@ class Record:
             "iterations": list(self.iterations),
             **({"epochs": list(self.epochs)} if self.by_epoch else {}),
             "losses": [
-                {**loss, "calls": count.calls, "boxes": count.boxes}
+                {**loss, "calls": count.calls, "boxes": count.boxes, **self.measured.get(loss["where"], {})}
                 for loss, count in zip(self.losses, counts, strict=True)
             ],
             "earlier": self.earlier,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from loss_plugins.module.mix import RESOLVED, trains_nothing
 
+from .image_size import GIVE, ImageSize
 from .modules import PluggedLoss
 from .remedies import Fault, loss_called, setting
 from .slots import LossSlot
@@ -64,4 +65,18 @@ def _has_weight(slot: LossSlot) -> Fault | None:
     return Fault(f"{reason}; allowed: a factor from {RESOLVED:g} on; {words}", remedy.changes)
 
 
-RULES: tuple[Callable[[LossSlot], Fault | None], ...] = (_is_wrapped, _gives_columns, _sigmoid_agrees, _has_weight)
+def _knows_size(slot: LossSlot) -> Fault | None:
+    image = getattr(slot.loss, "image", None)
+    if not isinstance(image, ImageSize) or image.given or not slot.path.startswith("student."):
+        return None
+    came = "image_size was left out, and this model has several batches in one, whose sizes are not told"
+    return Fault(f"{came}: {GIVE} in {slot.key}")
+
+
+RULES: tuple[Callable[[LossSlot], Fault | None], ...] = (
+    _is_wrapped,
+    _gives_columns,
+    _sigmoid_agrees,
+    _has_weight,
+    _knows_size,
+)

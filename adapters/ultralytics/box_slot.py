@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from loss_plugins import Loss, ciou_loss, prob_iou_loss
 from loss_plugins.catalog.identity import is_shipped
 from loss_plugins.module.gain import IMAGE_SIZE, box_gain, gradient_of, rotated_gain, turned
+from loss_plugins.module.image_size import given_sizes, normalised, require_size
 from loss_plugins.tensors import warn_of_inverted
 
 from . import probe
 from .branch_call import BranchCall
 from .errors import UnsupportedUltralytics
-from .image_size import given_sizes, normalised, require_size
 from .overlap import overlap_by
 from .slots import Slot, changed_parameters
 
@@ -118,7 +118,7 @@ class BoxSlot(Slot):
 
     def require_size(self, size: Sequence[float], what: str) -> None:
         """Raise unless an image size that the loss was given is that of the images, (height, width)."""
-        require_size(self.asked, size, what)
+        require_size(self.asked, given_sizes(self.asked.spec()), size, what)
         self.size_known = True
 
     def compare_size(self, call: BranchCall) -> None:
@@ -128,7 +128,8 @@ class BoxSlot(Slot):
         """
         anchors = call["fg_mask"].shape[-1]
         if call["imgsz"].device.type == "cpu" or anchors != self._anchors:
-            require_size(self.asked, call["imgsz"].tolist(), "the images of this batch have")
+            size = call["imgsz"].tolist()
+            require_size(self.asked, given_sizes(self.asked.spec()), size, "the images of this batch have")
             self._anchors = anchors
 
     def _rests_apart(self) -> bool:

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from loss_plugins import Loss, build_loss
+from loss_plugins.module.image_size import with_image_size
 
 from . import probe
 from .box_slot import STOCK, STOCK_NAMES, BoxSlot
 from .calls import Calls
 from .class_slot import ClassSlot
 from .errors import UnsupportedUltralytics
-from .image_size import with_image_size
 from .slots import Slot
 
 TOLERANCE = 1e-5

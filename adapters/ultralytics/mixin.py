@@ -19,13 +19,13 @@ from ultralytics.utils import RANK
 
 import loss_plugins
 from loss_plugins.errors import LossNotUsed, refusal, shown
+from loss_plugins.module.image_size import given_sizes
 from loss_plugins.reports import write_whole
 
 from . import bases, own, probe, ratio
 from .box_slot import BoxSlot
 from .errors import UnsupportedUltralytics
 from .functions import changed, functions_of, renamed
-from .image_size import given_sizes
 from .loss_plot import LossPlot, ratio_column
 from .plug import Plug, plugged
 from .prompts import require_lasting_classes

@@ -17,6 +17,7 @@ from loss_plugins import Loss, build_loss
 from loss_plugins.catalog.entries import entry_called
 from loss_plugins.catalog.ranges import Choice, check_value
 from loss_plugins.errors import check_type, in_our_words, refusal, shown
+from loss_plugins.module.image_size import filled, units_at_odds
 from loss_plugins.module.mix import RESOLVED, trains_nothing
 
 from . import own
@@ -24,7 +25,6 @@ from .classes import classes_of
 from .config import import_modules, read_config
 from .dfl_fits import require_dfl_loss
 from .fits import misfit_of_scores, names_of, per_score, require_fit, says_otherwise, singles
-from .image_size import filled
 from .mask_fits import require_mask_loss
 from .sem_fits import require_sem_loss
 from .slot_table import SLOTS, UNSERVED
@@ -326,13 +326,9 @@ def _box_module(asked: Any, said: str) -> Loss:
         came = f"{said}={shown(asked)} is a loss per {loss.entry.kind}; the box slot takes one number per box"
         remedy = "see loss-plugins list --kind box (obb models: --kind rotated_box)"
         raise refusal("ultralytics adapter", came, f"losses of kind {' or '.join(BOX_KINDS)}", remedy)
-    units = {
-        each.entry.traits.units: each.entry.name
-        for each in loss.modules()
-        if isinstance(each, Loss) and each is not loss
-    }
-    if {"pixels", "image"} <= {*units}:
-        came = f"{said}={shown(asked)}: {units['pixels']} needs pixels, and {units['image']} sides of the image"
+    odds = units_at_odds(loss)
+    if odds:
+        came = f"{said}={shown(asked)}: {odds}"
         remedy = "mix losses of one unit, or with those of any scale"
         raise refusal(loss.entry.name, came, "losses of one unit", remedy)
     reason, remedy = own.fault_of(copy.deepcopy(loss).elementwise, columns=5 if loss.entry.kind == "rotated_box" else 4)

@@ -17,6 +17,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.nn import tasks
 from ultralytics.utils.loss import BboxLoss
 
+from loss_plugins import build_loss
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import (
     bases,
@@ -34,6 +35,7 @@ from loss_plugins.adapters.ultralytics import (
     yaml12,
 )
 from loss_plugins.adapters.ultralytics.cli import chosen_task, losses_of, shell_value, split_settings
+from loss_plugins.module.image_size import require_size
 from tests.house.raises_core import Table
 
 ONE = torch.ones(())
@@ -130,9 +132,9 @@ PROBES, REFUSALS, OWN = (
     f"tests/adapters/{file}.py::test_"
     for file in ("ultralytics/test_probe", "ultralytics/test_refusals", "ultralytics/test_own")
 )
-PROCESSES, CLASSES, SIZES, MASKS, TRACES = (
+PROCESSES, CLASSES, MASKS, TRACES = (
     f"tests/adapters/ultralytics/test_{name}.py::test_"
-    for name in ("processes", "class_weights", "image_size", "mask_slot", "traces")
+    for name in ("processes", "class_weights", "mask_slot", "traces")
 )
 WRONG = {
     "unknown loss": {"box": "eoiu"},
@@ -374,8 +376,10 @@ ADAPTERS: Table = {
             "detect", box={"type": "focal_eiou", "gamma": 0.1}, assigner="match"
         ),
     },
-    (f"{ULTRALYTICS}/image_size.py::require_size", "ValueError"): {
-        "it was given another one": SIZES + "another_one_is_refused_with_both",
+    ("loss_plugins/module/image_size.py::require_size", "ValueError"): {
+        "it was given another one": lambda *_: require_size(
+            build_loss("mpdiou", image_size=(3, 4)), [(3.0, 4.0)], (4, 3), "images are"
+        ),
     },
     (f"{ULTRALYTICS}/canary.py::value_and_gradient", "UnsupportedUltralytics"): {
         "it has none": lambda *_: canary.value_and_gradient(unplugged().slots[0], torch.ones(()), torch.ones(1)),

@@ -6,11 +6,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from torch import nn
 
+from loss_plugins import Loss, build_loss, get_entry
+from loss_plugins.adapters.mmdet.box_modules import BoxLoss
 from loss_plugins.adapters.mmdet.hook import LossPluginsHook
+from loss_plugins.adapters.mmdet.image_size import size_of
 from loss_plugins.adapters.mmdet.modules import PluggedLoss
 from loss_plugins.adapters.mmdet.training_parity import curve
+from loss_plugins.module.image_size import filled
 from tests.house.raises_core import Table
 
 HOOKS = "tests/adapters/mmdet/test_hook.py::test_"
@@ -19,9 +24,22 @@ HOOKS = "tests/adapters/mmdet/test_hook.py::test_"
 class EIoU(PluggedLoss):
     """A plugged loss as the registry makes them."""
 
-    from loss_plugins import get_entry
-
     entry = get_entry("eiou")
+
+
+class MPDIoU(BoxLoss):
+    """As EIoU, with a size of the image."""
+
+    entry = get_entry("mpdiou")
+
+
+BOXES = torch.rand(3, 4)
+
+
+def both(other: str, size: tuple[int, int] = (3, 4)) -> Loss:
+    """A mix of mpdiou and another loss, whose image size is (1, 1) where it has one."""
+    spec = filled({"type": "mix", "losses": [other, {"type": "mpdiou", "image_size": size}]})
+    return build_loss(spec)
 
 
 def runner(model: nn.Module, folder: Path) -> Any:
@@ -38,6 +56,7 @@ AFTER_AN_EPOCH = (
     "after the first epoch (in loops without epochs, after the data were passed once), one that no head of any rank "
     "has called"
 )
+SIZES = "tests/adapters/mmdet/test_image_size.py::test_"
 RESUMED = "tests/adapters/mmdet/test_resume.py::test_"
 MMDET: Table = {
     ("adapters/mmdet/hook.py::LossPluginsHook", "SenselessSlot"): {
@@ -53,6 +72,17 @@ MMDET: Table = {
         "before training, a path in `allow` where no loss of loss_plugins is": HOOKS + "allowed_paths_have_a_loss",
         "the checkpoint of a resumed run was trained with other losses": RESUMED
         + "another_loss_is_refused_before_training",
+        "While training, a batch whose images have another size than `image_size`": SIZES
+        + "another_one_ends_the_training_at_the_first_such_batch",
+    },
+    ("adapters/mmdet/image_size.py::ImageSize.scaled", "ValueError"): {
+        "the size is neither given nor known of the batch": lambda *_: MPDIoU()(BOXES, BOXES),
+    },
+    ("adapters/mmdet/image_size.py::size_of", "ValueError"): {
+        "of a mix, some losses were given a size and others not": lambda *_: size_of(both("mpdiou"), left_out=True),
+        "sizes are left out, so that boxes come in sides of the image, and another loss needs pixels": (
+            lambda *_: size_of(both("nwd", (1, 1)), left_out=True)
+        ),
     },
     ("adapters/mmdet/resuming.py::check_resumed", "ValueError"): {
         "the checkpoint was trained with other losses": RESUMED + "another_loss_is_refused_before_training",

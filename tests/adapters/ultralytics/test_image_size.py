@@ -10,7 +10,6 @@ from torch import Tensor
 
 import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
-from loss_plugins.adapters.ultralytics.image_size import filled, given_sizes, with_image_size
 from loss_plugins.adapters.ultralytics.plug import plugged
 
 from .test_bbox_loss import bbox_call
@@ -92,14 +91,3 @@ def test_a_training_with_another_one_ends_before_its_first_batch(
 def test_the_assigner_does_not_know_it() -> None:
     with pytest.raises(ValueError, match="an assigner does not know the image's size"):
         lpu.make_spec("mpdiou", assigner="match")
-
-
-def test_specs() -> None:
-    inner = {"type": "mpdiou", "image_size": (3, 4)}
-    spec = filled({"type": "mix", "losses": ["mpdiou", "giou", inner]})
-    assert spec["losses"] == [{"type": "mpdiou", "image_size": (1.0, 1.0)}, "giou", inner]
-    assert filled("eiou") == "eiou"
-    assert filled("no_such_loss") == "no_such_loss"
-    full = lp.build_loss(spec).spec()
-    assert given_sizes(full) == [(3.0, 4.0)]
-    assert given_sizes(with_image_size(full, (1, 1))) == []
