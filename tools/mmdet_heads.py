@@ -1,6 +1,6 @@
 """What every slot of MMDetection's shipped heads gets, and which losses fit it: docs/mmdet-heads.md.
 
-    python -m tools.mmdet_heads                  # all configs, in half an hour or more
+    python -m tools.mmdet_heads                  # all that docs/mmdet-heads.json does not have, up to half an hour
     python -m tools.mmdet_heads tood retinanet   # those whose name has one of these words, printed only
 
 Each config is built with random weights. First its built-in losses are replaced by our dialects and both are compared,
@@ -11,12 +11,13 @@ refused with what to do, or the config is left out by name.
 from __future__ import annotations
 
 import copy
+import json
 import re
 import sys
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,15 @@ from torch import Tensor, nn
 from loss_plugins.adapters.mmdet.calls import values_of
 from loss_plugins.adapters.mmdet.canary import canary, losses_in, undisturbed
 from loss_plugins.adapters.mmdet.fits import FITTING, misfit
+from loss_plugins.adapters.mmdet.handed import WORDS
 from loss_plugins.adapters.mmdet.inspection import Inspection, inspect
 from loss_plugins.adapters.mmdet.slots import find_losses
 from loss_plugins.adapters.mmdet.training_parity import equivalent
 
+from .mmdet_configs import CONFIGS, LEFT_OUT
 from .wheel import ROOT
 
-PAGE = ROOT / "docs/mmdet-heads.md"
+PAGE, RESULTS = ROOT / "docs/mmdet-heads.md", ROOT / "docs/mmdet-heads.json"
 #: one loss of every kind that a slot may be given
 KINDS: dict[str, dict[str, Any]] = {
     "box": {"type": "loss_plugins.CIoULoss"},
@@ -43,96 +46,26 @@ KINDS: dict[str, dict[str, Any]] = {
     "heat map": {"type": "loss_plugins.GaussianFocalLoss"},
     "region": {"type": "loss_plugins.DiceLoss"},
 }
-CONFIGS: tuple[str, ...] = (
-    "atss/atss_r50_fpn_1x_coco",
-    "autoassign/autoassign_r50-caffe_fpn_1x_coco",
-    "cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco",
-    "cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco",
-    "cascade_rpn/cascade-rpn_faster-rcnn_r50-caffe_fpn_1x_coco",
-    "centernet/centernet_r18_8xb16-crop512-140e_coco",
-    "centernet/centernet-update_r50-caffe_fpn_ms-1x_coco",
-    "centripetalnet/centripetalnet_hourglass104_16xb6-crop511-210e-mstest_coco",
-    "condinst/condinst_r50_fpn_ms-poly-90k_coco_instance",
-    "conditional_detr/conditional-detr_r50_8xb2-50e_coco",
-    "cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco",
-    "crowddet/crowddet-rcnn_r50_fpn_8xb2-30e_crowdhuman",
-    "dab_detr/dab-detr_r50_8xb2-50e_coco",
-    "dcn/faster-rcnn_r50-dconv-c3-c5_fpn_1x_coco",
-    "ddod/ddod_r50_fpn_1x_coco",
-    "ddq/ddq-detr-4scale_r50_8xb2-12e_coco",
-    "deformable_detr/deformable-detr_r50_16xb2-50e_coco",
-    "detr/detr_r50_8xb2-150e_coco",
-    "dino/dino-4scale_r50_8xb2-12e_coco",
-    "double_heads/dh-faster-rcnn_r50_fpn_1x_coco",
-    "dyhead/atss_r50_fpn_dyhead_1x_coco",
-    "dynamic_rcnn/dynamic-rcnn_r50_fpn_1x_coco",
-    "fast_rcnn/fast-rcnn_r50_fpn_1x_coco",
-    "faster_rcnn/faster-rcnn_r50-caffe_c4-1x_coco",
-    "faster_rcnn/faster-rcnn_r50_fpn_1x_coco",
-    "fcos/fcos_r50-caffe_fpn_gn-head_1x_coco",
-    "fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco",
-    "foveabox/fovea_r50_fpn_4xb4-1x_coco",
-    "free_anchor/freeanchor_r50_fpn_1x_coco",
-    "fsaf/fsaf_r50_fpn_1x_coco",
-    "gfl/gfl_r50_fpn_1x_coco",
-    "ghm/retinanet_r50_fpn_ghm-1x_coco",
-    "gn+ws/mask-rcnn_r50_fpn_gn-ws-all_2x_coco",
-    "grid_rcnn/grid-rcnn_r50_fpn_gn-head_1x_coco",
-    "groie/faste-rcnn_r50_fpn_groie_1x_coco",
-    "guided_anchoring/ga-faster-rcnn_r50-caffe_fpn_1x_coco",
-    "guided_anchoring/ga-retinanet_r50-caffe_fpn_1x_coco",
-    "guided_anchoring/ga-rpn_r50-caffe_fpn_1x_coco",
-    "htc/htc-without-semantic_r50_fpn_1x_coco",
-    "htc/htc_r50_fpn_1x_coco",
-    "libra_rcnn/libra-faster-rcnn_r50_fpn_1x_coco",
-    "libra_rcnn/libra-retinanet_r50_fpn_1x_coco",
-    "mask2former/mask2former_r50_8xb2-lsj-50e_coco",
-    "mask_rcnn/mask-rcnn_r50_fpn_1x_coco",
-    "maskformer/maskformer_r50_ms-16xb1-75e_coco",
-    "ms_rcnn/ms-rcnn_r50_fpn_1x_coco",
-    "nas_fcos/nas-fcos_r50-caffe_fpn_nashead-gn-head_4xb4-1x_coco",
-    "paa/paa_r50_fpn_1x_coco",
-    "panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco",
-    "pisa/faster-rcnn_r50_fpn_pisa_1x_coco",
-    "pisa/retinanet-r50_fpn_pisa_1x_coco",
-    "pisa/ssd300_pisa_coco",
-    "point_rend/point-rend_r50-caffe_fpn_ms-1x_coco",
-    "queryinst/queryinst_r50_fpn_1x_coco",
-    "reppoints/reppoints-moment_r50_fpn_1x_coco",
-    "retinanet/retinanet_r50_fpn_1x_coco",
-    "rpn/rpn_r50_fpn_1x_coco",
-    "rtmdet/rtmdet-ins_tiny_8xb32-300e_coco",
-    "rtmdet/rtmdet_tiny_8xb32-300e_coco",
-    "sabl/sabl-cascade-rcnn_r50_fpn_1x_coco",
-    "sabl/sabl-faster-rcnn_r50_fpn_1x_coco",
-    "sabl/sabl-retinanet_r50_fpn_1x_coco",
-    "scnet/scnet_r50_fpn_1x_coco",
-    "seesaw_loss/mask-rcnn_r50_fpn_seesaw-loss_random-ms-2x_lvis-v1",
-    "soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco",
-    "solo/decoupled-solo_r50_fpn_1x_coco",
-    "solo/solo_r50_fpn_1x_coco",
-    "solov2/solov2_r50_fpn_1x_coco",
-    "sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco",
-    "ssd/ssd300_coco",
-    "ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco",
-    "tood/tood_r50_fpn_1x_coco",
-    "tridentnet/tridentnet_r50-caffe_1x_coco",
-    "vfnet/vfnet_r50_fpn_1x_coco",
-    "yolact/yolact_r50_1xb8-55e_coco",
-    "yolo/yolov3_d53_8xb8-320-273e_coco",
-    "yolof/yolof_r50-c5_8xb8-1x_coco",
-    "yolox/yolox_tiny_8xb8-300e_coco",
-)
 #: the largest numbers that configs are examined with
 MOST = {"fc_out_channels": 64, "nms_pre": 200, "max_per_img": 60, "num": 64}
-LEFT_OUT = {
-    "glip/glip_atss_swin-t_a_fpn_dyhead_pretrain_obj365": "its BERT is downloaded when the model is built",
-    "mm_grounding_dino/grounding_dino_swin-t_pretrain_obj365": "its BERT is downloaded when the model is built",
-    "ld/ld_r18-gflv1-r101_fpn_1x_coco": "its teacher's weights are downloaded when the model is built",
-    "lad/lad_r50-paa-r101_fpn_2xb8_coco_1x": "its teacher's weights are downloaded when the model is built",
-    "carafe/faster-rcnn_r50_fpn-carafe_1x_coco": "its operator is for GPUs alone",
-    "boxinst/boxinst_r50_fpn_ms-90k_coco": "its data preprocessor makes the targets, with scikit-image",
-}
+TEXT = """# What the slots of MMDetection's heads get
+
+Made by `python -m tools.mmdet_heads`; do not edit. {count} shipped configs, each built with random weights, fewer
+channels and proposals. Two images with twelve objects go through `loss`; "equal" says of how many built-in losses our dialects
+were put in their places, with the same losses and gradients. Then each slot got one loss of every kind: {kinds}.
+What does not stand under "fits" was refused before training, with the key of the config to set. Of slots that stages
+repeat the first is shown. "box" in a slot of encoded offsets fits once `reg_decoded_bbox=True` is set in the head.
+
+| config | our dialects | slot | gets | fits |
+|---|---|---|---|---|
+{rows}
+
+Not applicable, as the model cannot be built or run here:
+
+| config | why |
+|---|---|
+{left_out}
+"""
 
 
 @dataclass
@@ -345,25 +278,69 @@ def examined(config: str) -> Found:
 
 
 def main(words: list[str]) -> None:
-    """Examine the configs whose names have one of the words, or all; then the page is written."""
-    wanted = [config for config in CONFIGS if not words or any(word in config for word in words)]
-    found, failed = [], []
+    """Examine the configs whose names have one of the words, or all that are not on record yet; then write the page."""
+    known = {} if words else read()
+    wanted = [
+        config for config in CONFIGS if config not in known and (not words or any(word in config for word in words))
+    ]
+    failed = []
     for index, config in enumerate(wanted, 1):
         start = time.monotonic()
         try:
-            found.append(examined(config))
+            found = examined(config)
         except Exception as error:  # told at the end: the others are examined first
             failed.append(config)
             reason = " ".join(str(error).split())[:900]
             print(f"[{index}/{len(wanted)}] {config}: FAILED, {type(error).__name__}: {reason}", flush=True)
             continue
-        print(f"[{index}/{len(wanted)}] {config} ({time.monotonic() - start:.0f} s): {found[-1].equal}", flush=True)
-        for row in found[-1].rows:
-            print(f"    {row.slot}: {row.handed}; fits {', '.join(row.works) or 'nothing'}", flush=True)
-            for kind, message in row.refused.items() if words else ():
-                print(f"        {kind}: {message[:300]}")
+        print(
+            f"[{index}/{len(wanted)}] {config} ({time.monotonic() - start:.0f} s)\n{described(found, bool(words))}",
+            flush=True,
+        )
+        known[config] = found
+        if not words:
+            write(known)
     if failed:
         raise SystemExit(f"{len(failed)} failed: {', '.join(failed)}")
+
+
+def described(found: Found, whole: bool) -> str:
+    """What was found of a config, in lines."""
+    lines = [f"    {found.equal}"]
+    for row in found.rows:
+        lines.append(f"    {row.slot}: {row.handed}; fits {', '.join(row.works) or 'nothing'}")
+        lines += [f"        {kind}: {message}" for kind, message in row.refused.items()] if whole else []
+    return "\n".join(lines)
+
+
+def read() -> dict[str, Found]:
+    """What is on record, by config."""
+    if not RESULTS.exists():
+        return {}
+    record = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return {
+        each["config"]: Found(each["config"], each["equal"], [Row(**row) for row in each["rows"]]) for each in record
+    }
+
+
+def write(known: dict[str, Found]) -> None:
+    """Write the record and the page that is made from it."""
+    in_order = [known[config] for config in CONFIGS if config in known]
+    RESULTS.write_text(json.dumps([asdict(found) for found in in_order], indent=1) + "\n", encoding="utf-8")
+    rows = [line for found in in_order for line in _lines(found)]
+    left_out = [f"| {config} | {reason} |" for config, reason in LEFT_OUT.items()]
+    kinds = "; ".join(f"{kind}: `{loss['type']}`" for kind, loss in KINDS.items())
+    text = TEXT.format(count=len(in_order), rows="\n".join(rows), left_out="\n".join(left_out), kinds=kinds)
+    PAGE.write_text(text, encoding="utf-8")
+
+
+def _lines(found: Found) -> list[str]:
+    """The rows of a config in the table; its name and verdict stand in the first."""
+    cells = [
+        (row.slot, WORDS.get(row.handed, row.handed), ", ".join(row.works) or "none of these") for row in found.rows
+    ]
+    names = [(found.config, found.equal), *[("", "")] * (len(cells) - 1)]
+    return ["| " + " | ".join((*name, *cell)) + " |" for name, cell in zip(names, cells, strict=True)]
 
 
 if __name__ == "__main__":
