@@ -52,7 +52,8 @@ TEXT = """# What the slots of MMDetection's heads get
 
 Made by `python -m tools.mmdet_heads`; do not edit. {count} shipped configs, each built with random weights, fewer
 channels and proposals. Two images with twelve objects go through `loss`; "equal" says of how many built-in losses our
-dialects were put in their places, with the same losses and gradients. Then each slot got one loss of every kind: {kinds}.
+dialects were put in their places, with the same losses and gradients. Then each slot got one loss of every kind:
+{kinds}.
 What does not stand under "fits" was refused before training, with the key of the config to set. Of slots that stages
 repeat the first is shown. "box" in a slot of encoded offsets fits once `reg_decoded_bbox=True` is set in the head.
 
