@@ -107,8 +107,8 @@ def comparable(head: nn.Module, slot: str, loss: PluggedLoss) -> tuple[nn.Module
     """The usual loss of a slot, or None and why a loss cannot be compared with it."""
     try:
         usual = usual_loss(head, slot)
-    except Exception as error:  # DETR's head takes a setting of its own out of the config before it builds the loss
-        return None, f"its usual loss cannot be built alone: {' '.join(str(error).split())}"
+    except Exception as error:  # a head of another package may name anything
+        return None, f"its usual loss cannot be built: {' '.join(str(error).split())}"
     reason = "its head names no usual loss" if usual is None else at_odds(loss, usual)
     return (None, reason) if reason else (usual, "")
 

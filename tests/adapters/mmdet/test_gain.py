@@ -44,7 +44,7 @@ class Offsets(Head):
 
 
 class Odd(Head):
-    def __init__(self, loss_bbox: dict[str, Any] = {"type": "mmdet.GIoULoss", "of_the_head": 1}) -> None:  # noqa: B006
+    def __init__(self, loss_bbox: dict[str, Any] = {"type": "mmdet.NoSuchLoss"}) -> None:  # noqa: B006
         super().__init__(loss_bbox)
 
 
@@ -136,7 +136,7 @@ def test_it_is_off_unless_asked_for(tmp_path: Path) -> None:
     [
         (Head, "its head names no usual loss"),
         (Offsets, "SmoothL1Loss, the usual loss of this slot, measures coordinates, and eiou boxes"),
-        (Odd, "its usual loss cannot be built alone: GIoULoss.__init__() got an unexpected keyword"),
+        (Odd, "its usual loss cannot be built: "),
     ],
 )
 def test_a_slot_without_comparison_says_so(head: type[Head], reason: str, tmp_path: Path) -> None:
