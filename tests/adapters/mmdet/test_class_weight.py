@@ -42,7 +42,7 @@ def test_rows_weigh_what_their_labels_do(name: str) -> None:
 def test_a_label_beyond_the_numbers_weighs_one() -> None:
     """Background of sigmoid losses is the label after the last class."""
     pred, labels = torch.zeros(2, 3), torch.tensor([0, 3])
-    loss, plain = built("FocalLoss", class_weight=[0.0, 1, 1], reduction="sum"), built("FocalLoss", reduction="sum")
+    loss, plain = built("FocalLoss", class_weight=[0.0, 1, 0.5], reduction="sum"), built("FocalLoss", reduction="sum")
     torch.testing.assert_close(loss(pred, labels), plain(pred[1:], labels[1:]))
 
 

@@ -109,6 +109,16 @@ def test_an_error_of_something_else_blames_no_loss() -> None:
     assert "Nowhere" in str(found.error)
 
 
+def test_a_loss_that_only_its_head_completes_is_not_blamed_for_another() -> None:
+    """DETR makes a list of the number, which the loss itself does not take."""
+    loss = {"type": "loss_plugins.CrossEntropyLoss", "class_weight": 1.0, "bg_cls_weight": 0.1}
+    found = built("detr/detr_r50_8xb2-150e_coco.py", CLASSES, loss)
+    assert (found.faults, found.error) == ({}, None)
+    found = built("detr/detr_r50_8xb2-150e_coco.py", CLASSES, loss, loss_iou={"type": "Nowhere"})
+    assert found.faults == {}
+    assert "Nowhere" in str(found.error)
+
+
 def test_losses_are_found_by_name_and_by_class() -> None:
     from loss_plugins.adapters.mmdet import EIoULoss
 
