@@ -102,6 +102,7 @@ def _bound(
 ) -> Call:
     keywords = {name: value for name, value in others.items() if value is not None}
     squashed = isinstance(pred, Tensor) and is_squashed(pred)
+    weight = weight if isinstance(weight, Tensor) else None  # the loss refuses anything else
     pred = pred.detach() if isinstance(pred, Tensor) else pred  # no more of the graph is kept than until it is judged
     return Call(pred, target, weight, avg_factor, reduction_override or loss.reduction, keywords, squashed)
 

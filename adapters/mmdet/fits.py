@@ -157,7 +157,7 @@ def _instead(slot: LossSlot, handed: Handed) -> Fault:
 
 
 def _are_classes(calls: Sequence[Call]) -> bool:
-    """Whether targets are labels, or 0 and 1 for the most part."""
+    """Whether targets are labels, or have one class per row or pixel."""
     return any(_holds_classes(call) for call in calls if isinstance(call.pred, Tensor) and call.pred.numel())
 
 
@@ -165,10 +165,13 @@ def _holds_classes(call: Call) -> bool:
     target = call.target
     if not isinstance(target, Tensor) or not target.is_floating_point():
         return True
-    if call.weight is not None and call.weight.shape == target.shape:
-        target = target[call.weight != 0]
-    inside = (target >= 0) & (target <= 1)
-    return bool(target.numel() and inside.all() and ((target == 0) | (target == 1)).float().mean() > 0.5)
+    if ((target < 0) | (target > 1)).any():
+        return False
+    if target.ndim < 2 or target.shape[1] == 1:
+        return bool(((target == 0) | (target == 1)).all())
+    classes = (target != 0).sum(1)
+    found = classes[classes > 0]
+    return bool(found.numel() and (found == 1).float().mean() > 1 - MOST)
 
 
 # --- what becomes of its result ---------------------------------------------------------------------------------
