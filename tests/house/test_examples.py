@@ -17,7 +17,7 @@ from tests.command_line import started
 from tools import gains
 from tools.wheel import ROOT
 
-PAGES = ("README.md", "docs/ultralytics.md")
+PAGES = ("README.md", "docs/ultralytics.md", "docs/mmdet.md")
 #: what a class loss may lose on average before an example with it would be bad advice
 WORSE = -0.02
 

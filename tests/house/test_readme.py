@@ -201,7 +201,7 @@ def test_the_data_of_the_examples_are_composed(tmp_path: Path) -> None:
     assert (tmp_path / file).is_file()
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, "docs/mmdet.md"])
 def test_commands_in_the_text_are_known(page: str) -> None:
     from loss_plugins.cli import HELP, app
 
