@@ -91,7 +91,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "FreeAnchor": (
         lambda: Case("free_anchor/freeanchor_r50_fpn_1x_coco.py").build(EIOU),
-        r"cannot work with what this loss returns .*put a coordinate loss .* into model\.bbox_head\.loss_bbox",
+        r"gets encoded offsets, and eiou compares boxes: put a coordinate loss .* into model\.bbox_head\.loss_bbox",
     ),
     "PISA RetinaNet": (
         lambda: Case("pisa/retinanet-r50_fpn_pisa_1x_coco.py").build(EIOU),
