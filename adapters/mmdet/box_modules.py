@@ -12,8 +12,8 @@ from loss_plugins import build_loss
 from loss_plugins.errors import refusal, shown
 from loss_plugins.module.arguments import entry_of
 from loss_plugins.module.image_size import without_image_size
-from loss_plugins.module.reduction import check_avg_factor, reduce_loss
-from loss_plugins.tensors import Target, check_weight, fit_weight, readable, warn_of_inverted
+from loss_plugins.module.reduction import reduce_loss
+from loss_plugins.tensors import Target, fit_weight, readable, warn_of_inverted
 
 from .image_size import completed, size_of
 from .modules import PluggedLoss, SenselessSlot
@@ -129,37 +129,17 @@ class CoordinateLoss(PluggedLoss):
 
     columns: ClassVar[int] = 4
 
-    def forward(
-        self,
-        pred: Tensor = None,  # type: ignore[assignment]
-        target: Target = None,  # type: ignore[assignment]
-        weight: Tensor | None = None,
-        avg_factor: float | Tensor | None = None,
-        reduction_override: str | None = None,
-        **others: Any,
-    ) -> Tensor:
-        """As in `PluggedLoss`."""
-        if not isinstance(pred, Tensor) or self.entry.traits.whole_boxes or pred.shape[-1:] == (self.columns,):
-            return super().forward(pred, target, weight, avg_factor, reduction_override, **others)
-        self.check_others(others)
-        return self.of_any_shape(pred, target, weight, avg_factor, reduction_override or self.reduction)
-
-    def of_any_shape(
-        self, pred: Tensor, target: Any, weight: Tensor | None, avg_factor: float | Tensor | None, reduction: str
-    ) -> Tensor:
-        """The reduced loss of numbers that do not stand in rows of four: they are written in such rows."""
-        if not isinstance(target, Tensor) or target.shape != pred.shape:
+    def check(self, pred: Any, target: Any) -> None:
+        """As in `PluggedLoss`, but numbers in any other shape than rows of four only have to be as many as targets."""
+        if not self.in_any_shape(pred):
+            super().check(pred, target)
+        elif not isinstance(target, Tensor) or target.shape != pred.shape:
             came = f"target {shown(target)} for pred of shape {tuple(pred.shape)}"
             raise refusal(self.entry.name, came, "a tensor of pred's shape", "pass that")
-        if weight is not None:
-            check_weight(self.entry.name, weight, pred)
-            weight = fit_weight(self.entry.name, weight, pred.shape)
-            pred, target = pred.masked_fill(weight == 0, 0), target.masked_fill(weight == 0, 0)
-        if avg_factor is not None:
-            avg_factor = check_avg_factor(self.entry.name, avg_factor, reduction, pred)
-        rows, wanted = _in_rows(pred, self.columns), _in_rows(target, self.columns)
-        each = self.call_core(rows, wanted, None, None, "none").flatten()[: pred.numel()].view(pred.shape)
-        return reduce_loss(each, weight, reduction, avg_factor)  # type: ignore[arg-type]
+
+    def in_any_shape(self, pred: Any) -> bool:
+        """Whether these are numbers that do not stand in rows of four, of a loss that takes such."""
+        return isinstance(pred, Tensor) and not self.entry.traits.whole_boxes and pred.shape[-1:] != (self.columns,)
 
     def compute(
         self,
@@ -170,12 +150,30 @@ class CoordinateLoss(PluggedLoss):
         override: str | None,
     ) -> Tensor:
         """As the core's module, but coordinates of weight 0 are set to 0: an infinite one would become NaN."""
+        if self.in_any_shape(pred):
+            return self.of_any_shape(pred, target, weight, avg_factor, override)
         _refuse_single_row(self.entry.name, pred, self.columns)
         if weight is not None:
             fit_weight(self.entry.name, weight, pred.shape)
             idle = (weight.unsqueeze(-1) if weight.dim() < pred.dim() else weight) == 0
             pred, target = pred.masked_fill(idle, 0), target.masked_fill(idle, 0)
         return self.call_core(pred, target, weight, avg_factor, override)
+
+    def of_any_shape(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        avg_factor: float | Tensor | None,
+        override: str | None,
+    ) -> Tensor:
+        """The reduced loss of numbers that do not stand in rows of four: they are written in such rows."""
+        if weight is not None:
+            weight = fit_weight(self.entry.name, weight, pred.shape)
+            pred, target = pred.masked_fill(weight == 0, 0), target.masked_fill(weight == 0, 0)
+        rows, wanted = _in_rows(pred, self.columns), _in_rows(target, self.columns)
+        each = self.call_core(rows, wanted, None, None, "none").flatten()[: pred.numel()].view(pred.shape)
+        return reduce_loss(each, weight, override or self.reduction, avg_factor)  # type: ignore[arg-type]
 
 
 class SmoothL1(CoordinateLoss):

@@ -59,6 +59,8 @@ class PluggedLoss(nn.Module):
         _refuse_unknown(self.entry, parameters)
         self.loss: Loss = build_loss(self.entry.name, reduction=reduction, loss_weight=loss_weight, **parameters)
         self.entry = self.loss.entry  # with the traits that the parameters give it
+        #: heads rely on MMDetection's loss of this name to divide by what it counts, and pass another number
+        self.counts_itself = defaults_of(self.entry.name, MMDET).counts_itself
         self.calls = self.rows = self.lessons = 0
         self.steps = Steps()
 
@@ -100,18 +102,28 @@ class PluggedLoss(nn.Module):
             **others: what some heads pass beside; None, or what changes nothing.
         """
         self.check_others(others)
-        check_tensors(self.entry, pred, target)
+        pred, target, weight = self.arranged(pred, target, weight)
+        self.check(pred, target)
         if weight is not None:
             check_weight(self.entry.name, weight, pred)
         if avg_factor is not None:
             avg_factor = check_avg_factor(self.entry.name, avg_factor, reduction_override or self.reduction, pred)
         return self.compute(pred, target, weight, avg_factor, reduction_override)
 
+    def arranged(self, pred: Any, target: Any, weight: Any) -> tuple[Any, Any, Any]:
+        """What a head passes, unchecked, laid out as the loss takes it."""
+        return pred, target, weight
+
+    def check(self, pred: Any, target: Any) -> None:
+        """Refuse tensors that the loss does not take."""
+        check_tensors(self.entry, pred, target)
+
     def check_others(self, others: dict[str, Any]) -> None:
         """Refuse a keyword that would change what is computed, unless the loss was built with the same."""
-        known = self.loss.resolved()
-        for name, value in others.items():
-            if value is None or name in HARMLESS or (name in known and known[name] == value):
+        said = {name: value for name, value in others.items() if value is not None and name not in HARMLESS}
+        known = self.loss.resolved() if said else {}
+        for name, value in said.items():
+            if name in known and known[name] == value:
                 continue
             came = f"the head passes {name}={shown(value)}"
             remedy = f"set {name}={shown(value)} of this loss" if name in known else "put another loss into this slot"
@@ -140,9 +152,7 @@ class PluggedLoss(nn.Module):
         if counted:
             self.count(len(pred), learns)
         self.loss.train(learns)
-        if defaults_of(self.entry.name, MMDET).counts_itself:  # heads rely on it, and pass what it does not divide by
-            avg_factor = None
-        result: Tensor = self.loss(pred, target, weight, avg_factor, override)
+        result: Tensor = self.loss(pred, target, weight, None if self.counts_itself else avg_factor, override)
         return result
 
     # counters that change on each call would be compiled anew on each call

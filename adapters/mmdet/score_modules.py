@@ -33,21 +33,13 @@ OTHER_ACTIVATION = {
 class ScoreLoss(PluggedLoss):
     """Scores or masks; of masks with a channel per class, integer labels in place of the weight choose the channel."""
 
-    def forward(
-        self,
-        pred: Tensor = None,  # type: ignore[assignment]
-        target: Target = None,  # type: ignore[assignment]
-        weight: Tensor | None = None,
-        avg_factor: float | Tensor | None = None,
-        reduction_override: str | None = None,
-        **others: Any,
-    ) -> Tensor:
+    def arranged(self, pred: Any, target: Any, weight: Any) -> tuple[Any, Any, Any]:
         """As in `PluggedLoss`."""
         if choose_channels(pred, target, weight):
-            pred, target, weight = *of_its_channel(pred, target, weight), None  # type: ignore[arg-type]
-        elif isinstance(weight, Tensor) and isinstance(pred, Tensor):
+            return *of_its_channel(pred, target, weight), None
+        if isinstance(weight, Tensor) and isinstance(pred, Tensor):
             weight = _as_laid_out(weight, pred)
-        return super().forward(pred, target, weight, avg_factor, reduction_override, **others)
+        return pred, target, weight
 
 
 class ClassLoss(ScoreLoss):
@@ -91,19 +83,11 @@ class ClassLoss(ScoreLoss):
             raise refusal(self.entry.name, came, CLASS_WEIGHT, "write a list with a number per class")
         return torch.as_tensor(class_weight, dtype=torch.get_default_dtype())
 
-    def forward(
-        self,
-        pred: Tensor = None,  # type: ignore[assignment]
-        target: Target = None,  # type: ignore[assignment]
-        weight: Tensor | None = None,
-        avg_factor: float | Tensor | None = None,
-        reduction_override: str | None = None,
-        **others: Any,
-    ) -> Tensor:
+    def arranged(self, pred: Any, target: Any, weight: Any) -> tuple[Any, Any, Any]:
         """As in `ScoreLoss`; rows weigh what their labels do."""
         if self.label_weight is not None:
             weight = self.weight_of_rows(target, weight, self.label_weight)
-        return super().forward(pred, target, weight, avg_factor, reduction_override, **others)
+        return super().arranged(pred, target, weight)
 
     def weight_of_rows(self, target: Any, weight: Tensor | None, numbers: Tensor) -> Tensor:
         """The weight of each row, times the number of its label; quality losses have labels and scores for target."""
