@@ -24,6 +24,7 @@ from loss_plugins.errors import check_type
 from .calls import Calls, note_factors, recording
 from .handed import Handed, what
 from .image_size import tell_size
+from .keys import trained_part
 from .modules import PluggedLoss
 from .scene import Scene, make_scene
 
@@ -120,8 +121,7 @@ def canary(model: nn.Module, prepare: Callable[[nn.Module], None] | None = None,
 
 def _copied(model: nn.Module) -> nn.Module:
     """A copy that trains, of the detector that is trained where there are several."""
-    trained = getattr(model, "student", model)
-    tried: nn.Module = copy.deepcopy(trained)
+    tried = copy.deepcopy(trained_part(model))
     if not is_distributed():
         tried = revert_sync_batchnorm(tried)
     tried.train()

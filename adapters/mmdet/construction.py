@@ -19,7 +19,7 @@ from .edits import ROOT, Edited
 from .modules import PluggedLoss, unknown_parameters
 from .offline import offline, without_weights
 from .remedies import Changes, Fault
-from .score_modules import OTHER_ACTIVATION, ClassLoss
+from .score_modules import OTHER_ACTIVATION, ClassLoss, uses_sigmoid
 from .written import written
 
 #: parameters that the wrapper of a loss takes itself
@@ -137,7 +137,7 @@ def _mended(key: str, loss: Mapping[str, Any]) -> Changes:
     given = {name: value for name, value in loss.items() if name not in OF_THE_WRAPPER}
     unknown = [name for name in given if unknown_parameters(entry, {name: given[name]})]
     kept = {name: value for name, value in loss.items() if name not in unknown and name != "_scope_"}
-    sigmoid = "class_map" not in entry.targets
+    sigmoid = uses_sigmoid(entry)
     if not issubclass(kind, ClassLoss):
         kept.pop("use_sigmoid", None)
     elif kept.get("use_sigmoid") not in (None, sigmoid):

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from .keys import inside
 from .remedies import Changes, Same
 
 ROOT = "model"
@@ -47,7 +48,7 @@ class Edited:
         """What the config has at a key; None: nothing."""
         at = self.config
         for name in _names(key):
-            at = _inside(at, name)
+            at = inside(at, name)
         return at
 
     def set(self, key: str, value: Any) -> None:
@@ -55,9 +56,9 @@ class Edited:
         *path, last = _names(key)
         at = self.config
         for name in path:
-            if _inside(at, name) is None:
+            if inside(at, name) is None:
                 at[name] = {}
-            at = _inside(at, name)
+            at = inside(at, name)
         at[int(last) if isinstance(at, list) else last] = copy.deepcopy(value)
 
     def note(self, key: str, value: Any) -> None:
@@ -73,9 +74,3 @@ class Edited:
 
 def _names(key: str) -> list[str]:
     return key.split(".")[1:]
-
-
-def _inside(at: Any, name: str) -> Any:
-    if isinstance(at, Mapping):
-        return at.get(name)
-    return at[int(name)] if isinstance(at, (list, tuple)) and name.isdigit() and int(name) < len(at) else None

@@ -9,11 +9,14 @@ from torch import Tensor
 
 from .calls import Call
 from .handed import BOXES, MOST, WORDS, Handed
-from .remedies import Fault, Same, loss_called, setting
+from .remedies import Fault, Same, coordinates_at, loss_called, putting, setting
+from .score_modules import uses_sigmoid
 from .slots import LossSlot
 
 #: fewest rows by which a mean that is divided once more is told from a factor of the head
 ENOUGH = 8
+#: share of the rows below which a mean over all of them is hardly one over those that have a weight
+FEW = MOST / 3
 Rule = Callable[[LossSlot, Sequence[Call], Handed], Fault | None]
 
 
@@ -28,19 +31,13 @@ def misfit(rules: Sequence[Rule], slot: LossSlot, calls: Sequence[Call], handed:
 def _takes_boxes(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     if not slot.compares_boxes or handed in (*BOXES, "coordinates", "nothing"):
         return None
-    remedy = _instead(slot, handed)
-    came = f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} compares boxes"
-    return Fault(f"{came}: {remedy.message}", remedy.changes)
+    return _instead(slot, handed).of(f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} compares boxes")
 
 
 def _takes_no_offsets(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     if not slot.compares_boxes or handed != "coordinates":
         return None
-    return Fault(
-        f"this slot gets encoded offsets, and {slot.loss.entry.name} compares boxes: put a coordinate loss "
-        f"(loss_plugins.SmoothL1Loss) into {slot.key}",
-        {slot.key: loss_called("SmoothL1Loss")},
-    )
+    return coordinates_at(slot.key).of(f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} compares boxes")
 
 
 def _has_their_format(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
@@ -55,18 +52,14 @@ def _has_their_format(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> 
         moved = {f"{slot.head_key}.loss_iou": Same(slot.key), slot.key: loss_called("L1Loss")}
         came = f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} takes corners"
         return Fault(f"{came}: {words}{also}", moved if hasattr(slot.head, "loss_iou") else {})
-    remedy = setting(f"{slot.key}.box_format", "xyxy")
-    return Fault(f"this slot gets {WORDS[handed]}, no centers and sizes: {remedy.message}", remedy.changes)
+    return setting(f"{slot.key}.box_format", "xyxy").of(f"this slot gets {WORDS[handed]}, no centers and sizes")
 
 
 def _has_their_units(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     if not slot.compares_boxes or slot.loss.entry.traits.units == "any" or handed not in BOXES or handed == "pixels":
         return None
-    return Fault(
-        f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} needs pixels: "
-        f"put a scale-free loss (loss_plugins.CIoULoss) into {slot.key}",
-        {slot.key: loss_called("CIoULoss")},
-    )
+    came = f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} needs pixels"
+    return putting(slot.key, "CIoULoss", "a scale-free loss").of(came)
 
 
 def _is_not_coordinates(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
@@ -80,9 +73,7 @@ def _is_not_coordinates(slot: LossSlot, calls: Sequence[Call], handed: Handed) -
             {slot.key: loss_called("CIoULoss")},
         )
     if handed == "channels" or (handed in ("logits", "probabilities") and _are_classes(calls)):
-        remedy = _instead(slot, handed)
-        came = f"this slot gets {WORDS[handed]} of classes, and {name} compares numbers"
-        return Fault(f"{came}: {remedy.message}", remedy.changes)
+        return _instead(slot, handed).of(f"this slot gets {WORDS[handed]} of classes, and {name} compares numbers")
     return None
 
 
@@ -115,8 +106,7 @@ def _has_their_scale(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> F
         return None
     came = f"this slot gets {given}, and {entry.name} takes {scale.replace('_', '-')}"
     switch = _switch(slot, given) if scale in ("logits", "probabilities") else None
-    remedy = switch or _instead(slot, handed)
-    return Fault(f"{came}: {remedy.message}", remedy.changes)
+    return (switch or _instead(slot, handed)).of(came)
 
 
 def _switch(slot: LossSlot, given: str) -> Fault | None:
@@ -131,11 +121,10 @@ def _switch(slot: LossSlot, given: str) -> Fault | None:
 
 def _has_several_columns(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     entry = slot.loss.entry
-    softmax = entry.kind == "classification" and "class_map" in entry.targets and "labels" not in entry.targets
+    softmax = entry.kind == "classification" and not uses_sigmoid(entry) and "labels" not in entry.targets
     if softmax and handed == "channels":
-        remedy = _instead(slot, handed)
         came = f"this slot gets {WORDS[handed]}, so one score per pixel, and {entry.name} compares several"
-        return Fault(f"{came}: {remedy.message}", remedy.changes)
+        return _instead(slot, handed).of(came)
     if not softmax or not any(call.pred.ndim == 1 or call.pred.shape[1] == 1 for call in calls):
         return None
     return Fault(
@@ -153,7 +142,7 @@ def _instead(slot: LossSlot, handed: Handed) -> Fault:
     if handed == "numbers":
         return Fault(f"put loss_plugins.SmoothL1Loss into {slot.key}", {slot.key: loss_called("SmoothL1Loss")})
     remedy = "BCEWithLogitsLoss" if handed == "logits" else "BCELoss"
-    return Fault(f"put a loss of {handed} (loss_plugins.{remedy}) into {slot.key}", {slot.key: loss_called(remedy)})
+    return putting(slot.key, remedy, f"a loss of {handed}")
 
 
 def _are_classes(calls: Sequence[Call]) -> bool:
@@ -185,7 +174,7 @@ def _is_divided_once(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> F
 
 
 def _is_over_what_counts(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
-    empty = [call for call in calls if _is_plain_mean(call) and _share_counted(call) < MOST / 3]
+    empty = [call for call in calls if _is_plain_mean(call) and _share_counted(call) < FEW]
     if not empty:
         return None
     share = min(map(_share_counted, empty))

@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from .keys import inside
 from .lost_hooks import BASES, bases
 from .written import written
 
@@ -108,7 +109,7 @@ class _Source:
             elif known is OPAQUE:
                 opened = part if name.isdigit() else f"{text}.setdefault({written(name)}, {{}})"
                 yield from self.statements(opened, OPAQUE, inner, change, merged)
-            elif (found := _part(known, name)) is not None:
+            elif (found := inside(known, name)) is not None:
                 yield from self.statements(part, found, inner, change, merged)
             elif merged and _meets_list(base := _at(self.base, inner), change):
                 yield f"{part} = {BASES}.{'.'.join(inner)}"
@@ -138,15 +139,8 @@ def _plain(below: Tree) -> Any:
 
 def _at(config: Any, path: list[str]) -> Any:
     for name in path:
-        config = _part(config, name)
+        config = inside(config, name)
     return config
-
-
-def _part(config: Any, name: str) -> Any:
-    """What a config, or what is known of one, has under a name or a number; None: nothing."""
-    if isinstance(config, Mapping):
-        return config.get(name)
-    return config[int(name)] if _is_index(config, name) and int(name) < len(config) else None
 
 
 def _is_index(config: Any, name: str) -> bool:
@@ -158,7 +152,7 @@ def _meets_list(config: Any, below: Tree) -> bool:
     for name, change in below.items():
         if isinstance(config, (list, tuple)):
             return True
-        if not isinstance(change, _Loss) and _meets_list(_part(config, name), change):
+        if not isinstance(change, _Loss) and _meets_list(inside(config, name), change):
             return True
     return False
 

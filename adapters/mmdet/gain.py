@@ -51,7 +51,7 @@ def measures(entry: Entry | None) -> Measures:
         return "something that is not known"
     if entry.kind == "rotated_box":
         return "rotated boxes"
-    if entry.kind == "box" or entry.traits.whole_boxes:
+    if entry.compares_boxes:
         return "boxes"
     return "coordinates" if entry.kind == "coordinate" else "scores"
 

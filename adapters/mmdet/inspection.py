@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from .canary import Trial, canary, usual_config, usual_loss
 from .fits import FITTING, REDUCING, misfit
 from .handed import BOXES, Handed
+from .keys import path_in_trained
 from .modules import PluggedLoss
-from .remedies import Fault, Finding, loss_called, setting
+from .remedies import Fault, Finding, coordinates_at, setting
 from .slot_rules import problems
 from .slots import LossSlot, find_losses
 
 REDUCTIONS = ("mean", "sum", "none")
-#: what the copy that is tried is called in a model that keeps several
-STUDENT = "student."
 Step = Callable[[nn.Module], None]
 
 
@@ -81,7 +80,8 @@ class _Examination:
 
     def __init__(self, model: nn.Module, found: Inspection) -> None:
         self.model, self.found = model, found
-        paths = {_tried_path(model, slot): slot for slot in found.slots if isinstance(slot.loss, PluggedLoss)}
+        slots = [slot for slot in found.slots if isinstance(slot.loss, PluggedLoss)]
+        paths = {path_in_trained(model, slot.path): slot for slot in slots}
         self.tried = {path: slot for path, slot in paths.items() if path}
         self.replaced: dict[str, Step] = {}
         self.reductions: dict[str, Fault | None] = {}
@@ -105,6 +105,7 @@ class _Examination:
 
     def replace(self, path: str) -> None:
         """Try again with the head's usual loss in the place of one that raised, or with none if that raises too."""
+        self.reductions = {}  # of other copies
         for step in (_usual(path), _no_loss(path)):
             self.replaced[path] = step
             self.trial = self.again()
@@ -134,9 +135,8 @@ class _Examination:
         remedy = self.reduction_that_works(slot, path)
         if self.trial.culprit == path:
             return remedy or Fault(f"this loss raises on what the slot gets: {self.trial.error}")
-        remedy = remedy or _other(slot)
         came = f"its head cannot work with what this loss returns ({self.trial.reason})"
-        return Fault(f"{came}: {remedy.message}", remedy.changes)
+        return (remedy or _other(slot)).of(came)
 
     def judge(self) -> None:
         """Judge each loss by its calls."""
@@ -160,8 +160,7 @@ class _Examination:
         if unfit := self.unfit(slot, path):
             yield unfit
         if fault := misfit(REDUCING, slot, self.trial.calls(path), self.trial.handed(path)):
-            remedy = self.reduction_that_works(slot, path) or _other(slot)
-            yield Fault(f"{fault.message}: {remedy.message}", remedy.changes)
+            yield (self.reduction_that_works(slot, path) or _other(slot)).of(fault.message)
 
     def unfit(self, slot: LossSlot, path: str) -> Fault | None:
         """What is wrong with what the loss is handed; None: nothing."""
@@ -176,9 +175,8 @@ class _Examination:
         trial = self.again(_decoding(path))
         if trial.error is not None or trial.handed(path) not in BOXES:
             return None
-        remedy = setting(f"{slot.head_key}.reg_decoded_bbox", True)
         came = "this head hands over encoded offsets, and the IoU of offsets means nothing"
-        return Fault(f"{came}: {remedy.message}", remedy.changes)
+        return setting(f"{slot.head_key}.reg_decoded_bbox", True).of(came)
 
     def reduction_that_works(self, slot: LossSlot, path: str) -> Fault | None:
         """The reduction with which the model goes through and no rule of reductions is broken; None: none."""
@@ -197,18 +195,10 @@ class _Examination:
         return None
 
 
-def _tried_path(model: nn.Module, slot: LossSlot) -> str:
-    """Path of the loss in the copy that is tried; "": it is in none."""
-    if not hasattr(model, "student"):
-        return slot.path
-    return slot.path.removeprefix(STUDENT) if slot.path.startswith(STUDENT) else ""
-
-
 def _other(slot: LossSlot) -> Fault:
     """Another loss for a slot whose head cannot use what this one returns."""
     if slot.compares_boxes:
-        words = f"put a coordinate loss (loss_plugins.SmoothL1Loss) into {slot.key}"
-        return Fault(words, {slot.key: loss_called("SmoothL1Loss")})
+        return coordinates_at(slot.key)
     usual = usual_config(type(slot.head), slot.slot)
     words = f"put the loss back that the head has by default into {slot.key}"
     return Fault(words, {} if usual is None else {slot.key: usual})

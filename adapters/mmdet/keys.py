@@ -8,6 +8,22 @@ from typing import Any
 
 from torch import nn
 
+#: what a semi-supervised detector calls its copies: the one that is trained, and the one that is not
+STUDENT, TEACHER = "student", "teacher"
+
+
+def trained_part(model: nn.Module) -> nn.Module:
+    """The detector that is trained, of a model that keeps several."""
+    return getattr(model, STUDENT, model)
+
+
+def path_in_trained(model: nn.Module, path: str) -> str:
+    """The path that a module has in the detector that is trained; "": it is in another one."""
+    if trained_part(model) is model:
+        return path
+    first, _, rest = path.partition(".")
+    return rest if first == STUDENT else ""
+
 
 def config_key(model: nn.Module, path: str, config: Mapping[str, Any] | None = None) -> str:
     """The key under which a config sets what lies at a path of the model: "model.rpn_head.loss_bbox".
@@ -31,7 +47,7 @@ def _names(model: nn.Module, names: list[str]) -> list[str]:
     first, rest = names[0], names[1:]
     if first in arguments:
         return names
-    if "detector" in arguments and first in ("student", "teacher"):
+    if "detector" in arguments and first in (STUDENT, TEACHER):
         return ["detector", *_names(getattr(model, first), rest)]
     alike = [name for name in arguments if name.endswith(first.rpartition("_")[2]) and not hasattr(model, name)]
     return [alike[0], *rest] if len(alike) == 1 else names
@@ -44,11 +60,12 @@ def _as_written(names: list[str], config: Mapping[str, Any] | None) -> list[str]
         if name.isdigit() and isinstance(at, Mapping):
             continue
         written.append(name)
-        at = _inside(at, name)
+        at = inside(at, name)
     return written
 
 
-def _inside(at: Any, name: str) -> Any:
+def inside(at: Any, name: str) -> Any:
+    """What a config has under a name, or a list at a number; None: nothing."""
     if isinstance(at, Mapping):
         return at.get(name)
     return at[int(name)] if isinstance(at, (list, tuple)) and name.isdigit() and int(name) < len(at) else None

@@ -9,6 +9,7 @@ from typing import Any
 from loss_plugins.catalog.entries import get_entry, list_losses
 from loss_plugins.module.build import module_class
 
+from .score_modules import uses_sigmoid
 from .slots import LossSlot
 
 
@@ -35,6 +36,10 @@ class Fault:
     message: str
     changes: Changes = field(default_factory=dict)
 
+    def of(self, came: str) -> Fault:
+        """The fault of which this is the remedy."""
+        return Fault(f"{came}: {self.message}", self.changes)
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -50,10 +55,20 @@ def setting(key: str, value: Any) -> Fault:
     return Fault(f"set {key}={value!r}", {key: value})
 
 
+def putting(key: str, name: str, what: str) -> Fault:
+    """To put a loss into a slot, by its class name, with what it is in words: "a coordinate loss"."""
+    return Fault(f"put {what} (loss_plugins.{name}) into {key}", {key: loss_called(name)})
+
+
+def coordinates_at(key: str) -> Fault:
+    """To put a loss of coordinates into a slot whose boxes no loss can compare."""
+    return putting(key, "SmoothL1Loss", "a coordinate loss")
+
+
 def loss_called(name: str) -> dict[str, Any]:
     """The config of a loss by its class name; class losses say what heads read of them."""
     config: dict[str, Any] = {"type": f"loss_plugins.{name}"}
     entry = next(get_entry(loss) for loss in list_losses() if module_class(loss).__name__ == name)
     if entry.kind == "classification":
-        config["use_sigmoid"] = "class_map" not in entry.targets
+        config["use_sigmoid"] = uses_sigmoid(entry)
     return config

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from loss_plugins.catalog.entries import Entry
 from loss_plugins.catalog.ranges import Interval, PerClass
 from loss_plugins.errors import refusal, shown
 from loss_plugins.module.arguments import entry_of
@@ -69,7 +70,7 @@ class ClassLoss(ScoreLoss):
         super().__init__(reduction, loss_weight, *positional, **parameters, **({} if of_rows else own))
         self.label_weight: Tensor | None
         self.register_buffer("label_weight", self.weights(class_weight) if of_rows else None, persistent=False)
-        self.use_sigmoid = "class_map" not in self.entry.targets
+        self.use_sigmoid = uses_sigmoid(self.entry)
         if use_sigmoid not in (None, self.use_sigmoid):
             came = (
                 f"use_sigmoid={shown(use_sigmoid)}, but this is a {'sigmoid' if self.use_sigmoid else 'softmax'} loss"
@@ -136,6 +137,11 @@ class HeatmapLoss(ClassLoss):
         positives = pred[pos_inds, pos_labels].unsqueeze(1)
         near = call(positives, torch.ones_like(positives), None, avg_factor, reduction_override, **others)
         return near + call(pred, target, (target < 1).to(pred.dtype), avg_factor, reduction_override, **others)
+
+
+def uses_sigmoid(entry: Entry) -> bool:
+    """Whether a class loss scores classes one by one; one of a softmax takes no label for background."""
+    return "class_map" not in entry.targets
 
 
 def _other_activation(name: str, use_sigmoid: bool) -> str:

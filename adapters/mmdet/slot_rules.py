@@ -7,8 +7,9 @@ from collections.abc import Callable
 from loss_plugins.module.mix import RESOLVED, trains_nothing
 
 from .image_size import GIVE, ImageSize
+from .keys import STUDENT
 from .modules import PluggedLoss
-from .remedies import Fault, loss_called, setting
+from .remedies import Fault, coordinates_at, setting
 from .slots import LossSlot
 
 #: heads whose ranking of losses needs one number per coordinate, and takes one per box without an error
@@ -25,20 +26,16 @@ def _is_wrapped(slot: LossSlot) -> Fault | None:
     if isinstance(slot.loss, PluggedLoss):
         return None
     name = type(slot.loss).__name__
-    remedy = setting(f"{slot.key}.type", f"loss_plugins.{name}")
     came = f"the core's {name} sits here without the adapter around it (rows of weight 0, proof of use, state)"
-    return Fault(f"{came}: {remedy.message}", remedy.changes)
+    return setting(f"{slot.key}.type", f"loss_plugins.{name}").of(came)
 
 
 def _gives_columns(slot: LossSlot) -> Fault | None:
     heads = slot.lineage & GIVES_COLUMNS
     if not (heads and slot.loss.entry.kind == "box"):
         return None
-    return Fault(
-        f"{min(heads)} ranks by one number per coordinate, and {slot.loss.entry.name} gives one per box: "
-        f"put a coordinate loss (loss_plugins.SmoothL1Loss) into {slot.key}",
-        {slot.key: loss_called("SmoothL1Loss")},
-    )
+    came = f"{min(heads)} ranks by one number per coordinate, and {slot.loss.entry.name} gives one per box"
+    return coordinates_at(slot.key).of(came)
 
 
 def _sigmoid_agrees(slot: LossSlot) -> Fault | None:
@@ -48,11 +45,9 @@ def _sigmoid_agrees(slot: LossSlot) -> Fault | None:
     loss = getattr(slot.loss, "use_sigmoid", None)
     if head is None or loss is None or head == loss:
         return None
-    remedy = setting(f"{slot.key}.use_sigmoid", loss)
-    return Fault(
+    return setting(f"{slot.key}.use_sigmoid", loss).of(
         f"the head was built for use_sigmoid={head}, as the config does not say otherwise, and the loss works with "
-        f"use_sigmoid={loss}: {remedy.message}",
-        remedy.changes,
+        f"use_sigmoid={loss}"
     )
 
 
@@ -67,7 +62,7 @@ def _has_weight(slot: LossSlot) -> Fault | None:
 
 def _knows_size(slot: LossSlot) -> Fault | None:
     image = getattr(slot.loss, "image", None)
-    if not isinstance(image, ImageSize) or image.given or not slot.path.startswith("student."):
+    if not isinstance(image, ImageSize) or image.given or not slot.path.startswith(f"{STUDENT}."):
         return None
     came = "image_size was left out, and this model has several batches in one, whose sizes are not told"
     return Fault(f"{came}: {GIVE} in {slot.key}")

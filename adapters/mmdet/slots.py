@@ -49,7 +49,7 @@ class LossSlot:
     @property
     def compares_boxes(self) -> bool:
         """Whether the loss compares whole boxes, as opposed to coordinates or classes."""
-        return self.loss.entry.kind == "box" or self.loss.entry.traits.whole_boxes
+        return self.loss.entry.compares_boxes
 
     def describe(self) -> dict[str, Any]:
         """Slot, head and loss in plain types, for the log and the yaml."""

@@ -173,6 +173,11 @@ class Entry:
         return "labels" if softmax or self.kind == "region" else single_class(dialect)
 
     @property
+    def compares_boxes(self) -> bool:
+        """Whether whole boxes are compared, as opposed to coordinates, scores or rotated boxes."""
+        return self.kind == "box" or self.traits.whole_boxes
+
+    @property
     def takes_masks(self) -> bool:
         """Whether a target without class axis is the mask of the one class that there is."""
         own = "ignore_index" in self.keywords
