@@ -192,14 +192,28 @@ def warn_of_inverted(where: str, boxes: Tensor, sides: Tensor) -> bool:
     """
     if not readable(boxes, sides):
         return False
-    inverted = (sides < 0).any(-1)
-    if not inverted.any():
+    remedy = "Sort the corners of the annotation; it is trained as it came"
+    return warn_of_first(where, boxes, (sides < 0).any(-1), "inverted", "a negative width or height", remedy)
+
+
+def warn_of_first(where: str, boxes: Tensor, odd: Tensor, what: str, has: str, remedy: str) -> bool:
+    """Name the first odd target in a warning; whether there was one. The values are looked at.
+
+    Args:
+        where: the loss.
+        boxes: (n, k) targets.
+        odd: (n,) which of them are.
+        what: what they are.
+        has: what they have.
+        remedy: what to do, in sentences.
+    """
+    if not odd.any():
         return False
-    index = int(inverted.long().argmax())
+    index = int(odd.long().argmax())
     warnings.warn(
-        f"{where}: target {index} of {len(boxes)} is inverted: {boxes[index].tolist()} has a negative width or height; "
-        f"so have {int(inverted.sum())} in this batch. Sort the corners of the annotation; it is trained as it came",
-        stacklevel=2,
+        f"{where}: target {index} of {len(boxes)} is {what}: {boxes[index].tolist()} has {has}; "
+        f"so have {int(odd.sum())} in this batch. {remedy}",
+        stacklevel=3,
     )
     return True
 

@@ -29,6 +29,8 @@ from loss_plugins.adapters.mmdet.canary import canary, losses_in, undisturbed
 from loss_plugins.adapters.mmdet.fits import FITTING, misfit
 from loss_plugins.adapters.mmdet.handed import WORDS
 from loss_plugins.adapters.mmdet.inspection import Inspection, inspect
+from loss_plugins.adapters.mmdet.keys import TEACHER, path_in_trained, trained_part
+from loss_plugins.adapters.mmdet.offline import without_weights
 from loss_plugins.adapters.mmdet.slots import find_losses
 from loss_plugins.adapters.mmdet.training_parity import equivalent
 
@@ -95,8 +97,7 @@ def shipped(config: str) -> Any:
     from mmengine.config import Config
 
     register_all_modules(init_default_scope=True)
-    model = Config.fromfile(Path(mmdet.__file__).parent / ".mim/configs" / f"{config}.py").model
-    _without_weights(model)
+    model = without_weights(Config.fromfile(Path(mmdet.__file__).parent / ".mim/configs" / f"{config}.py").model)
     _shrink(model)
     return model
 
@@ -120,15 +121,6 @@ def _dicts(value: Any) -> Iterator[Any]:
         yield value
     for each in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
         yield from _dicts(each)
-
-
-def _without_weights(config: Any) -> None:
-    for key, value in list(config.items()):
-        if key == "init_cfg" and isinstance(value, dict) and value.get("type") == "Pretrained":
-            config[key] = None
-        for each in value if isinstance(value, (list, tuple)) else [value]:
-            if isinstance(each, dict):
-                _without_weights(each)
 
 
 def build(config: Any) -> nn.Module:
@@ -177,7 +169,7 @@ def losses_of(model: nn.Module) -> tuple[dict[str, Tensor], list[Tensor]]:
     trial = canary(model)
     if trial.error is not None:
         raise trial.error
-    tried: Any = getattr(model, "student", model)
+    tried: Any = trained_part(model)
     tried.train()
     with undisturbed():
         losses = losses_in(tried, trial.setting.scene(tried), 0)
@@ -209,7 +201,7 @@ def slots_of(model: nn.Module) -> list[str]:
     """Paths of all losses of the model that is trained."""
     found: list[str] = []
     for path, _ in model.named_modules():
-        is_loss = "loss_" in path.rpartition(".")[2] and not path.startswith("teacher.")
+        is_loss = "loss_" in path.rpartition(".")[2] and not path.startswith(f"{TEACHER}.")
         if is_loss and not any(path.startswith(f"{other}.") for other in found):
             found.append(path)
     return found
@@ -243,7 +235,7 @@ def probed(config: Any) -> list[Row]:
         raise trial.error
     rows = [Row(path) for path in first_of_each_stage(slots_of(model))]
     for row in rows:
-        path = row.slot.removeprefix("student.")
+        path = path_in_trained(model, row.slot)
         for kind, loss in KINDS.items():
             tried = copy.deepcopy(model)
             put(tried, row.slot, loss)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -13,7 +12,7 @@ from loss_plugins.errors import refusal, shown
 from loss_plugins.module.arguments import entry_of
 from loss_plugins.module.image_size import without_image_size
 from loss_plugins.module.reduction import reduce_loss
-from loss_plugins.tensors import Target, fit_weight, readable, warn_of_inverted
+from loss_plugins.tensors import Target, fit_weight, readable, warn_of_first, warn_of_inverted
 
 from .image_size import completed, size_of
 from .modules import PluggedLoss, SenselessSlot
@@ -218,12 +217,5 @@ def _warn_of_flat(where: str, boxes: Tensor, sides: Tensor) -> bool:
     if not readable(boxes, sides):
         return False
     flat = (sides == 0).any(-1) & (boxes != 0).any(-1)
-    if not flat.any():
-        return False
-    index = int(flat.long().argmax())
-    warnings.warn(
-        f"{where}: target {index} of {len(boxes)} is flat: {boxes[index].tolist()} has no width or height; so have "
-        f"{int(flat.sum())} in this batch. Remove such annotations (filter_cfg=dict(min_size=1) of the data set)",
-        stacklevel=2,
-    )
-    return True
+    remedy = "Remove such annotations (filter_cfg=dict(min_size=1) of the data set)"
+    return warn_of_first(where, boxes, flat, "flat", "no width or height", remedy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +31,6 @@ class Call:
         weight: what came for the weight; integers there are labels, which choose the channel of a mask.
         avg_factor: what the head divides by.
         reduction: the reduction of this call, overrides included.
-        keywords: other keywords that are not None.
         squashed: whether the prediction comes from a sigmoid or a softmax.
         result: what the loss returned; None: it raised.
         factor: by how much the training loss changes with each element of `result`; None: not at all.
@@ -43,7 +42,6 @@ class Call:
     weight: Tensor | None
     avg_factor: Any
     reduction: str
-    keywords: dict[str, Any]
     squashed: bool = False
     result: Tensor | None = None
     factor: float | None = None
@@ -100,11 +98,10 @@ def _bound(
     reduction_override: Any = None,
     **others: Any,
 ) -> Call:
-    keywords = {name: value for name, value in others.items() if value is not None}
     squashed = isinstance(pred, Tensor) and is_squashed(pred)
     weight = weight if isinstance(weight, Tensor) else None  # the loss refuses anything else
     pred = pred.detach() if isinstance(pred, Tensor) else pred  # no more of the graph is kept than until it is judged
-    return Call(pred, target, weight, avg_factor, reduction_override or loss.reduction, keywords, squashed)
+    return Call(pred, target, weight, avg_factor, reduction_override or loss.reduction, squashed)
 
 
 def values_of(losses: Mapping[str, Any]) -> list[Tensor]:
@@ -124,7 +121,7 @@ def note_factors(calls: Calls, losses: Mapping[str, Any]) -> None:
     total = [value.mean() for value in values if value.requires_grad and value.numel()]
     if not traced or not total:
         return
-    gradients = torch.autograd.grad(torch.stack(total).sum(), results, allow_unused=True, retain_graph=True)
+    gradients = torch.autograd.grad(torch.stack(total).sum(), results, allow_unused=True)
     for call, gradient in zip(traced, gradients, strict=True):
         call.factor = None if gradient is None else float(gradient.double().mean())
 
@@ -143,8 +140,3 @@ def is_squashed(pred: Tensor) -> bool:
         if any(word in name for word in LAYOUT):
             waiting += [following for following, _ in node.next_functions]
     return False
-
-
-def rows_of(calls: Iterable[Call]) -> int:
-    """How many rows were handed over in all."""
-    return sum(len(call.pred) for call in calls)

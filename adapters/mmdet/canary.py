@@ -21,7 +21,7 @@ from torch import nn
 
 from loss_plugins.errors import check_type
 
-from .calls import Calls, note_factors, recording
+from .calls import Call, Calls, note_factors, recording
 from .handed import Handed, what
 from .image_size import tell_size
 from .keys import trained_part
@@ -59,7 +59,7 @@ class Trial:
 
     Attributes:
         setting: what scene the model was called on.
-        scene: that scene.
+        scene: that scene, as the last phase had it.
         phases: the calls of each phase, by path of the loss.
         error: what the model raised; None: it went through.
         culprit: the path of the loss that raised it; "": something else did.
@@ -71,7 +71,7 @@ class Trial:
     error: Exception | None = None
     culprit: str = ""
 
-    def calls(self, path: str) -> list[Any]:
+    def calls(self, path: str) -> list[Call]:
         """The calls of a loss in all phases."""
         return [call for phase in self.phases for call in phase.get(path, ())]
 
@@ -105,18 +105,22 @@ def canary(model: nn.Module, prepare: Callable[[nn.Module], None] | None = None,
     tried = _copied(model)
     if prepare is not None:
         prepare(tried)
-    settings = (
-        SETTINGS if like is None else SETTINGS[SETTINGS.index(like.setting) :] if like.culprit else (like.setting,)
-    )
     trials: list[Trial] = []
     with undisturbed():
-        for setting in settings:
+        for setting in _settings(like):
             if trials and setting.side > trials[-1].setting.side and any(trial.count for trial in trials):
                 break  # the model took this size: larger images would fail alike
             trials.append(_trial(tried, setting))
             if trials[-1].error is None or trials[-1].culprit:
                 return trials[-1]
     return max(trials, key=lambda trial: trial.count)
+
+
+def _settings(like: Trial | None) -> tuple[Setting, ...]:
+    """The scenes to try after an earlier trial: behind one in which a loss raised, others may still be wanted."""
+    if like is None:
+        return SETTINGS
+    return SETTINGS[SETTINGS.index(like.setting) :] if like.culprit else (like.setting,)
 
 
 def _copied(model: nn.Module) -> nn.Module:
@@ -134,15 +138,16 @@ def plugged(model: nn.Module) -> dict[str, PluggedLoss]:
 
 
 def _trial(model: nn.Module, setting: Setting) -> Trial:
-    trial = Trial(setting, setting.scene(model))
+    trial = Trial(setting)
     has_phases = False
     for phase in PHASES:
         if phase and not (has_phases or _switches(model)):
             break
+        trial.scene = setting.scene(model)  # anew, as a head may change what it is given
         with recording(plugged(model)) as calls, listening() as asked:
             trial.phases.append(calls)
             try:
-                note_factors(calls, losses_in(model, setting.scene(model), phase))
+                note_factors(calls, losses_in(model, trial.scene, phase))
             except Exception as error:  # whatever a head raises is what this is to find out
                 trial.error, trial.culprit = error.with_traceback(None), _culprit(calls)  # frames hold the whole graph
                 return trial

@@ -181,8 +181,8 @@ def _refuse_unknown(entry: Entry, parameters: dict[str, Any]) -> None:
         known = (*entry.parameters, "compile")
         given = ", ".join(f"{name}={shown(parameters.get(name))}" for name in unknown_names)
         remedy = (
-            f"{closest(unknown_names[0], entry.parameters)} If this comes from a _base_ config, put _delete_=True "
-            "beside 'type' to replace the base's loss as a whole"
+            "if this comes from a _base_ config, put _delete_=True beside 'type' to replace the base's loss as a "
+            f"whole; {closest(unknown_names[0], entry.parameters)}"
         )
         raise refusal(entry.name, f"unknown parameter {given}", ", ".join(known), remedy, TypeError)
 
