@@ -110,7 +110,10 @@ def _extra(extra: str) -> Environment:
 ENVIRONMENTS = (
     *map(_ultralytics, ("8.2.103", "8.3.253", "8.4.0", "8.4.120", "8.4.150", "8.4.190", NEWEST)),
     Environment("mmdet-3.3.0", ("mmdet==3.3.0",), "of_mmdet"),
-    Environment("onedl-mmdetection", ("onedl-mmdetection", "onedl-mmengine", "onedl-mmcv"), "of_mmdet"),
+    Environment("onedl-mmdetection", ("onedl-mmdetection==3.5.1",), "of_mmdet"),
+    # it takes no MMDetection after 3.1.0, which takes no mmcv from 2.1.0 on
+    Environment("mmrotate-1.0.0rc1", ("mmrotate==1.0.0rc1", "mmdet==3.1.0"), "of_mmrotate"),
+    Environment("mmrotate-1.0.0rc1 with mmdet-3.3.0", ("mmrotate==1.0.0rc1",), "of_mmrotate"),
     Environment(
         "torch-newest",
         ("torch", "typing-extensions", "pytest", "pytest-timeout", "hypothesis", "numpy", "typer", "rich", "PyYAML"),
