@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import random
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -63,6 +64,7 @@ class Trial:
         phases: the calls of each phase, by path of the loss.
         error: what the model raised; None: it went through.
         culprit: the path of the loss that raised it; "": something else did.
+        place: the file and line that raised it.
     """
 
     setting: Setting
@@ -70,6 +72,7 @@ class Trial:
     phases: list[Calls] = field(default_factory=list)
     error: Exception | None = None
     culprit: str = ""
+    place: tuple[str, int] | None = None
 
     def calls(self, path: str) -> list[Call]:
         """The calls of a loss in all phases."""
@@ -110,6 +113,8 @@ def canary(model: nn.Module, prepare: Callable[[nn.Module], None] | None = None,
         for setting in _settings(like):
             if trials and setting.side > trials[-1].setting.side and any(trial.count for trial in trials):
                 break  # the model took this size: larger images would fail alike
+            if _is_of_no_use(setting, trials):
+                continue
             trials.append(_trial(tried, setting))
             if trials[-1].error is None or trials[-1].culprit:
                 return trials[-1]
@@ -121,6 +126,12 @@ def _settings(like: Trial | None) -> tuple[Setting, ...]:
     if like is None:
         return SETTINGS
     return SETTINGS[SETTINGS.index(like.setting) :] if like.culprit else (like.setting,)
+
+
+def _is_of_no_use(setting: Setting, trials: list[Trial]) -> bool:
+    """Whether smaller images failed where these did, with and without masks: then masks are not what it is about."""
+    here = [trial for trial in trials if trial.setting.side == setting.side]
+    return bool(here) and len(here) < len(trials) and len({trial.place for trial in trials}) == 1
 
 
 def _copied(model: nn.Module) -> nn.Module:
@@ -149,7 +160,9 @@ def _trial(model: nn.Module, setting: Setting) -> Trial:
             try:
                 note_factors(calls, losses_in(model, trial.scene, phase))
             except Exception as error:  # whatever a head raises is what this is to find out
-                trial.error, trial.culprit = error.with_traceback(None), _culprit(calls)  # frames hold the whole graph
+                frame = traceback.extract_tb(error.__traceback__)[-1]
+                trial.place, trial.culprit = (frame.filename, frame.lineno or 0), _culprit(calls)
+                trial.error = error.with_traceback(None)  # frames hold the whole graph
                 return trial
         has_phases = bool(asked)
     return trial
@@ -236,7 +249,7 @@ def undisturbed() -> Iterator[None]:
 def usual_loss(head: nn.Module, slot: str) -> nn.Module | None:
     """The loss that the signature of a head's class has by default for a slot; None: it names none."""
     config = usual_config(type(head), slot)
-    return None if config is None else _built(config)
+    return None if config is None else built(config)
 
 
 def usual_config(head: type, slot: str) -> dict[str, Any] | None:
@@ -248,10 +261,11 @@ def usual_config(head: type, slot: str) -> dict[str, Any] | None:
     return None
 
 
-def _built(config: dict[str, Any]) -> nn.Module:
+def built(config: dict[str, Any]) -> nn.Module:
+    """A loss of MMDetection, from the config that a head's class has."""
     from mmdet.registry import MODELS
 
     known = inspect.signature(MODELS.get(config["type"])).parameters
     # DETR's heads read some keys themselves
-    built: nn.Module = MODELS.build({key: value for key, value in config.items() if key in ("type", *known)})
-    return built
+    loss: nn.Module = MODELS.build({key: value for key, value in config.items() if key in ("type", *known)})
+    return loss

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .canary import Trial, canary, usual_config, usual_loss
+from .canary import Trial, built, canary, usual_config
 from .fits import FITTING, REDUCING, misfit
 from .handed import BOXES, Handed
 from .keys import path_in_trained
@@ -19,6 +19,7 @@ from .slots import LossSlot, find_losses
 
 REDUCTIONS = ("mean", "sum", "none")
 Step = Callable[[nn.Module], None]
+Usual = dict[str, Any]
 
 
 @dataclass
@@ -104,9 +105,9 @@ class _Examination:
         self.judge()
 
     def replace(self, path: str) -> None:
-        """Try again with the head's usual loss in the place of one that raised, or with none if that raises too."""
+        """Try again with a usual loss of the head in the place of one that raised, or with none if those raise too."""
         self.reductions = {}  # of other copies
-        for step in (_usual(path), _no_loss(path)):
+        for step in (*(_put(path, usual) for usual in _usual(self.tried[path])), _no_loss(path)):
             self.replaced[path] = step
             self.trial = self.again()
             if self.trial.error is None or self.trial.culprit:
@@ -123,7 +124,7 @@ class _Examination:
             return self.trial.culprit
         tests = (
             lambda path: misfit(FITTING, left[path], self.trial.calls(path), self.trial.handed(path)),
-            lambda path: self.again(_usual(path)).error is None,
+            lambda path: self.usual_that_works(left[path], path) is not None,
             lambda path: self.reduction_that_works(left[path], path),
         )
         return next((path for test in tests for path in left if self.trial.calls(path) and test(path)), "")
@@ -136,7 +137,7 @@ class _Examination:
         if self.trial.culprit == path:
             return remedy or Fault(f"this loss raises on what the slot gets: {self.trial.error}")
         came = f"its head cannot work with what this loss returns ({self.trial.reason})"
-        return (remedy or _other(slot)).of(came)
+        return (remedy or self.other(slot, path)).of(came)
 
     def judge(self) -> None:
         """Judge each loss by its calls."""
@@ -160,7 +161,7 @@ class _Examination:
         if unfit := self.unfit(slot, path):
             yield unfit
         if fault := misfit(REDUCING, slot, self.trial.calls(path), self.trial.handed(path)):
-            yield (self.reduction_that_works(slot, path) or _other(slot)).of(fault.message)
+            yield (self.reduction_that_works(slot, path) or self.other(slot, path)).of(fault.message)
 
     def unfit(self, slot: LossSlot, path: str) -> Fault | None:
         """What is wrong with what the loss is handed; None: nothing."""
@@ -194,14 +195,17 @@ class _Examination:
                 return setting(f"{slot.key}.reduction", reduction)
         return None
 
+    def other(self, slot: LossSlot, path: str) -> Fault:
+        """Another loss for a slot whose head cannot use what this one returns."""
+        if slot.compares_boxes:
+            return coordinates_at(slot.key)
+        words = f"put the loss back that the head has by default into {slot.key}"
+        usual = self.usual_that_works(slot, path)
+        return Fault(words, {slot.key: usual} if usual else {})
 
-def _other(slot: LossSlot) -> Fault:
-    """Another loss for a slot whose head cannot use what this one returns."""
-    if slot.compares_boxes:
-        return coordinates_at(slot.key)
-    usual = usual_config(type(slot.head), slot.slot)
-    words = f"put the loss back that the head has by default into {slot.key}"
-    return Fault(words, {} if usual is None else {slot.key: usual})
+    def usual_that_works(self, slot: LossSlot, path: str) -> Usual | None:
+        """The config of the first usual loss with which the model goes through: {} is none at all; None: with none."""
+        return next((usual for usual in _usual(slot) if self.again(_put(path, usual)).error is None), None)
 
 
 # --- what is done to the copy that is tried ---------------------------------------------------------------------
@@ -215,25 +219,25 @@ def _done(steps: Iterable[Step]) -> Step:
     return prepare
 
 
-def _usual(path: str) -> Step:
-    """To put the usual loss of the head into a slot."""
+def _usual(slot: LossSlot) -> list[Usual]:
+    """The loss that the class of the head has by default, as it is and with each reduction; {}: it has none."""
+    config = usual_config(type(slot.head), slot.slot) or {}
+    return [config, *({**config, "reduction": each} for each in REDUCTIONS)] if config else [config]
+
+
+def _put(path: str, config: Usual) -> Step:
+    """To put a loss of MMDetection into a slot, or none."""
 
     def prepare(model: nn.Module) -> None:
         holder, _, slot = path.rpartition(".")
-        head = model.get_submodule(holder)
-        head.add_module(slot, usual_loss(head, slot) or Nothing())
+        model.get_submodule(holder).add_module(slot, built(config) if config else Nothing())
 
     return prepare
 
 
 def _no_loss(path: str) -> Step:
     """To leave a slot without a loss."""
-
-    def prepare(model: nn.Module) -> None:
-        holder, _, slot = path.rpartition(".")
-        model.get_submodule(holder).add_module(slot, Nothing())
-
-    return prepare
+    return _put(path, {})
 
 
 class Nothing(nn.Module):
