@@ -50,6 +50,8 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 #: the largest numbers that configs are examined with
 MOST = {"fc_out_channels": 64, "nms_pre": 200, "max_per_img": 60, "num": 64}
+#: keys of transformers
+TRANSFORMERS = {"embed_dims", "feedforward_channels"}
 TEXT = """# What the slots of MMDetection's heads get
 
 Made by `python -m tools.mmdet_heads`; do not edit. {count} shipped configs, each built with random weights, fewer
@@ -103,16 +105,27 @@ def shipped(config: str) -> Any:
 
 
 def _shrink(model: Any) -> None:
-    """An eighth of the channels of ResNet-50, where a neck alone reads them."""
+    """An eighth of the channels of ResNet-50, where a neck alone reads them, and fewer behind the neck."""
     detector = model.get("detector", model)
+    _narrow(detector)
     backbone, neck = detector.get("backbone", {}), detector.get("neck")
     channels = neck.get("in_channels") if isinstance(neck, dict) else None
     known = backbone.get("type") == "ResNet" and backbone.get("depth") == 50 and isinstance(channels, list)
-    if known and set(channels) <= {256, 512, 1024, 2048}:
+    grouped = (backbone.get("norm_cfg") or {}).get("type") == "GN"
+    if known and not grouped and set(channels) <= {256, 512, 1024, 2048}:
         backbone.base_channels = 8
         neck.in_channels = [count // 8 for count in channels]
     for part in _dicts(detector):
         part.update({key: most for key, most in MOST.items() if isinstance(part.get(key), int) and part[key] > most})
+
+
+def _narrow(detector: Any) -> None:
+    """A quarter of the 256 channels behind a neck; transformers keep theirs, which other keys name too."""
+    if not detector.get("neck") or any(TRANSFORMERS & set(part) for part in _dicts(detector)):
+        return
+    for name, part in detector.items():
+        for each in _dicts(part) if name == "neck" or name.endswith("_head") else ():
+            each.update({key: 64 for key, size in each.items() if key.endswith("channels") and size == 256})
 
 
 def _dicts(value: Any) -> Iterator[Any]:
