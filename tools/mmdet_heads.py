@@ -49,7 +49,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "region": {"type": "loss_plugins.DiceLoss"},
 }
 #: the largest numbers that configs are examined with
-MOST = {"fc_out_channels": 64, "nms_pre": 200, "max_per_img": 60, "num": 64}
+MOST = {
+    **{"fc_out_channels": 64, "feedforward_channels": 128},
+    **{"nms_pre": 200, "max_per_img": 60, "num": 64, "num_proposals": 40},
+}
 #: keys of transformers
 TRANSFORMERS = {"embed_dims", "feedforward_channels"}
 TEXT = """# What the slots of MMDetection's heads get
