@@ -193,7 +193,7 @@ def warn_of_inverted(where: str, boxes: Tensor, sides: Tensor) -> bool:
     if not readable(boxes, sides):
         return False
     remedy = "Sort the corners of the annotation; it is trained as it came"
-    return warn_of_first(where, boxes, (sides < 0).any(-1), "inverted", "a negative width or height", remedy)
+    return warn_of_first(where, boxes, (sides < 0).any(-1), "is inverted", "a negative width or height", remedy)
 
 
 def warn_of_first(where: str, boxes: Tensor, odd: Tensor, what: str, has: str, remedy: str) -> bool:
@@ -203,7 +203,7 @@ def warn_of_first(where: str, boxes: Tensor, odd: Tensor, what: str, has: str, r
         where: the loss.
         boxes: (n, k) targets.
         odd: (n,) which of them are.
-        what: what they are.
+        what: what they are, "is flat".
         has: what they have.
         remedy: what to do, in sentences.
     """
@@ -211,7 +211,7 @@ def warn_of_first(where: str, boxes: Tensor, odd: Tensor, what: str, has: str, r
         return False
     index = int(odd.long().argmax())
     warnings.warn(
-        f"{where}: target {index} of {len(boxes)} is {what}: {boxes[index].tolist()} has {has}; "
+        f"{where}: target {index} of {len(boxes)} {what}: {boxes[index].tolist()} has {has}; "
         f"so have {int(odd.sum())} in this batch. {remedy}",
         stacklevel=3,
     )

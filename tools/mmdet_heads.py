@@ -51,7 +51,7 @@ KINDS: dict[str, dict[str, Any]] = {
 #: the largest numbers that configs are examined with
 MOST = {
     **{"fc_out_channels": 64, "feedforward_channels": 128},
-    **{"nms_pre": 200, "max_per_img": 60, "num": 64, "num_proposals": 40},
+    **{"nms_pre": 200, "max_per_img": 60, "num": 64, "num_proposals": 40, "num_queries": 60, "num_layers": 2},
 }
 #: keys of transformers
 TRANSFORMERS = {"embed_dims", "feedforward_channels"}

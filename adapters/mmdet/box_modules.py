@@ -218,4 +218,4 @@ def _warn_of_flat(where: str, boxes: Tensor, sides: Tensor) -> bool:
         return False
     flat = (sides == 0).any(-1) & (boxes != 0).any(-1)
     remedy = "Remove such annotations (filter_cfg=dict(min_size=1) of the data set)"
-    return warn_of_first(where, boxes, flat, "flat", "no width or height", remedy)
+    return warn_of_first(where, boxes, flat, "is flat", "no width or height", remedy)

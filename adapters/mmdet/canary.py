@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import random
 import traceback
 import warnings
@@ -244,28 +243,3 @@ def undisturbed() -> Iterator[None]:
             for each, before in kept:
                 each.clear()
                 each.update(before)
-
-
-def usual_loss(head: nn.Module, slot: str) -> nn.Module | None:
-    """The loss that the signature of a head's class has by default for a slot; None: it names none."""
-    config = usual_config(type(head), slot)
-    return None if config is None else built(config)
-
-
-def usual_config(head: type, slot: str) -> dict[str, Any] | None:
-    """A copy of the config of the loss that a head's class has by default for a slot; None: it names none."""
-    for cls in head.__mro__:
-        parameter = inspect.signature(cls).parameters.get(slot) if cls is not object else None
-        if parameter is not None and isinstance(parameter.default, dict):
-            return dict(copy.deepcopy(parameter.default))
-    return None
-
-
-def built(config: dict[str, Any]) -> nn.Module:
-    """A loss of MMDetection, from the config that a head's class has."""
-    from mmdet.registry import MODELS
-
-    known = inspect.signature(MODELS.get(config["type"])).parameters
-    # DETR's heads read some keys themselves
-    loss: nn.Module = MODELS.build({key: value for key, value in config.items() if key in ("type", *known)})
-    return loss

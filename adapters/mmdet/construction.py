@@ -14,12 +14,12 @@ from loss_plugins.errors import shown
 from loss_plugins.module.loss import Loss
 from loss_plugins.registry import SCOPE
 
-from .canary import usual_config
 from .edits import ROOT, Edited
 from .modules import PluggedLoss, unknown_parameters
 from .offline import offline, without_weights
 from .remedies import Changes, Fault
 from .score_modules import OTHER_ACTIVATION, ClassLoss, uses_sigmoid
+from .usual import usual_config
 from .written import written
 
 #: parameters that the wrapper of a loss takes itself

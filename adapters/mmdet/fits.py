@@ -12,6 +12,7 @@ from .handed import BOXES, MOST, WORDS, Handed
 from .remedies import Fault, Same, coordinates_at, loss_called, putting, setting
 from .score_modules import uses_sigmoid
 from .slots import LossSlot
+from .usual import usually_measured
 
 #: fewest rows by which a mean that is divided once more is told from a factor of the head
 ENOUGH = 8
@@ -72,8 +73,9 @@ def _is_not_coordinates(slot: LossSlot, calls: Sequence[Call], handed: Handed) -
             f"put a loss of boxes (loss_plugins.CIoULoss) into {slot.key}",
             {slot.key: loss_called("CIoULoss")},
         )
-    if handed == "channels" or (handed in ("logits", "probabilities") and _are_classes(calls)):
-        return _instead(slot, handed).of(f"this slot gets {WORDS[handed]} of classes, and {name} compares numbers")
+    if handed == "channels" or (handed in ("logits", "probabilities") and _are_scores(slot, calls)):
+        of_classes = " of classes" if _are_classes(calls) else ""
+        return _instead(slot, handed).of(f"this slot gets {WORDS[handed]}{of_classes}, and {name} compares numbers")
     return None
 
 
@@ -86,7 +88,10 @@ def _elsewhere(slot: LossSlot) -> str:
 
 
 def _takes_scores(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
-    if slot.loss.entry.kind not in ("classification", "region") or handed not in (*BOXES, "coordinates", "numbers"):
+    if slot.loss.entry.kind not in ("classification", "region"):
+        return None
+    handed = "numbers" if _are_usually_numbers(slot, calls, handed) else handed
+    if handed not in (*BOXES, "coordinates", "numbers"):
         return None
     remedy = "SmoothL1Loss" if handed in ("coordinates", "numbers", "centers") else "CIoULoss"
     return Fault(
@@ -143,6 +148,17 @@ def _instead(slot: LossSlot, handed: Handed) -> Fault:
         return Fault(f"put loss_plugins.SmoothL1Loss into {slot.key}", {slot.key: loss_called("SmoothL1Loss")})
     remedy = "BCEWithLogitsLoss" if handed == "logits" else "BCELoss"
     return putting(slot.key, remedy, f"a loss of {handed}")
+
+
+def _are_usually_numbers(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> bool:
+    """Whether numbers from 0 to 1, which may be either, are no scores to the loss that the head usually has."""
+    usually_no_scores = usually_measured(slot.head, slot.slot) == "coordinates"
+    return handed == "logits" and usually_no_scores and not _are_classes(calls)
+
+
+def _are_scores(slot: LossSlot, calls: Sequence[Call]) -> bool:
+    """Whether targets are classes, or the loss that the head usually has takes them for scores."""
+    return _are_classes(calls) or usually_measured(slot.head, slot.slot) == "scores"
 
 
 def _are_classes(calls: Sequence[Call]) -> bool:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 
-from loss_plugins.catalog.entries import Entry
 from loss_plugins.module.gain import IMAGE_SIZE, box_gain, class_gain
 from loss_plugins.module.image_size import image_sizes
-from loss_plugins.module.loss import CLASSES
 
 from .modules import PluggedLoss
-
-Measures = Literal["boxes", "rotated boxes", "coordinates", "scores", "something that is not known"]
+from .usual import entry_called, measures
 
 
 def named(usual: nn.Module) -> str:
@@ -29,7 +26,7 @@ def weight_of(usual: Any) -> float:
 
 def at_odds(loss: PluggedLoss, usual: nn.Module) -> str:
     """Why a loss cannot be compared with the usual one of its slot; "": it can."""
-    ours, theirs = measures(loss.entry), measures(entry_like(usual))
+    ours, theirs = measures(loss.entry), measures(entry_called(type(usual).__name__))
     if ours != theirs:
         return f"{type(usual).__name__}, the usual loss of this slot, measures {theirs}, and {loss.entry.name} {ours}"
     sigmoids = [getattr(each, "use_sigmoid", True) for each in (loss, usual)]
@@ -37,23 +34,6 @@ def at_odds(loss: PluggedLoss, usual: nn.Module) -> str:
         words = [f"use_sigmoid={sigmoid}" for sigmoid in sigmoids]
         return f"{type(usual).__name__}, the usual loss of this slot, has {words[1]}, and {loss.entry.name} {words[0]}"
     return ""
-
-
-def entry_like(usual: nn.Module) -> Entry | None:
-    """The entry of our loss that is called as MMDetection's class is; None: none is."""
-    cls = CLASSES.get(type(usual).__name__)
-    return None if cls is None else cls.entry
-
-
-def measures(entry: Entry | None) -> Measures:
-    """What a loss measures."""
-    if entry is None:
-        return "something that is not known"
-    if entry.kind == "rotated_box":
-        return "rotated boxes"
-    if entry.compares_boxes:
-        return "boxes"
-    return "coordinates" if entry.kind == "coordinate" else "scores"
 
 
 def matching_weight(loss: PluggedLoss, usual: nn.Module) -> float | str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .canary import Trial, built, canary, usual_config
+from .canary import Trial, canary
 from .fits import FITTING, REDUCING, misfit
 from .handed import BOXES, Handed
 from .keys import path_in_trained
@@ -16,6 +16,7 @@ from .modules import PluggedLoss
 from .remedies import Fault, Finding, coordinates_at, setting
 from .slot_rules import problems
 from .slots import LossSlot, find_losses
+from .usual import built, usual_config
 
 REDUCTIONS = ("mean", "sum", "none")
 Step = Callable[[nn.Module], None]
@@ -30,7 +31,6 @@ class Inspection:
         slots: all slots.
         findings: what is wrong with which loss.
         phased: paths of losses that their heads call in some phases of training only.
-        uncalled: paths of losses that were not called in the trial.
         untried: why the model could not be tried; "": it was.
         handed: what each loss is handed, by path.
     """
@@ -38,7 +38,6 @@ class Inspection:
     slots: list[LossSlot]
     findings: list[Finding] = field(default_factory=list)
     phased: frozenset[str] = frozenset()
-    uncalled: list[LossSlot] = field(default_factory=list)
     untried: str = ""
     handed: dict[str, Handed] = field(default_factory=dict)
 
@@ -53,10 +52,9 @@ class Inspection:
     @property
     def warnings(self) -> list[str]:
         """What could not be found out."""
-        told = [f"{slot.key}: the head did not call it on two images with objects" for slot in self.uncalled]
-        if self.untried:
-            told.append(f"the model could not be tried on made-up images ({self.untried}): no slot was looked at")
-        return told
+        if not self.untried:
+            return []
+        return [f"the model could not be tried on made-up images ({self.untried}): no slot was looked at"]
 
 
 def inspect(model: nn.Module, config: Mapping[str, Any] | None = None, try_out: bool = True) -> Inspection:
@@ -149,7 +147,7 @@ class _Examination:
             if path in self.replaced:
                 continue
             if not self.trial.calls(path):
-                self.found.uncalled.append(slot)
+                self.found.add(slot, _never_called(slot))
                 continue
             self.found.handed[slot.path] = self.trial.handed(path)
             if not self.found.of(slot):
@@ -206,6 +204,15 @@ class _Examination:
     def usual_that_works(self, slot: LossSlot, path: str) -> Usual | None:
         """The config of the first usual loss with which the model goes through: {} is none at all; None: with none."""
         return next((usual for usual in _usual(slot) if self.again(_put(path, usual)).error is None), None)
+
+
+def _never_called(slot: LossSlot) -> Fault:
+    usual = usual_config(type(slot.head), slot.slot)
+    return Fault(
+        f"{type(slot.head).__name__} did not call it on two images with objects, so it would train nothing: take "
+        f"{slot.key} out of the config, or name it in `allow` if it is called later",
+        {} if usual is None else {slot.key: usual},
+    )
 
 
 # --- what is done to the copy that is tried ---------------------------------------------------------------------

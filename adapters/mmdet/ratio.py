@@ -13,11 +13,11 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from .canary import usual_loss
 from .gain import at_odds, matching_weight, named
 from .modules import PluggedLoss
 from .record import Record
 from .slots import LossSlot
+from .usual import usual_loss
 
 #: what the scalar of a slot is called behind the path of the loss
 SCALAR = "gradient_over_usual"

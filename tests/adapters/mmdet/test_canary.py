@@ -117,11 +117,11 @@ def test_a_reduction_that_the_head_cannot_use_is_named(ending: str, reduction: s
     assert found == [] if wanted is None else len(found) == 1 and wanted in found[0], found
 
 
-def test_a_slot_that_is_never_called_is_named() -> None:
-    found = inspect(Unheard({"loss_box": CIOU, "loss_other": L1}))
-    assert found.findings == []
-    assert [slot.key for slot in found.uncalled] == ["model.odd_head.loss_other"]
-    assert any("model.odd_head.loss_other: the head did not call it" in told for told in found.warnings)
+def test_a_slot_that_is_never_called_is_refused() -> None:
+    (finding,) = inspect(Unheard({"loss_box": CIOU, "loss_other": L1})).findings
+    assert finding.slot.key == "model.odd_head.loss_other"
+    assert "OddHead did not call it on two images with objects, so it would train nothing" in finding.message
+    assert "take model.odd_head.loss_other out of the config, or name it in `allow`" in finding.message
 
 
 def test_several_faults_are_named_at_once() -> None:

@@ -232,7 +232,7 @@ def test_record_and_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
 
 @pytest.mark.parametrize("moment", ["after_train_epoch", "before_val_epoch"])
 def test_a_loss_that_nobody_calls_is_an_error(moment: str, tmp_path: Path) -> None:
-    case, hook = CASES["ATSS"], LossPluginsHook()
+    case, hook = CASES["ATSS"], LossPluginsHook(canary=False)
     model = case.build(EIOU)
     model.bbox_head.loss_other = MODELS.build(L1)
     run = runner(model, tmp_path)

@@ -14,7 +14,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from loss_plugins import EIoULoss
-from loss_plugins.adapters.mmdet import LossNotUsed, LossPluginsHook
+from loss_plugins.adapters.mmdet import LossNotUsed, LossPluginsHook, SenselessSlot
 from loss_plugins.adapters.mmdet.record import RECORD_FILE
 
 from ...two_ranks import run_two_ranks
@@ -235,7 +235,8 @@ def test_a_class_loss_of_a_later_phase_is_judged_when_it_begins(
 
 
 def test_a_class_loss_of_the_first_phase_is_judged_in_it(tmp_path: Path) -> None:
-    phased(0, "initial_loss_cls", tmp_path, epochs=2)
+    with pytest.raises(SenselessSlot, match=r"model\.bbox_head\.initial_loss_cls .* did not call it"):
+        phased(0, "initial_loss_cls", tmp_path, epochs=2)
     with pytest.raises(LossNotUsed, match=r"model\.bbox_head\.initial_loss_cls"):
         phased(4, "initial_loss_cls", tmp_path, epochs=1)
 

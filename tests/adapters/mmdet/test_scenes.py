@@ -60,12 +60,15 @@ def test_masks_are_left_out_where_they_are_what_a_larger_image_raises_for() -> N
     assert canary(Choosy(large_without_masks)).setting == Setting(256, masks=False)
 
 
+USUAL = {"type": "CrossEntropyLoss", "use_sigmoid": False}
+
+
 class RowHead(nn.Module):
     """It adds up the losses of pairs of rows, as its shipped config has them: reduction="none"."""
 
     num_classes = 3
 
-    def __init__(self, loss_cls: dict[str, Any] = dict(type="CrossEntropyLoss", use_sigmoid=False)) -> None:
+    def __init__(self, loss_cls: dict[str, Any] = USUAL) -> None:
         super().__init__()
         self.loss_cls, self.scores = MODELS.build(loss_cls), nn.Linear(4, 3)
 
@@ -92,7 +95,5 @@ def test_the_usual_loss_is_named_with_the_reduction_that_helps(reduction: str) -
     )
     sigmoid = {"type": "loss_plugins.FocalLoss", "use_sigmoid": True, "reduction": reduction}
     (finding,) = inspect(Pairs(sigmoid)).findings
-    assert finding.changes == {
-        "model.head.loss_cls": {"type": "CrossEntropyLoss", "use_sigmoid": False, "reduction": "none"}
-    }
+    assert finding.changes == {"model.head.loss_cls": {**USUAL, "reduction": "none"}}
     assert inspect(Pairs({"type": "loss_plugins.CrossEntropyLoss", "reduction": "none"})).findings == []

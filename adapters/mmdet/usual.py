@@ -1,0 +1,62 @@
+"""The loss that a head's class has by default for a slot, and what losses of MMDetection measure."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from typing import Any, Literal
+
+from torch import nn
+
+from loss_plugins.catalog.entries import Entry
+from loss_plugins.module.loss import CLASSES
+
+Measures = Literal["boxes", "rotated boxes", "coordinates", "scores", "something that is not known"]
+
+
+def usual_loss(head: nn.Module, slot: str) -> nn.Module | None:
+    """The loss that the signature of a head's class has by default for a slot; None: it names none."""
+    config = usual_config(type(head), slot)
+    return None if config is None else built(config)
+
+
+def usual_config(head: type, slot: str) -> dict[str, Any] | None:
+    """A copy of the config of the loss that a head's class has by default for a slot; None: it names none."""
+    for cls in head.__mro__:
+        parameter = inspect.signature(cls).parameters.get(slot) if cls is not object else None
+        if parameter is not None and isinstance(parameter.default, dict):
+            return dict(copy.deepcopy(parameter.default))
+    return None
+
+
+def built(config: dict[str, Any]) -> nn.Module:
+    """A loss of MMDetection, from the config that a head's class has."""
+    from mmdet.registry import MODELS
+
+    known = inspect.signature(MODELS.get(config["type"])).parameters
+    # DETR's heads read some keys themselves
+    loss: nn.Module = MODELS.build({key: value for key, value in config.items() if key in ("type", *known)})
+    return loss
+
+
+def usually_measured(head: nn.Module, slot: str) -> Measures:
+    """What the loss measures that a head's class has by default for a slot."""
+    config = usual_config(type(head), slot) or {}
+    return measures(entry_called(str(config.get("type", "")).rpartition(".")[2]))
+
+
+def entry_called(name: str) -> Entry | None:
+    """The entry of our loss whose class is called so, as MMDetection's class is; None: none is."""
+    cls = CLASSES.get(name)
+    return None if cls is None else cls.entry
+
+
+def measures(entry: Entry | None) -> Measures:
+    """What a loss measures."""
+    if entry is None:
+        return "something that is not known"
+    if entry.kind == "rotated_box":
+        return "rotated boxes"
+    if entry.compares_boxes:
+        return "boxes"
+    return "coordinates" if entry.kind == "coordinate" else "scores"
