@@ -5,6 +5,7 @@ from __future__ import annotations
 CONFIGS: tuple[str, ...] = (
     "atss/atss_r50_fpn_1x_coco",
     "autoassign/autoassign_r50-caffe_fpn_1x_coco",
+    "boxinst/boxinst_r50_fpn_ms-90k_coco",
     "cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco",
     "cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco",
     "cascade_rpn/cascade-rpn_faster-rcnn_r50-caffe_fpn_1x_coco",
@@ -89,5 +90,4 @@ LEFT_OUT = {
     "ld/ld_r18-gflv1-r101_fpn_1x_coco": "its teacher's weights are downloaded when the model is built",
     "lad/lad_r50-paa-r101_fpn_2xb8_coco_1x": "its teacher's weights are downloaded when the model is built",
     "carafe/faster-rcnn_r50_fpn-carafe_1x_coco": "its operator is for GPUs alone",
-    "boxinst/boxinst_r50_fpn_ms-90k_coco": "its data preprocessor makes the targets, with scikit-image",
 }

@@ -128,15 +128,17 @@ def note_factors(calls: Calls, losses: Mapping[str, Any]) -> None:
 
 def is_squashed(pred: Tensor) -> bool:
     """Whether the numbers come from a sigmoid or a softmax, as the graph behind them says."""
-    seen, waiting = set(), [pred.grad_fn]
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        name = node.name()
-        if any(word in name and "Log" + word not in name for word in SQUASHING):
-            return True
+    return _is_squashed(pred.grad_fn, {})
+
+
+def _is_squashed(node: Any, known: dict[Any, bool]) -> bool:
+    if node is None:
+        return False
+    if node not in known:
+        name, before = node.name(), [each for each, _ in node.next_functions if each is not None]
+        known[node] = any(word in name and "Log" + word not in name for word in SQUASHING)
         if any(word in name for word in LAYOUT):
-            waiting += [following for following, _ in node.next_functions]
-    return False
+            known[node] = any(_is_squashed(each, known) for each in before)
+        elif name.startswith("Mul"):  # a product of probabilities is one
+            known[node] = bool(before) and all(_is_squashed(each, known) for each in before)
+    return known[node]

@@ -8,13 +8,13 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from mmengine.dist import is_distributed
+from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmengine.logging import MessageHub
 from mmengine.model import revert_sync_batchnorm
 from torch import nn
@@ -46,7 +46,20 @@ class Setting(NamedTuple):
     def scene(self, model: nn.Module) -> Scene:
         """The scene on the device of the model, with its number of classes."""
         device = next((each.device for each in model.parameters()), torch.device("cpu"))
-        return make_scene(self.side, classes_of(model), self.masks, self.scale, device)
+        scene = make_scene(self.side, classes_of(model), self.masks, self.scale, device)
+        return _preprocessed(scene, getattr(model, "data_preprocessor", None))
+
+
+def _preprocessed(scene: Scene, preprocessor: Any) -> Scene:
+    """The scene after a data preprocessor that does more to batches than MMDetection's: BoxInst's makes its targets."""
+    common = DetDataPreprocessor.forward
+    if not isinstance(preprocessor, DetDataPreprocessor) or type(preprocessor).forward is common:
+        return scene
+    images = scene.images
+    if hasattr(preprocessor, "mean"):  # it normalises
+        images = images * preprocessor.std + preprocessor.mean
+    found = preprocessor({"inputs": list(images), "data_samples": scene.samples}, training=True)
+    return replace(scene, images=found["inputs"], samples=found["data_samples"])
 
 
 #: the scenes that are tried; HTC's map of classes has an eighth of the image, and some heads fail where masks are
@@ -135,11 +148,9 @@ def _is_of_no_use(setting: Setting, trials: list[Trial]) -> bool:
 
 def _copied(model: nn.Module) -> nn.Module:
     """A copy that trains, of the detector that is trained where there are several."""
-    tried = copy.deepcopy(trained_part(model))
-    if not is_distributed():
-        tried = revert_sync_batchnorm(tried)
-    tried.train()
-    return tried
+    # ranks see the same images, so there is nothing to sum
+    tried: nn.Module = revert_sync_batchnorm(copy.deepcopy(trained_part(model)))
+    return tried.train()
 
 
 def plugged(model: nn.Module) -> dict[str, PluggedLoss]:
@@ -190,7 +201,8 @@ def losses_in(model: Any, scene: Scene, phase: int) -> dict[str, Any]:
     tell_size(model, scene.size)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.manual_seed(0)
+        for seed in (torch.manual_seed, random.seed, np.random.seed):  # alike on all ranks
+            seed(0)
         with torch.enable_grad():  # type: ignore[no-untyped-call]
             found = model.loss(scene.images, scene.samples)
     check_type(type(model).__name__, "the result of loss(images, samples)", found, Mapping)

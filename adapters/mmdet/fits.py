@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from loss_plugins.tensors import class_axis, without_class_axis
+
 from .calls import Call
-from .handed import BOXES, MOST, WORDS, Handed
-from .remedies import Fault, Same, coordinates_at, loss_called, putting, setting
+from .handed import BOXES, MOST, NEAR, WORDS, Handed
+from .remedies import Fault, Same, coordinates_at, loss_called, masks_at, putting, setting
+from .scene import UNKNOWN
 from .score_modules import uses_sigmoid
 from .slots import LossSlot
-from .usual import usually_measured
+from .usual import entry_called, usual_config, usually_measured
 
 #: fewest rows by which a mean that is divided once more is told from a factor of the head
 ENOUGH = 8
@@ -32,7 +36,7 @@ def misfit(rules: Sequence[Rule], slot: LossSlot, calls: Sequence[Call], handed:
 def _takes_boxes(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     if not slot.compares_boxes or handed in (*BOXES, "coordinates", "nothing"):
         return None
-    return _instead(slot, handed).of(f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} compares boxes")
+    return instead(slot, calls, handed).of(f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} compares boxes")
 
 
 def _takes_no_offsets(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
@@ -75,7 +79,8 @@ def _is_not_coordinates(slot: LossSlot, calls: Sequence[Call], handed: Handed) -
         )
     if handed == "channels" or (handed in ("logits", "probabilities") and _are_scores(slot, calls)):
         of_classes = " of classes" if _are_classes(calls) else ""
-        return _instead(slot, handed).of(f"this slot gets {WORDS[handed]}{of_classes}, and {name} compares numbers")
+        came = f"this slot gets {WORDS[handed]}{of_classes}, and {name} compares numbers"
+        return instead(slot, calls, handed).of(came)
     return None
 
 
@@ -111,7 +116,7 @@ def _has_their_scale(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> F
         return None
     came = f"this slot gets {given}, and {entry.name} takes {scale.replace('_', '-')}"
     switch = _switch(slot, given) if scale in ("logits", "probabilities") else None
-    return (switch or _instead(slot, handed)).of(came)
+    return (switch or instead(slot, calls, handed)).of(came)
 
 
 def _switch(slot: LossSlot, given: str) -> Fault | None:
@@ -125,11 +130,10 @@ def _switch(slot: LossSlot, given: str) -> Fault | None:
 
 
 def _has_several_columns(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
-    entry = slot.loss.entry
-    softmax = entry.kind == "classification" and not uses_sigmoid(entry) and "labels" not in entry.targets
+    entry, softmax = slot.loss.entry, _is_softmax(slot)
     if softmax and handed == "channels":
         came = f"this slot gets {WORDS[handed]}, so one score per pixel, and {entry.name} compares several"
-        return _instead(slot, handed).of(came)
+        return instead(slot, calls, handed).of(came)
     if not softmax or not any(call.pred.ndim == 1 or call.pred.shape[1] == 1 for call in calls):
         return None
     return Fault(
@@ -139,8 +143,71 @@ def _has_several_columns(slot: LossSlot, calls: Sequence[Call], handed: Handed) 
     )
 
 
-def _instead(slot: LossSlot, handed: Handed) -> Fault:
-    """The loss to put into the slot."""
+def _has_one_class(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
+    if not _is_softmax(slot):
+        return None
+    shares = [_share_of_one_class(call) for call in calls if _is_dense(call)]
+    if not shares or max(shares) >= 1 - MOST:
+        return None
+    name = slot.loss.entry.name
+    came = f"this slot gets targets of which {max(shares):.0%} have one class, and {name} compares classes by a softmax"
+    return instead(slot, calls, handed).of(came)
+
+
+def _is_softmax(slot: LossSlot) -> bool:
+    """Whether the loss takes one class of several to be true: not one of bins between which a number lies."""
+    entry = slot.loss.entry
+    return entry.kind == "classification" and not uses_sigmoid(entry) and "labels" not in entry.targets
+
+
+def _is_dense(call: Call) -> bool:
+    target = call.target
+    if not isinstance(target, Tensor) or not isinstance(call.pred, Tensor) or not target.numel():
+        return False
+    return target.shape == call.pred.shape and target.ndim > 1 and call.counted.shape == target.shape[:1]
+
+
+def _share_of_one_class(call: Call) -> float:
+    """Of how many rows or pixels that count the target adds up to one class."""
+    sums = call.target[call.counted].to(torch.float32).sum(class_axis(call.pred))
+    return float(((sums - 1).abs() < NEAR).float().mean())
+
+
+def _has_regions(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
+    entry = slot.loss.entry
+    if entry.kind != "region" or slot.loss.spec().get("over", "image") == "batch":
+        return None
+    if not any(isinstance(call.pred, Tensor) and call.pred.numel() in (1, *call.pred.shape[:1]) for call in calls):
+        return None
+    came = f"this slot gets one score per row, and {entry.name} compares masks, of several scores each"
+    return instead(slot, calls, handed).of(came)
+
+
+def _knows_labels(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
+    """Heads of maps get 255 where nothing is annotated, and where images were padded."""
+    if "ignore_index" not in slot.loss.entry.parameters:
+        return None
+    left_out = slot.loss.spec().get("ignore_index")
+    if not any(_has_unknown(call, left_out) for call in calls):
+        return None
+    came = f"this slot gets labels {UNKNOWN}, which stand for what is not annotated"
+    return setting(f"{slot.key}.ignore_index", UNKNOWN).of(came)
+
+
+def _has_unknown(call: Call, left_out: Any) -> bool:
+    labels = call.target
+    if not isinstance(labels, Tensor) or labels.is_floating_point() or not isinstance(call.pred, Tensor):
+        return False
+    if labels.shape != without_class_axis(call.pred) or call.pred.shape[class_axis(call.pred)] >= UNKNOWN:
+        return False
+    known = left_out if isinstance(left_out, (list, tuple)) else [left_out]
+    return UNKNOWN not in known and bool((labels == UNKNOWN).any())
+
+
+def instead(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault:
+    """The loss to put into a slot of scores or numbers."""
+    if gets_masks(slot, calls, handed):
+        return masks_at(slot.key, of_logits=handed == "logits")
     if handed == "channels":
         words = f"put loss_plugins.BCEWithLogitsLoss or loss_plugins.DiceLoss into {slot.key}"
         return Fault(words, {slot.key: loss_called("BCEWithLogitsLoss")})
@@ -159,6 +226,17 @@ def _are_usually_numbers(slot: LossSlot, calls: Sequence[Call], handed: Handed) 
 def _are_scores(slot: LossSlot, calls: Sequence[Call]) -> bool:
     """Whether targets are classes, or the loss that the head usually has takes them for scores."""
     return _are_classes(calls) or usually_measured(slot.head, slot.slot) == "scores"
+
+
+def gets_masks(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> bool:
+    """Whether the head counts masks, not pixels: by its usual loss, or where it has none by what it hands over."""
+    if handed not in ("logits", "probabilities"):
+        return False
+    usual = usual_config(type(slot.head), slot.slot)
+    if usual is None:
+        return any(isinstance(call.pred, Tensor) and call.pred.ndim == 3 and _is_dense(call) for call in calls)
+    entry = entry_called(getattr(usual["type"], "__name__", usual["type"]))
+    return entry is not None and entry.kind == "region"
 
 
 def _are_classes(calls: Sequence[Call]) -> bool:
@@ -233,5 +311,8 @@ FITTING: tuple[Rule, ...] = (
     _takes_scores,
     _has_their_scale,
     _has_several_columns,
+    _has_one_class,
+    _has_regions,
+    _knows_labels,
 )
 REDUCING: tuple[Rule, ...] = (_is_divided_once, _is_over_what_counts, _is_added_up)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .canary import Trial, canary
-from .fits import FITTING, REDUCING, misfit
+from .fits import FITTING, REDUCING, gets_masks, instead, misfit
 from .handed import BOXES, Handed
 from .keys import path_in_trained
 from .modules import PluggedLoss
@@ -197,6 +197,9 @@ class _Examination:
         """Another loss for a slot whose head cannot use what this one returns."""
         if slot.compares_boxes:
             return coordinates_at(slot.key)
+        calls, handed = self.trial.calls(path), self.trial.handed(path)
+        if gets_masks(slot, calls, handed):
+            return instead(slot, calls, handed)
         words = f"put the loss back that the head has by default into {slot.key}"
         usual = self.usual_that_works(slot, path)
         return Fault(words, {slot.key: usual} if usual else {})

@@ -37,7 +37,23 @@ def config_key(model: nn.Module, path: str, config: Mapping[str, Any] | None = N
         config: the model's config, if known: of a head that is written once for all stages it has no numbers.
     """
     names = _names(model, [name for name in path.split(".") if name])
+    if names:
+        names[-1] = argument(type(model.get_submodule(path.rpartition(".")[0])), names[-1])
     return ".".join(["model", *_as_written(names, config)])
+
+
+def argument(head: type, slot: str) -> str:
+    """The argument of a head's class that sets the loss of a slot: `FusedSemanticHead` keeps its loss_seg as criterion.
+
+    Args:
+        head: the class.
+        slot: the name under which its heads keep a loss.
+    """
+    if slot.startswith("loss"):
+        return slot
+    parameters = [each for cls in head.__mro__[:-1] for each in inspect.signature(cls).parameters.values()]
+    losses = {each.name for each in parameters if each.name.startswith("loss") and isinstance(each.default, Mapping)}
+    return losses.pop() if len(losses) == 1 and slot not in {each.name for each in parameters} else slot
 
 
 def _names(model: nn.Module, names: list[str]) -> list[str]:

@@ -65,6 +65,13 @@ def coordinates_at(key: str) -> Fault:
     return putting(key, "SmoothL1Loss", "a coordinate loss")
 
 
+def masks_at(key: str, of_logits: bool) -> Fault:
+    """To put a loss of masks into a slot that gets whole ones, as logits or as probabilities."""
+    config = loss_called("DiceLoss") | ({} if of_logits else {"activation": "none"})
+    told = "" if of_logits else ", activation='none'"
+    return Fault(f"put a loss of masks (loss_plugins.DiceLoss{told}) into {key}", {key: config})
+
+
 def loss_called(name: str) -> dict[str, Any]:
     """The config of a loss by its class name; class losses say what heads read of them."""
     config: dict[str, Any] = {"type": f"loss_plugins.{name}"}

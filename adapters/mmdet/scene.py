@@ -21,6 +21,10 @@ BOXES = (
 )  # fmt: skip
 #: how much wider than high the images are: no axis of theirs can be taken for the other
 WIDER = 1.25
+#: what a map of classes says where nothing is annotated, and where an image is padded
+UNKNOWN = 255
+#: share of the map's rows, the lowest ones, of which nothing is known
+UNSEEN = 0.15
 
 
 @dataclass(frozen=True)
@@ -98,8 +102,12 @@ def _ellipse(box: list[float], size: tuple[int, int]) -> Any:
 
 
 def _map(drawn: Any, labels: Tensor) -> Tensor:
-    """(h, w) the class of each pixel, where several objects lie over each other that of the last; 0 elsewhere."""
+    """(h, w) the class of each pixel, where several objects lie over each other that of the last; 0 elsewhere.
+
+    Of the lowest rows nothing is known.
+    """
     classes = torch.zeros(drawn.shape[1:], dtype=torch.long)
     for mask, label in zip(torch.from_numpy(drawn), labels, strict=True):
         classes[mask > 0] = label
+    classes[int(len(classes) * (1 - UNSEEN)) :] = UNKNOWN
     return classes

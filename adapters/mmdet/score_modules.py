@@ -38,6 +38,8 @@ class ScoreLoss(PluggedLoss):
         """As in `PluggedLoss`."""
         if choose_channels(pred, target, weight):
             return *of_its_channel(pred, target, weight), None
+        if self.entry.kind == "region" and _are_labels_of_one(pred, target):
+            target = (target == 0).to(pred.dtype).unsqueeze(1)
         if isinstance(weight, Tensor) and isinstance(pred, Tensor):
             weight = _as_laid_out(weight, pred)
         return pred, target, weight
@@ -160,6 +162,13 @@ def choose_channels(pred: Any, target: Any, weight: Any) -> bool:
         return False
     masks = pred.ndim > 2 and target.is_floating_point() and target.shape == without_class_axis(pred)
     return bool(masks and weight.shape == pred.shape[:1])
+
+
+def _are_labels_of_one(pred: Any, target: Any) -> bool:
+    """Whether these are one score a row and labels, of which 0 is the class: as heads of one class write objectness."""
+    if not isinstance(pred, Tensor) or not isinstance(target, Tensor) or target.dtype not in WHOLE:
+        return False
+    return pred.ndim == 2 and pred.shape[1] == 1 and target.shape == pred.shape[:1]
 
 
 def of_its_channel(pred: Tensor, target: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

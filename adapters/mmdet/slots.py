@@ -12,7 +12,7 @@ from torch import nn
 from loss_plugins.errors import check_type, in_our_words
 from loss_plugins.module.loss import Loss
 
-from .keys import config_key
+from .keys import argument, config_key
 from .modules import PluggedLoss
 
 
@@ -39,7 +39,8 @@ class LossSlot:
     @property
     def head_key(self) -> str:
         """The config key of the head."""
-        return self.key.removesuffix(self.slot).removesuffix(".")
+        name = argument(type(self.head), self.slot)
+        return self.key.removesuffix(name).removesuffix(".")
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from loss_plugins.catalog.dialects import defaults_of
 from loss_plugins.module.build import module_class
 from loss_plugins.parity.training import Curve, TrainingCase
 from loss_plugins.peers import compared
@@ -100,17 +101,26 @@ def equivalent(loss: dict[str, Any]) -> dict[str, Any] | None:
     It stays where no row of the table of peers has its flags, and where its head reads a key of the loss itself.
     """
     given = {key: value for key, value in loss.items() if key != "type"}
+    if given.pop("use_mask", False):  # a sigmoid of the channel that labels choose, as ours finds by itself
+        given["use_sigmoid"] = True
     for row in compared("mmdet"):
         if row.builtin == loss.get("type"):
             known = signature(located(row.place)).parameters
-            if given.keys() <= known.keys() and _flags(given, known) == _flags(row.parameters, known):
-                return {**loss, "type": f"loss_plugins.{module_class(row.loss).__name__}", "dialect": "mmdet"}
+            decisive = {name: known[name] for name in known if name not in _translated(row.loss)}
+            if given.keys() <= known.keys() and _flags(given, decisive) == _flags(row.parameters, decisive):
+                return {**given, "type": f"loss_plugins.{module_class(row.loss).__name__}", "dialect": "mmdet"}
     return None
+
+
+def _translated(loss: str) -> set[str]:
+    """The keywords of MMDetection's loss whose values the dialect has under another name."""
+    return {name for name, keyword in defaults_of(loss, "mmdet").names.items() if keyword.to}
 
 
 def _flags(given: Mapping[str, Any], known: Mapping[str, Parameter]) -> dict[str, bool]:
     """The switches of a built-in that are set to something else than their default."""
-    return {key: value for key, value in given.items() if isinstance(value, bool) and value != known[key].default}
+    switches = {key: value for key, value in given.items() if isinstance(value, bool) and key in known}
+    return {key: value for key, value in switches.items() if value != known[key].default}
 
 
 def swap(config: Any) -> list[str]:

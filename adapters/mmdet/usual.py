@@ -11,6 +11,8 @@ from torch import nn
 from loss_plugins.catalog.entries import Entry
 from loss_plugins.module.loss import CLASSES
 
+from .keys import argument
+
 Measures = Literal["boxes", "rotated boxes", "coordinates", "scores", "something that is not known"]
 
 
@@ -22,8 +24,9 @@ def usual_loss(head: nn.Module, slot: str) -> nn.Module | None:
 
 def usual_config(head: type, slot: str) -> dict[str, Any] | None:
     """A copy of the config of the loss that a head's class has by default for a slot; None: it names none."""
+    name = argument(head, slot)
     for cls in head.__mro__:
-        parameter = inspect.signature(cls).parameters.get(slot) if cls is not object else None
+        parameter = inspect.signature(cls).parameters.get(name) if cls is not object else None
         if parameter is not None and isinstance(parameter.default, dict):
             return dict(copy.deepcopy(parameter.default))
     return None
