@@ -89,17 +89,24 @@ def tell_size(model: nn.Module, size: tuple[int, int] | None) -> None:
 def follow_batches(model: nn.Module, allow: Collection[str]) -> RemovableHandle | None:
     """Tell the losses of a detector the size of each batch as the network sees it; None: none of them asks.
 
-    A size that was given, but by a loss in `allow`, has to be that of each batch: the first other one raises. Inputs
-    that are no images, as the branches of semi-supervised models, tell nothing.
+    A size that was given, but by a loss in `allow`, has to be that of each batch that trains: the first other one
+    raises. Inputs that are no images, as the branches of semi-supervised models, tell nothing.
     """
     losses = sizes_in(model)
+    return model.register_forward_pre_hook(_Telling(losses, frozenset(allow)), with_kwargs=True) if losses else None
 
-    def enter(_: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+
+@dataclass(frozen=True)
+class _Telling:
+    """A hook that copies and pickles with its model: a copy tells its own losses."""
+
+    losses: dict[str, Any]
+    allow: frozenset[str]
+
+    def __call__(self, model: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         inputs = keywords.get("inputs", arguments[0] if arguments else None)
         size = tuple(inputs.shape[-2:]) if isinstance(inputs, Tensor) and inputs.ndim >= 4 else None
-        for path, loss in losses.items():
+        for path, loss in self.losses.items():
             loss.image.batch = size
-            if loss.image.given and size is not None and path not in allow:
+            if loss.image.given and model.training and size is not None and path not in self.allow:
                 require_size(loss.loss, image_sizes(loss.loss.spec()), size, "the images of this batch have")
-
-    return model.register_forward_pre_hook(enter, with_kwargs=True) if losses else None

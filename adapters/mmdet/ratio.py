@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -65,7 +65,7 @@ class Ratios:
         self.found = {}
         for path, slot in self.slots.items():
             if path not in self.failed:
-                self.handles[path] = slot.loss.register_forward_pre_hook(self._looking(path), with_kwargs=True)
+                self.handles[path] = slot.loss.register_forward_pre_hook(_Looking(self, path), with_kwargs=True)
 
     def end(self) -> None:
         """Look at no more calls."""
@@ -86,21 +86,33 @@ class Ratios:
             runner.visualizer.add_scalar(f"{path}/{SCALAR}", ratio, runner.iter)
             record.measured[path].setdefault(SCALAR, {})[epoch] = ratio
 
-    def _looking(self, path: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
-        def look(loss: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-            if not torch.is_grad_enabled() or path not in self.handles:
-                return
-            try:
-                ratio = gradient_ratio(copy.deepcopy(loss), self.usual[path], *arguments, **keywords)
-            except Exception as error:  # a loss of another package raises what it likes
-                self.failed[path] = f"{type(error).__name__}: {' '.join(str(error).split())}"
-                ratio = math.nan
-            if ratio is not None:
-                self.handles.pop(path).remove()
-            if ratio is not None and math.isfinite(ratio):
-                self.found[path] = ratio
+    def look(self, path: str, loss: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        """Measure a call of the loss at a path, if it has a gradient and is the first of its epoch."""
+        if not torch.is_grad_enabled() or path not in self.handles:
+            return
+        try:
+            ratio = gradient_ratio(copy.deepcopy(loss), self.usual[path], *arguments, **keywords)
+        except Exception as error:  # a loss of another package raises what it likes
+            self.failed[path] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            ratio = math.nan
+        if ratio is not None:
+            self.handles.pop(path).remove()
+        if ratio is not None and math.isfinite(ratio):
+            self.found[path] = ratio
 
-        return look
+
+class _Looking:
+    """A hook on a loss; a copy of the loss, and one that is pickled, is looked at no more."""
+
+    def __init__(self, ratios: Ratios | None = None, path: str = "") -> None:
+        self.ratios, self.path = ratios, path
+
+    def __call__(self, loss: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        if self.ratios is not None:
+            self.ratios.look(self.path, loss, arguments, keywords)
+
+    def __reduce__(self) -> tuple[type[_Looking], tuple[()]]:
+        return _Looking, ()
 
 
 def comparable(head: nn.Module, slot: str, loss: PluggedLoss) -> tuple[nn.Module | None, str]:

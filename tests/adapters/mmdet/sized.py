@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
@@ -89,3 +91,23 @@ def training(
         default_scope="mmdet",
         default_hooks={name: {**settings, **hook} for name, settings in hooks.items()},
     )
+
+
+class Saving(Hook):  # type: ignore[misc]
+    """Saves the whole model before and after each iteration."""
+
+    def __init__(self) -> None:
+        self.saved: list[bytes] = []
+
+    def save(self, runner: Runner, **_: Any) -> None:
+        torch.save(runner.model, file := io.BytesIO())
+        self.saved.append(file.getvalue())
+
+    before_train_iter = after_train_iter = save
+
+
+def saved_models(runner: Runner) -> list[Any]:
+    """Train, and read the models that were saved before and after each iteration."""
+    runner.register_hook(saving := Saving(), priority="LOWEST")
+    runner.train()
+    return [torch.load(io.BytesIO(each), weights_only=False) for each in saving.saved]

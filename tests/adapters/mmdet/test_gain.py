@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from loss_plugins.adapters.mmdet.gain import at_odds, matching_weight, named
 from loss_plugins.adapters.mmdet.ratio import gradient_ratio
 from loss_plugins.module.gain import box_gain, class_gain
 
-from .sized import BOXES, IMAGES, PADDED, Sized, shifted, training
+from .sized import BOXES, IMAGES, PADDED, Sized, saved_models, shifted, training
 
 GIOU = {"type": "mmdet.GIoULoss", "loss_weight": 2.0}
 EIOU = {"type": "loss_plugins.EIoULoss", "loss_weight": 3.0}
@@ -121,6 +122,13 @@ def test_one_batch_of_an_epoch_is_looked_at_and_the_loss_is_left_as_it_is(
         theirs.calls, theirs.rows, float(theirs.loss.mean.value),
     )  # fmt: skip
     assert not ours._forward_pre_hooks
+
+
+def test_a_model_that_is_saved_whole_is_looked_at_no_more(tmp_path: Path) -> None:
+    models = saved_models(training(tmp_path, Detector(EIOU), IMAGES, measure_gain=True))
+    assert [len(each.bbox_head.loss_bbox._forward_pre_hooks) for each in models] == [1, 1, 1, 0]
+    for loss in (models[0].bbox_head.loss_bbox, copy.deepcopy(models[0].bbox_head.loss_bbox)):
+        assert loss(shifted(BOXES), BOXES).isfinite()
 
 
 def test_it_is_off_unless_asked_for(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from loss_plugins.adapters.mmdet.canary import canary
 from loss_plugins.adapters.mmdet.image_size import follow_batches
 from loss_plugins.adapters.mmdet.inspection import inspect
 
-from .sized import BOXES, IMAGES, PADDED, Sized, shifted, training
+from .sized import BOXES, IMAGES, PADDED, Sized, data, saved_models, shifted, training
 from .unheard import Unheard
 
 MPDIOU = {"type": "loss_plugins.MPDIoULoss"}
@@ -111,6 +112,24 @@ def test_a_loss_is_built_again_from_what_it_says_of_itself(config: dict[str, Any
     again = MODELS.build(loss.spec())
     assert again.spec() == loss.spec()
     assert again.image == loss.image
+
+
+def test_images_that_do_not_train_may_have_another_size() -> None:
+    """Those of a validation are resized in another way."""
+    model = Sized({**MPDIOU, "image_size": (64, 96)})
+    follow_batches(model, ())
+    samples = [each["data_samples"] for each in data(IMAGES[:1])]
+    model.eval()(torch.zeros(1, 3, 32, 32), samples)
+    with pytest.raises(ValueError, match="the images of this batch have"):
+        model.train()(torch.zeros(1, 3, 32, 32), samples)
+
+
+def test_a_model_in_training_is_saved_and_copied_whole(tmp_path: Path) -> None:
+    first = saved_models(training(tmp_path, Sized(MPDIOU), IMAGES))[0]
+    samples = [each["data_samples"] for each in data(IMAGES[:1])]
+    for model in (first, copy.deepcopy(first)):
+        model(torch.zeros(1, 3, 32, 32), samples)
+        assert model.bbox_head.loss_bbox.image.batch == (32, 32)
 
 
 # --- models with several batches in one --------------------------------------------------------------------------
