@@ -96,7 +96,15 @@ def config_checks(file: str, cfg_options: Sequence[str] = (), fix: bool = False)
     if examined.inspection is not None:
         checks += _slot_checks(examined.inspection, set(examined.built.faults))
     told = {pair.partition("=")[0] for pair in cfg_options}
-    return checks, list(_mending(Path(file), cfg, examined, told)) if fix else []
+    return checks, _lines(Path(file), cfg, examined, told) if fix else []
+
+
+def _lines(file: Path, cfg: Config, examined: Examined, told: set[str]) -> list[str]:
+    """The lines of `_mending`, or why there are none: what was found is told all the same."""
+    try:
+        return list(_mending(file, cfg, examined, told))
+    except Exception as error:  # whatever reading a config again may raise
+        return [f"# no lines could be made: {in_one_line(error)}"]
 
 
 def _check(name: str, message: str) -> Check:
@@ -120,7 +128,7 @@ def _hook(cfg: Config) -> str:
         raise RuntimeError(in_words(lost))
     if not has_hook(cfg):
         return f"not there, so nothing proves that the losses are trained: {LINE}"
-    return "there, and no hook of a base is lost by it"
+    return "there; its bases cannot be read again" if lost is None else "there, and no hook of a base is lost by it"
 
 
 def _slot_checks(inspection: Inspection, told: set[str]) -> Iterator[Check]:
@@ -159,8 +167,8 @@ def _mending(file: Path, cfg: Config, examined: Examined, told: set[str]) -> Ite
     changes = dict(edited.changes)
     for key in sorted(told & set(changes)):
         yield f"# on the shell, which has the last word: {key}={changes.pop(key)}"
-    if lost_hooks(cfg):
-        yield f"# by hand: {in_words(lost_hooks(cfg))}"
+    if lost := lost_hooks(cfg):
+        yield f"# by hand: {in_words(lost)}"
     elif not has_hook(cfg):
         changes[HOOK_KEY] = {"type": f"loss_plugins.{HOOK}"}
     yield from fragment(file, cfg, changes)

@@ -10,8 +10,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from .bases import BASES, bases, read_text
 from .keys import inside
-from .lost_hooks import BASES, bases
 from .written import written
 
 #: a part of a config whose text is no literal, so what it holds is not known from reading it
@@ -71,7 +71,7 @@ class _Source:
     def of(cls, file: Path, cfg: Config) -> _Source:
         if file.suffix != ".py":
             return cls(cfg, cfg, {})
-        tree = ast.parse(file.read_text(encoding="utf-8"))
+        tree = ast.parse(read_text(file))
         if _is_pure_python(tree):
             return cls(cfg, {}, dict(cfg))
         base: dict[str, Any] = {}

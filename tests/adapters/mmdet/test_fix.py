@@ -192,3 +192,19 @@ def test_what_cannot_be_mended_is_a_comment(tmp_path: Path) -> None:
     lines = examined(file, fix=True)["fix"]
     assert lines[0].startswith("# no change is known for model.bbox_head.loss_bbox: cannot be built: KeyError")
     assert "did you mean 'EIoULoss'" in lines[0]
+
+
+def test_a_base_by_the_folder_of_the_config(tmp_path: Path) -> None:
+    file = broken("encoded offsets", tmp_path)
+    file.write_text(file.read_text(encoding="utf-8").replace('"base.py"', '["{{ fileDirname }}/base.py"]'))
+    assert 'model["bbox_head"]["reg_decoded_bbox"] = True' in mended(file)
+
+
+def test_what_was_found_is_told_where_no_lines_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: Any) -> list[str]:
+        raise FileNotFoundError("base.py is gone")
+
+    monkeypatch.setattr("loss_plugins.adapters.mmdet.configs.fragment", gone)
+    found = examined(broken("encoded offsets", tmp_path), fix=True)
+    assert found["fix"] == ["# no lines could be made: FileNotFoundError: base.py is gone"]
+    assert any("reg_decoded_bbox" in check["detail"] for check in found["checks"])

@@ -120,6 +120,44 @@ def test_yaml_configs(tmp_path: Path) -> None:
     assert lost(child) == ["EMAHook"]
 
 
+#: what MMEngine replaces in the text of child.py, whose base is base_of_child.py
+SUBSTITUTED = {
+    "folder": "_base_ = ['{{ fileDirname }}/base_of_child.py']\n",
+    "name": "_base_ = './base_of_{{fileBasename}}'\n",
+    "name and ending": "_base_ = './base_of_{{ fileBasenameNoExtension }}{{ fileExtname }}'\n",
+    "environment": "_base_ = './{{$LOSS_PLUGINS_BASE:nowhere}}.py'\n",
+    "environment's default": "_base_ = './{{$LOSS_PLUGINS_OTHER:base_of_child}}.py'\n",
+    "a value of the base": "_base_ = './base_of_child.py'\na = {{ _base_.total }}\nb = {{'$LOSS_PLUGINS_OTHER:3'}}\n",
+}
+
+
+@pytest.mark.parametrize("name", SUBSTITUTED)
+def test_text_that_mmengine_replaces(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOSS_PLUGINS_BASE", "base_of_child")
+    file = write(tmp_path, base_of_child=f"total = 3\n{BASE}", child=SUBSTITUTED[name] + OURS)
+    assert lost(file) == ["EMAHook", "MeanTeacherHook"]
+
+
+def test_text_that_mmengine_replaces_in_yaml(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("custom_hooks:\n- type: EMAHook\ntotal: 3\n")
+    (child := tmp_path / "child.yaml").write_text(
+        "_base_: '{{ fileDirname }}/base.yaml'\nagain: {{ _base_.total }}\n"
+        "custom_hooks:\n- type: loss_plugins.LossPluginsHook\n"
+    )
+    assert lost(child) == ["EMAHook"]
+
+
+def test_a_base_that_is_gone_ends_no_training(tmp_path: Path) -> None:
+    """Its file may have been moved once the config was read."""
+    cfg = Config.fromfile(write(tmp_path, base=BASE, child=based("base") + OURS))
+    (tmp_path / "base.py").unlink()
+    assert lost_hooks(cfg) is None
+    training = run(tmp_path / "run", {"type": "loss_plugins.EIoULoss"}, cfg=cfg)
+    said = heard(training)
+    training.train()
+    assert not any("will not run" in text for text in said)
+
+
 def test_options_of_the_command_line(tmp_path: Path) -> None:
     file = write(tmp_path, base=BASE)
     replaced = Config.fromfile(file)
