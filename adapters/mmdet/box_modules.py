@@ -36,12 +36,10 @@ class BoxLoss(PluggedLoss):
         self.targets_seen = self.odd_named = False
         self.image = size_of(self.loss, left_out)
 
-    def spec(self) -> dict[str, Any]:
+    def core_spec(self) -> dict[str, Any]:
         """As in `PluggedLoss`; an image size that was left out still is."""
-        spec = super().spec()
-        if self.image is None or self.image.given:
-            return spec
-        return {**without_image_size(self.loss.spec()), "type": spec["type"]}
+        spec = super().core_spec()
+        return spec if self.image is None or self.image.given else without_image_size(spec)
 
     def compute(
         self,

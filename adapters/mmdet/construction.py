@@ -16,6 +16,7 @@ from loss_plugins.registry import SCOPE
 
 from .edits import ROOT, Edited
 from .modules import PluggedLoss, unknown_parameters
+from .naming import class_named, own_names
 from .offline import offline, without_weights
 from .remedies import Changes, Fault
 from .score_modules import OTHER_ACTIVATION, ClassLoss, uses_sigmoid
@@ -83,9 +84,11 @@ def in_one_line(error: Exception) -> str:
 
 
 def _is_ours(kind: Any) -> bool:
-    if isinstance(kind, type):
-        return issubclass(kind, (PluggedLoss, Loss))
-    return isinstance(kind, str) and kind.startswith(f"{SCOPE}.")
+    if isinstance(kind, str):
+        if kind.startswith(f"{SCOPE}."):
+            return True
+        kind = class_named(kind)  # one that is derived from ours, perhaps
+    return isinstance(kind, type) and issubclass(kind, (PluggedLoss, Loss))
 
 
 def _built(config: Any) -> tuple[nn.Module | None, Exception | None]:
@@ -135,7 +138,8 @@ def _mended(key: str, loss: Mapping[str, Any]) -> Changes:
         return {}  # a name that is none: the message proposes the closest
     entry = kind.entry
     given = {name: value for name, value in loss.items() if name not in OF_THE_WRAPPER}
-    unknown = [name for name in given if unknown_parameters(entry, {name: given[name]})]
+    own = own_names(kind)
+    unknown = [name for name in given if name not in own and unknown_parameters(entry, {name: given[name]})]
     kept = {name: value for name, value in loss.items() if name not in unknown and name != "_scope_"}
     sigmoid = uses_sigmoid(entry)
     if not issubclass(kind, ClassLoss):

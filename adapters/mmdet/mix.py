@@ -12,6 +12,7 @@ from loss_plugins.module.image_size import filled
 from loss_plugins.registry import ADAPTER
 
 from .modules import PluggedLoss
+from .naming import class_named, is_ours, type_name
 
 
 class PluggedMix(PluggedLoss):
@@ -29,11 +30,6 @@ class PluggedMix(PluggedLoss):
     #: by kind of loss; the registration, which knows them, puts them here
     wrappers: ClassVar[Mapping[str, type[PluggedLoss]]] = {}
 
-    def __new__(cls, *positional: Any, losses: Any = None, **parameters: Any) -> PluggedMix:
-        """An instance of the class for the kind of its members; without members `__init__` says what is missing."""
-        kind = "" if losses is None else build_loss(filled({"type": "mix", "losses": _for_core(losses)})).entry.kind
-        return _blank(cls, kind)
-
     def __init__(
         self,
         reduction: str = "mean",
@@ -45,6 +41,9 @@ class PluggedMix(PluggedLoss):
         if positional:
             raise self.entry.by_position(positional[0], len(positional))
         given = parameters if losses is None else {"losses": _for_core(losses), **parameters}
+        if losses is not None:
+            kind = build_loss(filled({"type": "mix", "losses": given["losses"]})).entry.kind
+            self.__class__ = _of_kind(type(self).written_as or type(self), kind)
         super().__init__(reduction=reduction, loss_weight=loss_weight, **given)
         own = getattr(self, "use_sigmoid", None)
         for said in _said(losses):
@@ -54,8 +53,7 @@ class PluggedMix(PluggedLoss):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """By the class that is registered, as the one made for a kind has no name of its own."""
-        registered = next(cls for cls in type(self).__mro__ if "entry" in vars(cls))
-        return _blank, (registered, self.entry.kind), self.__dict__
+        return _blank, (type(self).written_as or type(self), self.entry.kind), self.__dict__
 
 
 @functools.cache
@@ -65,7 +63,7 @@ def _of_kind(registered: type[PluggedMix], kind: str) -> type[PluggedMix]:
     if wrapper is None:
         return registered
     same = {name: getattr(registered, name) for name in ("__doc__", "__module__", "__qualname__")}
-    return type(registered.__name__, (registered, wrapper), same)
+    return type(registered.__name__, (registered, wrapper), {**same, "written_as": registered})
 
 
 def _blank(registered: type[PluggedMix], kind: str) -> PluggedMix:
@@ -80,9 +78,20 @@ def _for_core(value: Any) -> Any:
     if isinstance(value, Mapping):
         kept = {key: each for key, each in value.items() if key != "use_sigmoid"}
         return {key: _for_core(each) if key in ("type", "losses") else each for key, each in kept.items()}
-    if isinstance(value, str):
-        return value.removeprefix(f"{ADAPTER}.")
-    return value.entry.name if isinstance(value, type) and issubclass(value, PluggedLoss) else value
+    named = class_named(value) if isinstance(value, str) and "." in value else value
+    if isinstance(named, type) and issubclass(named, PluggedLoss):
+        if not is_ours(named):
+            raise _no_member(named)
+        return named.entry.name
+    return value.removeprefix(f"{ADAPTER}.") if isinstance(value, str) else value
+
+
+def _no_member(cls: type[PluggedLoss]) -> Exception:
+    """The error for a class of a user's own, of whose code a mix would run nothing."""
+    base = next(each for each in cls.__mro__ if is_ours(each))
+    came = f"losses: {type_name(cls)} is a class derived from {type_name(base)}, whose code a mix would not run"
+    remedy = "register its formula with loss_plugins.register_loss and name that loss"
+    return refusal("mix", came, "losses of the catalogue", remedy)
 
 
 def _said(losses: Any) -> Iterator[Any]:

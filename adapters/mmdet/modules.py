@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from loss_plugins.module.reduction import check_avg_factor
 from loss_plugins.module.state import statistics_of
 from loss_plugins.tensors import Target, check_weight
 
+from .counting import count_from_outside
+from .naming import in_plain_types, is_ours, own_keywords, type_name
 from .steps import Steps
 
 MMDET = "mmdet"
@@ -50,6 +52,16 @@ class PluggedLoss(nn.Module):
     """
 
     entry: Entry
+    #: the class that a config names, where it is another than that of the instance
+    written_as: ClassVar[type | None] = None
+    #: the keywords of a class of a user's own, in plain types
+    given: dict[str, Any]
+
+    def __new__(cls, *positional: Any, **parameters: Any) -> PluggedLoss:
+        """An instance that keeps what a class of a user's own was given."""
+        made = object.__new__(cls)
+        made.__dict__["given"] = {} if is_ours(cls) else in_plain_types(parameters)
+        return made
 
     def __init__(self, reduction: str = "mean", loss_weight: float = 1.0, *positional: Any, **parameters: Any) -> None:
         nn.Module.__init__(self)  # not super(): one class also inherits from MMDetection (registration.py, `_bases`)
@@ -63,6 +75,7 @@ class PluggedLoss(nn.Module):
         self.counts_itself = defaults_of(self.entry.name, MMDET).counts_itself
         self.calls = self.rows = self.lessons = 0
         self.steps = Steps()
+        count_from_outside(self)
 
     @property
     def reduction(self) -> str:
@@ -80,7 +93,14 @@ class PluggedLoss(nn.Module):
 
     def spec(self) -> dict[str, Any]:
         """Everything needed to build this loss again, all defaults resolved, in plain types."""
-        return {**self.loss.spec(), "type": f"loss_plugins.{type(self).__name__}"}
+        names_of_theirs = defaults_of(self.entry.name, self.loss.dialect).names
+        known = {*self.entry.parameters, *names_of_theirs, "compile"}
+        own = own_keywords(type(self), self.given, known)
+        return {**self.core_spec(), **own, "type": type_name(type(self).written_as or type(self))}
+
+    def core_spec(self) -> dict[str, Any]:
+        """What the core's module says of itself, as a config writes it."""
+        return self.loss.spec()
 
     def forward(
         self,

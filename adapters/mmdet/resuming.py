@@ -9,6 +9,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from loss_plugins.errors import refusal, shown
 
+from .naming import own_defaults
 from .record import RECORD_FILE, STAMP
 from .slots import LossSlot
 
@@ -75,7 +76,8 @@ def _difference(before: Mapping[str, Any] | None, slot: LossSlot | None, path: s
         was, now = (before or {}).get("type", NONE), asked.get("type", NONE)
         return [f"{key}.type was {was!r}, asked for now: {now!r}"]
     defaults = {name: parameter.default for name, parameter in slot.loss.entry.parameters.items()} if slot else {}
-    trained = {**defaults, **before}
+    own = own_defaults(type(slot.loss)) if slot else {}
+    trained = {**defaults, **own, **before}
     return [
         f"{key}.{name} was {trained.get(name)!r}, asked for now: {asked.get(name)!r}"
         for name in {**trained, **asked}

@@ -9,6 +9,7 @@ from loss_plugins.module.mix import RESOLVED, trains_nothing
 from .image_size import GIVE, ImageSize
 from .keys import STUDENT
 from .modules import PluggedLoss
+from .naming import is_ours
 from .remedies import Fault, coordinates_at, setting
 from .slots import LossSlot
 
@@ -27,7 +28,10 @@ def _is_wrapped(slot: LossSlot) -> Fault | None:
         return None
     name = type(slot.loss).__name__
     came = f"the core's {name} sits here without the adapter around it (rows of weight 0, proof of use, state)"
-    return setting(f"{slot.key}.type", f"loss_plugins.{name}").of(came)
+    if is_ours(type(slot.loss)):
+        return setting(f"{slot.key}.type", f"loss_plugins.{name}").of(came)
+    base = next(each.__name__ for each in type(slot.loss).__mro__ if "entry" in vars(each))
+    return Fault(f"{came}: derive {slot.name} from loss_plugins.adapters.mmdet.{base}")
 
 
 def _gives_columns(slot: LossSlot) -> Fault | None:

@@ -14,6 +14,7 @@ from loss_plugins.module.loss import Loss
 
 from .keys import argument, config_key
 from .modules import PluggedLoss
+from .naming import type_name
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class LossSlot:
     @property
     def name(self) -> str:
         """The type of the loss, as a config writes it."""
-        return f"loss_plugins.{type(self.loss).__name__}"
+        return type_name(getattr(self.loss, "written_as", None) or type(self.loss))
 
     @property
     def compares_boxes(self) -> bool:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
-from loss_plugins.registry import SCOPE
-
 from .modules import PluggedLoss
+from .naming import type_name
 
 
 def written(value: Any) -> str:
@@ -22,7 +21,7 @@ def written(value: Any) -> str:
         return _list(value)
     if isinstance(value, type):
         ours = issubclass(value, PluggedLoss)
-        return written(f"{SCOPE}.{value.__name__}" if ours else f"{value.__module__}.{value.__qualname__}")
+        return written(type_name(value) if ours else f"{value.__module__}.{value.__qualname__}")
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
