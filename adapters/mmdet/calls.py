@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -31,6 +31,7 @@ class Call:
         weight: what came for the weight; integers there are labels, which choose the channel of a mask.
         avg_factor: what the head divides by.
         reduction: the reduction of this call, overrides included.
+        others: other keywords of the call.
         squashed: whether the prediction comes from a sigmoid or a softmax.
         result: what the loss returned; None: it raised.
         factor: by how much the training loss changes with each element of `result`; None: not at all.
@@ -42,6 +43,7 @@ class Call:
     weight: Tensor | None
     avg_factor: Any
     reduction: str
+    others: dict[str, Any] = field(default_factory=dict)
     squashed: bool = False
     result: Tensor | None = None
     factor: float | None = None
@@ -101,7 +103,8 @@ def _bound(
     squashed = isinstance(pred, Tensor) and is_squashed(pred)
     weight = weight if isinstance(weight, Tensor) else None  # the loss refuses anything else
     pred = pred.detach() if isinstance(pred, Tensor) else pred  # no more of the graph is kept than until it is judged
-    return Call(pred, target, weight, avg_factor, reduction_override or loss.reduction, squashed)
+    reduction = reduction_override or loss.reduction
+    return Call(pred, target, weight, avg_factor, reduction, others, squashed)
 
 
 def values_of(losses: Mapping[str, Any]) -> list[Tensor]:

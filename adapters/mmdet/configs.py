@@ -144,7 +144,8 @@ def _slot_check(slot: LossSlot, inspection: Inspection) -> Check:
     found = inspection.of(slot)
     handed = inspection.handed.get(slot.path)
     gets = f", which gets {WORDS[handed]}" if handed else ""
-    detail = "; ".join(found) if found else f"{slot.name} in {type(slot.head).__name__}{gets}"
+    scale = f"; {inspection.scales[slot.path]}" if slot.path in inspection.scales else ""
+    detail = "; ".join(found) if found else f"{slot.name} in {type(slot.head).__name__}{gets}{scale}"
     return {"name": slot.key, "ok": not found, "detail": detail}
 
 

@@ -122,7 +122,8 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
         for each in found.findings:
             if each.slot.path in self.allow:
                 runner.logger.warning(f"loss_plugins: allowed: {each.slot.key}: {each.message}")
-        for message in found.warnings:
+        odd = [each for each in found.slots if each.path in found.scales.keys() - self.allow]
+        for message in [*found.warnings, *(f"{each.key}: {found.scales[each.path]}" for each in odd)]:
             runner.logger.warning(f"loss_plugins: {message}")
         refused = [
             f"{each.slot.key} ({each.slot.name}): {each.message}"

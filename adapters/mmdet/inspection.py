@@ -12,6 +12,7 @@ from .canary import Trial, canary
 from .fits import FITTING, REDUCING, gets_masks, instead, misfit
 from .handed import BOXES, Handed
 from .keys import path_in_trained
+from .magnitude import out_of_scale
 from .modules import PluggedLoss
 from .remedies import Fault, Finding, coordinates_at, setting
 from .slot_rules import problems
@@ -33,6 +34,7 @@ class Inspection:
         phased: paths of losses that their heads call in some phases of training only.
         untried: why the model could not be tried; "": it was.
         handed: what each loss is handed, by path.
+        scales: by path, what is to be said of a value of another order than that of the head's usual loss.
     """
 
     slots: list[LossSlot]
@@ -40,6 +42,7 @@ class Inspection:
     phased: frozenset[str] = frozenset()
     untried: str = ""
     handed: dict[str, Handed] = field(default_factory=dict)
+    scales: dict[str, str] = field(default_factory=dict)
 
     def of(self, slot: LossSlot) -> list[str]:
         """What was found wrong with the loss in a slot."""
@@ -153,6 +156,8 @@ class _Examination:
             if not self.found.of(slot):
                 for fault in self.faults(slot, path):
                     self.found.add(slot, fault)
+            if not self.found.of(slot) and (told := out_of_scale(slot, self.trial.calls(path))):
+                self.found.scales[slot.path] = told
 
     def faults(self, slot: LossSlot, path: str) -> Iterator[Fault]:
         """What is wrong with a loss, each with a remedy that was seen to help where one can be tried."""
