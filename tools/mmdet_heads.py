@@ -26,12 +26,15 @@ from torch import Tensor, nn
 
 from loss_plugins.adapters.mmdet.calls import values_of
 from loss_plugins.adapters.mmdet.canary import canary, losses_in, undisturbed
+from loss_plugins.adapters.mmdet.construction import construct
+from loss_plugins.adapters.mmdet.edits import Edited
 from loss_plugins.adapters.mmdet.fits import FITTING, misfit
 from loss_plugins.adapters.mmdet.handed import WORDS
-from loss_plugins.adapters.mmdet.inspection import Inspection, inspect
+from loss_plugins.adapters.mmdet.inspection import inspect
 from loss_plugins.adapters.mmdet.keys import TEACHER, path_in_trained, trained_part
 from loss_plugins.adapters.mmdet.offline import without_weights
-from loss_plugins.adapters.mmdet.slots import find_losses
+from loss_plugins.adapters.mmdet.remedies import Fault
+from loss_plugins.adapters.mmdet.slots import LossSlot, find_losses
 from loss_plugins.adapters.mmdet.training_parity import equivalent
 
 from .mmdet_configs import CONFIGS, LEFT_OUT
@@ -43,15 +46,17 @@ KINDS: dict[str, dict[str, Any]] = {
     "box": {"type": "loss_plugins.CIoULoss"},
     "box, in pixels": {"type": "loss_plugins.NWDLoss"},
     "coordinate": {"type": "loss_plugins.SmoothL1Loss"},
-    "sigmoid": {"type": "loss_plugins.FocalLoss"},
-    "softmax": {"type": "loss_plugins.CrossEntropyLoss"},
+    "sigmoid": {"type": "loss_plugins.FocalLoss", "use_sigmoid": True},
+    "softmax": {"type": "loss_plugins.CrossEntropyLoss", "use_sigmoid": False},
     "heat map": {"type": "loss_plugins.GaussianFocalLoss"},
     "region": {"type": "loss_plugins.DiceLoss"},
+    "quality": {"type": "loss_plugins.QualityFocalLoss", "use_sigmoid": True},
+    "distribution": {"type": "loss_plugins.DistributionFocalLoss"},
 }
 #: the largest numbers that configs are examined with
 MOST = {
     **{"fc_out_channels": 64, "feedforward_channels": 128},
-    **{"nms_pre": 200, "max_per_img": 60, "num": 64, "num_proposals": 40, "num_queries": 60, "num_layers": 2},
+    **{"nms_pre": 200, "max_per_img": 60, "num": 64, "num_proposals": 40, "num_queries": 60},
 }
 #: keys of transformers
 TRANSFORMERS = {"embed_dims", "feedforward_channels"}
@@ -119,6 +124,8 @@ def _shrink(model: Any) -> None:
         backbone.base_channels = 8
         neck.in_channels = [count // 8 for count in channels]
     for part in _dicts(detector):
+        if "layer_cfg" in part:  # an encoder or decoder of a transformer
+            part.num_layers = 2
         part.update({key: most for key, most in MOST.items() if isinstance(part.get(key), int) and part[key] > most})
 
 
@@ -214,13 +221,11 @@ def compared(config: Any) -> str:
 
 
 def slots_of(model: nn.Module) -> list[str]:
-    """Paths of all losses of the model that is trained."""
-    found: list[str] = []
-    for path, _ in model.named_modules():
-        is_loss = "loss_" in path.rpartition(".")[2] and not path.startswith(f"{TEACHER}.")
-        if is_loss and not any(path.startswith(f"{other}.") for other in found):
-            found.append(path)
-    return found
+    """Paths of the losses of the model that is trained, without those that DDQ's head builds itself."""
+    modules = [path for path, _ in model.named_modules() if not path.startswith(f"{TEACHER}.")]
+    paths = [path for path in modules if "loss_" in path.rpartition(".")[2]]
+    holders = {path.rpartition(".")[0] for path in paths}
+    return [path for path in paths if path not in holders and path.rpartition(".")[0] not in paths]
 
 
 def first_of_each_stage(paths: list[str]) -> list[str]:
@@ -228,20 +233,10 @@ def first_of_each_stage(paths: list[str]) -> list[str]:
     return list({re.sub(r"\.\d+\.", ".N.", path): path for path in reversed(paths)}.values())[::-1]
 
 
-def put(model: nn.Module, path: str, loss: dict[str, Any]) -> None:
-    """Put a loss into a slot, with the reduction that the loss there has, and told how classes are scored."""
-    from mmdet.registry import MODELS
-
-    holder_path, _, name = path.rpartition(".")
-    holder: Any = model.get_submodule(holder_path)
-    reduction = getattr(model.get_submodule(path), "reduction", "mean")
-    holder.add_module(name, MODELS.build({**loss, "reduction": reduction if reduction in ("sum", "none") else "mean"}))
-
-
 def probed(config: Any) -> list[Row]:
-    """Each slot of a model with a loss of every kind in turn.
+    """Each slot of a model with a loss of every kind in turn, and what the refused ones are to be changed to.
 
-    What the calls of the swapped model show not to fit is not tried once more.
+    What the calls of the swapped model show not to fit is not built once more.
     """
     swapped = copy.deepcopy(config)
     swap_all(swapped)
@@ -251,31 +246,64 @@ def probed(config: Any) -> list[Row]:
         raise trial.error
     rows = [Row(path) for path in first_of_each_stage(slots_of(model))]
     for row in rows:
-        path = path_in_trained(model, row.slot)
         for kind, loss in KINDS.items():
-            tried = copy.deepcopy(model)
-            put(tried, row.slot, loss)
-            slot = next(slot for slot in find_losses(tried, config) if slot.path == row.slot)
-            calls = trial.calls(path)
-            fault = misfit(FITTING, slot, calls, trial.handed(path)) if calls else None
-            if fault:
-                row.handed, row.refused[kind] = trial.handed(path), fault.message
+            slot, edited = with_loss(swapped, model, row.slot, loss)
+            calls = trial.calls(path_in_trained(model, row.slot))
+            row.handed = trial.handed(path_in_trained(model, row.slot)) if calls else "nothing"
+            fault = misfit(FITTING, slot, calls, row.handed) if calls else None
+            faults = [fault] if fault else faults_of(edited, row, kind)
+            if faults:
+                row.refused[kind] = "; ".join(each.message for each in faults)
+                assert_helps(edited, row, kind, faults)
             else:
-                _note(row, kind, inspect(tried, config))
+                row.works.append(kind)
     return rows
 
 
-def _note(row: Row, kind: str, found: Inspection) -> None:
+def with_loss(config: Any, model: nn.Module, path: str, loss: dict[str, Any]) -> tuple[LossSlot, Edited]:
+    """A slot with another loss, of the reduction that the one there has, and the config that says so."""
+    from mmdet.registry import MODELS
+
+    holder, _, name = path.rpartition(".")
+    reduction = getattr(model.get_submodule(path), "reduction", "mean")
+    loss = {**loss, "reduction": reduction if reduction in ("sum", "none") else "mean"}
+    tried = copy.deepcopy(model)
+    tried.get_submodule(holder).add_module(name, MODELS.build(loss))
+    slot = next(slot for slot in find_losses(tried, config) if slot.path == path)
+    edited = Edited(config)
+    edited.set(slot.key, loss)
+    return slot, edited
+
+
+def faults_of(edited: Edited, row: Row, kind: str) -> list[Fault]:
+    """What is wrong with the loss of a slot, when the model is built and when it is tried."""
+    made = construct(edited.config)
+    if made.model is None:
+        raise AssertionError(f"{row.slot} with {kind}: {made.error}")
+    if made.faults:
+        return list(made.faults.values())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made.model.init_weights()  # type: ignore[operator]
+    found = inspect(made.model, made.config)
     if found.untried:
         raise AssertionError(f"{row.slot} with {kind}: {found.untried}")
-    messages = [each.message for each in found.findings if each.slot.path == row.slot]
-    if others := [f"{each.slot.key}: {each.message}" for each in found.findings if each.slot.path != row.slot]:
+    here = {slot.key for slot in found.slots if slot.path == row.slot}  # stages may share the key
+    if others := [f"{each.slot.key}: {each.message}" for each in found.findings if each.slot.key not in here]:
         raise AssertionError(f"{row.slot} with {kind}: refused are {others}")
     row.handed = found.handed.get(row.slot, row.handed)
-    if messages:
-        row.refused[kind] = "; ".join(messages)
-    else:
-        row.works.append(kind)
+    return [Fault(each.message, each.changes) for each in found.findings]
+
+
+def assert_helps(edited: Edited, row: Row, kind: str, faults: list[Fault]) -> None:
+    """Make the changes that the faults name, and those of what is found then."""
+    for _ in range(3):
+        changed = [edited.apply(fault.changes) for fault in faults]
+        if not any(changed):
+            break
+        if not (faults := faults_of(edited, row, kind)):
+            return
+    raise AssertionError(f"{row.slot} with {kind}: no change helps: {[fault.message for fault in faults]}")
 
 
 def examined(config: str) -> Found:
@@ -345,11 +373,17 @@ def write(known: dict[str, Found]) -> None:
 
 def _lines(found: Found) -> list[str]:
     """The rows of a config in the table; its name and verdict stand in the first."""
-    cells = [
-        (row.slot, WORDS.get(row.handed, row.handed), ", ".join(row.works) or "none of these") for row in found.rows
-    ]
+    cells = [(row.slot, _in_words(row), ", ".join(row.works) or "none of these") for row in found.rows]
     names = [(found.config, found.equal), *[("", "")] * (len(cells) - 1)]
     return ["| " + " | ".join((*name, *cell)) + " |" for name, cell in zip(names, cells, strict=True)]
+
+
+def _in_words(row: Row) -> str:
+    """What a slot gets, as the page says it."""
+    if row.handed != "nothing":
+        return WORDS[row.handed]
+    uncalled = all("did not call it" in message for message in row.refused.values())
+    return "nothing: the head does not call it" if uncalled else "other than one prediction and one target"
 
 
 if __name__ == "__main__":
