@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from .handed import Handed, what
 from .image_size import tell_size
 from .keys import trained_part
 from .modules import PluggedLoss
-from .scene import Scene, make_scene
+from .scene import WIDER, Scene, make_scene
 
 #: heights of the images: the smallest is taken that the model takes
 SIDES = (128, 256, 512)
@@ -42,11 +43,12 @@ class Setting(NamedTuple):
     side: int
     masks: bool = True
     scale: int = 1
+    wider: float = WIDER
 
     def scene(self, model: nn.Module) -> Scene:
         """The scene on the device of the model, with its number of classes."""
         device = next((each.device for each in model.parameters()), torch.device("cpu"))
-        scene = make_scene(self.side, classes_of(model), self.masks, self.scale, device)
+        scene = make_scene(self.side, classes_of(model), *self[1:], device)
         return _preprocessed(scene, getattr(model, "data_preprocessor", None))
 
 
@@ -62,8 +64,12 @@ def _preprocessed(scene: Scene, preprocessor: Any) -> Scene:
     return replace(scene, images=found["inputs"], samples=found["data_samples"])
 
 
-#: the scenes that are tried; HTC's map of classes has an eighth of the image, and some heads fail where masks are
-SETTINGS = tuple(Setting(side, masks, scale) for side in SIDES for masks, scale in ((True, 1), (True, 8), (False, 1)))
+#: the scenes that are tried; HTC's map of classes has an eighth of the image, some heads fail where masks are, and the
+#: anchors of SSD are laid for one square
+SETTINGS = (
+    *(Setting(side, masks, scale) for side in SIDES for masks, scale in ((True, 1), (True, 8), (False, 1))),
+    *(Setting(side, wider=1) for side in (300, 512)),
+)
 
 
 @dataclass
@@ -100,6 +106,11 @@ class Trial:
         return sum(len(made) for phase in self.phases for made in phase.values())
 
     @property
+    def where(self) -> str:
+        """The file and line of the error: "mylosses.py:12"."""
+        return "" if self.place is None else f"{Path(self.place[0]).name}:{self.place[1]}"
+
+    @property
     def reason(self) -> str:
         """The error in one line."""
         return "" if self.error is None else f"{type(self.error).__name__}: {' '.join(str(self.error).split())}"[:400]
@@ -123,7 +134,7 @@ def canary(model: nn.Module, prepare: Callable[[nn.Module], None] | None = None,
     trials: list[Trial] = []
     with undisturbed():
         for setting in _settings(like):
-            if trials and setting.side > trials[-1].setting.side and any(trial.count for trial in trials):
+            if trials and setting.side != trials[-1].setting.side and any(trial.count for trial in trials):
                 break  # the model took this size: larger images would fail alike
             if _is_of_no_use(setting, trials):
                 continue

@@ -11,7 +11,7 @@ from torch import Tensor
 from loss_plugins.tensors import class_axis, without_class_axis
 
 from .calls import Call
-from .handed import BOXES, MOST, NEAR, WORDS, Handed
+from .handed import BOXES, CENTERS, MOST, NEAR, WORDS, Handed
 from .remedies import Fault, Same, coordinates_at, loss_called, masks_at, putting, setting
 from .scene import UNKNOWN
 from .score_modules import uses_sigmoid
@@ -48,20 +48,28 @@ def _takes_no_offsets(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> 
 def _has_their_format(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     if not slot.compares_boxes or handed not in BOXES:
         return None
-    wanted = "cxcywh" if handed == "centers" else "xyxy"
+    wanted = "cxcywh" if handed in CENTERS else "xyxy"
     if (slot.loss.spec().get("box_format") or "xyxy") == wanted:
         return None
-    if handed == "centers":
-        words = f"put this loss into {slot.head_key}.loss_iou and an L1 (loss_plugins.L1Loss) here"
-        also = f", or set {slot.key}.box_format='cxcywh'" if "box_format" in slot.loss.entry.parameters else ""
-        moved = {f"{slot.head_key}.loss_iou": Same(slot.key), slot.key: loss_called("L1Loss")}
+    if handed in CENTERS:
         came = f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} takes corners"
-        return Fault(f"{came}: {words}{also}", moved if hasattr(slot.head, "loss_iou") else {})
+        return _for_centers(slot).of(came)
     return setting(f"{slot.key}.box_format", "xyxy").of(f"this slot gets {WORDS[handed]}, no centers and sizes")
 
 
+def _for_centers(slot: LossSlot) -> Fault:
+    """What to do with a loss of corners where centers and sizes come."""
+    can_take_them = "box_format" in slot.loss.entry.parameters
+    if not hasattr(slot.head, "loss_iou"):
+        return setting(f"{slot.key}.box_format", "cxcywh") if can_take_them else coordinates_at(slot.key)
+    words = f"put this loss into {slot.head_key}.loss_iou and an L1 (loss_plugins.L1Loss) here"
+    also = f", or set {slot.key}.box_format='cxcywh'" if can_take_them else ""
+    moved = {f"{slot.head_key}.loss_iou": Same(slot.key), slot.key: loss_called("L1Loss")}
+    return Fault(f"{words}{also}", moved)
+
+
 def _has_their_units(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
-    if not slot.compares_boxes or slot.loss.entry.traits.units == "any" or handed not in BOXES or handed == "pixels":
+    if not slot.compares_boxes or slot.loss.entry.traits.units == "any" or handed not in BOXES or "pixel" in handed:
         return None
     came = f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} needs pixels"
     return putting(slot.key, "CIoULoss", "a scale-free loss").of(came)
@@ -71,7 +79,7 @@ def _is_not_coordinates(slot: LossSlot, calls: Sequence[Call], handed: Handed) -
     if slot.loss.entry.kind != "coordinate" or slot.compares_boxes:
         return None
     name = slot.loss.entry.name
-    if handed == "pixels":
+    if "pixel" in handed:
         return Fault(
             f"this slot gets {WORDS[handed]}, where {name} is hundreds: {_elsewhere(slot)}"
             f"put a loss of boxes (loss_plugins.CIoULoss) into {slot.key}",
@@ -98,7 +106,7 @@ def _takes_scores(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Faul
     handed = "numbers" if _are_usually_numbers(slot, calls, handed) else handed
     if handed not in (*BOXES, "coordinates", "numbers"):
         return None
-    remedy = "SmoothL1Loss" if handed in ("coordinates", "numbers", "centers") else "CIoULoss"
+    remedy = "SmoothL1Loss" if handed in ("coordinates", "numbers", *CENTERS) else "CIoULoss"
     return Fault(
         f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} takes scores: "
         f"put loss_plugins.{remedy} into {slot.key}",

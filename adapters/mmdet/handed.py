@@ -13,14 +13,18 @@ from .scene import Scene
 from .score_modules import choose_channels
 
 Handed = Literal[
-    "pixels", "cells", "shares", "centers", "coordinates", "numbers", "logits", "probabilities", "channels", "nothing"
-]
+    "pixels", "cells", "shares", "units", "centers", "pixel centers", "unit centers",
+    "coordinates", "numbers", "logits", "probabilities", "channels", "nothing",
+]  # fmt: skip
 #: what each is, in words
 WORDS: dict[str, str] = {
     "pixels": "corners of boxes in pixels",
     "cells": "corners of boxes in cells of a stride",
     "shares": "corners of boxes as shares of the image",
+    "units": "corners of boxes in a unit of the head's own",
     "centers": "centers and sizes of boxes as shares of the image",
+    "pixel centers": "centers and sizes of boxes in pixels",
+    "unit centers": "centers and sizes of boxes in a unit of the head's own",
     "coordinates": "encoded offsets",
     "numbers": "single numbers",
     "logits": "logits",
@@ -28,11 +32,16 @@ WORDS: dict[str, str] = {
     "channels": "masks with a channel per class, and labels that choose it",
     "nothing": "nothing",
 }
-BOXES = ("pixels", "cells", "shares", "centers")
+CENTERS = ("centers", "pixel centers", "unit centers")
+BOXES = ("pixels", "cells", "shares", "units", *CENTERS)
+#: objects that must agree on a unit that is not known, so that it is none by chance
+AGREEING = 3
 #: the strides that cells may have
 STRIDES = tuple(2.0**power for power in range(1, 9))
 #: share of the rows that must be of one sort: some targets are clipped, rounded or made up by the head
 MOST = 0.3
+#: how many pairs of a row and an object are asked for the unit
+ASKED = 64
 #: how far a side may be from that of an object, in shares of it
 NEAR = 1e-2
 
@@ -144,9 +153,40 @@ def _shares(scene: Scene) -> Tensor:
     return _sides(scene.boxes) / scene.boxes.new_tensor([width, height])
 
 
+def _centers_in_pixels(rows: Tensor, scene: Scene) -> Tensor:
+    return _near(rows[:, 2:], _sides(scene.boxes))
+
+
+def _in_one_unit(rows: Tensor, scene: Scene) -> Tensor:
+    """Corners, x or y first, whose sides are all those of objects times one number."""
+    wanted = _sides(scene.boxes)
+    return _times_one_number(_sides(rows), torch.cat([wanted, wanted.flip(-1)]))
+
+
+def _centers_in_one_unit(rows: Tensor, scene: Scene) -> Tensor:
+    middles = (scene.boxes[:, :2] + scene.boxes[:, 2:]) / 2
+    return _times_one_number(rows, torch.cat([middles, _sides(scene.boxes)], 1))
+
+
+def _times_one_number(rows: Tensor, wanted: Tensor) -> Tensor:
+    """(n,): which rows of positive numbers are one of `wanted`, (m, k), times a number that is the same for all."""
+    ratios = rows[:, None] / wanted  # (n, m, k)
+    factors = ratios[..., -1]
+    alike = (ratios > 0).all(-1) & ((ratios - factors[..., None]).abs() <= NEAR * factors[..., None].abs()).all(-1)
+    candidates = factors[alike][:ASKED]
+    agree = alike & ((factors - candidates[:, None, None]).abs() <= NEAR * candidates[:, None, None])  # (c, n, m)
+    agree = agree[agree.any(1).sum(-1) >= AGREEING].any(-1)  # (c, n)
+    if not len(agree):
+        return torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
+    return agree[agree.sum(-1).argmax()]
+
+
 SORTS: dict[Handed, Callable[[Tensor, Scene], Tensor]] = {
     "pixels": _in_pixels,
     "shares": _as_shares,
     "centers": _as_centers,
     "cells": _in_cells,
+    "pixel centers": _centers_in_pixels,
+    "units": _in_one_unit,
+    "unit centers": _centers_in_one_unit,
 }

@@ -26,16 +26,10 @@ class ImageSize:
     Attributes:
         given: whether the config gives one: boxes then reach the loss as they come.
         batch: (height, width) of the images of the batch in hand; None: nobody has said.
-        inputs: of a batch whose inputs do not tell it, what they are.
     """
 
     given: bool
     batch: tuple[int, int] | None = None
-    inputs: str = ""
-
-    def told(self, batch: tuple[int, int] | None, inputs: str = "") -> None:
-        """What is known of the batch in hand."""
-        self.batch, self.inputs = batch, inputs
 
     def scaled(self, where: str, *boxes: Tensor) -> tuple[Tensor, ...]:
         """Boxes in pixels in the unit of the loss, in which the squares of the image's sides add up to 2.
@@ -45,9 +39,6 @@ class ImageSize:
         """
         if self.given:
             return boxes
-        if self.batch is None and self.inputs:
-            came = f"image_size was left out, and the inputs of the model do not tell it: {self.inputs}"
-            raise refusal(where, came, "a tensor (n, channels, height, width)", GIVE)
         if self.batch is None:
             came = "image_size was left out, and nobody tells the size of the images"
             raise refusal(where, came, "a size", f"add LossPluginsHook, {LINE}, or {GIVE}")
@@ -92,7 +83,7 @@ def sizes_in(model: nn.Module) -> dict[str, Any]:
 def tell_size(model: nn.Module, size: tuple[int, int] | None) -> None:
     """Tell the losses of a model the size of the images in hand; None: it is not known any more."""
     for loss in sizes_in(model).values():
-        loss.image.told(size)
+        loss.image.batch = size
 
 
 def follow_batches(model: nn.Module, allow: Collection[str]) -> RemovableHandle | None:
@@ -116,15 +107,6 @@ class _Telling:
         inputs = keywords.get("inputs", arguments[0] if arguments else None)
         size = tuple(inputs.shape[-2:]) if isinstance(inputs, Tensor) and inputs.ndim >= 4 else None
         for path, loss in self.losses.items():
-            loss.image.told(size, "" if size else _in_words(inputs))
+            loss.image.batch = size
             if loss.image.given and model.training and size is not None and path not in self.allow:
                 require_size(loss.loss, image_sizes(loss.loss.spec()), size, "the images of this batch have")
-
-
-def _in_words(inputs: Any) -> str:
-    """What a model is given, in short."""
-    if isinstance(inputs, Mapping):
-        return f"a dict of {', '.join(map(str, inputs))}"
-    if isinstance(inputs, (list, tuple)) and inputs:
-        return f"a {type(inputs).__name__} of {len(inputs)}, the first of which is {shown(inputs[0])}"
-    return shown(inputs)

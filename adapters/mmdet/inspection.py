@@ -9,19 +9,23 @@ from typing import Any
 from torch import Tensor, nn
 
 from .canary import Trial, canary
+from .construction import construct
+from .edits import Edited
 from .fits import FITTING, REDUCING, gets_masks, instead, misfit
+from .gradients import without_gradient
 from .handed import BOXES, Handed
 from .keys import path_in_trained
 from .magnitude import out_of_scale
 from .modules import PluggedLoss
-from .remedies import Fault, Finding, coordinates_at, setting
+from .remedies import Fault, Finding, coordinates_at, loss_called, setting
+from .score_modules import OTHER_ACTIVATION
 from .slot_rules import problems
 from .slots import LossSlot, find_losses
-from .usual import built, usual_config
+from .usual import built, measures, usual_config
 
 REDUCTIONS = ("mean", "sum", "none")
 Step = Callable[[nn.Module], None]
-Usual = dict[str, Any]
+LossConfig = dict[str, Any]
 
 
 @dataclass
@@ -33,6 +37,7 @@ class Inspection:
         findings: what is wrong with which loss.
         phased: paths of losses that their heads call in some phases of training only.
         untried: why the model could not be tried; "": it was.
+        unknown: slots whose losses were called on no row that counts.
         handed: what each loss is handed, by path.
         scales: by path, what is to be said of a value of another order than that of the head's usual loss.
     """
@@ -41,6 +46,7 @@ class Inspection:
     findings: list[Finding] = field(default_factory=list)
     phased: frozenset[str] = frozenset()
     untried: str = ""
+    unknown: list[LossSlot] = field(default_factory=list)
     handed: dict[str, Handed] = field(default_factory=dict)
     scales: dict[str, str] = field(default_factory=dict)
 
@@ -55,9 +61,13 @@ class Inspection:
     @property
     def warnings(self) -> list[str]:
         """What could not be found out."""
-        if not self.untried:
-            return []
-        return [f"the model could not be tried on made-up images ({self.untried}): no slot was looked at"]
+        told = [
+            f"{slot.key}: on two images with objects the head handed it no row that counts, so what it gets is unknown"
+            for slot in self.unknown
+        ]
+        if self.untried:
+            told.append(f"the model could not be tried on made-up images ({self.untried}): no slot was looked at")
+        return told
 
 
 def inspect(model: nn.Module, config: Mapping[str, Any] | None = None, try_out: bool = True) -> Inspection:
@@ -73,15 +83,15 @@ def inspect(model: nn.Module, config: Mapping[str, Any] | None = None, try_out: 
         for fault in problems(slot):
             found.add(slot, fault)
     if try_out and found.slots:
-        _Examination(model, found).run()
+        _Examination(model, config, found).run()
     return found
 
 
 class _Examination:
     """The trials of a model: losses that make it raise are replaced one after another, until it goes through."""
 
-    def __init__(self, model: nn.Module, found: Inspection) -> None:
-        self.model, self.found = model, found
+    def __init__(self, model: nn.Module, config: Mapping[str, Any] | None, found: Inspection) -> None:
+        self.model, self.config, self.found = model, config, found
         slots = [slot for slot in found.slots if isinstance(slot.loss, PluggedLoss)]
         paths = {path_in_trained(model, slot.path): slot for slot in slots}
         self.tried = {path: slot for path, slot in paths.items() if path}
@@ -108,7 +118,7 @@ class _Examination:
     def replace(self, path: str) -> None:
         """Try again with a usual loss of the head in the place of one that raised, or with none if those raise too."""
         self.reductions = {}  # of other copies
-        for step in (*(_put(path, usual) for usual in _usual(self.tried[path])), _no_loss(path)):
+        for step in (*(_put(path, known) for known in _known(self.tried[path])), _no_loss(path)):
             self.replaced[path] = step
             self.trial = self.again()
             if self.trial.error is None or self.trial.culprit:
@@ -125,8 +135,9 @@ class _Examination:
             return self.trial.culprit
         tests = (
             lambda path: misfit(FITTING, left[path], self.trial.calls(path), self.trial.handed(path)),
-            lambda path: self.usual_that_works(left[path], path) is not None,
             lambda path: self.reduction_that_works(left[path], path),
+            lambda path: self.known_that_works(left[path], path) is not None,
+            lambda path: self.other_activation(left[path]),
         )
         return next((path for test in tests for path in left if self.trial.calls(path) and test(path)), "")
 
@@ -136,9 +147,10 @@ class _Examination:
             return unfit
         remedy = self.reduction_that_works(slot, path)
         if self.trial.culprit == path:
-            return remedy or Fault(f"this loss raises on what the slot gets: {self.trial.error}")
-        came = f"its head cannot work with what this loss returns ({self.trial.reason})"
-        return (remedy or self.other(slot, path)).of(came)
+            came = f"this loss raises on what the slot gets ({self.trial.reason}, {self.trial.where})"
+        else:
+            came = f"its head cannot work with what this loss returns ({self.trial.reason})"
+        return (remedy or self.other_activation(slot) or self.other(slot, path)).of(came)
 
     def judge(self) -> None:
         """Judge each loss by its calls."""
@@ -153,6 +165,8 @@ class _Examination:
                 self.found.add(slot, _never_called(slot))
                 continue
             self.found.handed[slot.path] = self.trial.handed(path)
+            if self.trial.handed(path) == "nothing":
+                self.found.unknown.append(slot)
             if not self.found.of(slot):
                 for fault in self.faults(slot, path):
                     self.found.add(slot, fault)
@@ -165,6 +179,8 @@ class _Examination:
             yield unfit
         if fault := misfit(REDUCING, slot, self.trial.calls(path), self.trial.handed(path)):
             yield (self.reduction_that_works(slot, path) or self.other(slot, path)).of(fault.message)
+        elif not unfit and (fault := without_gradient(slot.loss, self.trial.calls(path))):  # type: ignore[arg-type]
+            yield fault
 
     def unfit(self, slot: LossSlot, path: str) -> Fault | None:
         """What is wrong with what the loss is handed; None: nothing."""
@@ -198,6 +214,24 @@ class _Examination:
                 return setting(f"{slot.key}.reduction", reduction)
         return None
 
+    def other_activation(self, slot: LossSlot) -> Fault | None:
+        """The sigmoid loss for a softmax one, or the other way round, or a plain one, with which a model goes through.
+
+        The model is built anew, as heads have one output more for a softmax.
+        """
+        other = OTHER_ACTIVATION.get(slot.loss.entry.name, "BCEWithLogitsLoss")
+        if self.config is None or measures(slot.loss.entry) != "scores":
+            return None
+        loss = {**loss_called(other), "reduction": slot.loss.reduction}
+        edited = Edited(self.config)
+        edited.apply({slot.key: loss})
+        model = construct(edited.config).model
+        if model is None or canary(model).error is not None:
+            return None
+        return Fault(
+            f"put loss_plugins.{other} with use_sigmoid={loss['use_sigmoid']} into {slot.key}", {slot.key: loss}
+        )
+
     def other(self, slot: LossSlot, path: str) -> Fault:
         """Another loss for a slot whose head cannot use what this one returns."""
         if slot.compares_boxes:
@@ -205,13 +239,15 @@ class _Examination:
         calls, handed = self.trial.calls(path), self.trial.handed(path)
         if gets_masks(slot, calls, handed):
             return instead(slot, calls, handed)
-        words = f"put the loss back that the head has by default into {slot.key}"
-        usual = self.usual_that_works(slot, path)
-        return Fault(words, {slot.key: usual} if usual else {})
+        known = self.known_that_works(slot, path)
+        changes = {slot.key: known} if known else {}
+        if known and known["type"].startswith("loss_plugins."):
+            return Fault(f"put {known['type']} with reduction={known['reduction']!r} into {slot.key}", changes)
+        return Fault(f"put the loss back that the head has by default into {slot.key}", changes)
 
-    def usual_that_works(self, slot: LossSlot, path: str) -> Usual | None:
-        """The config of the first usual loss with which the model goes through: {} is none at all; None: with none."""
-        return next((usual for usual in _usual(slot) if self.again(_put(path, usual)).error is None), None)
+    def known_that_works(self, slot: LossSlot, path: str) -> LossConfig | None:
+        """The config of the first of `_known` with which the model goes through; None: with none."""
+        return next((known for known in _known(slot) if self.again(_put(path, known)).error is None), None)
 
 
 def _never_called(slot: LossSlot) -> Fault:
@@ -234,14 +270,18 @@ def _done(steps: Iterable[Step]) -> Step:
     return prepare
 
 
-def _usual(slot: LossSlot) -> list[Usual]:
-    """The loss that the class of the head has by default, as it is and with each reduction; {}: it has none."""
-    config = usual_config(type(slot.head), slot.slot) or {}
-    return [config, *({**config, "reduction": each} for each in REDUCTIONS)] if config else [config]
+def _known(slot: LossSlot) -> list[LossConfig]:
+    """Losses that may work where one does not, each reduction of them: the head's default; for scores a plain one.
+
+    Of a head without a default {} is the first: no loss at all.
+    """
+    usual = usual_config(type(slot.head), slot.slot) or {}
+    plain = loss_called("BCEWithLogitsLoss") if measures(slot.loss.entry) == "scores" else {}
+    return [usual, *({**each, "reduction": reduction} for each in (usual, plain) if each for reduction in REDUCTIONS)]
 
 
-def _put(path: str, config: Usual) -> Step:
-    """To put a loss of MMDetection into a slot, or none."""
+def _put(path: str, config: LossConfig) -> Step:
+    """To put a loss into a slot; {}: none."""
 
     def prepare(model: nn.Module) -> None:
         holder, _, slot = path.rpartition(".")

@@ -44,17 +44,25 @@ class Scene:
     size: tuple[int, int]
 
 
-def make_scene(side: int, classes: int, masks: bool, scale: int = 1, device: torch.device | str = "cpu") -> Scene:
+def make_scene(
+    side: int,
+    classes: int,
+    masks: bool,
+    scale: int = 1,
+    wider: float = WIDER,
+    device: torch.device | str = "cpu",
+) -> Scene:
     """A scene, the same each time.
 
     Args:
-        side: height of the images in pixels; they are a quarter wider.
+        side: height of the images in pixels.
         classes: how many classes the objects may have.
         masks: whether objects have masks, and images a map of classes.
         scale: how many pixels a pixel of the map of classes stands for.
+        wider: width over height.
         device: where its tensors lie.
     """
-    size = side, int(side * WIDER)
+    size = side, int(side * wider)
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(len(BOXES), 3, *size, generator=generator).to(device)
     per_image = [torch.tensor(boxes) * torch.tensor([size[1], size[0]] * 2) for boxes in BOXES]

@@ -73,6 +73,7 @@ class ClassLoss(ScoreLoss):
         self.label_weight: Tensor | None
         self.register_buffer("label_weight", self.weights(class_weight) if of_rows else None, persistent=False)
         self.use_sigmoid = uses_sigmoid(self.entry)
+        self.said_use_sigmoid = use_sigmoid is not None
         if use_sigmoid not in (None, self.use_sigmoid):
             came = (
                 f"use_sigmoid={shown(use_sigmoid)}, but this is a {'sigmoid' if self.use_sigmoid else 'softmax'} loss"

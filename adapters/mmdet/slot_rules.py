@@ -10,7 +10,8 @@ from .image_size import GIVE, ImageSize
 from .keys import STUDENT
 from .modules import PluggedLoss
 from .naming import is_ours
-from .remedies import Fault, coordinates_at, setting
+from .remedies import Fault, coordinates_at, putting, setting
+from .score_modules import OTHER_ACTIVATION
 from .slots import LossSlot
 
 #: heads whose ranking of losses needs one number per coordinate, and takes one per box without an error
@@ -49,6 +50,10 @@ def _sigmoid_agrees(slot: LossSlot) -> Fault | None:
     loss = getattr(slot.loss, "use_sigmoid", None)
     if head is None or loss is None or head == loss:
         return None
+    if slot.loss.said_use_sigmoid:
+        other = OTHER_ACTIVATION.get(slot.loss.entry.name, "BCEWithLogitsLoss" if head else "CrossEntropyLoss")
+        came = f"the head works with use_sigmoid={head} whatever the config says, and {slot.loss.entry.name} does not"
+        return putting(slot.key, other, f"a loss with use_sigmoid={head}").of(came)
     return setting(f"{slot.key}.use_sigmoid", loss).of(
         f"the head was built for use_sigmoid={head}, as the config does not say otherwise, and the loss works with "
         f"use_sigmoid={loss}"

@@ -16,17 +16,25 @@ class Unheard(nn.Module):
 
     Args:
         losses: slot to the config of its loss.
-        boxes: what the box slot gets: "pixels", "cells", "shrunk" (sides alone over a stride), "shares", "centers" or
-            "offsets".
+        boxes: what the box slot gets: "pixels", "cells", "shrunk" (sides alone over a stride), "shares", "sixths" (of
+            pixels), "y first" (and sixths), "centers" (shares), "pixel centers", "eighths of centers" or "offsets".
         scores: what the class slot gets: "logits" or "probabilities".
-        ending: what becomes of the box loss: "kept", "divided" by the number of boxes, or over rows "mostly empty".
+        ending: what becomes of the box loss: "kept", "divided" by the number of boxes, or over rows "mostly empty" or
+            "all empty", without a weight.
+        far: whether predictions lie far from their boxes.
     """
 
     def __init__(
-        self, losses: dict[str, Losses], boxes: str = "pixels", scores: str = "logits", ending: str = "kept"
+        self,
+        losses: dict[str, Losses],
+        boxes: str = "pixels",
+        scores: str = "logits",
+        ending: str = "kept",
+        far: bool = False,
     ) -> None:
         super().__init__()
         self.odd_head = OddHead(losses, boxes, scores, ending)
+        self.odd_head.shift = 1e3 if far else 0.0
 
     def loss(self, images: Tensor, samples: list[Any]) -> Losses:
         return self.odd_head.loss(images, samples)
@@ -34,6 +42,7 @@ class Unheard(nn.Module):
 
 class OddHead(nn.Module):
     num_classes = 3
+    shift = 0.0
 
     def __init__(self, losses: dict[str, Losses], boxes: str, scores: str, ending: str) -> None:
         super().__init__()
@@ -57,7 +66,9 @@ class OddHead(nn.Module):
         return found
 
     def box_loss(self, target: Tensor) -> Tensor:
-        pred = (target + 0.01 * target.abs().mean()) * self.scale
+        pred = (target + 0.01 * target.abs().mean() + self.shift) * self.scale
+        if self.ending == "all empty":
+            return self.loss_box(pred, target, torch.zeros(len(target)), avg_factor=len(target))
         if self.ending == "mostly empty":
             empty = target.new_zeros(20 * len(target), 4)
             weight = (torch.arange(21 * len(target)) < len(target)).float()[:, None].expand(-1, 4)
@@ -99,8 +110,16 @@ def offsets(boxes: Tensor, images: Tensor) -> Tensor:
     return torch.cat([(middle - 55) / anchor, (sides(boxes) / anchor).log()], 1)
 
 
+def middles(boxes: Tensor, images: Tensor) -> Tensor:
+    return torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, sides(boxes)], 1)
+
+
 HANDED = {
     "pixels": lambda boxes, images: boxes,
+    "sixths": lambda boxes, images: boxes / 6,
+    "y first": lambda boxes, images: boxes[:, [1, 0, 3, 2]] / 6,
+    "pixel centers": middles,
+    "eighths of centers": lambda boxes, images: middles(boxes, images) / 8,
     "cells": lambda boxes, images: boxes / 8,
     "shrunk": shrunk,
     "shares": shares,
