@@ -202,7 +202,10 @@ def test_the_model_of_a_config_that_cannot_be_built_with_it_names_its_key() -> N
 
 
 def test_unscoped_names_of_mmdetection_are_not_ours() -> None:
-    config = {"head": {"loss_bbox": {"type": "EIoULoss"}, "loss_cls": {"type": "mmdet.FocalLoss"}}}
+    config = {
+        "head": {"loss_bbox": {"type": "EIoULoss"}, "loss_cls": {"type": "mmdet.FocalLoss"}},
+        "loss": {"type": "WIoULoss"},
+    }
     assert list(our_losses(config)) == []
 
 
