@@ -26,18 +26,26 @@ OF_A_BASE = re.compile(r"\{\{\s*(_base_\.[\w.]+)\s*\}\}")
 
 def bases(file: Path) -> Iterator[Config]:
     """The configs that a config file names as its bases, each merged with its own."""
-    text = read_text(file)
     if file.suffix == ".py":
-        tree = ast.parse(text)
+        tree = ast.parse(read_text(file))
         named = [*_assigned(tree), *(str(_module_file(file, node)) for node in _imported(tree))]
     else:
-        held = mmengine.load(io.StringIO(text), file_format=file.suffix[1:])
-        named = _as_list(held.get(BASES, [])) if isinstance(held, Mapping) else []
+        named = _as_list(_held(file).get(BASES, []))
     for name in named:
         if "::" in name:  # of an installed package
             yield get_config(name)
         else:
             yield Config.fromfile(file.parent / name, import_custom_modules=False)
+
+
+def holds_dict(file: Path) -> bool:
+    """Whether a config file is one: of Python it is not looked at, and YAML and JSON may hold anything else."""
+    return file.suffix not in (".yaml", ".yml", ".json") or isinstance(_held(file), Mapping)
+
+
+def _held(file: Path) -> Any:
+    """What a file of YAML or JSON holds."""
+    return mmengine.load(io.StringIO(read_text(file)), file_format=file.suffix[1:])
 
 
 def read_text(file: Path) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, DictAction
 
-from loss_plugins.errors import refusal
+from loss_plugins.errors import refusal, shown
 
+from .bases import holds_dict
 from .checks import Check, checked
 from .construction import Construction, construct, in_one_line
 from .edits import Edited
@@ -25,6 +26,7 @@ from .slots import LossSlot
 #: how often a config that was mended is looked at anew, as one fault may hide another
 ROUNDS = 6
 HOOK_KEY = "default_hooks.loss_plugins"
+NAME_A_MODEL = "write model = dict(type=...), or name a config in _base_ that has one"
 
 
 class Examined:
@@ -64,6 +66,8 @@ def read(file: str, cfg_options: Sequence[str] = ()) -> Config:
     wrong = [pair for pair in cfg_options if "=" not in pair]
     if wrong:
         raise refusal("doctor", f"--cfg-options {wrong[0]!r} names no value", "KEY=VALUE ...", "write KEY=VALUE")
+    if not holds_dict(Path(file)):
+        raise refusal("doctor", f"{file} holds no dict", "a dict with the model of MMDetection", NAME_A_MODEL)
     cfg = Config.fromfile(file)
     if cfg_options:
         parser = argparse.ArgumentParser()
@@ -87,24 +91,30 @@ def config_checks(file: str, cfg_options: Sequence[str] = (), fix: bool = False)
     if not found:
         return [readable], []
     (cfg,) = found
-    examined = Examined(cfg.get("model"))
+    built = f"the model of {file} can be built"
+    if not isinstance(cfg.get("model"), Mapping):
+        came = f"its `model` is {shown(cfg.model)}, no dict" if cfg.get("model") is not None else "it has no `model`"
+        detail = f"{came}: {NAME_A_MODEL}"
+        return [readable, _check(built, detail)], [f"# no change is known for {file}: {detail}"] if fix else []
+    examined = Examined(cfg.model)
     checks = [
-        checked(f"the model of {file} can be built", partial(_built, examined)),
+        checked(built, partial(_built, examined)),
         checked(HOOK, partial(_hook, cfg)),
     ]
     checks += [_check(f"{key}", fault.message) for key, fault in examined.built.faults.items()]
     if examined.inspection is not None:
         checks += _slot_checks(examined.inspection, set(examined.built.faults))
-    told = {pair.partition("=")[0] for pair in cfg_options}
-    return checks, _lines(Path(file), cfg, examined, told) if fix else []
+    return checks, _lines(Path(file), cfg, examined, cfg_options) if fix else []
 
 
-def _lines(file: Path, cfg: Config, examined: Examined, told: set[str]) -> list[str]:
+def _lines(file: Path, cfg: Config, examined: Examined, cfg_options: Sequence[str]) -> list[str]:
     """The lines of `_mending`, or why there are none: what was found is told all the same."""
     try:
-        return list(_mending(file, cfg, examined, told))
+        lines = list(_mending(file, cfg, examined, cfg_options))
     except Exception as error:  # whatever reading a config again may raise
-        return [f"# no lines could be made: {in_one_line(error)}"]
+        lines = [f"# no lines could be made: {in_one_line(error)}"]
+    unended = file.suffix == ".py" and not file.read_text(encoding="utf-8").endswith("\n")
+    return ["", *lines] if lines and unended else lines
 
 
 def _check(name: str, message: str) -> Check:
@@ -149,14 +159,14 @@ def _slot_check(slot: LossSlot, inspection: Inspection) -> Check:
     return {"name": slot.key, "ok": not found, "detail": detail}
 
 
-def _mending(file: Path, cfg: Config, examined: Examined, told: set[str]) -> Iterator[str]:
+def _mending(file: Path, cfg: Config, examined: Examined, cfg_options: Sequence[str]) -> Iterator[str]:
     """Lines that mend a config, of changes that were tried; as comments, what none is known for, and what none reaches.
 
     Args:
         file: the config.
         cfg: the same, merged, with the values of the shell.
         examined: what was found in it.
-        told: keys that the shell sets, after the file.
+        cfg_options: KEY=VALUE that the shell sets, after the file.
     """
     edited = Edited(cfg.get("model"))
     for _ in range(ROUNDS):
@@ -166,10 +176,10 @@ def _mending(file: Path, cfg: Config, examined: Examined, told: set[str]) -> Ite
     for fault in examined.without_remedy():
         yield f"# no change is known for {fault}"
     changes = dict(edited.changes)
-    for key in sorted(told & set(changes)):
+    for key in sorted({pair.partition("=")[0] for pair in cfg_options} & set(changes)):
         yield f"# on the shell, which has the last word: {key}={changes.pop(key)}"
     if lost := lost_hooks(cfg):
         yield f"# by hand: {in_words(lost)}"
     elif not has_hook(cfg):
         changes[HOOK_KEY] = {"type": f"loss_plugins.{HOOK}"}
-    yield from fragment(file, cfg, changes)
+    yield from fragment(file, cfg, changes, partial(read, cfg_options=cfg_options))

@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
-from .bases import BASES, bases, read_text
+from .attempt import Attempt
+from .bases import BASES, bases, read_text, with_its_path
+from .edits import Edited
 from .keys import inside
 from .written import written
 
 #: a part of a config whose text is no literal, so what it holds is not known from reading it
 OPAQUE = object()
+BY_HAND = "# by hand, as no line at the end of the file was seen to do it: {}={}"
 Tree = dict[str, Any]
 
 
-def fragment(file: Path, cfg: Config, changes: Mapping[str, Any]) -> list[str]:
-    """Lines that make these changes at the end of a config file.
+def fragment(file: Path, cfg: Config, changes: Mapping[str, Any], read: Callable[[str], Config]) -> list[str]:
+    """Lines that make these changes at the end of a config file; as comments, those that no line was seen to make.
 
     Args:
         file: the config, in Python text, pure Python, YAML or JSON; of the last two the lines are a new config.
         cfg: the same, read and merged.
         changes: config keys to values; a dict is a loss that replaces the one that was there.
+        read: reads a config file, as `cfg` was read.
     """
     source = _Source.of(file, cfg)
-    tree = _tree(changes)
-    lines = [f"{BASES} = {written(file.name)}"] if tree and file.suffix != ".py" else []
-    for name, below in tree.items():
-        lines += source.lines(name, below)
-    return lines
+    attempt = Attempt(file, source.text, read)
+    opening = [f"{BASES} = {written(file.name)}"] if changes and file.suffix != ".py" else []
+    lines: list[str] = []
+    for name, below in _tree(changes).items():
+        own = {key: value for key, value in changes.items() if key.partition(".")[0] == name}
+        wanted = Edited(cfg.get(name) or {})
+        for key, value in own.items():
+            wanted.set(key, value)
+        ways = (list(way) for way in source.ways(name, below))
+        way = next((way for way in ways if attempt.holds([*opening, *way], name, wanted.config)), None)
+        lines += [BY_HAND.format(key, written(value)) for key, value in own.items()] if way is None else way
+    return lines if all(line.startswith("#") for line in lines) else [*opening, *lines]
 
 
 @dataclass(frozen=True)
@@ -61,34 +73,37 @@ class _Source:
         cfg: the file with its bases.
         base: its bases; empty: it has none.
         own: top-level names that the file assigns, with what is known of them.
+        text: what lines at its end are put behind.
     """
 
     cfg: Mapping[str, Any]
     base: Mapping[str, Any]
     own: Mapping[str, Any]
+    text: str
 
     @classmethod
     def of(cls, file: Path, cfg: Config) -> _Source:
         if file.suffix != ".py":
-            return cls(cfg, cfg, {})
+            return cls(cfg, cfg, {}, "")
         tree = ast.parse(read_text(file))
         if _is_pure_python(tree):
-            return cls(cfg, {}, dict(cfg))
+            return cls(cfg, {}, dict(cfg), file.read_text(encoding="utf-8"))
         base: dict[str, Any] = {}
         for each in bases(file):
             base.update(each)
-        return cls(cfg, base, _assigned(tree) if base else dict(cfg))
+        return cls(cfg, base, _assigned(tree) if base else dict(cfg), with_its_path(file))
 
-    def lines(self, name: str, below: Tree) -> Iterator[str]:
-        """Lines for the changes below a top-level name."""
+    def ways(self, name: str, below: Tree) -> Iterator[Iterator[str]]:
+        """Lines for the changes below a top-level name, in several ways: each suits other files, the first most."""
         merges = name in self.base
         if name in self.own:
-            yield from self.statements(name, self.own[name], [name], below, merges)
-        elif merges and _meets_list(self.base[name], below):
-            yield f"{name} = {BASES}.{name}"
-            yield from self.statements(name, self.base[name], [name], below, merges)
-        else:
-            yield f"{name} = {written(self.merging([name], below))}"
+            yield self.statements(name, self.own[name], [name], below, merges)
+            yield self.statements(name, OPAQUE, [name], below, merges)
+        elif not (merges and _meets_list(self.base[name], below)):
+            yield iter([f"{name} = {written(self.merging([name], below))}"])
+            yield self.statements(name, OPAQUE, [name], below, merges)
+        if merges:
+            yield chain([f"{name} = {BASES}.{name}"], self.statements(name, self.base[name], [name], below, merges))
 
     def statements(self, text: str, known: Any, path: list[str], below: Tree, merges: bool) -> Iterator[str]:
         """Assignments to parts of a variable.
@@ -162,31 +177,28 @@ def _meets_list(config: Any, below: Tree) -> bool:
 
 def _is_pure_python(tree: ast.Module) -> bool:
     """Whether MMEngine reads a config as pure Python: names of its bases are imported, and then its own."""
-    named = any(isinstance(node, ast.Assign) and _target(node) == BASES for node in tree.body)
+    named = any(isinstance(node, ast.Assign) and _variable(node) == BASES for node in tree.body)
     return not named and any(isinstance(node, (ast.With, ast.ImportFrom)) for node in tree.body)
 
 
 def _assigned(tree: ast.Module) -> dict[str, Any]:
-    """What is known of the names that a file assigns; of one that is changed afterwards, that it is there."""
+    """What is known of the names that a file assigns: of one in any other form than `name = ...`, that it is there."""
     found: dict[str, Any] = {}
     for node in tree.body:
-        if isinstance(node, ast.Assign):
-            name = _target(node)
-            plain = isinstance(node.targets[0], ast.Name)
-            found[name] = _known(node.value) if plain else OPAQUE
-    for node in tree.body:
-        if isinstance(node, (ast.Expr, ast.For, ast.AugAssign, ast.If)):
-            changed = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-            found |= dict.fromkeys(changed & set(found), OPAQUE)
+        name = _variable(node)
+        if name and isinstance(node, (ast.Assign, ast.AnnAssign)):
+            found |= {name: _known(node.value)} if node.value is not None else {}
+            continue
+        for each in ast.walk(node):
+            if isinstance(each, ast.Name) and (isinstance(each.ctx, ast.Store) or each.id in found):
+                found[each.id] = OPAQUE
     return found
 
 
-def _target(node: ast.Assign) -> str:
-    """The variable of `a = ...`, and of `a["b"]["c"] = ...`."""
-    target: ast.expr = node.targets[0]
-    while isinstance(target, (ast.Subscript, ast.Attribute)):
-        target = target.value
-    return target.id if isinstance(target, ast.Name) else ""
+def _variable(node: ast.stmt) -> str:
+    """The variable of `a = ...` and `a: dict = ...`; "": another statement, or one of several variables."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return targets[0].id if len(targets) == 1 and isinstance(targets[0], ast.Name) else ""
 
 
 def _known(node: ast.expr) -> Any:

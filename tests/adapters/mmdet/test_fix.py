@@ -9,6 +9,7 @@ import pytest
 from mmengine.config import Config
 
 from loss_plugins.adapters.mmdet.doctor import report
+from loss_plugins.adapters.mmdet.fragment import fragment
 from loss_plugins.adapters.mmdet.lost_hooks import LINE
 
 #: a backbone and a head of few channels
@@ -115,6 +116,33 @@ BROKEN: dict[str, tuple[str, str, list[str]]] = {
 }
 
 
+#: a loss of boxes for encoded offsets, and forms in which a config may assign it
+LOSS = 'dict(bbox_head=dict(loss_bbox=dict(_delete_=True, type="loss_plugins.EIoULoss")))'
+FORMS = {
+    "with a type": f"model: dict = {LOSS}\n",
+    "one of several": f"model, other = {LOSS}, 1\n",
+    "two names": f"other = model = {LOSS}\n",
+    "in an if": f"if True:\n    model = {LOSS}\n",
+    "in a for": f"for each in (1, 2):\n    model = {LOSS}\n",
+    "in a try": f"try:\n    model = {LOSS}\nfinally:\n    pass\n",
+    "as the variable of a for": f"for model in [{LOSS}]:\n    pass\n",
+    "in an expression": f"(model := {LOSS})\n",
+    "by way of another": f"head = {LOSS}\nmodel = head\ndel head\n",
+    "under two names": f"model = {LOSS}\nother = model\nother['bbox_head'] = {LOSS}['bbox_head']\n",
+    "a copy of the base's": 'model = _base_.model\nmodel.bbox_head.loss_bbox = dict(type="loss_plugins.EIoULoss")\n',
+    "unset, and then the base's": f"model = {LOSS}\nmodel = dict(bbox_head={{{{_base_.model.bbox_head}}}})\n"
+    'model["bbox_head"] = dict(loss_bbox=dict(_delete_=True, type="loss_plugins.EIoULoss"))\n',
+}
+NO_MODEL = {
+    "list.json": ("[1, 2]", "holds no dict"),
+    "empty.yaml": ("", "holds no dict"),
+    "null.json": ('{"model": null}', "it has no `model`"),
+    "empty.py": ("", "it has no `model`"),
+    "number.py": ("model = 5\n", "its `model` is 5, no dict"),
+    "list.py": ("model = [1]\n", "its `model` is [1], no dict"),
+}
+
+
 def broken(name: str, folder: Path) -> Path:
     base, text, _ = BROKEN[name]
     (folder / "base.py").write_text(base)
@@ -192,6 +220,64 @@ def test_what_cannot_be_mended_is_a_comment(tmp_path: Path) -> None:
     lines = examined(file, fix=True)["fix"]
     assert lines[0].startswith("# no change is known for model.bbox_head.loss_bbox: cannot be built: KeyError")
     assert "did you mean 'EIoULoss'" in lines[0]
+
+
+@pytest.mark.parametrize("name", ["EIOULoss", "eiou_loss", "EIoU"])
+def test_a_name_that_is_written_otherwise_is_mended(name: str, tmp_path: Path) -> None:
+    file = broken("encoded offsets", tmp_path)
+    file.write_text(file.read_text(encoding="utf-8").replace("EIoULoss", name))
+    changed = 'model["bbox_head"]["loss_bbox"] = dict(_delete_=True, type="loss_plugins.EIoULoss")'
+    assert changed in mended(file)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_model_that_is_assigned_in_another_form_is_kept(form: str, tmp_path: Path) -> None:
+    (tmp_path / "base.py").write_text(RETINA)
+    (file := tmp_path / "config.py").write_text(f'_base_ = "base.py"\n{FORMS[form]}')
+    before = Config.fromfile(file)
+    lines = fragment(file, before, {"model.bbox_head.reg_decoded_bbox": True}, Config.fromfile)
+    with file.open("a", encoding="utf-8") as config:
+        config.write("\n".join(lines))
+    before, after = before.model, Config.fromfile(file).model
+    assert after.bbox_head.pop("reg_decoded_bbox")
+    assert without_scopes(after) == without_scopes(before)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["base.py", "config.py"]
+
+
+def without_scopes(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: without_scopes(each) for name, each in value.items() if name != "_scope_"}
+    return [without_scopes(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def test_what_no_line_at_the_end_does_is_left_to_the_user(tmp_path: Path) -> None:
+    """A model that MMEngine puts into the place of a text once the file has been run."""
+    (tmp_path / "base.py").write_text(RETINA)
+    (tmp_path / "other.py").write_text('head = dict(loss_bbox=dict(_delete_=True, type="loss_plugins.EIoULoss"))\n')
+    text = '_base_ = ["base.py", "other.py"]\nmodel = dict(bbox_head={{_base_.head}})\n'
+    (file := tmp_path / "config.py").write_text(text)
+    by_hand = "# by hand, as no line at the end of the file was seen to do it: model.bbox_head.reg_decoded_bbox=True"
+    changes = {"model.bbox_head.reg_decoded_bbox": True, "default_hooks.other": {"type": "mmengine.EMAHook"}}
+    assert fragment(file, Config.fromfile(file), changes, Config.fromfile) == [
+        by_hand, 'default_hooks = dict(other=dict(type="mmengine.EMAHook"))'
+    ]  # fmt: skip
+
+
+def test_a_file_without_a_last_line_break_gets_one(tmp_path: Path) -> None:
+    (file := broken("encoded offsets", tmp_path)).write_text(f'_base_ = "base.py"\n{OFFSETS}'.rstrip())
+    assert mended(file)[0] == ""
+
+
+@pytest.mark.parametrize("name", NO_MODEL)
+def test_a_config_without_a_model_is_told_to_name_one(name: str, tmp_path: Path) -> None:
+    text, came = NO_MODEL[name]
+    (file := tmp_path / name).write_text(text)
+    found = examined(file, fix=True)
+    assert not found["ok"]
+    said = found["checks"][-1]["detail"]
+    assert came in said
+    assert "write model = dict(type=...), or name a config in _base_ that has one" in said
+    assert all(line.startswith("# no change is known for ") for line in found["fix"])
 
 
 def test_a_base_by_the_folder_of_the_config(tmp_path: Path) -> None:
