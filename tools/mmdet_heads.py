@@ -16,9 +16,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,12 +30,12 @@ from loss_plugins.adapters.mmdet.fits import FITTING, misfit
 from loss_plugins.adapters.mmdet.handed import WORDS
 from loss_plugins.adapters.mmdet.inspection import inspect
 from loss_plugins.adapters.mmdet.keys import TEACHER, path_in_trained, trained_part
-from loss_plugins.adapters.mmdet.offline import without_weights
 from loss_plugins.adapters.mmdet.remedies import Fault
 from loss_plugins.adapters.mmdet.slots import LossSlot, find_losses
 from loss_plugins.adapters.mmdet.training_parity import equivalent
 
 from .mmdet_configs import CONFIGS, LEFT_OUT
+from .mmdet_small import build, shipped
 from .wheel import ROOT
 
 PAGE, RESULTS = ROOT / "docs/mmdet-heads.md", ROOT / "docs/mmdet-heads.json"
@@ -53,13 +51,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "quality": {"type": "loss_plugins.QualityFocalLoss", "use_sigmoid": True},
     "distribution": {"type": "loss_plugins.DistributionFocalLoss"},
 }
-#: the largest numbers that configs are examined with
-MOST = {
-    **{"fc_out_channels": 64, "feedforward_channels": 128},
-    **{"nms_pre": 200, "max_per_img": 60, "num": 64, "num_proposals": 40, "num_queries": 60},
-}
-#: keys of transformers
-TRANSFORMERS = {"embed_dims", "feedforward_channels"}
 TEXT = """# What the slots of MMDetection's heads get
 
 Made by `python -m tools.mmdet_heads`; do not edit. {count} shipped configs, each built with random weights, fewer
@@ -98,64 +89,6 @@ class Found:
     config: str
     equal: str
     rows: list[Row]
-
-
-def shipped(config: str) -> Any:
-    """The model of a shipped config, to be built without downloads."""
-    import mmdet
-    from mmdet.utils import register_all_modules
-    from mmengine.config import Config
-
-    register_all_modules(init_default_scope=True)
-    model = without_weights(Config.fromfile(Path(mmdet.__file__).parent / ".mim/configs" / f"{config}.py").model)
-    _shrink(model)
-    return model
-
-
-def _shrink(model: Any) -> None:
-    """An eighth of the channels of ResNet-50, where a neck alone reads them, and fewer behind the neck."""
-    detector = model.get("detector", model)
-    _narrow(detector)
-    backbone, neck = detector.get("backbone", {}), detector.get("neck")
-    channels = neck.get("in_channels") if isinstance(neck, dict) else None
-    known = backbone.get("type") == "ResNet" and backbone.get("depth") == 50 and isinstance(channels, list)
-    grouped = (backbone.get("norm_cfg") or {}).get("type") == "GN"
-    if known and not grouped and set(channels) <= {256, 512, 1024, 2048}:
-        backbone.base_channels = 8
-        neck.in_channels = [count // 8 for count in channels]
-    for part in _dicts(detector):
-        if "layer_cfg" in part:  # an encoder or decoder of a transformer
-            part.num_layers = 2
-        part.update({key: most for key, most in MOST.items() if isinstance(part.get(key), int) and part[key] > most})
-
-
-def _narrow(detector: Any) -> None:
-    """A quarter of the 256 channels behind a neck; transformers keep theirs, which other keys name too."""
-    if not detector.get("neck") or any(TRANSFORMERS & set(part) for part in _dicts(detector)):
-        return
-    for name, part in detector.items():
-        for each in _dicts(part) if name == "neck" or name.endswith("_head") else ():
-            each.update({key: 64 for key, size in each.items() if key.endswith("channels") and size == 256})
-
-
-def _dicts(value: Any) -> Iterator[Any]:
-    """All dicts of a config."""
-    if isinstance(value, dict):
-        yield value
-    for each in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
-        yield from _dicts(each)
-
-
-def build(config: Any) -> nn.Module:
-    """The model, with the same random weights every time."""
-    from mmdet.registry import MODELS
-
-    torch.manual_seed(0)
-    model: Any = MODELS.build(copy.deepcopy(config))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.init_weights()
-    return model  # type: ignore[no-any-return]
 
 
 def swap_all(config: Any) -> int:

@@ -19,7 +19,7 @@ from loss_plugins.adapters.mmdet import LossPluginsHook
 from loss_plugins.adapters.mmdet.edits import Edited
 from loss_plugins.adapters.mmdet.modules import SenselessSlot
 from tests.adapters.mmdet.runs import heard, runner
-from tools.mmdet_heads import build, shipped
+from tools.mmdet_small import build, shipped
 
 
 def state(model: nn.Module) -> list[Any]:

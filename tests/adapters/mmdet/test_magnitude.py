@@ -24,7 +24,8 @@ from loss_plugins.adapters.mmdet.remedies import loss_called
 from loss_plugins.adapters.mmdet.slots import find_losses
 from loss_plugins.catalog.entries import list_losses
 from loss_plugins.module.build import module_class
-from tools.mmdet_heads import build, shipped, swap_all
+from tools.mmdet_heads import swap_all
+from tools.mmdet_small import build, shipped
 
 from .runs import heard, runner
 

@@ -17,7 +17,8 @@ from loss_plugins.adapters.mmdet.canary import Setting, losses_in, plugged, undi
 from loss_plugins.adapters.mmdet.edits import Edited
 from loss_plugins.adapters.mmdet.inspection import Inspection, inspect
 from loss_plugins.adapters.mmdet.slots import find_losses
-from tools.mmdet_heads import build, compared, shipped, swap_all
+from tools.mmdet_heads import compared, swap_all
+from tools.mmdet_small import build, shipped
 
 R50 = "_r50_fpn_1x_coco"
 CONFIGS = {
@@ -150,21 +151,14 @@ LESS = {256: 64, 512: 64, 1024: 64, 2048: 64}
 
 @cache
 def config_of(name: str) -> Any:
-    """The shipped config with fewer channels, stages and layers: a quarter of a second for a call of its loss."""
+    """The shipped config with fewer channels still: a quarter of a second for a call of its loss."""
     config = shipped(CONFIGS[name])
     for key, value in config.items():
         config[key] = value if key == "backbone" else narrowed(value)
-    if name == "QueryInst":
-        config.roi_head.update(num_stages=2, stage_loss_weights=[1, 1])
-        for holder, key in ((config.roi_head, "bbox_head"), (config.roi_head, "mask_head"), (config.train_cfg, "rcnn")):
-            holder[key] = holder[key][:2]
     if "panoptic_head" in config:
         config.backbone.base_channels = 8
         config.panoptic_head.update(in_channels=[32, 64, 128, 256])
-        config.panoptic_head.transformer_decoder.num_layers = 2
         config.train_cfg.num_points = 1000
-    if name in ("CondInst", "BoxInst"):
-        config.mask_head.num_layers = 3  # as many as its box head predicts the parameters of
     if name == "Grid R-CNN":
         config.roi_head.grid_head.update(num_convs=1, point_feat_channels=16)
     return config

@@ -17,7 +17,7 @@ from loss_plugins.adapters.mmdet.hook import LossPluginsHook
 from loss_plugins.adapters.mmdet.inspection import inspect
 from loss_plugins.catalog.entries import get_entry, list_losses
 from loss_plugins.module.build import module_class
-from tools.mmdet_heads import build, shipped
+from tools.mmdet_small import build, shipped
 from tools.wheel import ROOT
 
 from ..interpreter import fresh_python

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from loss_plugins.adapters.mmdet.inspection import Inspection, inspect
-from tools.mmdet_heads import build, compared, shipped
+from tools.mmdet_heads import compared
+from tools.mmdet_small import build, shipped
 
 R50 = "_r50_fpn_1x_coco"
 CONFIGS = {

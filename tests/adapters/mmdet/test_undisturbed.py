@@ -13,7 +13,7 @@ from torch import nn
 from loss_plugins.adapters.mmdet import LossPluginsHook
 from loss_plugins.adapters.mmdet.calls import values_of
 from loss_plugins.adapters.mmdet.canary import Setting
-from tools.mmdet_heads import build, shipped
+from tools.mmdet_small import build, shipped
 
 from .runs import runner
 
