@@ -21,7 +21,7 @@ from .remedies import Fault, Finding, coordinates_at, loss_called, setting
 from .score_modules import OTHER_ACTIVATION
 from .slot_rules import problems
 from .slots import LossSlot, find_losses
-from .usual import built, measures, usual_config
+from .usual import built, measures, of_the_loss, usual_config
 
 REDUCTIONS = ("mean", "sum", "none")
 Step = Callable[[nn.Module], None]
@@ -275,7 +275,8 @@ def _known(slot: LossSlot) -> list[LossConfig]:
 
     Of a head without a default {} is the first: no loss at all.
     """
-    usual = usual_config(type(slot.head), slot.slot) or {}
+    config = usual_config(type(slot.head), slot.slot)
+    usual = of_the_loss(config) if config else {}
     plain = loss_called("BCEWithLogitsLoss") if measures(slot.loss.entry) == "scores" else {}
     return [usual, *({**each, "reduction": reduction} for each in (usual, plain) if each for reduction in REDUCTIONS)]
 

@@ -33,13 +33,20 @@ def usual_config(head: type, slot: str) -> dict[str, Any] | None:
 
 
 def built(config: dict[str, Any]) -> nn.Module:
-    """A loss of MMDetection, from the config that a head's class has."""
+    """A loss, from the config that a head's class has."""
     from mmdet.registry import MODELS
 
-    known = inspect.signature(MODELS.get(config["type"])).parameters
-    # DETR's heads read some keys themselves
-    loss: nn.Module = MODELS.build({key: value for key, value in config.items() if key in ("type", *known)})
+    loss: nn.Module = MODELS.build(of_the_loss(config))
     return loss
+
+
+def of_the_loss(config: dict[str, Any]) -> dict[str, Any]:
+    """The config of a loss without keys that only the head reads, as DETR's does, and those derived from it do not."""
+    from mmdet.registry import MODELS
+
+    parameters = inspect.signature(MODELS.get(config["type"])).parameters
+    takes_all = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    return {key: value for key, value in config.items() if takes_all or key in ("type", *parameters)}
 
 
 def usually_measured(head: nn.Module, slot: str) -> Measures:
