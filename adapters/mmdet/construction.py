@@ -22,7 +22,7 @@ from .naming import class_named, own_names
 from .offline import offline, without_weights
 from .remedies import Changes, Fault
 from .score_modules import OTHER_ACTIVATION, ClassLoss, uses_sigmoid
-from .usual import usual_config
+from .usual import of_the_loss, usual_config
 from .written import written
 
 #: parameters that the wrapper of a loss takes itself
@@ -210,7 +210,12 @@ def _usual(edited: Edited, key: str) -> dict[str, Any]:
     kind = head.get("type") if isinstance(head, Mapping) else None
     cls = kind if isinstance(kind, type) else MODELS.get(kind) if isinstance(kind, str) else None
     usual = usual_config(cls, slot) if isinstance(cls, type) else None
-    return {} if usual is None else {key: usual}
+    if usual is None:
+        return {}
+    tried = Edited(edited.config)
+    tried.set(key, usual)
+    # a default may have keys that the head of the class reads, and one derived from it does not
+    return {key: usual if _built(tried.config)[1] is None else of_the_loss(usual)}
 
 
 def _fitted(value: Any, head: Mapping[str, Any]) -> Any:

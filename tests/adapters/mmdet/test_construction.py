@@ -52,6 +52,17 @@ def test_class_weight_that_the_head_reads_is_named(config: str, things: int, stu
     assert (again.faults, again.error) == ({}, None)
 
 
+@pytest.mark.parametrize("config", ["detr/detr_r50_8xb2-150e_coco.py", "dab_detr/dab-detr_r50_8xb2-50e_coco.py"])
+def test_the_default_of_a_head_is_offered_as_heads_that_derive_from_it_take_it(config: str) -> None:
+    """DETR's own head reads bg_cls_weight of the default; in those derived from it the loss would get it."""
+    found = built(config, CLASSES, {"type": "loss_plugins.DiceLoss"})
+    (fault,) = found.faults.values()
+    assert "put the loss back that the head has by default" in fault.message
+    assert fault.changes[CLASSES]["type"] == "CrossEntropyLoss"
+    again = built(config, CLASSES, fault.changes[CLASSES])
+    assert (again.faults, again.error) == ({}, None)
+
+
 def test_a_number_that_the_head_wants_is_named() -> None:
     found = built("detr/detr_r50_8xb2-150e_coco.py", CLASSES, {**FOCAL, "class_weight": [1.0] * 81})
     assert found.faults[CLASSES].changes == {f"{CLASSES}.class_weight": 1.0}
