@@ -18,7 +18,7 @@ from .construction import Construction, construct, in_one_line
 from .edits import Edited
 from .fragment import fragment
 from .handed import WORDS
-from .inspection import Inspection, inspect
+from .inspection import NO_ROW, Inspection, inspect
 from .lost_hooks import HOOK, LINE, has_hook, in_words, lost_hooks
 from .remedies import Changes
 from .slots import LossSlot
@@ -153,9 +153,10 @@ def _slot_checks(inspection: Inspection, told: set[str]) -> Iterator[Check]:
 def _slot_check(slot: LossSlot, inspection: Inspection) -> Check:
     found = inspection.of(slot)
     handed = inspection.handed.get(slot.path)
-    gets = f", which gets {WORDS[handed]}" if handed else ""
-    scale = f"; {inspection.scales[slot.path]}" if slot.path in inspection.scales else ""
-    detail = "; ".join(found) if found else f"{slot.name} in {type(slot.head).__name__}{gets}{scale}"
+    gets = f", which gets {WORDS[handed]}" if handed not in (None, "nothing") else ""
+    told = [inspection.scales.get(slot.path), NO_ROW if slot in inspection.unknown else None]
+    more = "".join(f"; {each}" for each in told if each)
+    detail = "; ".join(found) if found else f"{slot.name} in {type(slot.head).__name__}{gets}{more}"
     return {"name": slot.key, "ok": not found, "detail": detail}
 
 

@@ -24,6 +24,8 @@ from .slots import LossSlot, find_losses
 from .usual import built, measures, of_the_loss, usual_config
 
 REDUCTIONS = ("mean", "sum", "none")
+#: of a loss whose head handed it nothing to judge by
+NO_ROW = "on two images with objects the head handed it no row that counts, so what it gets is not known"
 Step = Callable[[nn.Module], None]
 LossConfig = dict[str, Any]
 
@@ -61,10 +63,7 @@ class Inspection:
     @property
     def warnings(self) -> list[str]:
         """What could not be found out."""
-        told = [
-            f"{slot.key}: on two images with objects the head handed it no row that counts, so what it gets is unknown"
-            for slot in self.unknown
-        ]
+        told = [f"{slot.key}: {NO_ROW}" for slot in self.unknown]
         if self.untried:
             told.append(f"the model could not be tried on made-up images ({self.untried}): no slot was looked at")
         return told

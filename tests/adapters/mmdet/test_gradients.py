@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from loss_plugins import Traits, iou_loss, register_loss, unregister_loss
+from loss_plugins.adapters.mmdet.configs import _slot_checks
 from loss_plugins.adapters.mmdet.inspection import inspect
 
 from .unheard import Unheard
@@ -77,3 +78,6 @@ def test_a_slot_that_gets_no_row_with_a_weight_is_named() -> None:
     assert found.findings == []
     (warning,) = found.warnings
     assert "model.odd_head.loss_box: on two images with objects the head handed it no row that counts" in warning
+    (check,) = _slot_checks(found, set())
+    assert check["ok"]
+    assert check["detail"].startswith("loss_plugins.CIoULoss in OddHead; on two images with objects")
