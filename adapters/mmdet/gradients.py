@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .calls import Call
+from .image_size import tell_size
 from .modules import PluggedLoss
 from .remedies import Fault
 
@@ -16,7 +17,7 @@ from .remedies import Fault
 SHIFT = 0.1
 
 
-def without_gradient(loss: PluggedLoss, calls: Sequence[Call]) -> Fault | None:
+def without_gradient(loss: PluggedLoss, calls: Sequence[Call], size: tuple[int, int]) -> Fault | None:
     """That the loss is not finite on finite numbers, or gives its predictions no gradient; None: neither.
 
     Boxes that lie apart from their targets get no gradient of some losses, so targets that were moved are tried too.
@@ -24,7 +25,10 @@ def without_gradient(loss: PluggedLoss, calls: Sequence[Call]) -> Fault | None:
     Args:
         loss: the loss, which is left as it is.
         calls: its calls.
+        size: height and width of the images.
     """
+    loss = copy.deepcopy(loss)
+    tell_size(loss, size)
     tried = [call for call in calls if _can_be_tried(call)]
     if not tried:
         return None
@@ -61,10 +65,10 @@ def _near_target(call: Call) -> Tensor:
 
 
 def _gradient(loss: PluggedLoss, call: Call, pred: Tensor) -> Tensor | None:
-    """The gradient of the sum of what a copy of the loss returns, with NaN where a value is none; None: no graph."""
+    """The gradient of the sum of what the loss returns, with NaN where a value is none; None: no graph."""
     pred = pred.detach().clone().requires_grad_()
     with torch.enable_grad():  # type: ignore[no-untyped-call]
-        result = copy.deepcopy(loss)(pred, call.target, call.weight, call.avg_factor, call.reduction, **call.others)
+        result = loss(pred, call.target, call.weight, call.avg_factor, call.reduction, **call.others)
     if not result.isfinite().all():
         return torch.full_like(pred, torch.nan)
     if not result.requires_grad:

@@ -178,8 +178,14 @@ class _Examination:
             yield unfit
         if fault := misfit(REDUCING, slot, self.trial.calls(path), self.trial.handed(path)):
             yield (self.reduction_that_works(slot, path) or self.other(slot, path)).of(fault.message)
-        elif not unfit and (fault := without_gradient(slot.loss, self.trial.calls(path))):  # type: ignore[arg-type]
+        elif not unfit and (fault := self.without_gradient(slot, path)):
             yield fault
+
+    def without_gradient(self, slot: LossSlot, path: str) -> Fault | None:
+        """That a loss trains nothing on what it gets; None: it does."""
+        assert isinstance(slot.loss, PluggedLoss)
+        assert self.trial.scene is not None
+        return without_gradient(slot.loss, self.trial.calls(path), self.trial.scene.size)
 
     def unfit(self, slot: LossSlot, path: str) -> Fault | None:
         """What is wrong with what the loss is handed; None: nothing."""
