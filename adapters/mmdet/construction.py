@@ -20,9 +20,9 @@ from .edits import ROOT, Edited
 from .modules import PluggedLoss, unknown_parameters
 from .naming import class_named, own_names
 from .offline import offline, without_weights
-from .remedies import Changes, Fault
+from .remedies import Changes, Fault, loss_called
 from .score_modules import OTHER_ACTIVATION, ClassLoss, uses_sigmoid
-from .usual import of_the_loss, usual_config
+from .usual import entry_called, measures, of_the_loss, usual_config
 from .written import written
 
 #: parameters that the wrapper of a loss takes itself
@@ -187,7 +187,9 @@ def _wanted_by_its_head(edited: Edited, key: str, loss: Mapping[str, Any], error
     if not _helps(edited, {key: usual}, error):
         return None
     came = f"its head cannot be built with this loss ({in_one_line(error)})"
-    return Fault(f"{came}: put the loss back that the head has by default into {key}", {key: usual})
+    ours = _is_ours(usual["type"])
+    words = f"put {usual['type']} into {key}" if ours else f"put the loss back that the head has by default into {key}"
+    return Fault(f"{came}: {words}", {key: usual})
 
 
 def _helps(edited: Edited, changes: Changes, error: Exception) -> bool:
@@ -214,8 +216,11 @@ def _usual(edited: Edited, key: str) -> dict[str, Any]:
         return {}
     tried = Edited(edited.config)
     tried.set(key, usual)
-    # a default may have keys that the head of the class reads, and one derived from it does not
-    return {key: usual if _built(tried.config)[1] is None else of_the_loss(usual)}
+    if _built(tried.config)[1] is None:
+        return {key: usual}
+    # a default may have keys that DETR's own head reads, and one derived from it does not
+    scores = measures(entry_called(usual["type"])) == "scores"
+    return {key: loss_called("BCEWithLogitsLoss") if scores else of_the_loss(usual)}
 
 
 def _fitted(value: Any, head: Mapping[str, Any]) -> Any:
