@@ -20,6 +20,7 @@ from torch.fx import Graph, Node
 
 from . import columns
 from .private import changes_its_argument, operation, spoken
+from .recorder import Described
 from .tracing import SAMPLE_ROWS, NotTraceable
 
 
@@ -114,8 +115,8 @@ class Simplifier:
         return self._terms[argument] if isinstance(argument, Node) else Term(None, float(argument))
 
     def _term_of(self, node: Node) -> Term:
-        name, meta = operation(node), node.meta.get("tensor_meta")
-        if meta is None or not meta.dtype.is_floating_point:
+        name, value = operation(node), node.meta.get("val")
+        if not isinstance(value, Described) or not value.dtype.is_floating_point:
             return self._as_it_is(node)
         if name in FILLED:
             return Term(None, float(FILLED[name](node)))
@@ -167,7 +168,7 @@ class Simplifier:
         """What a recorded node has become, factors included and in full shape."""
         node, scale = self._terms[recorded]
         if node is None:
-            meta = recorded.meta["tensor_meta"]
+            meta = recorded.meta["val"]
             return self.filled(scale, meta, meta.shape)
         return self.scaled(node, scale)
 

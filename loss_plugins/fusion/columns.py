@@ -53,7 +53,7 @@ def in_place_of_cut(simplifier: Writer, node: Node) -> Node | None:
     sizes, rank = given["input_sizes"], len(given["input_sizes"])
     if rank != 2 or sizes[0] != SAMPLE_ROWS or given["dim"] % rank != 1:
         return None
-    zero = simplifier.filled(ZERO, node.meta["tensor_meta"], (SAMPLE_ROWS,))
+    zero = simplifier.filled(ZERO, node.meta["val"], (SAMPLE_ROWS,))
     columns, gradient = [zero] * sizes[1], simplifier.whole(given["grad_output"])
     places = range(sizes[1])
     if "index" in given:

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.fx import Graph
 
 from ..tensors import dense
-from . import private
 from .algebra import simplify
 from .axes import require_apart
 from .native import Native
 from .observed import require_numbers_alone
+from .probe import works
 from .program import Program, scratch
 from .ranks import require_same_operations
 from .tracing import (
@@ -56,7 +56,7 @@ def kernel_for(
     Raises:
         NotTraceable: the loss cannot be recorded, or what was recorded gives other numbers.
     """
-    if private.works("record", "cpu"):
+    if works("record", "cpu"):
         if compiled:
             kernel: Kernel | None = recorded_native_kernel(function, samples, layout, tensors)
         else:

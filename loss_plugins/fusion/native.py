@@ -13,6 +13,7 @@ from torch import Tensor
 
 from . import private
 from .private import MachineCode, Shapes
+from .probe import works
 
 CXX = ("c++", "g++", "clang++")
 #: up to so many rows (or elements), waking the other threads costs a CPU more time than they save
@@ -38,7 +39,7 @@ class Native:
 
     What `torch.compile` puts around Inductor (Dynamo's guards, AOTAutograd's wrappers) takes longer at each call than
     the loss of 10,000 boxes. Here it has nothing to do: shapes and types are known, and nothing is differentiated. It
-    is used only where Inductor cannot be called alone, see `private.works`.
+    is used only where Inductor cannot be called alone, see `probe.works`.
 
     Args:
         function: from tensors to a list of tensors, without side effects or control flow that depends on the data; its
@@ -66,7 +67,7 @@ class Native:
             next((i, shape.index(name)) for i, shape in enumerate(shapes) if name in shape)
             for name in private.names_of(shapes)
         ]
-        if private.works("compile", arguments[0].device.type):
+        if works("compile", arguments[0].device.type):
             self._code = private.machine_code(function, shapes, arguments, serial)
         else:
             self._code = publicly_compiled(transform, len(self._found), serial)

@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from . import private
 from .axes import names_classes, require_apart
+from .recorder import Described, computed
 from .tracing import LossFunction, NotTraceable, joint, only
 from .trials import Layout, brief, classes_of
 
@@ -131,7 +132,9 @@ def _made_of_sizes(graph: Graph) -> Iterator[str]:
         if node.op != "call_function":
             continue
         if private.is_size(node):
-            if name not in ("sym_size", "sym_numel", "mul"):  # products are sizes too
+            if node.target is computed:
+                yield str(node.args[0])
+            elif name not in ("sym_size", "sym_numel", "mul", "prod"):  # products are sizes too
                 yield name
         elif private.sizes_as_numbers(node) and not names_classes(node):
             yield f"{name} with a size"
@@ -143,10 +146,10 @@ def _loses_a_size(node: Node) -> bool:
     """Whether an operation takes a tensor with an axis whose size varies, and leaves one with none."""
     after = node.meta.get("val")
     before = [argument.meta.get("val") for argument in node.all_input_nodes]
-    if not isinstance(after, Tensor) or private.operation(node).startswith("new_"):
+    if not isinstance(after, Described) or private.operation(node).startswith("new_"):
         return False
-    return not _varies(after) and any(isinstance(value, Tensor) and _varies(value) for value in before)
+    return not _varies(after) and any(isinstance(value, Described) and _varies(value) for value in before)
 
 
-def _varies(tensor: Tensor) -> bool:
+def _varies(tensor: Described) -> bool:
     return any(isinstance(size, torch.SymInt) for size in tensor.shape)

@@ -1,23 +1,23 @@
 """Everything that this package uses of PyTorch beyond its public interface, and whether this PyTorch has it.
 
 No other file imports a private module of torch, or reads a private attribute of it or of an object by name, but for
-`Tensor._version`, which torch documents and the audit and the catalogue read. `works` tries what is used here once per
-process, on a tiny function; where it fails, `fusion` keeps to the public interface: autograd instead of a program,
-`torch.compile` instead of calling the compiler below it.
+`Tensor._version`, which torch documents and the audit and the catalogue read. `probe.works` tries what is used here.
 """
 
 from __future__ import annotations
 
-import functools
+import contextlib
+import copy
 import logging
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import torch
 from torch import SymBool, SymFloat, SymInt, Tensor
 from torch.autograd import forward_ad
 from torch.fx import Graph, GraphModule, Node
+
+from .recorder import Described, Recorder, described
 
 #: a size that varies, by its name, or a size that does not
 Size = int | str
@@ -98,18 +98,49 @@ class InPlaceError(Exception):
 
 
 def record(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor]) -> Graph:
-    """The graph of ATen operations that the function does on these tensors; shapes and types in `meta`.
+    """The graph of ATen operations that the function does on these tensors; each value `described` in `meta["val"]`.
 
     Raises:
         InPlaceError: the function changes one of the tensors.
     """
-    from torch._guards import TracingContext, tracing
-    from torch._subclasses.fake_tensor import FakeTensorMode
+    graph = noted(function, inputs)
+    if without_changes(graph):
+        return graph
+    return _described(functional(function, inputs, tracing_mode="real").graph)
 
-    # `make_fx` describes each value by a tensor without numbers: all of one mode, as a new one for each takes longer
-    # than the recording
-    with tracing(TracingContext(FakeTensorMode())):
-        return functional(function, inputs, tracing_mode="real").graph
+
+def noted(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor], mode: Any = None) -> Graph:
+    """The operations one by one, among them those that work in place, which `functional` takes five times as long for.
+
+    Args:
+        function: of the tensors.
+        inputs: what it is recorded on.
+        mode: that made them, if they have no numbers.
+    """
+    from torch._dispatch.python import enable_python_dispatcher
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    recorder = Recorder(inputs, numbers=mode is None)
+
+    class Noting(TorchDispatchMode):
+        def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if operation.namespace == "prim":  # on which device a tensor is
+                return operation(*args, **(kwargs or {}))
+            return recorder.run(operation, args, kwargs or {})
+
+    with contextlib.ExitStack() as around:
+        if mode is not None:
+            around.enter_context(mode)
+            around.enter_context(enable_python_dispatcher())  # which has operations for sizes that are symbols
+        around.enter_context(Noting())  # type: ignore[no-untyped-call]
+        results = function(*inputs)
+    return recorder.end(results)
+
+
+def _described(graph: Graph) -> Graph:
+    for node in graph.nodes:
+        node.meta["val"] = described(node.meta.get("val"))
+    return graph
 
 
 def functional(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor], **how: Any) -> GraphModule:
@@ -128,20 +159,32 @@ def functional(function: Callable[..., list[Tensor]], inputs: Sequence[Tensor], 
     from torch.fx.experimental.proxy_tensor import make_fx  # half a second, which only who trains should pay
 
     recorded: GraphModule = make_fx(function, **how)(*inputs)
-    order = {node: number for number, node in enumerate(recorded.graph.nodes)}
-    in_place = [node for node in order if changes_its_argument(node)]
-    if not all(_nothing_else_sees(node, order) for node in in_place):  # the general way takes three times as long
+    in_place = [node for node in recorded.graph.nodes if changes_its_argument(node)]
+    if without_changes(recorded.graph):
+        recorded.recompile()
+    else:  # the general way takes three times as long
         recorded = make_fx(torch.func.functionalize(recorded), tracing_mode=how["tracing_mode"])(*inputs)
         if any(map(changes_its_argument, recorded.graph.nodes)):
             raise InPlaceError("it changes one of its arguments in place")
-    else:
-        for node in in_place:
-            node.target = out_of_place(node)
-        recorded.recompile()
     decomposed = how.get("decomposition_table", {})
     if in_place and any(node.target in decomposed for node in recorded.graph.nodes):
         recorded = make_fx(recorded, **how)(*inputs)
     return recorded
+
+
+def without_changes(graph: Graph) -> bool:
+    """Let operations that work in place return what they change their argument to, if nothing else sees the change.
+
+    Returns:
+        Whether that is so; the graph is as it was if not.
+    """
+    order = {node: number for number, node in enumerate(graph.nodes)}
+    in_place = [node for node in order if changes_its_argument(node)]
+    if not all(_nothing_else_sees(node, order) for node in in_place):
+        return False
+    for node in in_place:
+        node.target = out_of_place(node)
+    return True
 
 
 def _nothing_else_sees(node: Node, order: Mapping[Node, int]) -> bool:
@@ -201,15 +244,31 @@ def recorded_for_any_size(
     Returns:
         The graph, each value in `meta["val"]`, and inequalities of symbols that were decided for these sizes.
     """
-    _, fakes = _symbolic(shapes, arguments)
-    environment: Any = fakes[0].fake_mode.shape_env  # type: ignore[attr-defined]
+    names = tuple(names_of(shapes))
+    vary = _UNDECIDED.pop(names, None) or symbols(names)
+    before = _decisions(vary)
+    fakes = vary.tensors(shapes, arguments)
     log = logging.getLogger("torch._subclasses.fake_tensor")  # it reports at length what is raised here as well
     was_silent, log.disabled = log.disabled, True
     try:
-        graph = functional(function, fakes, tracing_mode="symbolic").graph
+        graph = noted(function, fakes, vary.mode)
+        if not without_changes(graph):
+            graph = _described(functional(function, fakes, tracing_mode="symbolic").graph)
     finally:
         log.disabled = was_silent
-    return graph, [str(guard.expr) for guard in environment.guards]
+    if _decisions(vary) == before:
+        _UNDECIDED[names] = vary
+    return graph, [str(guard.expr) for guard in vary.mode.shape_env.guards]
+
+
+#: symbols by the names of their sizes, of which no function has asked anything yet: what is asked once is known then
+_UNDECIDED: dict[tuple[str, ...], Symbols] = {}
+
+
+def _decisions(vary: Symbols) -> list[Any]:
+    """What is known of the sizes."""
+    known = ("guards", "var_to_range", "replacements", "divisible", "deferred_runtime_asserts")
+    return [copy.copy(getattr(vary.mode.shape_env, name)) for name in known]
 
 
 def is_size(value: Any) -> bool:
@@ -241,13 +300,11 @@ def sizes_of(node: Node) -> Any:
     """
 
     def sizes(value: Any) -> tuple[int, ...] | None:
-        if not isinstance(value, Tensor):
+        if not isinstance(value, Described):
             return None
         return tuple(size.node.hint if isinstance(size, SymInt) else size for size in value.shape)
 
     value = node.meta.get("val")
-    if node.op == "get_attr":
-        value = getattr(node.graph.owning_module, str(node.target), None)
     return [sizes(each) for each in value] if isinstance(value, (list, tuple)) else sizes(value)
 
 
@@ -269,7 +326,8 @@ def machine_code(
     from torch._inductor.compile_fx import compile_fx_inner
     from torch._inductor.decomposition import select_decomp_table
 
-    sizes, fakes = _symbolic(shapes, arguments)
+    vary = symbols(names_of(shapes))
+    sizes, fakes = list(vary.sizes.values()), vary.tensors(shapes, arguments)
     decompositions = {**select_decomp_table(), torch.ops.aten.sigmoid.default: _sigmoid}
     graph = functional(function, fakes, decomposition_table=decompositions, tracing_mode="symbolic")
     _take_sizes(graph, sizes)
@@ -280,24 +338,37 @@ def machine_code(
     return found
 
 
-def _symbolic(shapes: Shapes, arguments: Sequence[Tensor]) -> tuple[list[SymInt], list[Tensor]]:
-    """A symbol for each size that varies, and fake tensors of these shapes."""
+class Symbols(NamedTuple):
+    """Sizes that vary.
+
+    Attributes:
+        mode: makes tensors of such sizes, without numbers.
+        sizes: a symbol for each, by its name.
+    """
+
+    mode: Any
+    sizes: dict[Size, Any]
+
+    def tensors(self, shapes: Shapes, arguments: Sequence[Tensor]) -> list[Tensor]:
+        """Tensors of these shapes, of the types and on the devices of the arguments."""
+        with self.mode:
+            return [
+                torch.empty([self.sizes.get(size, size) for size in shape], dtype=like.dtype, device=like.device)
+                for shape, like in zip(shapes, arguments, strict=True)
+            ]
+
+
+def symbols(names: Sequence[str]) -> Symbols:
+    """A symbol for each name."""
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
     mode = FakeTensorMode(shape_env=ShapeEnv())
     context: Any = StatelessSymbolicContext(dynamic_sizes=[DimDynamic.DYNAMIC])  # type: ignore[no-untyped-call]
-    names = names_of(shapes)
     like = {name: torch.empty(LIKELY.get(name, UNLIKELY + i), device="cpu") for i, name in enumerate(names)}
-    sizes: dict[Size, Any] = {
-        name: mode.from_tensor(tensor, symbolic_context=context).shape[0] for name, tensor in like.items()
-    }
-    with mode:
-        fakes = [
-            torch.empty([sizes.get(size, size) for size in shape], dtype=argument.dtype, device=argument.device)
-            for shape, argument in zip(shapes, arguments, strict=True)
-        ]
-    return list(sizes.values()), fakes
+    return Symbols(
+        mode, {name: mode.from_tensor(tensor, symbolic_context=context).shape[0] for name, tensor in like.items()}
+    )
 
 
 def names_of(shapes: Shapes) -> list[str]:
@@ -323,102 +394,3 @@ def _take_sizes(graph: GraphModule, sizes: list[SymInt]) -> None:
             node.replace_all_uses_with(named[str(node.meta["val"])])
             graph.graph.erase_node(node)
     graph.recompile()
-
-
-# --- the probe -------------------------------------------------------------------------------------------------------
-
-
-@functools.cache
-def works(what: Literal["record", "compile"], device: str) -> bool:
-    """Whether `record`, or `machine_code`, does what it should in this PyTorch: tried once, on a tiny function.
-
-    A warning says what went wrong where it does not.
-
-    Args:
-        what: "record": for programs; "compile": for machine code.
-        device: type of the device to compile for; what is recorded is the same on all, so it is tried on the "cpu".
-    """
-    try:
-        with torch.autocast(device, enabled=False), torch.device("cpu"):
-            _try_recording() if what == "record" else _try_compiling(device)
-    except Exception as error:  # whatever another version of PyTorch may do
-        instead = "autograd" if what == "record" else "torch.compile"
-        warnings.warn(
-            f"loss_plugins: PyTorch {torch.__version__} does not {what} as expected ({type(error).__name__}: {error}); "
-            f"losses use {instead} instead, which is slower and gives the same results",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return False
-    return True
-
-
-def _tiny(times: Callable[[Tensor, int], Tensor]) -> Callable[[Tensor, Tensor], list[Tensor]]:
-    """(x, y) to value and gradient of exp(2 x y)."""
-
-    def value_and_gradient(x: Tensor, y: Tensor) -> list[Tensor]:
-        leaf = x.detach().requires_grad_()
-        with torch.enable_grad():  # type: ignore[no-untyped-call]
-            loss = times(leaf * y, 2).exp()
-            (gradient,) = torch.autograd.grad(loss, leaf, torch.ones_like(loss))
-        return [loss.detach(), gradient]
-
-    return value_and_gradient
-
-
-def _changing(x: Tensor) -> list[Tensor]:
-    return [x.view(-1).mul_(2).sin()]
-
-
-def _no_size(x: Tensor) -> list[Tensor]:
-    return [x.sin() + x.new_zeros(x.shape)]
-
-
-def _size_asked_for(x: Tensor) -> list[Tensor]:
-    return [x.sin() if len(x) > 5 else x.cos()]
-
-
-def _size_as_number(x: Tensor) -> list[Tensor]:
-    return [x.sin() * (x.shape[0] // 5)]
-
-
-def _try_recording() -> None:
-    if not CAN_LOOK_AROUND:
-        raise RuntimeError("it does not tell whether functorch, a dispatch mode, forward mode or a trace is active")
-    x, y = torch.linspace(-1, 1, 10, dtype=torch.float64).view(2, 5).unbind()
-    function = _tiny(Tensor.mul_)
-    graph = record(function, (x, y))
-    calls = {operation(node): node for node in graph.nodes if node.op == "call_function"}
-    if not {"mul", "exp"} <= set(calls):
-        raise RuntimeError(f"recorded operations are called {sorted(calls)}")
-    if calls["exp"].meta["tensor_meta"].dtype != x.dtype or calls["exp"].meta["tensor_meta"].shape != x.shape:
-        raise RuntimeError("recorded operations have another type or shape")
-    if not is_elementwise(calls["mul"]) or arguments_of(calls["mul"])["other"] is None:
-        raise RuntimeError("operations do not tell what they work on")
-    _expect(GraphModule(torch.nn.Module(), graph)(y, x), function(y, x))
-    try:
-        record(_changing, (x.clone(),))
-    except InPlaceError:
-        pass
-    else:
-        raise RuntimeError("operations do not tell whether they work in place")
-    asked = [recorded_for_any_size(asks, [("n",)], [x])[1] for asks in (_no_size, _size_asked_for)]
-    if [bool(each) for each in asked] != [False, True]:
-        raise RuntimeError("it does not tell what a function asks of sizes")
-    used, _ = recorded_for_any_size(_size_as_number, [("n",)], [x])
-    if not any(sizes_as_numbers(node) for node in used.nodes):
-        raise RuntimeError("it does not tell where a function computes with sizes")
-
-
-def _try_compiling(device: str) -> None:
-    function, shapes = _tiny(torch.mul), [("n",), ("n",)]
-    for rows in (5, 8):
-        x, y = torch.linspace(-1, 1, 2 * rows, dtype=torch.float32).to(device).view(2, rows).unbind()
-        if rows == 5:
-            run = machine_code(function, shapes, (x, y), serial=True)
-        _expect(run([rows, x, y]), function(x, y))
-
-
-def _expect(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
-    if not all(torch.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in zip(found, expected, strict=True)):
-        raise RuntimeError("the result is wrong")

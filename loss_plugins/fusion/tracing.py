@@ -98,6 +98,6 @@ def trace(function: Joint, pred: list[Tensor], target: list[Tensor], arguments: 
 
 def _kept_sizes(expanded: Node, sizes: list[int]) -> list[int]:
     """The sizes, -1 for the axes that are as they were."""
-    before = expanded.meta["tensor_meta"].shape
+    before = expanded.meta["val"].shape
     new = len(sizes) - len(before)
     return [-1 if i >= new and before[i - new] == size else size for i, size in enumerate(sizes)]

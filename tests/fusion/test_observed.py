@@ -103,6 +103,14 @@ def test_a_gradient_that_computes_with_a_size() -> None:
     not_fused(own, "box", (4000, 4))
 
 
+def test_a_tensor_of_a_size_that_was_computed() -> None:
+    def own(pred: Tensor, target: Tensor) -> Tensor:
+        pred.new_zeros(1 + pred.shape[0] // 1000)
+        return far(pred, target)
+
+    not_fused(own, "box", (4000, 4), "what it does depends on a size (add)")
+
+
 def not_fused(own: Callable[..., Tensor], kind: str, shape: tuple[int, ...], why: str = "") -> None:
     generator = torch.Generator().manual_seed(0)
     with registered(own, kind) as name:

@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import loss_plugins as lp
 from loss_plugins.catalog.entries import shipped
-from loss_plugins.fusion import fused, native, private
+from loss_plugins.fusion import fused, native, private, probe, tracing
 from loss_plugins.samples import trial_pairs
 from tools.wheel import ROOT
 
@@ -72,29 +72,44 @@ def test_no_other_file_names_what_is_private_to_torch() -> None:
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing tried and nothing made before, nor kept after."""
     monkeypatch.setattr(fused, "_KERNELS", {})
-    private.works.cache_clear()
+    probe.works.cache_clear()
     yield
-    private.works.cache_clear()
+    probe.works.cache_clear()
 
 
 def no_make_fx(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.fx.experimental.proxy_tensor, "make_fx")
 
 
+def no_dispatch_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.utils._python_dispatch, "TorchDispatchMode")
+
+
 def operations_without_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(private, "operation", lambda node: "")
+    monkeypatch.setattr(probe, "operation", lambda node: "")
 
 
 def operations_that_hide_their_effect(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(private, "changes_its_argument", lambda node: False)
+    monkeypatch.setattr(probe, "changes_its_argument", lambda node: False)
+
+
+def sizes_that_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = private.recorded_for_any_size
+    monkeypatch.setattr(probe, "recorded_for_any_size", lambda *arguments: (record(*arguments)[0], []))
 
 
 def surroundings_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(private, "CAN_LOOK_AROUND", False)
+    monkeypatch.setattr(probe, "CAN_LOOK_AROUND", False)
     monkeypatch.setattr(private, "transformed", private.look_around_publicly)
 
 
-RECORDING = [no_make_fx, operations_without_names, operations_that_hide_their_effect, surroundings_unknown]
+RECORDING = [
+    no_dispatch_mode,
+    operations_without_names,
+    operations_that_hide_their_effect,
+    sizes_that_decide_nothing,
+    surroundings_unknown,
+]
 
 
 def no_table_of_decompositions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +137,7 @@ COMPILING = [no_table_of_decompositions, another_way_to_call, wrong_numbers]
 def test_the_probe_says_what_is_missing(what: Any, without: Break, monkeypatch: pytest.MonkeyPatch) -> None:
     without(monkeypatch)
     with pytest.warns(RuntimeWarning, match=f"does not {what} as expected") as told:
-        answers = [private.works(what, "cpu") for _ in range(2)]
+        answers = [probe.works(what, "cpu") for _ in range(2)]
     assert answers == [False, False]
     assert len(told) == 1  # tried once
 
@@ -131,8 +146,8 @@ def test_the_probe_finds_all_of_it_in_this_torch() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         assert private.CAN_LOOK_AROUND
-        assert private.works("record", "cpu")
-        assert private.works("compile", "cpu")
+        assert probe.works("record", "cpu")
+        assert probe.works("compile", "cpu")
 
 
 # --- the public way ---------------------------------------------------------------------------------------------------
@@ -171,7 +186,7 @@ def test_a_torch_that_cannot_record_takes_autograd(monkeypatch: pytest.MonkeyPat
     modules = {name: lp.build_loss(name, reduction="none", **lp.get_entry(name).example) for name in names}
     inputs = {name: pairs_of(name, 50) for name in modules}
     expected = {name: step(module.eval(), *inputs[name]) for name, module in modules.items()}
-    private.works.cache_clear()
+    probe.works.cache_clear()
     monkeypatch.setattr(fused, "_KERNELS", {})
     surroundings_unknown(monkeypatch)
     for name in names:
@@ -298,14 +313,54 @@ print(loss.grad_fn.name(), loss.item())
 # --- what a recording costs ------------------------------------------------------------------------------------------
 
 
-def test_a_recording_makes_one_mode_for_what_it_says_of_all_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mode remembers from where it was made, which took longer than all else of a recording."""
+def test_recordings_share_symbols_of_which_nothing_is_known_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is worked out for symbols is kept with them; what a function asks of them is known from then on."""
     made: list[FakeTensorMode] = []
     init = FakeTensorMode.__init__
     monkeypatch.setattr(FakeTensorMode, "__init__", lambda self, **how: (made.append(self), init(self, **how))[1])
-    graph = private.record(lambda pred: [(pred + 1).exp().sin()], [torch.rand(3)])
-    described = [node.meta["val"] for node in graph.nodes if node.op == "call_function"]
-    assert len(described) == 3
-    assert made == [described[0].fake_mode]
-    assert all(value.fake_mode is made[0] for value in described)
-    assert [tuple(value.shape) for value in described] == [(3,)] * 3
+    monkeypatch.setattr(private, "_UNDECIDED", {})
+    asks: list[Callable[[Tensor], Any]] = [lambda x: None, lambda x: bool(x.shape[0] > 5), lambda x: x.sum().item()]
+
+    def decided(ask: Callable[[Tensor], Any]) -> list[str]:
+        def own(x: Tensor) -> list[Tensor]:
+            ask(x)
+            return [x.sin()]
+
+        return private.recorded_for_any_size(own, [("n",)], [torch.rand(3)])[1]
+
+    nothing, size, number = asks
+    assert [decided(nothing), decided(nothing)] == [[]] * 2
+    assert len(made) == 1
+    first, again = decided(size), decided(size)
+    assert first == again != []
+    assert len(made) == 2  # for the second that asks
+    assert [decided(number), decided(nothing)] == [[]] * 2
+    assert len(made) == 4
+
+
+def test_a_function_that_fails_leaves_no_symbols_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(private, "_UNDECIDED", {})
+
+    def own(x: Tensor) -> list[Tensor]:
+        if len(x) > 5:
+            raise ZeroDivisionError
+        return [x]
+
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            private.recorded_for_any_size(own, [("n",)], [torch.rand(3)])
+        assert private._UNDECIDED == {}
+
+
+def test_what_changes_its_copies_by_other_names_needs_the_compiler_s_tracer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it such a loss is not recorded, and all others are."""
+    monkeypatch.delattr(torch.fx.experimental.proxy_tensor, "make_fx")
+
+    def own(pred: list[Tensor], target: list[Tensor], more: dict[str, Tensor]) -> list[Tensor]:
+        copy = pred[0].clone()
+        copy.view(-1).mul_(2)
+        return [copy + target[0]]
+
+    assert probe.works("record", "cpu")
+    with pytest.raises(tracing.NotTraceable, match="make_fx"):
+        tracing.trace(own, [torch.rand(3)], [torch.rand(3)], {})

@@ -211,6 +211,11 @@ CORE: Table = {
             lambda x: [x.view(-1).add_(1).sin()], [torch.rand(3)]
         ),
     },
+    ("loss_plugins/fusion/recorder.py::Recorder.run", "RuntimeError"): {
+        "it makes a number of Python of one that a tensor happens to have": lambda *_: private.noted(
+            lambda x: [x * x.sum().item()], [torch.rand(3)]
+        ),
+    },
     ("loss_plugins/fusion/private.py::functional", "InPlaceError"): {
         "the function changes one of the tensors": lambda *_: private.functional(
             lambda x: [x.view(-1).add_(1).sin()], [torch.rand(3)], tracing_mode="real"
