@@ -12,7 +12,7 @@ import pytest
 
 from loss_plugins.catalog.plugins import ENTRY_POINTS
 
-from ..adapters.interpreter import fresh_python
+from ..adapters.interpreter import forked_python, fresh_python
 from ..command_line import COMMAND
 from ..packages import write
 
@@ -47,7 +47,7 @@ def runs(folder: Path, name: str) -> int:
 
 def told(folder: Path, code: str) -> list[str]:
     """The lines that code prints in a fresh interpreter which finds the packages."""
-    return fresh_python(NOTE + code, cwd=folder, PYTHONPATH=str(folder)).splitlines()
+    return forked_python(NOTE + code, cwd=folder, PYTHONPATH=str(folder)).splitlines()
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from loss_plugins.registry import LOSSES
 from tools.wheel import ROOT
 
 from ...packages import write
-from ..interpreter import fresh_python
+from ..interpreter import forked_python, fresh_python
 
 PRED, TARGET = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[0.0, 0, 4, 2]])
 PAPER = 0.8  # Efficient IoU by hand: 1 - 1/2 + 1/20 + (2/4)^2 + 0
@@ -113,7 +113,7 @@ print(type(loss).__module__, type(loss).__qualname__)
     ids=str,
 )
 def test_with_and_without_custom_imports(imports: tuple[str, ...]) -> None:
-    assert fresh_python(BUILD, *imports) == "loss_plugins.adapters.mmdet EIoULoss"
+    assert forked_python(BUILD, *imports) == "loss_plugins.adapters.mmdet EIoULoss"
 
 
 def test_hook_without_custom_imports() -> None:
@@ -138,7 +138,7 @@ importlib.import_module("adapters.mmdet")  # the same files under a second name
 from mmengine.registry import MODELS
 print(MODELS.get("loss_plugins.EIoULoss") is before)
 """
-    assert fresh_python(code, ROOT) == "True"
+    assert forked_python(code, ROOT) == "True"
 
 
 # --- a user's own loss ------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ print(hasattr(mmdet, "eiou"), hasattr(mmdet, "hook"), mmdet.HookLoss.__name__)
 from loss_plugins.adapters.mmdet import hook
 print(hook.__name__)
 """
-    assert fresh_python(code).split() == ["False", "False", "HookLoss", "loss_plugins.adapters.mmdet.hook"]
+    assert forked_python(code).split() == ["False", "False", "HookLoss", "loss_plugins.adapters.mmdet.hook"]
 
 
 def test_own_loss_taken_out_and_registered_anew(own: str) -> None:
@@ -221,7 +221,7 @@ from mmengine.registry import MODELS
 import torch
 print(MODELS.build(dict(type="loss_plugins.MineLoss"))(torch.rand(2, 4), torch.rand(2, 4)).item())
 """
-    assert fresh_python(code) == "5.0"
+    assert forked_python(code) == "5.0"
 
 
 PLUGIN = """
@@ -255,7 +255,7 @@ for thread in threads: thread.join()
 import torch
 print(len(found), len(set(found)), found[0].__qualname__, found[0]()(torch.rand(2, 4), torch.rand(2, 4)).item())
 """
-    printed = fresh_python(code, PYTHONPATH=str(tmp_path))
+    printed = forked_python(code, PYTHONPATH=str(tmp_path))
     assert printed.split() == ["imported", "4", "1", "PluggedIouLoss", "5.0"]
 
 
@@ -305,7 +305,7 @@ from mmengine.registry import HOOKS, MODELS
 registry = HOOKS if "Hook" in sys.argv[1] else MODELS
 print(registry.get("loss_plugins.adapters.mmdet." + sys.argv[1]).__module__, "adapters" in sys.modules)
 """
-    module, imported = fresh_python(code, name, cwd=tmp_path).split()
+    module, imported = forked_python(code, name, cwd=tmp_path).split()
     assert module.startswith("loss_plugins.adapters.mmdet")
     assert imported == "False"
 
