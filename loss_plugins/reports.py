@@ -80,13 +80,20 @@ def _finite(value: Any) -> Any:
 @contextlib.contextmanager
 def beside(file: Path) -> Iterator[Path]:
     """A file beside `file` to write, which takes its place at the end: a full disk leaves the old one whole."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}.", suffix=file.suffix)
+    with for_a_while_beside(file, file.suffix) as part:
+        yield part
+        part.chmod(file.stat().st_mode & 0o777 if file.exists() else 0o666 & ~_umask())
+        part.replace(file)
+
+
+@contextlib.contextmanager
+def for_a_while_beside(file: Path, suffix: str) -> Iterator[Path]:
+    """A file of another name in the folder of `file`, which is gone at the end."""
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}.", suffix=suffix)
     os.close(handle)
     part = Path(name)
     try:
         yield part
-        part.chmod(file.stat().st_mode & 0o777 if file.exists() else 0o666 & ~_umask())
-        part.replace(file)
     finally:
         part.unlink(missing_ok=True)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+
+from loss_plugins.reports import for_a_while_beside
 
 from .written import written
 
@@ -30,26 +30,13 @@ class Attempt:
 
     def holds(self, lines: Iterable[str], name: str, wanted: Any) -> bool:
         """Whether a top-level name is as wanted in a copy that ends with these lines."""
-        with _beside(self.file, "\n".join([self.text, *lines, ""])) as copy:
+        with for_a_while_beside(self.file, ".py") as copy:  # from where it finds its bases
+            copy.write_text("\n".join([self.text, *lines, ""]), encoding="utf-8")
             try:
                 found = self.read(str(copy)).get(name)
             except Exception:  # lines that do not suit the file may make it raise anything, and so do not hold
                 return False
         return bool(_plain(found) == _plain(wanted))
-
-
-@contextmanager
-def _beside(file: Path, text: str) -> Iterator[Path]:
-    """A text in a file that is there for as long as the context lasts, beside the one from which it takes its bases."""
-    with tempfile.NamedTemporaryFile(
-        "w", dir=file.parent, prefix=f".{file.stem}.", suffix=".py", encoding="utf-8", delete=False
-    ) as written_to:
-        copy = Path(written_to.name)
-        written_to.write(text)
-    try:
-        yield copy
-    finally:
-        copy.unlink()
 
 
 def _plain(value: Any) -> Any:
