@@ -22,7 +22,7 @@ from .naming import class_named, own_names
 from .offline import offline, without_weights
 from .remedies import Changes, Fault, loss_called
 from .score_modules import OTHER_ACTIVATION, ClassLoss, uses_sigmoid
-from .usual import entry_called, measures, of_the_loss, usual_config
+from .usual import entry_like, measures, of_the_loss, usual_config
 from .written import written
 
 #: parameters that the wrapper of a loss takes itself
@@ -214,13 +214,21 @@ def _usual(edited: Edited, key: str) -> dict[str, Any]:
     usual = usual_config(cls, slot) if isinstance(cls, type) else None
     if usual is None:
         return {}
+    if _is_taken(edited, key, usual):
+        return {key: usual}
+    scores = measures(entry_like(usual["type"])) == "scores"
+    return {key: loss_called("BCEWithLogitsLoss") if scores else of_the_loss(usual)}
+
+
+def _is_taken(edited: Edited, key: str, usual: dict[str, Any]) -> bool:
+    """Whether a default can be used: one may have keys that DETR's own head reads, and those derived from it do not."""
+    alone = _built(usual)[1]
+    if alone is None:
+        return True
     tried = Edited(edited.config)
     tried.set(key, usual)
-    if _built(tried.config)[1] is None:
-        return {key: usual}
-    # a default may have keys that DETR's own head reads, and one derived from it does not
-    scores = measures(entry_called(usual["type"])) == "scores"
-    return {key: loss_called("BCEWithLogitsLoss") if scores else of_the_loss(usual)}
+    within = _built(tried.config)[1]
+    return within is None or _bare(alone) not in _bare(within)
 
 
 def _fitted(value: Any, head: Mapping[str, Any]) -> Any:

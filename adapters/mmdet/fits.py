@@ -11,12 +11,12 @@ from torch import Tensor
 from loss_plugins.tensors import class_axis, without_class_axis
 
 from .calls import Call
-from .handed import BOXES, CENTERS, MOST, NEAR, WORDS, Handed
+from .handed import BOXES, CENTERS, MOST, NEAR, PIXELS, WORDS, Handed
 from .remedies import Fault, Same, coordinates_at, loss_called, masks_at, putting, setting
 from .scene import UNKNOWN
 from .score_modules import uses_sigmoid
 from .slots import LossSlot
-from .usual import entry_called, usual_config, usually_measured
+from .usual import usual_config, usual_entry, usually_measured
 
 #: fewest rows by which a mean that is divided once more is told from a factor of the head
 ENOUGH = 8
@@ -69,7 +69,7 @@ def _for_centers(slot: LossSlot) -> Fault:
 
 
 def _has_their_units(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
-    if not slot.compares_boxes or slot.loss.entry.traits.units == "any" or handed not in BOXES or "pixel" in handed:
+    if not slot.compares_boxes or slot.loss.entry.traits.units == "any" or handed not in BOXES or handed in PIXELS:
         return None
     came = f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} needs pixels"
     return putting(slot.key, "CIoULoss", "a scale-free loss").of(came)
@@ -79,7 +79,7 @@ def _is_not_coordinates(slot: LossSlot, calls: Sequence[Call], handed: Handed) -
     if slot.loss.entry.kind != "coordinate" or slot.compares_boxes:
         return None
     name = slot.loss.entry.name
-    if "pixel" in handed:
+    if handed in PIXELS:
         return Fault(
             f"this slot gets {WORDS[handed]}, where {name} is hundreds: {_elsewhere(slot)}"
             f"put a loss of boxes (loss_plugins.CIoULoss) into {slot.key}",
@@ -240,10 +240,9 @@ def gets_masks(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> bool:
     """Whether the head counts masks, not pixels: by its usual loss, or where it has none by what it hands over."""
     if handed not in ("logits", "probabilities"):
         return False
-    usual = usual_config(type(slot.head), slot.slot)
-    if usual is None:
+    if usual_config(type(slot.head), slot.slot) is None:
         return any(isinstance(call.pred, Tensor) and call.pred.ndim == 3 and _is_dense(call) for call in calls)
-    entry = entry_called(getattr(usual["type"], "__name__", usual["type"]))
+    entry = usual_entry(slot.head, slot.slot)
     return entry is not None and entry.kind == "region"
 
 

@@ -11,7 +11,7 @@ from loss_plugins.module.gain import IMAGE_SIZE, box_gain, class_gain
 from loss_plugins.module.image_size import image_sizes
 
 from .modules import PluggedLoss
-from .usual import entry_called, measures
+from .usual import entry_like, measures
 
 
 def named(usual: nn.Module) -> str:
@@ -26,7 +26,7 @@ def weight_of(usual: Any) -> float:
 
 def at_odds(loss: PluggedLoss, usual: nn.Module) -> str:
     """Why a loss cannot be compared with the usual one of its slot; "": it can."""
-    ours, theirs = measures(loss.entry), measures(entry_called(type(usual).__name__))
+    ours, theirs = measures(loss.entry), measures(entry_like(type(usual)))
     if ours != theirs:
         return f"{type(usual).__name__}, the usual loss of this slot, measures {theirs}, and {loss.entry.name} {ours}"
     sigmoids = [getattr(each, "use_sigmoid", True) for each in (loss, usual)]

@@ -32,6 +32,7 @@ WORDS: dict[str, str] = {
     "channels": "masks with a channel per class, and labels that choose it",
     "nothing": "nothing",
 }
+PIXELS = ("pixels", "pixel centers")
 CENTERS = ("centers", "pixel centers", "unit centers")
 BOXES = ("pixels", "cells", "shares", "units", *CENTERS)
 #: objects that must agree on a unit that is not known, so that it is none by chance

@@ -51,12 +51,18 @@ def of_the_loss(config: dict[str, Any]) -> dict[str, Any]:
 
 def usually_measured(head: nn.Module, slot: str) -> Measures:
     """What the loss measures that a head's class has by default for a slot."""
-    config = usual_config(type(head), slot) or {}
-    return measures(entry_called(str(config.get("type", "")).rpartition(".")[2]))
+    return measures(usual_entry(head, slot))
 
 
-def entry_called(name: str) -> Entry | None:
-    """The entry of our loss whose class is called so, as MMDetection's class is; None: none is."""
+def usual_entry(head: nn.Module, slot: str) -> Entry | None:
+    """The entry of our loss that is like the one that a head's class has by default for a slot."""
+    config = usual_config(type(head), slot)
+    return None if config is None else entry_like(config["type"])
+
+
+def entry_like(kind: str | type) -> Entry | None:
+    """The entry of our loss that is called as one of MMDetection's, by its class or its type; None: none is."""
+    name = kind.__name__ if isinstance(kind, type) else kind.rpartition(".")[2]
     cls = CLASSES.get(name)
     return None if cls is None else cls.entry
 
