@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 from torch import Tensor, nn
 
-from .canary import Trial, canary
+from .canary import Trial, canary, undisturbed
 from .construction import construct
 from .edits import Edited
 from .fits import FITTING, REDUCING, gets_masks, instead, misfit
@@ -28,6 +29,7 @@ REDUCTIONS = ("mean", "sum", "none")
 NO_ROW = "on two images with objects the head handed it no row that counts, so what it gets is not known"
 Step = Callable[[nn.Module], None]
 LossConfig = dict[str, Any]
+NO_LOSS: LossConfig = {}
 
 
 @dataclass
@@ -86,6 +88,18 @@ def inspect(model: nn.Module, config: Mapping[str, Any] | None = None, try_out: 
     return found
 
 
+def _once(find: Callable[..., Any]) -> Callable[..., Any]:
+    """What is found of a slot is kept until the trial is another: each look costs several trials."""
+
+    @wraps(find)
+    def kept(self: _Examination, slot: LossSlot, path: str) -> Any:
+        if (find, path) not in self.known:
+            self.known[find, path] = find(self, slot, path)
+        return self.known[find, path]
+
+    return kept
+
+
 class _Examination:
     """The trials of a model: losses that make it raise are replaced one after another, until it goes through."""
 
@@ -95,7 +109,7 @@ class _Examination:
         paths = {path_in_trained(model, slot.path): slot for slot in slots}
         self.tried = {path: slot for path, slot in paths.items() if path}
         self.replaced: dict[str, Step] = {}
-        self.reductions: dict[str, Fault | None] = {}
+        self.known: dict[tuple[Callable[..., Any], str], Any] = {}
         self.trial = canary(model)
 
     def run(self) -> None:
@@ -116,9 +130,9 @@ class _Examination:
 
     def replace(self, path: str) -> None:
         """Try again with a usual loss of the head in the place of one that raised, or with none if those raise too."""
-        self.reductions = {}  # of other copies
-        for step in (*(_put(path, known) for known in _known(self.tried[path])), _no_loss(path)):
-            self.replaced[path] = step
+        self.known = {}  # of other copies
+        for config in (*_known(self.tried[path]), NO_LOSS):
+            self.replaced[path] = _put(path, config)
             self.trial = self.again()
             if self.trial.error is None or self.trial.culprit:
                 return
@@ -136,7 +150,7 @@ class _Examination:
             lambda path: misfit(FITTING, left[path], self.trial.calls(path), self.trial.handed(path)),
             lambda path: self.reduction_that_works(left[path], path),
             lambda path: self.known_that_works(left[path], path) is not None,
-            lambda path: self.other_activation(left[path]),
+            lambda path: self.other_activation(left[path], path),
         )
         return next((path for test in tests for path in left if self.trial.calls(path) and test(path)), "")
 
@@ -149,7 +163,7 @@ class _Examination:
             came = f"this loss raises on what the slot gets ({self.trial.reason}, {self.trial.where})"
         else:
             came = f"its head cannot work with what this loss returns ({self.trial.reason})"
-        return (remedy or self.other_activation(slot) or self.other(slot, path)).of(came)
+        return (remedy or self.other_activation(slot, path) or self.other(slot, path)).of(came)
 
     def judge(self) -> None:
         """Judge each loss by its calls."""
@@ -203,13 +217,9 @@ class _Examination:
         came = "this head hands over encoded offsets, and the IoU of offsets means nothing"
         return setting(f"{slot.head_key}.reg_decoded_bbox", True).of(came)
 
+    @_once
     def reduction_that_works(self, slot: LossSlot, path: str) -> Fault | None:
         """The reduction with which the model goes through and no rule of reductions is broken; None: none."""
-        if path not in self.reductions:
-            self.reductions[path] = self._reduction_that_works(slot, path)
-        return self.reductions[path]
-
-    def _reduction_that_works(self, slot: LossSlot, path: str) -> Fault | None:
         for reduction in REDUCTIONS:
             if reduction == slot.loss.reduction:
                 continue
@@ -219,7 +229,8 @@ class _Examination:
                 return setting(f"{slot.key}.reduction", reduction)
         return None
 
-    def other_activation(self, slot: LossSlot) -> Fault | None:
+    @_once
+    def other_activation(self, slot: LossSlot, path: str) -> Fault | None:
         """The sigmoid loss for a softmax one, or the other way round, or a plain one, with which a model goes through.
 
         The model is built anew, as heads have one output more for a softmax.
@@ -230,7 +241,8 @@ class _Examination:
         loss = {**loss_called(other), "reduction": slot.loss.reduction}
         edited = Edited(self.config)
         edited.apply({slot.key: loss})
-        model = construct(edited.config).model
+        with undisturbed():
+            model = construct(edited.config).model
         if model is None or canary(model).error is not None:
             return None
         return Fault(
@@ -250,6 +262,7 @@ class _Examination:
             return Fault(f"put {known['type']} with reduction={known['reduction']!r} into {slot.key}", changes)
         return Fault(f"put the loss back that the head has by default into {slot.key}", changes)
 
+    @_once
     def known_that_works(self, slot: LossSlot, path: str) -> LossConfig | None:
         """The config of the first of `_known` with which the model goes through; None: with none."""
         return next((known for known in _known(slot) if self.again(_put(path, known)).error is None), None)
@@ -278,27 +291,22 @@ def _done(steps: Iterable[Step]) -> Step:
 def _known(slot: LossSlot) -> list[LossConfig]:
     """Losses that may work where one does not, each reduction of them: the head's default; for scores a plain one.
 
-    Of a head without a default {} is the first: no loss at all.
+    Of a head without a default the first is no loss at all.
     """
     config = usual_config(type(slot.head), slot.slot)
-    usual = of_the_loss(config) if config else {}
+    usual = of_the_loss(config) if config else NO_LOSS
     plain = loss_called("BCEWithLogitsLoss") if measures(slot.loss.entry) == "scores" else {}
     return [usual, *({**each, "reduction": reduction} for each in (usual, plain) if each for reduction in REDUCTIONS)]
 
 
 def _put(path: str, config: LossConfig) -> Step:
-    """To put a loss into a slot; {}: none."""
+    """To put a loss into a slot, or none."""
 
     def prepare(model: nn.Module) -> None:
         holder, _, slot = path.rpartition(".")
         model.get_submodule(holder).add_module(slot, built(config) if config else Nothing())
 
     return prepare
-
-
-def _no_loss(path: str) -> Step:
-    """To leave a slot without a loss."""
-    return _put(path, {})
 
 
 class Nothing(nn.Module):

@@ -60,6 +60,15 @@ def test_masks_are_left_out_where_they_are_what_a_larger_image_raises_for() -> N
     assert canary(Choosy(large_without_masks)).setting == Setting(256, masks=False)
 
 
+def one_square(images: Tensor, objects: Any) -> None:
+    if images.shape[-2:] != (300, 300):
+        raise RuntimeError("anchors are laid for 300 x 300")
+
+
+def test_a_square_is_tried_last() -> None:
+    assert canary(Choosy(one_square)).setting == Setting(300, wider=1)
+
+
 USUAL = {"type": "CrossEntropyLoss", "use_sigmoid": False}
 
 

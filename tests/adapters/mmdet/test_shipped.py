@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+import torch
 
 from loss_plugins.adapters.mmdet.inspection import Inspection, inspect
 from tools.mmdet_heads import compared
@@ -126,6 +127,15 @@ TRIED: list[tuple[str, str, str, dict[str, Any], str | None]] = [
     ("CenterNet-update", CLS, FOCAL, {}, "takes logits|the head passes pos_inds="),
     # a head that does not read the key
     ("AutoAssign", CLS, FOCAL, SIGMOID, "did not call it .*: take model.bbox_head.loss_cls out of the config"),
+    # heads that work with a sigmoid alone, as building them anew, or the head itself, shows
+    (
+        "FSAF",
+        CLS,
+        CE,
+        {"use_sigmoid": False, "reduction": "none"},
+        "put loss_plugins.BCEWithLogitsLoss with use_sigmoid",
+    ),
+    ("YOLOX", CLS, CE, {"use_sigmoid": False, "reduction": "sum"}, "the head works with use_sigmoid=True whatever"),
     # numbers that are no scores, and scores that are no numbers
     ("ATSS", "bbox_head.loss_centerness", SMOOTH, {}, "gets logits, and smooth_l1 compares numbers"),
     ("CenterNet", "bbox_head.loss_offset", BCE, {}, "gets single numbers, and bce_with_logits takes scores"),
@@ -155,7 +165,11 @@ def tried(name: str, slot: str, loss: str, parameters: dict[str, Any]) -> Inspec
     holder[last] = {"type": loss, **parameters}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return inspect(build(config), config)
+        model = build(config)
+        drawn = torch.get_rng_state()
+        found = inspect(model, config)
+    assert torch.equal(torch.get_rng_state(), drawn)
+    return found
 
 
 @pytest.mark.parametrize(
