@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from loss_plugins.adapters.mmdet import LossPluginsHook
+from loss_plugins.adapters.mmdet.canary import canary
 from loss_plugins.adapters.mmdet.edits import Edited
 from loss_plugins.adapters.mmdet.modules import SenselessSlot
 from tests.adapters.mmdet.runs import heard, runner
@@ -48,8 +49,16 @@ def examined(config: str, changes: dict[str, Any]) -> dict[str, Any]:
             LossPluginsHook().before_train(training)
         except SenselessSlot as error:
             refused = str(error)
+    calls = [call for phase in canary(model).phases for made in phase.values() for call in made]
+    seen = [float(call.target.double().sum()) for call in calls]
     synced = sum(isinstance(each, nn.SyncBatchNorm) for each in model.modules())
-    return {"refused": refused, "warned": messages, "same": are_same(before, state(model)), "synced": synced}
+    return {
+        "refused": refused,
+        "warned": messages,
+        "same": are_same(before, state(model)),
+        "synced": synced,
+        "seen": seen,
+    }
 
 
 if __name__ == "__main__":

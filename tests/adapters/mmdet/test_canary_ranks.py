@@ -36,6 +36,8 @@ def test_ranks_find_the_same(name: str, told: list[dict[str, Any]]) -> None:
     assert first["refused"] == second["refused"]
     assert REFUSED.get(name, "") in first["refused"]
     assert bool(first["refused"]) == (name in REFUSED)
+    assert first["seen"]
+    assert first["seen"] == second["seen"], "samplers draw the same"
 
 
 @pytest.mark.parametrize("name", CASES)

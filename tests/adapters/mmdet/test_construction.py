@@ -68,6 +68,14 @@ def test_the_default_of_a_head_is_offered_where_it_can_be_built(config: str, wan
     assert (again.faults, again.error) == ({}, None)
 
 
+def test_the_default_of_a_head_stays_what_it_is_where_another_loss_is_at_fault_too() -> None:
+    """DETR's default cannot be built by itself, and the model not at all before the other loss is mended."""
+    odd = {"type": "loss_plugins.L1Loss", "momentum": 0.9}
+    found = built("detr/detr_r50_8xb2-150e_coco.py", CLASSES, {"type": "loss_plugins.DiceLoss"}, loss_bbox=odd)
+    assert found.faults[CLASSES].changes[CLASSES]["type"] == "CrossEntropyLoss"
+    assert found.model is not None
+
+
 def test_a_number_that_the_head_wants_is_named() -> None:
     found = built("detr/detr_r50_8xb2-150e_coco.py", CLASSES, {**FOCAL, "class_weight": [1.0] * 81})
     assert found.faults[CLASSES].changes == {f"{CLASSES}.class_weight": 1.0}

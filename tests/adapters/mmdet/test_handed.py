@@ -49,6 +49,9 @@ ONE_HOT = nn.functional.one_hot(torch.arange(8) % 4, 4).float()
         (call(numbers(8, 4), torch.zeros(8, 4), torch.zeros(8, 4)), "nothing"),
         (call(numbers(12, 4), SCENE.boxes), "pixels"),
         (call(numbers(12, 4), SCENE.boxes / 16), "cells"),
+        (call(numbers(12, 4), SCENE.boxes / 7), "units"),
+        (call(numbers(12, 4), torch.cat([SCENE.boxes[:6] / 7, numbers(6, 4)])), "units"),
+        (call(numbers(2, 4), torch.cat([SCENE.boxes[:1] / 7, numbers(1, 4)])), "coordinates"),  # alike by chance
     ],
 )
 def test_targets_say_what_a_slot_gets(made: Call, wanted: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from loss_plugins.adapters.mmdet import inspection
 from loss_plugins.adapters.mmdet.canary import Setting, canary
 from loss_plugins.adapters.mmdet.inspection import inspect
 
@@ -93,6 +94,16 @@ class Pairs(nn.Module):
 
     def loss(self, images: Tensor, samples: list[Any]) -> dict[str, Tensor]:
         return {"loss_rows": self.head(samples[0].gt_instances)}
+
+
+def test_what_helps_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked to blame the loss, and again to name the remedy; each look costs several calls of the model."""
+    looked: list[object] = []
+    known = inspection._known
+    monkeypatch.setattr(inspection, "_known", lambda slot: looked.append(slot) or known(slot))
+    sigmoid = {"type": "loss_plugins.FocalLoss", "use_sigmoid": True}
+    assert len(inspect(Pairs(sigmoid)).findings) == 1
+    assert len(looked) == 1
 
 
 @pytest.mark.parametrize("reduction", ["mean", "none"])
