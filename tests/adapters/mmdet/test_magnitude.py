@@ -22,7 +22,7 @@ from loss_plugins.adapters.mmdet.inspection import inspect
 from loss_plugins.adapters.mmdet.magnitude import out_of_scale
 from loss_plugins.adapters.mmdet.remedies import loss_called
 from loss_plugins.adapters.mmdet.slots import find_losses
-from loss_plugins.catalog.entries import list_losses
+from loss_plugins.catalog.entries import shipped as losses_of_this_package
 from loss_plugins.module.build import module_class
 from tools.mmdet_heads import swap_all
 from tools.mmdet_small import build, shipped
@@ -105,11 +105,12 @@ def test_no_fitting_loss_is_told_of_needlessly(name: str) -> None:
 
 
 def losses_like(loss: Any) -> list[Any]:
-    """Each loss of the catalogue that needs no parameter, reduced as one that is there."""
+    """Each loss of this package that needs no parameter, reduced as one that is there."""
     left_out = {"mix", "mpdiou"}
     if loss.reduction == "sum":
         left_out.add("ghm_c")  # it divides by what it has counted, which such a head does once more or not at all
-    found = [loss_called(module_class(name).__name__) for name in list_losses() if name not in left_out]
+    names = [entry.name for entry in losses_of_this_package() if entry.name not in left_out]
+    found = [loss_called(module_class(name).__name__) for name in names]
     return [MODELS.build({**config, "reduction": loss.reduction}) for config in found]
 
 
