@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
+from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from loss_plugins.adapters.mmdet.calls import values_of
@@ -30,12 +31,12 @@ from loss_plugins.adapters.mmdet.fits import FITTING, misfit
 from loss_plugins.adapters.mmdet.handed import WORDS
 from loss_plugins.adapters.mmdet.inspection import inspect
 from loss_plugins.adapters.mmdet.keys import TEACHER, path_in_trained, trained_part
-from loss_plugins.adapters.mmdet.remedies import Fault
+from loss_plugins.adapters.mmdet.remedies import Fault, Same
 from loss_plugins.adapters.mmdet.slots import LossSlot, find_losses
 from loss_plugins.adapters.mmdet.training_parity import equivalent
 
 from .mmdet_configs import CONFIGS, LEFT_OUT
-from .mmdet_small import build, shipped
+from .mmdet_small import build, initialised, shipped
 from .wheel import ROOT
 
 PAGE, RESULTS = ROOT / "docs/mmdet-heads.md", ROOT / "docs/mmdet-heads.json"
@@ -51,14 +52,17 @@ KINDS: dict[str, dict[str, Any]] = {
     "quality": {"type": "loss_plugins.QualityFocalLoss", "use_sigmoid": True},
     "distribution": {"type": "loss_plugins.DistributionFocalLoss"},
 }
+#: what was found of a config with other losses, so that a remedy for several kinds is tried once
+Known = dict[str, list[Fault]]
 TEXT = """# What the slots of MMDetection's heads get
 
 Made by `python -m tools.mmdet_heads`; do not edit. {count} shipped configs, each built with random weights, fewer
 channels and proposals. Two images with twelve objects go through `loss`; "equal" says of how many built-in losses our
 dialects were put in their places, with the same losses and gradients. Then each slot got one loss of every kind:
 {kinds}.
-What does not stand under "fits" was refused before training, with the key of the config to set. Of slots that stages
-repeat the first is shown. "box" in a slot of encoded offsets fits once `reg_decoded_bbox=True` is set in the head.
+What does not stand under "fits" was refused before training, with a change of the config that was made and seen to
+help: a loss for this slot, or the parameter in parentheses, of the loss or (`reg_decoded_bbox`) of its head. Of slots
+that stages repeat the first is shown.
 
 | config | our dialects | slot | gets | fits |
 |---|---|---|---|---|
@@ -74,11 +78,12 @@ Not applicable, as the model cannot be built or run here:
 
 @dataclass
 class Row:
-    """A slot: what it gets, and which kinds of losses fit."""
+    """A slot: what it gets, which kinds of losses fit, and which do so after what was set, as they were refused."""
 
     slot: str
     handed: str = "nothing"
     works: list[str] = field(default_factory=list)
+    after: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
 
 
@@ -169,7 +174,8 @@ def first_of_each_stage(paths: list[str]) -> list[str]:
 def probed(config: Any) -> list[Row]:
     """Each slot of a model with a loss of every kind in turn, and what the refused ones are to be changed to.
 
-    What the calls of the swapped model show not to fit is not built once more.
+    What the calls of the swapped model show not to fit is not built once more, and a slot that no call reaches is not
+    tried with every kind.
     """
     swapped = copy.deepcopy(config)
     swap_all(swapped)
@@ -178,18 +184,21 @@ def probed(config: Any) -> list[Row]:
     if trial.error is not None:
         raise trial.error
     rows = [Row(path) for path in first_of_each_stage(slots_of(model))]
+    known: Known = {}
     for row in rows:
-        for kind, loss in KINDS.items():
+        calls = trial.calls(path_in_trained(model, row.slot))
+        row.handed = trial.handed(path_in_trained(model, row.slot)) if calls else "nothing"
+        for kind, loss in KINDS.items() if calls else list(KINDS.items())[:1]:
             slot, edited = with_loss(swapped, model, row.slot, loss)
-            calls = trial.calls(path_in_trained(model, row.slot))
-            row.handed = trial.handed(path_in_trained(model, row.slot)) if calls else "nothing"
             fault = misfit(FITTING, slot, calls, row.handed) if calls else None
-            faults = [fault] if fault else faults_of(edited, row, kind)
-            if faults:
-                row.refused[kind] = "; ".join(each.message for each in faults)
-                assert_helps(edited, row, kind, faults)
-            else:
+            faults = [fault] if fault else faults_of(edited, row, kind, known)
+            if not faults:
                 row.works.append(kind)
+                continue
+            row.refused[kind] = "; ".join(each.message for each in faults)
+            changes = what_helps(edited, row, kind, faults, known)
+            if not any(isinstance(value, (dict, Same)) for value in changes.values()):  # the loss is still the same
+                row.after[kind] = ", ".join(f"{key.rpartition('.')[2]}={value!r}" for key, value in changes.items())
     return rows
 
 
@@ -208,34 +217,41 @@ def with_loss(config: Any, model: nn.Module, path: str, loss: dict[str, Any]) ->
     return slot, edited
 
 
-def faults_of(edited: Edited, row: Row, kind: str) -> list[Fault]:
+def faults_of(edited: Edited, row: Row, kind: str, known: Known) -> list[Fault]:
+    """What is wrong with the loss of a slot, when the model is built and when it is tried; `known` keeps it."""
+    text = f"{row.slot}: {edited.config}"
+    if text not in known:
+        known[text] = list(found_in(edited, row, kind))
+    return known[text]
+
+
+def found_in(edited: Edited, row: Row, kind: str) -> list[Fault]:
     """What is wrong with the loss of a slot, when the model is built and when it is tried."""
     made = construct(edited.config)
     if made.model is None:
         raise AssertionError(f"{row.slot} with {kind}: {made.error}")
     if made.faults:
         return list(made.faults.values())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        made.model.init_weights()  # type: ignore[operator]
+    initialised(made.model)
     found = inspect(made.model, made.config)
     if found.untried:
         raise AssertionError(f"{row.slot} with {kind}: {found.untried}")
     here = {slot.key for slot in found.slots if slot.path == row.slot}  # stages may share the key
     if others := [f"{each.slot.key}: {each.message}" for each in found.findings if each.slot.key not in here]:
         raise AssertionError(f"{row.slot} with {kind}: refused are {others}")
-    row.handed = found.handed.get(row.slot, row.handed)
     return [Fault(each.message, each.changes) for each in found.findings]
 
 
-def assert_helps(edited: Edited, row: Row, kind: str, faults: list[Fault]) -> None:
-    """Make the changes that the faults name, and those of what is found then."""
+def what_helps(edited: Edited, row: Row, kind: str, faults: list[Fault], known: Known) -> dict[str, Any]:
+    """Make the changes that the faults name, and those of what is found then; all that were made."""
+    made: dict[str, Any] = {}
     for _ in range(3):
-        changed = [edited.apply(fault.changes) for fault in faults]
-        if not any(changed):
+        changes = {key: value for fault in faults for key, value in fault.changes.items()}
+        made |= changes
+        if not edited.apply(changes):
             break
-        if not (faults := faults_of(edited, row, kind)):
-            return
+        if not (faults := faults_of(edited, row, kind, known)):
+            return made
     raise AssertionError(f"{row.slot} with {kind}: no change helps: {[fault.message for fault in faults]}")
 
 
@@ -249,6 +265,7 @@ def examined(config: str) -> Found:
 
 def main(words: list[str]) -> None:
     """Examine the configs whose names have one of the words, or all that are not on record yet; then write the page."""
+    MMLogger.get_current_instance().setLevel("WARNING")  # models tell of every weight that they initialise
     known = {} if words else read()
     wanted = [
         config for config in CONFIGS if config not in known and (not words or any(word in config for word in words))
@@ -278,7 +295,7 @@ def described(found: Found, whole: bool) -> str:
     """What was found of a config, in lines."""
     lines = [f"    {found.equal}"]
     for row in found.rows:
-        lines.append(f"    {row.slot}: {row.handed}; fits {', '.join(row.works) or 'nothing'}")
+        lines.append(f"    {row.slot}: {row.handed}; fits {_fitting(row)}")
         lines += [f"        {kind}: {message}" for kind, message in row.refused.items()] if whole else []
     return "\n".join(lines)
 
@@ -306,9 +323,15 @@ def write(known: dict[str, Found]) -> None:
 
 def _lines(found: Found) -> list[str]:
     """The rows of a config in the table; its name and verdict stand in the first."""
-    cells = [(row.slot, _in_words(row), ", ".join(row.works) or "none of these") for row in found.rows]
+    cells = [(row.slot, _in_words(row), _fitting(row)) for row in found.rows]
     names = [(found.config, found.equal), *[("", "")] * (len(cells) - 1)]
     return ["| " + " | ".join((*name, *cell)) + " |" for name, cell in zip(names, cells, strict=True)]
+
+
+def _fitting(row: Row) -> str:
+    """The kinds that fit, and those that do with another parameter."""
+    after = [f"{kind} (with `{what}`)" for kind, what in row.after.items()]
+    return ", ".join([*row.works, *after]) or "none of these"
 
 
 def _in_words(row: Row) -> str:

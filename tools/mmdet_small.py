@@ -18,6 +18,8 @@ MOST = {
     **{"fc_out_channels": 64, "feedforward_channels": 128},
     **{"nms_pre": 200, "max_per_img": 60, "num": 64, "num_proposals": 40, "num_queries": 60},
 }
+#: channels of the four stages of ResNet-50
+WIDTHS = {256, 512, 1024, 2048}
 #: keys of transformers
 TRANSFORMERS = {"embed_dims", "feedforward_channels"}
 
@@ -44,11 +46,11 @@ def _thin_backbone(detector: Any) -> None:
     """An eighth of the channels of ResNet-50, where a neck alone reads them, and of an hourglass."""
     backbone, neck = detector.get("backbone", {}), detector.get("neck")
     channels = neck.get("in_channels") if isinstance(neck, dict) else None
-    known = backbone.get("type") == "ResNet" and backbone.get("depth") == 50 and isinstance(channels, list)
+    read = set(channels) if isinstance(channels, list) else {channels}
     grouped = (backbone.get("norm_cfg") or {}).get("type") == "GN"
-    if known and not grouped and set(channels) <= {256, 512, 1024, 2048}:
+    if backbone.get("type") == "ResNet" and backbone.get("depth") == 50 and not grouped and read <= WIDTHS:
         backbone.base_channels = 8
-        neck.in_channels = [count // 8 for count in channels]
+        neck.in_channels = [count // 8 for count in channels] if isinstance(channels, list) else channels // 8
     if backbone.get("type") == "HourglassNet":
         backbone.update(stage_channels=[count // 8 for count in backbone.stage_channels], feat_channel=32)
         detector.bbox_head.in_channels = 32
@@ -97,8 +99,15 @@ def build(config: Any) -> nn.Module:
     from mmdet.registry import MODELS
 
     torch.manual_seed(0)
-    model: Any = MODELS.build(copy.deepcopy(config))
+    return initialised(MODELS.build(copy.deepcopy(config)))
+
+
+def initialised(model: Any) -> nn.Module:
+    """The model with random weights in place of those that a checkpoint would bring."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.init_weights()
+    for each in model.modules():
+        if type(each).__name__ == "TridentConv":  # its weights are memory as it was found
+            nn.init.kaiming_normal_(each.weight)
     return model  # type: ignore[no-any-return]

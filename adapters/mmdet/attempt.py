@@ -30,10 +30,10 @@ class Attempt:
 
     def holds(self, lines: Iterable[str], name: str, wanted: Any) -> bool:
         """Whether a top-level name is as wanted in a copy that ends with these lines."""
-        with for_a_while_beside(self.file, ".py") as copy:  # from where it finds its bases
-            copy.write_text("\n".join([self.text, *lines, ""]), encoding="utf-8")
+        with for_a_while_beside(self.file, ".py") as part:  # from where it finds its bases
+            part.write_text("\n".join([self.text, *lines, ""]), encoding="utf-8")
             try:
-                found = self.read(str(copy)).get(name)
+                found = self.read(str(part)).get(name)
             except Exception:  # lines that do not suit the file may make it raise anything, and so do not hold
                 return False
         return bool(_plain(found) == _plain(wanted))

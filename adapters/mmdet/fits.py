@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from loss_plugins.tensors import class_axis, without_class_axis
+from loss_plugins.tensors import FORMS, class_axis, without_class_axis
 
 from .calls import Call
 from .handed import BOXES, CENTERS, MOST, NEAR, PIXELS, WORDS, Handed
-from .remedies import Fault, Same, coordinates_at, loss_called, masks_at, putting, setting
+from .remedies import Fault, Same, coordinates_at, loss_called, masks_at, of_form, putting, setting
 from .scene import UNKNOWN
 from .score_modules import uses_sigmoid
 from .slots import LossSlot
@@ -22,6 +22,8 @@ from .usual import usual_config, usual_entry, usually_measured
 ENOUGH = 8
 #: share of the rows below which a mean over all of them is hardly one over those that have a weight
 FEW = MOST / 3
+#: forms of targets that a few losses take, in words
+RARE = {"label_score": "labels with the quality of each", "score": "numbers that lie between bins"}
 Rule = Callable[[LossSlot, Sequence[Call], Handed], Fault | None]
 
 
@@ -112,6 +114,24 @@ def _takes_scores(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Faul
         f"put loss_plugins.{remedy} into {slot.key}",
         {slot.key: loss_called(remedy)},
     )
+
+
+def _takes_their_targets(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
+    entry, form = slot.loss.entry, _rare_form(calls)
+    if not form or form in (entry.targets or ()):
+        return None
+    came = f"the targets of this slot are {RARE[form]}, which {entry.name} does not take"
+    return instead(slot, calls, handed).of(came)
+
+
+def _rare_form(calls: Sequence[Call]) -> str:
+    """The form of targets that a few losses take; "": targets that most losses of scores take."""
+    return next((form for form in RARE for call in calls if _has_form(call, form)), "")
+
+
+def _has_form(call: Call, form: str) -> bool:
+    several = isinstance(call.pred, Tensor) and call.pred.ndim > 1 and call.pred.shape[-1] > 1
+    return several and FORMS[form][0](call.pred, call.target)
 
 
 def _has_their_scale(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
@@ -214,6 +234,8 @@ def _has_unknown(call: Call, left_out: Any) -> bool:
 
 def instead(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault:
     """The loss to put into a slot of scores or numbers."""
+    if form := _rare_form(calls):
+        return of_form(form, slot.key, of_logits=handed == "logits")
     if gets_masks(slot, calls, handed):
         return masks_at(slot.key, of_logits=handed == "logits")
     if handed == "channels":
@@ -316,6 +338,7 @@ FITTING: tuple[Rule, ...] = (
     _has_their_units,
     _is_not_coordinates,
     _takes_scores,
+    _takes_their_targets,
     _has_their_scale,
     _has_several_columns,
     _has_one_class,

@@ -146,13 +146,14 @@ class _Examination:
         left = {path: slot for path, slot in self.tried.items() if path not in self.replaced}
         if self.trial.culprit in left:
             return self.trial.culprit
+        called = {path: slot for path, slot in left.items() if self.trial.calls(path)}
         tests = (
-            lambda path: misfit(FITTING, left[path], self.trial.calls(path), self.trial.handed(path)),
-            lambda path: self.reduction_that_works(left[path], path),
-            lambda path: self.known_that_works(left[path], path) is not None,
-            lambda path: self.other_activation(left[path], path),
+            (called, lambda path: misfit(FITTING, left[path], self.trial.calls(path), self.trial.handed(path))),
+            (called, lambda path: self.reduction_that_works(left[path], path)),
+            (called, lambda path: self.known_that_works(left[path], path) is not None),
+            (left, lambda path: self.other_activation(left[path], path)),  # the head may fail before its first call
         )
-        return next((path for test in tests for path in left if self.trial.calls(path) and test(path)), "")
+        return next((path for paths, test in tests for path in paths if test(path)), "")
 
     def why_it_raised(self, slot: LossSlot, path: str) -> Fault:
         """What is wrong with a loss that raised, or with which its head did."""
@@ -161,6 +162,8 @@ class _Examination:
         remedy = self.reduction_that_works(slot, path)
         if self.trial.culprit == path:
             came = f"this loss raises on what the slot gets ({self.trial.reason}, {self.trial.where})"
+        elif not self.trial.calls(path):
+            came = f"its head fails before it calls this loss ({self.trial.reason})"
         else:
             came = f"its head cannot work with what this loss returns ({self.trial.reason})"
         return (remedy or self.other_activation(slot, path) or self.other(slot, path)).of(came)
@@ -260,7 +263,8 @@ class _Examination:
         changes = {slot.key: known} if known else {}
         if known and known["type"].startswith("loss_plugins."):
             return Fault(f"put {known['type']} with reduction={known['reduction']!r} into {slot.key}", changes)
-        return Fault(f"put the loss back that the head has by default into {slot.key}", changes)
+        whose = "the head has by default" if known else "its shipped config has"
+        return Fault(f"put the loss back that {whose} into {slot.key}", changes)
 
     @_once
     def known_that_works(self, slot: LossSlot, path: str) -> LossConfig | None:

@@ -72,6 +72,15 @@ def masks_at(key: str, of_logits: bool) -> Fault:
     return Fault(f"put a loss of masks (loss_plugins.DiceLoss{told}) into {key}", {key: config})
 
 
+def of_form(form: str, key: str, of_logits: bool) -> Fault:
+    """To put the loss into a slot that takes targets of a form that others do not: see `Entry.targets`."""
+    if form == "score":
+        return putting(key, "DistributionFocalLoss", "a loss of bins")
+    config = loss_called("QualityFocalLoss") | ({} if of_logits else {"activated": True})
+    told = "" if of_logits else ", activated=True"
+    return Fault(f"put a loss of labels and qualities (loss_plugins.QualityFocalLoss{told}) into {key}", {key: config})
+
+
 def loss_called(name: str) -> dict[str, Any]:
     """The config of a loss by its class name; class losses say what heads read of them."""
     config: dict[str, Any] = {"type": f"loss_plugins.{name}"}
