@@ -18,7 +18,7 @@ from .handed import BOXES, Handed
 from .keys import path_in_trained
 from .magnitude import out_of_scale
 from .modules import PluggedLoss
-from .remedies import Fault, Finding, coordinates_at, loss_called, setting
+from .remedies import Changes, Fault, Finding, coordinates_at, loss_called, setting
 from .score_modules import OTHER_ACTIVATION
 from .slot_rules import problems
 from .slots import LossSlot, find_losses
@@ -242,11 +242,7 @@ class _Examination:
         if self.config is None or measures(slot.loss.entry) != "scores":
             return None
         loss = {**loss_called(other), "reduction": slot.loss.reduction}
-        edited = Edited(self.config)
-        edited.apply({slot.key: loss})
-        with undisturbed():
-            model = construct(edited.config).model
-        if model is None or canary(model).error is not None:
+        if not _goes_through(self.config, {slot.key: loss}) or _goes_through(self.config, {}):  # the latter by chance
             return None
         return Fault(
             f"put loss_plugins.{other} with use_sigmoid={loss['use_sigmoid']} into {slot.key}", {slot.key: loss}
@@ -270,6 +266,15 @@ class _Examination:
     def known_that_works(self, slot: LossSlot, path: str) -> LossConfig | None:
         """The config of the first of `_known` with which the model goes through; None: with none."""
         return next((known for known in _known(slot) if self.again(_put(path, known)).error is None), None)
+
+
+def _goes_through(config: Mapping[str, Any], changes: Changes) -> bool:
+    """Whether a model goes through that is built of a config with these changes."""
+    edited = Edited(config)
+    edited.apply(changes)
+    with undisturbed():
+        model = construct(edited.config).model
+    return model is not None and canary(model).error is None
 
 
 def _never_called(slot: LossSlot) -> Fault:

@@ -32,6 +32,7 @@ CONFIGS = {
     "FreeAnchor": f"free_anchor/freeanchor{R50}",
     "FSAF": f"fsaf/fsaf{R50}",
     "GA-RPN": "guided_anchoring/ga-rpn_r50-caffe_fpn_1x_coco",
+    "GFL": f"gfl/gfl{R50}",
     "GHM": "ghm/retinanet_r50_fpn_ghm-1x_coco",
     "Mask R-CNN": f"mask_rcnn/mask-rcnn{R50}",
     "MS R-CNN": f"ms_rcnn/ms-rcnn{R50}",
@@ -47,6 +48,7 @@ CONFIGS = {
     "Sparse R-CNN": f"sparse_rcnn/sparse-rcnn{R50}",
     "TOOD": f"tood/tood{R50}",
     "YOLACT": "yolact/yolact_r50_1xb8-55e_coco",
+    "YOLOF": "yolof/yolof_r50-c5_8xb8-1x_coco",
     "YOLOv3": "yolo/yolov3_d53_8xb8-320-273e_coco",
     "YOLOX": "yolox/yolox_tiny_8xb8-300e_coco",
 }
@@ -86,6 +88,12 @@ TRIED: list[tuple[str, str, str, dict[str, Any], str | None]] = [
     ("RetinaNet", CLS, PROBABILITIES, SIGMOID, "gets logits, and bce takes probabilities"),
     ("TOOD", CLS, QUALITY, {**SIGMOID, "activated": True}, None),
     ("TOOD", CLS, QUALITY, SIGMOID, "gets probabilities, and quality_focal takes logits: set .*activated=True"),
+    # targets that few losses take
+    ("GFL", CLS, BCE, SIGMOID, r"labels with the quality of each, .* \(loss_plugins.QualityFocalLoss\) into"),
+    ("GFL", CLS, CIOU, {}, r"ciou compares boxes: .* \(loss_plugins.QualityFocalLoss\) into"),
+    ("TOOD", CLS, PROBABILITIES, SIGMOID, r"\(loss_plugins.QualityFocalLoss, activated=True\) into"),
+    ("GFL", "bbox_head.loss_dfl", FOCAL, {}, r"lie between bins, .* \(loss_plugins.DistributionFocalLoss\) into"),
+    ("GFL", "bbox_head.loss_dfl", L1, {}, r"put a loss of bins \(loss_plugins.DistributionFocalLoss\) into"),
     # a reduction that the head cannot use
     ("YOLOv3", CLS, BCE, {**SIGMOID, "reduction": "mean"}, "set model.bbox_head.loss_cls.reduction='sum'"),
     ("YOLOv3", CLS, BCE, {**SIGMOID, "reduction": "sum"}, None),
@@ -134,6 +142,13 @@ TRIED: list[tuple[str, str, str, dict[str, Any], str | None]] = [
         CE,
         {"use_sigmoid": False, "reduction": "none"},
         "put loss_plugins.BCEWithLogitsLoss with use_sigmoid",
+    ),
+    (
+        "YOLOF",
+        CLS,
+        CE,
+        {"use_sigmoid": False},
+        "fails before it calls this loss .*: put loss_plugins.BCEWithLogitsLoss",
     ),
     ("YOLOX", CLS, CE, {"use_sigmoid": False, "reduction": "sum"}, "the head works with use_sigmoid=True whatever"),
     # numbers that are no scores, and scores that are no numbers
