@@ -130,8 +130,11 @@ def _rare_form(calls: Sequence[Call]) -> str:
 
 
 def _has_form(call: Call, form: str) -> bool:
-    several = isinstance(call.pred, Tensor) and call.pred.ndim > 1 and call.pred.shape[-1] > 1
-    return several and FORMS[form][0](call.pred, call.target)
+    """Whether a target has this form; between bins lies a number only where there are several."""
+    pred = call.pred
+    if not isinstance(pred, Tensor) or (form == "score" and (pred.ndim < 2 or pred.shape[-1] == 1)):
+        return False
+    return FORMS[form][0](pred, call.target)
 
 
 def _has_their_scale(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:

@@ -209,6 +209,14 @@ def test_a_loss_fits_its_slot_or_is_refused(
     assert keys == {f"model.{slot}"}
 
 
+def test_labels_with_qualities_of_one_class_are_told_too() -> None:
+    config = copy.deepcopy(config_of("GFL"))
+    config.bbox_head.num_classes = 1
+    config.bbox_head.loss_cls = {"type": BCE, **SIGMOID}
+    (found,) = inspect(build(config), config).findings
+    assert found.changes == {f"model.{CLS}": {"type": QUALITY, **SIGMOID}}
+
+
 def test_a_loss_of_a_later_phase_is_known_before_training() -> None:
     found = tried("TOOD", CLS, QUALITY, {**SIGMOID, "activated": True})
     assert found.phased == {CLS}
