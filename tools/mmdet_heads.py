@@ -34,6 +34,7 @@ from loss_plugins.adapters.mmdet.keys import TEACHER, path_in_trained, trained_p
 from loss_plugins.adapters.mmdet.remedies import Fault, Same
 from loss_plugins.adapters.mmdet.slots import LossSlot, find_losses
 from loss_plugins.adapters.mmdet.training_parity import equivalent
+from loss_plugins.adapters.mmdet.written import written
 
 from .mmdet_configs import CONFIGS, LEFT_OUT
 from .mmdet_small import build, initialised, shipped
@@ -52,6 +53,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "quality": {"type": "loss_plugins.QualityFocalLoss", "use_sigmoid": True},
     "distribution": {"type": "loss_plugins.DistributionFocalLoss"},
 }
+#: the cells of a detector whose heads have no losses that a config sets
+NO_SLOT = ("none: its head computes its losses itself", "", "")
 #: what was found of a config with other losses, so that a remedy for several kinds is tried once
 Known = dict[str, list[Fault]]
 TEXT = """# What the slots of MMDetection's heads get
@@ -198,7 +201,8 @@ def probed(config: Any) -> list[Row]:
             row.refused[kind] = "; ".join(each.message for each in faults)
             changes = what_helps(edited, row, kind, faults, known)
             if not any(isinstance(value, (dict, Same)) for value in changes.values()):  # the loss is still the same
-                row.after[kind] = ", ".join(f"{key.rpartition('.')[2]}={value!r}" for key, value in changes.items())
+                told = (f"{key.rpartition('.')[2]}={written(value)}" for key, value in changes.items())
+                row.after[kind] = ", ".join(told)
     return rows
 
 
@@ -323,7 +327,7 @@ def write(known: dict[str, Found]) -> None:
 
 def _lines(found: Found) -> list[str]:
     """The rows of a config in the table; its name and verdict stand in the first."""
-    cells = [(row.slot, _in_words(row), _fitting(row)) for row in found.rows]
+    cells = [(row.slot, _in_words(row), _fitting(row)) for row in found.rows] or [NO_SLOT]
     names = [(found.config, found.equal), *[("", "")] * (len(cells) - 1)]
     return ["| " + " | ".join((*name, *cell)) + " |" for name, cell in zip(names, cells, strict=True)]
 

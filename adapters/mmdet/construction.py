@@ -22,7 +22,7 @@ from .naming import class_named, own_names
 from .offline import offline, without_weights
 from .remedies import Changes, Fault, loss_called
 from .score_modules import OTHER_ACTIVATION, ClassLoss, uses_sigmoid
-from .usual import entry_like, measures, of_the_loss, usual_config
+from .usual import entry_like, for_classes, measures, of_the_loss, usual_config
 from .written import written
 
 #: parameters that the wrapper of a loss takes itself
@@ -172,11 +172,10 @@ def _wanted_by_its_head(edited: Edited, key: str, loss: Mapping[str, Any], error
     usual = _usual(edited, key).get(key)
     if usual is None:
         return None
-    head = edited.get(key.rpartition(".")[0])
     for name in usual:
         if name in OF_THE_WRAPPER or type(loss.get(name)) is type(usual[name]):
             continue
-        value = _fitted(usual[name], head)
+        value = usual[name]
         if _helps(edited, {f"{key}.{name}": value}, error):
             came = f"{shown(loss[name])} came" if name in loss else "it is missing"
             return Fault(
@@ -214,6 +213,7 @@ def _usual(edited: Edited, key: str) -> dict[str, Any]:
     usual = usual_config(cls, slot) if isinstance(cls, type) else None
     if usual is None:
         return {}
+    usual = for_classes(usual, _classes(head))
     if _is_taken(edited, key, usual):
         return {key: usual}
     scores = measures(entry_like(usual["type"])) == "scores"
@@ -231,10 +231,8 @@ def _is_taken(edited: Edited, key: str, usual: dict[str, Any]) -> bool:
     return within is None or _bare(alone) not in _bare(within)
 
 
-def _fitted(value: Any, head: Mapping[str, Any]) -> Any:
-    """A default of a head, with as many numbers per class as the head is told to have classes, and background."""
+def _classes(head: Mapping[str, Any]) -> int | None:
+    """How many classes a head is told to have; None: its config does not say."""
     parts = ("num_things_classes", "num_stuff_classes")
     counted: list[Any] = [head.get(name) for name in (parts if parts[0] in head else ("num_classes",))]
-    if not isinstance(value, list) or not all(isinstance(each, int) for each in counted):
-        return value
-    return [value[0]] * sum(counted) + [value[-1]]
+    return sum(counted) if all(isinstance(each, int) for each in counted) else None

@@ -22,11 +22,13 @@ from .remedies import Changes, Fault, Finding, coordinates_at, loss_called, sett
 from .score_modules import OTHER_ACTIVATION
 from .slot_rules import problems
 from .slots import LossSlot, find_losses
-from .usual import built, measures, of_the_loss, usual_config
+from .usual import built, measures, of_the_loss, usual_of
 
 REDUCTIONS = ("mean", "sum", "none")
 #: of a loss whose head handed it nothing to judge by
 NO_ROW = "on two images with objects the head handed it no row that counts, so what it gets is not known"
+#: losses of scores that most heads can work with
+PLAIN = ("BCEWithLogitsLoss", "FocalLoss")
 Step = Callable[[nn.Module], None]
 LossConfig = dict[str, Any]
 NO_LOSS: LossConfig = {}
@@ -278,7 +280,7 @@ def _goes_through(config: Mapping[str, Any], changes: Changes) -> bool:
 
 
 def _never_called(slot: LossSlot) -> Fault:
-    usual = usual_config(type(slot.head), slot.slot)
+    usual = usual_of(slot.head, slot.slot)
     return Fault(
         f"{type(slot.head).__name__} did not call it on two images with objects, so it would train nothing: take "
         f"{slot.key} out of the config, or name it in `allow` if it is called later",
@@ -298,14 +300,15 @@ def _done(steps: Iterable[Step]) -> Step:
 
 
 def _known(slot: LossSlot) -> list[LossConfig]:
-    """Losses that may work where one does not, each reduction of them: the head's default; for scores a plain one.
+    """Losses that may work where one does not, each reduction of them: the head's default; for scores two plain ones.
 
-    Of a head without a default the first is no loss at all.
+    Of a head without a default the first is no loss at all. PAA's mixture model fails on the values of its own default.
     """
-    config = usual_config(type(slot.head), slot.slot)
+    config = usual_of(slot.head, slot.slot)
     usual = of_the_loss(config) if config else NO_LOSS
-    plain = loss_called("BCEWithLogitsLoss") if measures(slot.loss.entry) == "scores" else {}
-    return [usual, *({**each, "reduction": reduction} for each in (usual, plain) if each for reduction in REDUCTIONS)]
+    plain = PLAIN if measures(slot.loss.entry) == "scores" else ()
+    losses = (usual, *map(loss_called, plain))
+    return [usual, *({**each, "reduction": reduction} for each in losses if each for reduction in REDUCTIONS)]
 
 
 def _put(path: str, config: LossConfig) -> Step:

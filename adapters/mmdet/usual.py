@@ -18,8 +18,22 @@ Measures = Literal["boxes", "rotated boxes", "coordinates", "scores", "something
 
 def usual_loss(head: nn.Module, slot: str) -> nn.Module | None:
     """The loss that the signature of a head's class has by default for a slot; None: it names none."""
-    config = usual_config(type(head), slot)
+    config = usual_of(head, slot)
     return None if config is None else built(config)
+
+
+def usual_of(head: nn.Module, slot: str) -> dict[str, Any] | None:
+    """The config of the loss that a head's class has by default, for the classes of this head; None: it names none."""
+    config = usual_config(type(head), slot)
+    return None if config is None else for_classes(config, getattr(head, "num_classes", None))
+
+
+def for_classes(config: dict[str, Any], classes: int | None) -> dict[str, Any]:
+    """The config of a loss with one number per class, and one of the background, if it has such numbers."""
+    numbers = config.get("class_weight")
+    if not isinstance(numbers, list) or not isinstance(classes, int):
+        return config
+    return {**config, "class_weight": [numbers[0]] * classes + [numbers[-1]]}
 
 
 def usual_config(head: type, slot: str) -> dict[str, Any] | None:
