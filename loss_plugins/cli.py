@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from inspect import signature
 from pathlib import Path
@@ -14,6 +15,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, OverflowMethod
 from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from .catalog.declare import KINDS, traits_of
@@ -273,7 +275,10 @@ def doctor(
         raise refusal("doctor", came, allowed, "correct the path")
     if what is None and settings:
         raise refusal("doctor", "--cfg-options and --fix are for a config", "CONFIG.py", "name a config")
-    examined = {name: _examined(point, what, settings) for name, point in points.items()}
+    examined = {}
+    for name, point in points.items():
+        with _working(f"{name}: trying {'what is installed' if what is None else what}"):
+            examined[name] = _examined(point, what, settings)
     reports = {name: {"supported": _supported(name), **found} for name, found in examined.items() if found is not None}
     known = {name: report for name, report in reports.items() if not report.pop("absent", False)}
     reports = known if what is not None and known else reports
@@ -289,6 +294,16 @@ def doctor(
                 typer.echo(line)
     if not all(report["ok"] for report in reports.values()):
         raise typer.Exit(1)
+
+
+@contextmanager
+def _working(text: str) -> Iterator[None]:
+    """Show on a terminal what is done, and for how long already."""
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
+        progress.add_task(text)
+        yield
 
 
 def _pairs(first: list[str] | None, others: list[str]) -> list[str]:

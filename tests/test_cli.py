@@ -199,6 +199,21 @@ def test_doctor_takes_a_missing_framework_for_no_fault() -> None:
     ]
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_is_tried_is_shown_on_a_terminal_alone(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from loss_plugins import cli
+
+    monkeypatch.setenv("FORCE_COLOR", "1" if terminal else "")
+    monkeypatch.setenv("TERM", "xterm")
+    with cli._working("mmdet: trying [config].py"):
+        print("a line of the framework")
+    out, err = capsys.readouterr()
+    assert out == "a line of the framework\n"
+    assert ("mmdet: trying [config].py" in err, "0:00:0" in err) == (terminal, terminal)
+
+
 @pytest.mark.parametrize("columns", [60, 80])
 def test_doctor_cuts_no_remedy(
     columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -112,6 +112,8 @@ class _Examination:
         self.tried = {path: slot for path, slot in paths.items() if path}
         self.replaced: dict[str, Step] = {}
         self.known: dict[tuple[Callable[..., Any], str], Any] = {}
+        self.encoding = [path for path, slot in self.tried.items() if slot.compares_boxes and _encodes(slot.head)]
+        self.decoded: Trial | None = None
         self.trial = canary(model)
 
     def run(self) -> None:
@@ -214,13 +216,19 @@ class _Examination:
 
     def by_decoding(self, slot: LossSlot, path: str) -> Fault | None:
         """That the head should decode its boxes, if it can; None: it cannot."""
-        if not slot.compares_boxes or getattr(slot.head, "reg_decoded_bbox", None) is not False:
-            return None
-        trial = self.again(_decoding(path))
-        if trial.error is not None or trial.handed(path) not in BOXES:
+        if path not in self.encoding or not any(self.goes_through_decoding(path, alone) for alone in (False, True)):
             return None
         came = "this head hands over encoded offsets, and the IoU of offsets means nothing"
         return setting(f"{slot.head_key}.reg_decoded_bbox", True).of(came)
+
+    def goes_through_decoding(self, path: str, alone: bool = False) -> bool:
+        """Whether a loss gets boxes if the heads decode theirs: all that can, as several may need to, or one alone."""
+        trial = self.decoded
+        if alone or trial is None:
+            trial = self.again(_decoding([path] if alone else self.encoding))
+        if not alone and trial.error is None:
+            self.decoded = trial  # whatever is replaced later
+        return trial.error is None and trial.handed(path) in BOXES
 
     @_once
     def reduction_that_works(self, slot: LossSlot, path: str) -> Fault | None:
@@ -338,9 +346,15 @@ def _with_reduction(path: str, reduction: str) -> Step:
     return prepare
 
 
-def _decoding(path: str) -> Step:
+def _encodes(head: nn.Module) -> bool:
+    """Whether a head could decode its boxes, and does not."""
+    return getattr(head, "reg_decoded_bbox", None) is False
+
+
+def _decoding(paths: Iterable[str]) -> Step:
     def prepare(model: nn.Module) -> None:
-        head: Any = model.get_submodule(path.rpartition(".")[0])
-        head.reg_decoded_bbox = True
+        for path in paths:
+            head: Any = model.get_submodule(path.rpartition(".")[0])
+            head.reg_decoded_bbox = True
 
     return prepare

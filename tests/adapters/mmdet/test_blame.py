@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
+from loss_plugins.adapters.mmdet import inspection
+from loss_plugins.adapters.mmdet.canary import canary
 from loss_plugins.adapters.mmdet.inspection import Inspection, inspect
 
 WEIGHTED = {"type": "CrossEntropyLoss", "use_sigmoid": False, "class_weight": [1.0] * 133 + [0.1]}
@@ -124,3 +127,43 @@ def test_no_loss_is_blamed_for_what_failed_once() -> None:
     found = before_its_first_call(always=False)
     assert found.findings == []
     assert found.untried == "IndexError: as it happens"
+
+
+class Encoding(nn.Module):
+    """A head that compares offsets of boxes, or the boxes if it is told to decode them."""
+
+    num_classes = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loss_bbox = MODELS.build({"type": "loss_plugins.GIoULoss"})
+        self.reg_decoded_bbox = False
+        self.scale = nn.Parameter(torch.ones(4))
+
+    def forward(self, boxes: Tensor) -> Tensor:
+        target = boxes if self.reg_decoded_bbox else (boxes - boxes.mean(0)) / boxes.std(0)
+        found: Tensor = self.loss_bbox(1.1 * self.scale * target, target)
+        return found
+
+
+class Stages(nn.Module):
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(Encoding() for _ in range(count))
+
+    def loss(self, images: Tensor, samples: list[Any]) -> dict[str, Tensor]:
+        boxes = samples[0].gt_instances.bboxes.repeat(4, 1)  # of as many rows offsets are told from boxes
+        return {f"s{index}.loss_bbox": stage(boxes) for index, stage in enumerate(self.stages)}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_each_head_is_told_to_decode_where_several_must(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one of them mended the next still raises, as its targets are no boxes; all are tried at once, and once."""
+    trials: list[object] = []
+    monkeypatch.setattr(inspection, "canary", lambda *given: trials.append(given) or canary(*given))
+    found = inspect(Stages(count)).findings
+    assert [each.changes for each in found] == [
+        {f"model.stages.{index}.reg_decoded_bbox": True} for index in range(count)
+    ]
+    assert all("the IoU of offsets means nothing" in each.message for each in found)
+    assert len(trials) == 2 + (count - 1)  # as it is, decoding, and without each that raised but the last
