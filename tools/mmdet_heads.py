@@ -23,13 +23,13 @@ import torch
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-from loss_plugins.adapters.mmdet.calls import values_of
+from loss_plugins.adapters.mmdet.calls import Call, values_of
 from loss_plugins.adapters.mmdet.canary import canary, losses_in, undisturbed
 from loss_plugins.adapters.mmdet.construction import construct
 from loss_plugins.adapters.mmdet.edits import Edited
-from loss_plugins.adapters.mmdet.fits import FITTING, misfit
-from loss_plugins.adapters.mmdet.handed import WORDS
-from loss_plugins.adapters.mmdet.inspection import inspect
+from loss_plugins.adapters.mmdet.fits import FITTING, as_usual, misfit
+from loss_plugins.adapters.mmdet.handed import WORDS, Handed
+from loss_plugins.adapters.mmdet.inspection import encodes, inspect
 from loss_plugins.adapters.mmdet.keys import TEACHER, path_in_trained, trained_part
 from loss_plugins.adapters.mmdet.remedies import Fault, Same
 from loss_plugins.adapters.mmdet.slots import LossSlot, find_losses
@@ -65,7 +65,7 @@ dialects were put in their places, with the same losses and gradients. Then each
 {kinds}.
 What does not stand under "fits" was refused before training, with a change of the config that was made and seen to
 help: a loss for this slot, or the parameter in parentheses, of the loss or (`reg_decoded_bbox`) of its head. Of slots
-that stages repeat the first is shown.
+that stages repeat the first is shown. "Logits" are what a loss of scores takes: targets are classes, or from 0 to 1.
 
 | config | our dialects | slot | gets | fits |
 |---|---|---|---|---|
@@ -175,11 +175,7 @@ def first_of_each_stage(paths: list[str]) -> list[str]:
 
 
 def probed(config: Any) -> list[Row]:
-    """Each slot of a model with a loss of every kind in turn, and what the refused ones are to be changed to.
-
-    What the calls of the swapped model show not to fit is not built once more, and a slot that no call reaches is not
-    tried with every kind.
-    """
+    """Each slot of a model with a loss of every kind in turn, and what the refused ones are to be changed to."""
     swapped = copy.deepcopy(config)
     swap_all(swapped)
     model = build(swapped)
@@ -189,12 +185,12 @@ def probed(config: Any) -> list[Row]:
     rows = [Row(path) for path in first_of_each_stage(slots_of(model))]
     known: Known = {}
     for row in rows:
-        calls = trial.calls(path_in_trained(model, row.slot))
-        row.handed = trial.handed(path_in_trained(model, row.slot)) if calls else "nothing"
-        for kind, loss in KINDS.items() if calls else list(KINDS.items())[:1]:
+        path = path_in_trained(model, row.slot)
+        calls, handed = trial.calls(path), trial.handed(path)
+        for kind, loss in KINDS.items():
             slot, edited = with_loss(swapped, model, row.slot, loss)
-            fault = misfit(FITTING, slot, calls, row.handed) if calls else None
-            faults = [fault] if fault else faults_of(edited, row, kind, known)
+            faults = seen_at_once(slot, calls, handed) or faults_of(edited, row, kind, known)
+            row.handed = as_usual(slot, calls, handed) if calls else row.handed
             if not faults:
                 row.works.append(kind)
                 continue
@@ -203,7 +199,22 @@ def probed(config: Any) -> list[Row]:
             if not any(isinstance(value, (dict, Same)) for value in changes.values()):  # the loss is still the same
                 told = (f"{key.rpartition('.')[2]}={written(value)}" for key, value in changes.items())
                 row.after[kind] = ", ".join(told)
+            if uncalled(row):
+                break  # no other kind is called either
     return rows
+
+
+def seen_at_once(slot: LossSlot, calls: list[Call], handed: Handed) -> list[Fault]:
+    """What the calls of our loss that was there before show not to fit, so that no model is built once more for it."""
+    if slot.compares_boxes and encodes(slot.head):
+        return []  # whether it can decode is left to a trial
+    fault = misfit(FITTING, slot, calls, handed) if calls else None
+    return [fault] if fault else []
+
+
+def uncalled(row: Row) -> bool:
+    """Whether the head calls no loss in this slot, of whatever kind."""
+    return not row.works and all("did not call it" in message for message in row.refused.values())
 
 
 def with_loss(config: Any, model: nn.Module, path: str, loss: dict[str, Any]) -> tuple[LossSlot, Edited]:
@@ -240,6 +251,7 @@ def found_in(edited: Edited, row: Row, kind: str) -> list[Fault]:
     found = inspect(made.model, made.config)
     if found.untried:
         raise AssertionError(f"{row.slot} with {kind}: {found.untried}")
+    row.handed = found.handed.get(row.slot, row.handed)
     here = {slot.key for slot in found.slots if slot.path == row.slot}  # stages may share the key
     if others := [f"{each.slot.key}: {each.message}" for each in found.findings if each.slot.key not in here]:
         raise AssertionError(f"{row.slot} with {kind}: refused are {others}")
@@ -342,8 +354,7 @@ def _in_words(row: Row) -> str:
     """What a slot gets, as the page says it."""
     if row.handed != "nothing":
         return WORDS[row.handed]
-    uncalled = all("did not call it" in message for message in row.refused.values())
-    return "nothing: the head does not call it" if uncalled else "other than one prediction and one target"
+    return "nothing: the head does not call it" if uncalled(row) else "other than one prediction and one target"
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def _is_not_coordinates(slot: LossSlot, calls: Sequence[Call], handed: Handed) -
             f"put a loss of boxes (loss_plugins.CIoULoss) into {slot.key}",
             {slot.key: loss_called("CIoULoss")},
         )
-    if handed == "channels" or (handed in ("logits", "probabilities") and _are_scores(slot, calls)):
+    if handed == "channels" or gets_masks(slot, calls, handed) or _gets_scores(slot, calls, handed):
         of_classes = " of classes" if _are_classes(calls) else ""
         came = f"this slot gets {WORDS[handed]}{of_classes}, and {name} compares numbers"
         return instead(slot, calls, handed).of(came)
@@ -105,7 +105,7 @@ def _elsewhere(slot: LossSlot) -> str:
 def _takes_scores(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     if slot.loss.entry.kind not in ("classification", "region"):
         return None
-    handed = "numbers" if _are_usually_numbers(slot, calls, handed) else handed
+    handed = as_usual(slot, calls, handed)
     if handed not in (*BOXES, "coordinates", "numbers"):
         return None
     remedy = "SmoothL1Loss" if handed in ("coordinates", "numbers", *CENTERS) else "CIoULoss"
@@ -177,11 +177,11 @@ def _has_several_columns(slot: LossSlot, calls: Sequence[Call], handed: Handed) 
 def _has_one_class(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     if not _is_softmax(slot):
         return None
-    shares = [_share_of_one_class(call) for call in calls if _is_dense(call)]
-    if not shares or max(shares) >= 1 - MOST:
+    have_one = torch.cat([torch.zeros(0), *(_have_one_class(call).cpu() for call in calls if _is_dense(call))])
+    if not len(have_one) or (share := float(have_one.mean())) >= 1 - MOST:
         return None
     name = slot.loss.entry.name
-    came = f"this slot gets targets of which {max(shares):.0%} have one class, and {name} compares classes by a softmax"
+    came = f"this slot gets targets of which {share:.0%} have one class, and {name} compares classes by a softmax"
     return instead(slot, calls, handed).of(came)
 
 
@@ -195,13 +195,17 @@ def _is_dense(call: Call) -> bool:
     target = call.target
     if not isinstance(target, Tensor) or not isinstance(call.pred, Tensor) or not target.numel():
         return False
-    return target.shape == call.pred.shape and target.ndim > 1 and call.counted.shape == target.shape[:1]
+    return target.shape == call.pred.shape and target.ndim > 1
 
 
-def _share_of_one_class(call: Call) -> float:
-    """Of how many rows or pixels that count the target adds up to one class."""
-    sums = call.target[call.counted].to(torch.float32).sum(class_axis(call.pred))
-    return float(((sums - 1).abs() < NEAR).float().mean())
+def _have_one_class(call: Call) -> Tensor:
+    """Of each row or pixel that counts whether its target adds up to one class."""
+    axis = class_axis(call.pred)
+    sums = call.target.to(torch.float32).sum(axis)
+    counts = call.counted.any(axis) if call.counted.shape == call.target.shape else call.counted
+    sums = sums[counts] if counts.shape == sums.shape[: counts.ndim] else sums
+    have_one: Tensor = (sums - 1).abs() < NEAR
+    return have_one.flatten()
 
 
 def _has_regions(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
@@ -250,15 +254,16 @@ def instead(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault:
     return putting(slot.key, remedy, f"a loss of {handed}")
 
 
-def _are_usually_numbers(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> bool:
-    """Whether numbers from 0 to 1, which may be either, are no scores to the loss that the head usually has."""
+def as_usual(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Handed:
+    """What a slot gets: numbers from 0 to 1, which may be scores or not, are what the head's usual loss measures."""
     usually_no_scores = usually_measured(slot.head, slot.slot) == "coordinates"
-    return handed == "logits" and usually_no_scores and not _are_classes(calls)
+    return "numbers" if handed == "logits" and usually_no_scores and not _are_classes(calls) else handed
 
 
-def _are_scores(slot: LossSlot, calls: Sequence[Call]) -> bool:
+def _gets_scores(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> bool:
     """Whether targets are classes, or the loss that the head usually has takes them for scores."""
-    return _are_classes(calls) or usually_measured(slot.head, slot.slot) == "scores"
+    from_0_to_1 = handed in ("logits", "probabilities")
+    return from_0_to_1 and (_are_classes(calls) or usually_measured(slot.head, slot.slot) == "scores")
 
 
 def gets_masks(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> bool:
@@ -266,9 +271,14 @@ def gets_masks(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> bool:
     if handed not in ("logits", "probabilities"):
         return False
     if usual_config(type(slot.head), slot.slot) is None:
-        return any(isinstance(call.pred, Tensor) and call.pred.ndim == 3 and _is_dense(call) for call in calls)
+        return any(_holds_masks(call) for call in calls)
     entry = usual_entry(slot.head, slot.slot)
     return entry is not None and entry.kind == "region"
+
+
+def _holds_masks(call: Call) -> bool:
+    """Whether the target is a map per row of what is of an object and what is not."""
+    return _is_dense(call) and call.target.ndim == 3 and bool(((call.target == 0) | (call.target == 1)).all())
 
 
 def _are_classes(calls: Sequence[Call]) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .canary import Trial, canary, undisturbed
 from .construction import construct
 from .edits import Edited
-from .fits import FITTING, REDUCING, gets_masks, instead, misfit
+from .fits import FITTING, REDUCING, as_usual, gets_masks, instead, misfit
 from .gradients import without_gradient
 from .handed import BOXES, Handed
 from .keys import path_in_trained
@@ -112,7 +112,7 @@ class _Examination:
         self.tried = {path: slot for path, slot in paths.items() if path}
         self.replaced: dict[str, Step] = {}
         self.known: dict[tuple[Callable[..., Any], str], Any] = {}
-        self.encoding = [path for path, slot in self.tried.items() if slot.compares_boxes and _encodes(slot.head)]
+        self.encoding = [path for path, slot in self.tried.items() if slot.compares_boxes and encodes(slot.head)]
         self.decoded: Trial | None = None
         self.trial = canary(model)
 
@@ -184,7 +184,7 @@ class _Examination:
             if not self.trial.calls(path):
                 self.found.add(slot, _never_called(slot))
                 continue
-            self.found.handed[slot.path] = self.trial.handed(path)
+            self.found.handed[slot.path] = as_usual(slot, self.trial.calls(path), self.trial.handed(path))
             if self.trial.handed(path) == "nothing":
                 self.found.unknown.append(slot)
             if not self.found.of(slot):
@@ -346,7 +346,7 @@ def _with_reduction(path: str, reduction: str) -> Step:
     return prepare
 
 
-def _encodes(head: nn.Module) -> bool:
+def encodes(head: nn.Module) -> bool:
     """Whether a head could decode its boxes, and does not."""
     return getattr(head, "reg_decoded_bbox", None) is False
 

@@ -155,6 +155,10 @@ TRIED: list[tuple[str, str, str, dict[str, Any], str | None]] = [
     ("ATSS", "bbox_head.loss_centerness", SMOOTH, {}, "gets logits, and smooth_l1 compares numbers"),
     ("CenterNet", "bbox_head.loss_offset", BCE, {}, "gets single numbers, and bce_with_logits takes scores"),
     ("CenterNet", "bbox_head.loss_offset", SMOOTH, {}, None),
+    ("CondInst", "mask_head.loss_mask", SMOOTH, {}, "gets logits, and smooth_l1 compares numbers: put a loss of masks"),
+    # a softmax over places
+    ("YOLOv3", CLS, CE, {"reduction": "sum"}, "of which .*% have one class"),
+    ("YOLOv3", "bbox_head.loss_conf", CE, {"reduction": "sum"}, "of which .*% have one class"),
     # one score a row
     ("YOLOX", "bbox_head.loss_obj", CE, {"reduction": "sum"}, "a softmax is always 1"),
     # masks
