@@ -85,6 +85,7 @@ class Row:
 
     slot: str
     handed: str = "nothing"
+    called: bool = True
     works: list[str] = field(default_factory=list)
     after: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
@@ -199,8 +200,9 @@ def probed(config: Any) -> list[Row]:
             if not any(isinstance(value, (dict, Same)) for value in changes.values()):  # the loss is still the same
                 told = (f"{key.rpartition('.')[2]}={written(value)}" for key, value in changes.items())
                 row.after[kind] = ", ".join(told)
-            if uncalled(row):
-                break  # no other kind is called either
+            row.called = "did not call it" not in row.refused[kind]
+            if not row.called:
+                break  # nor is a loss of another kind
     return rows
 
 
@@ -210,11 +212,6 @@ def seen_at_once(slot: LossSlot, calls: list[Call], handed: Handed) -> list[Faul
         return []  # whether it can decode is left to a trial
     fault = misfit(FITTING, slot, calls, handed) if calls else None
     return [fault] if fault else []
-
-
-def uncalled(row: Row) -> bool:
-    """Whether the head calls no loss in this slot, of whatever kind."""
-    return not row.works and all("did not call it" in message for message in row.refused.values())
 
 
 def with_loss(config: Any, model: nn.Module, path: str, loss: dict[str, Any]) -> tuple[LossSlot, Edited]:
@@ -329,7 +326,10 @@ def read() -> dict[str, Found]:
 def write(known: dict[str, Found]) -> None:
     """Write the record and the page that is made from it."""
     in_order = [known[config] for config in CONFIGS if config in known]
-    RESULTS.write_text(json.dumps([asdict(found) for found in in_order], indent=1) + "\n", encoding="utf-8")
+    record = [asdict(found) for found in in_order]
+    for row in (row for found in record for row in found["rows"]):
+        del row["refused"]  # the page has no room for it
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     rows = [line for found in in_order for line in _lines(found)]
     left_out = [f"| {config} | {reason} |" for config, reason in LEFT_OUT.items()]
     kinds = "; ".join(f"{kind}: `{loss['type']}`" for kind, loss in KINDS.items())
@@ -354,7 +354,7 @@ def _in_words(row: Row) -> str:
     """What a slot gets, as the page says it."""
     if row.handed != "nothing":
         return WORDS[row.handed]
-    return "nothing: the head does not call it" if uncalled(row) else "other than one prediction and one target"
+    return "other than one prediction and one target" if row.called else "nothing: the head does not call it"
 
 
 if __name__ == "__main__":
