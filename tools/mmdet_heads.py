@@ -62,7 +62,9 @@ TEXT = """# What the slots of MMDetection's heads get
 Made by `python -m tools.mmdet_heads`; do not edit. {count} shipped configs, each built with random weights, fewer
 channels and proposals. Two images with twelve objects go through `loss`; "equal" says of how many built-in losses our
 dialects were put in their places, with the same losses and gradients. Then each slot got one loss of every kind:
-{kinds}.
+
+{kinds}
+
 What does not stand under "fits" was refused before training, with a change of the config that was made and seen to
 help: a loss for this slot, or the parameter in parentheses, of the loss or (`reg_decoded_bbox`) of its head. Of slots
 that stages repeat the first is shown. "Logits" are what a loss of scores takes: targets are classes, or from 0 to 1.
@@ -330,11 +332,15 @@ def write(known: dict[str, Found]) -> None:
     for row in (row for found in record for row in found["rows"]):
         del row["refused"]  # the page has no room for it
     RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    rows = [line for found in in_order for line in _lines(found)]
+    PAGE.write_text(page(in_order), encoding="utf-8")
+
+
+def page(found: list[Found]) -> str:
+    """The page of what was found."""
+    rows = [line for each in found for line in _lines(each)]
     left_out = [f"| {config} | {reason} |" for config, reason in LEFT_OUT.items()]
-    kinds = "; ".join(f"{kind}: `{loss['type']}`" for kind, loss in KINDS.items())
-    text = TEXT.format(count=len(in_order), rows="\n".join(rows), left_out="\n".join(left_out), kinds=kinds)
-    PAGE.write_text(text, encoding="utf-8")
+    kinds = "\n".join(f"- {kind}: `{loss['type']}`" for kind, loss in KINDS.items())
+    return TEXT.format(count=len(found), rows="\n".join(rows), left_out="\n".join(left_out), kinds=kinds)
 
 
 def _lines(found: Found) -> list[str]:
