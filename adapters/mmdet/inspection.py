@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any
 
 from torch import Tensor, nn
@@ -252,11 +252,16 @@ class _Examination:
         if self.config is None or measures(slot.loss.entry) != "scores":
             return None
         loss = {**loss_called(other), "reduction": slot.loss.reduction}
-        if not _goes_through(self.config, {slot.key: loss}) or _goes_through(self.config, {}):  # the latter by chance
+        if not _goes_through(self.config, {slot.key: loss}) or not self.fails_anew:
             return None
         return Fault(
             f"put loss_plugins.{other} with use_sigmoid={loss['use_sigmoid']} into {slot.key}", {slot.key: loss}
         )
+
+    @cached_property
+    def fails_anew(self) -> bool:
+        """Whether the model fails with other random weights too, as it is: otherwise no loss is to blame."""
+        return self.config is not None and not _goes_through(self.config, {})
 
     def other(self, slot: LossSlot, path: str) -> Fault:
         """Another loss for a slot whose head cannot use what this one returns."""
