@@ -65,9 +65,10 @@ dialects were put in their places, with the same losses and gradients. Then each
 
 {kinds}
 
-What does not stand under "fits" was refused before training, with a change of the config that was made and seen to
-help: a loss for this slot, or the parameter in parentheses, of the loss or (`reg_decoded_bbox`) of its head. Of slots
-that stages repeat the first is shown. "Logits" are what a loss of scores takes: targets are classes, or from 0 to 1.
+What does not stand under "fits" was refused before training, and where the head calls the slot with a change of the
+config that was made and seen to help: a loss for this slot, or the parameter in parentheses, of the loss or
+(`reg_decoded_bbox`) of its head. Of slots that stages repeat the first is shown. "Logits" are what a loss of scores
+takes: targets are classes, or numbers from 0 to 1.
 
 | config | our dialects | slot | gets | fits |
 |---|---|---|---|---|

@@ -53,7 +53,7 @@ class Call:
     def counted(self) -> Tensor:
         """Which elements have a weight, in the shape of the weight; of no weight, which rows there are."""
         if self.weight is None or choose_channels(self.pred, self.target, self.weight):
-            return torch.ones(len(self.pred), dtype=torch.bool, device=self.pred.device)
+            return torch.ones(self.pred.shape[:1], dtype=torch.bool, device=self.pred.device)
         return self.weight != 0
 
 
@@ -102,7 +102,7 @@ def _bound(
 ) -> Call:
     squashed = isinstance(pred, Tensor) and is_squashed(pred)
     weight = weight if isinstance(weight, Tensor) else None  # the loss refuses anything else
-    pred = pred.detach() if isinstance(pred, Tensor) else pred  # no more of the graph is kept than until it is judged
+    pred = pred.detach() if isinstance(pred, Tensor) else pred  # the graph is not kept
     reduction = reduction_override or loss.reduction
     return Call(pred, target, weight, avg_factor, reduction, others, squashed)
 

@@ -128,9 +128,12 @@ def canary(model: nn.Module, prepare: Callable[[nn.Module], None] | None = None,
     """
     if isinstance(getattr(model, "loss", None), (nn.Module, NoneType)):
         return Trial(Setting(SIDES[0]), error=TypeError("it has no method loss(images, samples)"))
-    tried = _copied(model)
-    if prepare is not None:
-        prepare(tried)
+    try:
+        tried = _copied(model)
+        if prepare is not None:
+            prepare(tried)
+    except Exception as error:  # a model may hold what cannot be copied, and its head name a loss that is not there
+        return Trial(SETTINGS[0], error=_bare(error))
     trials: list[Trial] = []
     with undisturbed():
         for setting in _settings(like):
@@ -175,18 +178,24 @@ def _trial(model: nn.Module, setting: Setting) -> Trial:
     for phase in PHASES:
         if phase and not (has_phases or _switches(model)):
             break
-        trial.scene = setting.scene(model)  # anew, as a head may change what it is given
         with recording(plugged(model)) as calls, listening() as asked:
             trial.phases.append(calls)
             try:
+                trial.scene = setting.scene(model)  # anew, as a head may change what it is given
                 note_factors(calls, losses_in(model, trial.scene, phase))
             except Exception as error:  # whatever a head raises is what this is to find out
                 frame = traceback.extract_tb(error.__traceback__)[-1]
                 trial.place, trial.culprit = (frame.filename, frame.lineno or 0), _culprit(calls)
-                trial.error = error.with_traceback(None)  # frames hold the whole graph
+                trial.error = _bare(error)
                 return trial
         has_phases = bool(asked)
     return trial
+
+
+def _bare(error: Exception) -> Exception:
+    """An error without the frames that hold the whole graph."""
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)
 
 
 @contextmanager

@@ -51,14 +51,14 @@ class Examined:
                 found |= finding.changes
         return found
 
-    def without_remedy(self) -> Iterator[str]:
-        """What no change of the config is known to mend."""
-        yield from (f"{key}: {fault.message}" for key, fault in self.built.faults.items() if not fault.changes)
+    def unmended(self) -> Iterator[str]:
+        """What is still wrong."""
+        yield from (f"{key}: {fault.message}" for key, fault in self.built.faults.items())
         if self.inspection is None:
             error = self.built.error
             yield f"the model cannot be built: {'' if error is None else in_one_line(error)}"
             return
-        yield from (f"{each.slot.key}: {each.message}" for each in self.inspection.findings if not each.changes)
+        yield from (f"{each.slot.key}: {each.message}" for each in self.inspection.findings)
 
 
 def read(file: str, cfg_options: Sequence[str] = ()) -> Config:
@@ -101,7 +101,7 @@ def config_checks(file: str, cfg_options: Sequence[str] = (), fix: bool = False)
         checked(built, partial(_built, examined)),
         checked(HOOK, partial(_hook, cfg)),
     ]
-    checks += [_check(f"{key}", fault.message) for key, fault in examined.built.faults.items()]
+    checks += [_check(key, fault.message) for key, fault in examined.built.faults.items()]
     if examined.inspection is not None:
         checks += _slot_checks(examined.inspection, set(examined.built.faults))
     return checks, _lines(Path(file), cfg, examined, cfg_options) if fix else []
@@ -147,7 +147,7 @@ def _slot_checks(inspection: Inspection, told: set[str]) -> Iterator[Check]:
         if slot.key not in told:
             yield _slot_check(slot, inspection)
     if inspection.untried:
-        yield {"name": "the model can be tried on made-up images", "ok": True, "detail": inspection.untried}
+        yield {"name": "the model could not be tried on made-up images", "ok": True, "detail": inspection.untried}
 
 
 def _slot_check(slot: LossSlot, inspection: Inspection) -> Check:
@@ -174,7 +174,7 @@ def _mending(file: Path, cfg: Config, examined: Examined, cfg_options: Sequence[
         if not edited.apply(examined.changes()):
             break
         examined = Examined(edited.config)
-    for fault in examined.without_remedy():
+    for fault in examined.unmended():
         yield f"# no change is known for {fault}"
     changes = dict(edited.changes)
     for key in sorted({pair.partition("=")[0] for pair in cfg_options} & set(changes)):

@@ -70,7 +70,7 @@ def construct(config: Any) -> Construction:
 def our_losses(at: Any, key: str = ROOT) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Config key and config of every loss of loss_plugins."""
     if isinstance(at, Mapping):
-        if _is_ours(at.get("type")):
+        if is_ours(at.get("type")):
             yield key, at
             return
         for name, value in at.items():
@@ -85,7 +85,8 @@ def in_one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(_text(error).split())}"
 
 
-def _is_ours(kind: Any) -> bool:
+def is_ours(kind: Any) -> bool:
+    """Whether a type, by its name or as a class, is of loss_plugins or derived from one of ours."""
     if isinstance(kind, str):
         if kind.startswith(f"{SCOPE}."):
             return True
@@ -186,7 +187,7 @@ def _wanted_by_its_head(edited: Edited, key: str, loss: Mapping[str, Any], error
     if not _helps(edited, {key: usual}, error):
         return None
     came = f"its head cannot be built with this loss ({in_one_line(error)})"
-    ours = _is_ours(usual["type"])
+    ours = is_ours(usual["type"])
     words = f"put {usual['type']} into {key}" if ours else f"put the loss back that the head has by default into {key}"
     return Fault(f"{came}: {words}", {key: usual})
 

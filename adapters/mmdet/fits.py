@@ -36,15 +36,10 @@ def misfit(rules: Sequence[Rule], slot: LossSlot, calls: Sequence[Call], handed:
 
 
 def _takes_boxes(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
-    if not slot.compares_boxes or handed in (*BOXES, "coordinates", "nothing"):
+    if not slot.compares_boxes or handed in (*BOXES, "nothing"):
         return None
-    return instead(slot, calls, handed).of(f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} compares boxes")
-
-
-def _takes_no_offsets(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
-    if not slot.compares_boxes or handed != "coordinates":
-        return None
-    return coordinates_at(slot.key).of(f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} compares boxes")
+    remedy = coordinates_at(slot.key) if handed == "coordinates" else instead(slot, calls, handed)
+    return remedy.of(f"this slot gets {WORDS[handed]}, and {slot.loss.entry.name} compares boxes")
 
 
 def _has_their_format(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
@@ -62,7 +57,7 @@ def _has_their_format(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> 
 def _for_centers(slot: LossSlot) -> Fault:
     """What to do with a loss of corners where centers and sizes come."""
     can_take_them = "box_format" in slot.loss.entry.parameters
-    if not hasattr(slot.head, "loss_iou"):
+    if slot.slot == "loss_iou" or not hasattr(slot.head, "loss_iou"):
         return setting(f"{slot.key}.box_format", "cxcywh") if can_take_them else coordinates_at(slot.key)
     words = f"put this loss into {slot.head_key}.loss_iou and an L1 (loss_plugins.L1Loss) here"
     also = f", or set {slot.key}.box_format='cxcywh'" if can_take_them else ""
@@ -97,7 +92,7 @@ def _is_not_coordinates(slot: LossSlot, calls: Sequence[Call], handed: Handed) -
 def _elsewhere(slot: LossSlot) -> str:
     """Where a loss of coordinates belongs in this head, if it has such a slot."""
     for name in ("loss_l1", "loss_bbox"):
-        if name != slot.slot and hasattr(slot.head, name):
+        if name != slot.slot and hasattr(slot.head, name) and usually_measured(slot.head, name) == "coordinates":
             return f"put this loss into {slot.head_key}.{name}, and "
     return ""
 
@@ -165,13 +160,17 @@ def _has_several_columns(slot: LossSlot, calls: Sequence[Call], handed: Handed) 
     if softmax and handed == "channels":
         came = f"this slot gets {WORDS[handed]}, so one score per pixel, and {entry.name} compares several"
         return instead(slot, calls, handed).of(came)
-    if not softmax or not any(call.pred.ndim == 1 or call.pred.shape[1] == 1 for call in calls):
+    if not softmax or not any(_has_one_column(call) for call in calls):
         return None
     return Fault(
         f"this slot gets one score per row, of which a softmax is always 1, so {entry.name} trains nothing: "
         f"set {slot.key}.type='loss_plugins.BCEWithLogitsLoss'",
         {slot.key: loss_called("BCEWithLogitsLoss")},
     )
+
+
+def _has_one_column(call: Call) -> bool:
+    return isinstance(call.pred, Tensor) and (call.pred.ndim < 2 or call.pred.shape[1] == 1)
 
 
 def _has_one_class(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
@@ -319,7 +318,7 @@ def _is_over_what_counts(slot: LossSlot, calls: Sequence[Call], handed: Handed) 
     )
 
 
-def _is_added_up(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
+def _is_averaged_over_all_elements(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
     averaged = [call for call in calls if call.reduction == "none" and call.handed_on and _elements(call) > 1]
     if not averaged:
         return None
@@ -333,7 +332,7 @@ def _is_plain_mean(call: Call) -> bool:
 
 
 def _rows(call: Call) -> int:
-    return len(call.pred)
+    return len(call.pred) if call.pred.ndim else 1
 
 
 def _elements(call: Call) -> int:
@@ -346,7 +345,6 @@ def _share_counted(call: Call) -> float:
 
 FITTING: tuple[Rule, ...] = (
     _takes_boxes,
-    _takes_no_offsets,
     _has_their_format,
     _has_their_units,
     _is_not_coordinates,
@@ -358,4 +356,4 @@ FITTING: tuple[Rule, ...] = (
     _has_regions,
     _knows_labels,
 )
-REDUCING: tuple[Rule, ...] = (_is_divided_once, _is_over_what_counts, _is_added_up)
+REDUCING: tuple[Rule, ...] = (_is_divided_once, _is_over_what_counts, _is_averaged_over_all_elements)

@@ -45,7 +45,8 @@ def without_gradient(loss: PluggedLoss, calls: Sequence[Call], size: tuple[int, 
 
 
 def _some(gradients: Sequence[Tensor | None]) -> bool:
-    return any(gradient is not None and bool(gradient.any()) for gradient in gradients)
+    """Whether a prediction has a gradient that is a number other than 0."""
+    return any(gradient is not None and bool((gradient.isfinite() & (gradient != 0)).any()) for gradient in gradients)
 
 
 def _can_be_tried(call: Call) -> bool:
@@ -61,7 +62,8 @@ def _near_target(call: Call) -> Tensor:
     target = call.target
     if not isinstance(target, Tensor) or target.shape != call.pred.shape or not target.is_floating_point():
         return call.pred
-    return target + SHIFT * target.abs()
+    from_0_to_1 = bool(((target >= 0) & (target <= 1)).all())  # a loss of probabilities takes no others
+    return target + SHIFT * (0.5 - target if from_0_to_1 else target.abs())
 
 
 def _gradient(loss: PluggedLoss, call: Call, pred: Tensor) -> Tensor | None:

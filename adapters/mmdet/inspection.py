@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
@@ -10,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .canary import Trial, canary, undisturbed
-from .construction import construct
+from .construction import construct, is_ours
 from .edits import Edited
 from .fits import FITTING, REDUCING, as_usual, gets_masks, instead, misfit
 from .gradients import without_gradient
@@ -86,7 +87,9 @@ def inspect(model: nn.Module, config: Mapping[str, Any] | None = None, try_out: 
         for fault in problems(slot):
             found.add(slot, fault)
     if try_out and found.slots:
-        _Examination(model, config, found).run()
+        with undisturbed(), warnings.catch_warnings():  # a loss of a made-up image warns of nothing that matters
+            warnings.simplefilter("ignore")
+            _Examination(model, config, found).run()
     return found
 
 
@@ -138,7 +141,7 @@ class _Examination:
         for config in (*_known(self.tried[path]), NO_LOSS):
             self.replaced[path] = _put(path, config)
             self.trial = self.again()
-            if self.trial.error is None or self.trial.culprit:
+            if self.trial.error is None or self.trial.culprit not in ("", path):
                 return
 
     def again(self, *steps: Step) -> Trial:
@@ -216,18 +219,23 @@ class _Examination:
 
     def by_decoding(self, slot: LossSlot, path: str) -> Fault | None:
         """That the head should decode its boxes, if it can; None: it cannot."""
-        if path not in self.encoding or not any(self.goes_through_decoding(path, alone) for alone in (False, True)):
+        if path not in self.encoding:
+            return None
+        if not self.gets_boxes_if_all_decode(path) and not self.gets_boxes_if_it_decodes(path):
             return None
         came = "this head hands over encoded offsets, and the IoU of offsets means nothing"
         return setting(f"{slot.head_key}.reg_decoded_bbox", True).of(came)
 
-    def goes_through_decoding(self, path: str, alone: bool = False) -> bool:
-        """Whether a loss gets boxes if the heads decode theirs: all that can, as several may need to, or one alone."""
-        trial = self.decoded
-        if alone or trial is None:
-            trial = self.again(_decoding([path] if alone else self.encoding))
-        if not alone and trial.error is None:
+    def gets_boxes_if_all_decode(self, path: str) -> bool:
+        """Whether a loss gets boxes if all heads decode theirs that can: several may need to."""
+        trial = self.decoded or self.again(_decoding(self.encoding))
+        if trial.error is None:
             self.decoded = trial  # whatever is replaced later
+        return trial.error is None and trial.handed(path) in BOXES
+
+    def gets_boxes_if_it_decodes(self, path: str) -> bool:
+        """Whether a loss gets boxes if its head decodes them, and no other does."""
+        trial = self.again(_decoding([path]))
         return trial.error is None and trial.handed(path) in BOXES
 
     @_once
@@ -252,7 +260,7 @@ class _Examination:
         if self.config is None or measures(slot.loss.entry) != "scores":
             return None
         loss = {**loss_called(other), "reduction": slot.loss.reduction}
-        if not _goes_through(self.config, {slot.key: loss}) or not self.fails_anew:
+        if not self.fails_anew or not _goes_through(self.config, {slot.key: loss}):
             return None
         return Fault(
             f"put loss_plugins.{other} with use_sigmoid={loss['use_sigmoid']} into {slot.key}", {slot.key: loss}
@@ -272,7 +280,7 @@ class _Examination:
             return instead(slot, calls, handed)
         known = self.known_that_works(slot, path)
         changes = {slot.key: known} if known else {}
-        if known and known["type"].startswith("loss_plugins."):
+        if known and is_ours(known["type"]) and "reduction" in known:
             return Fault(f"put {known['type']} with reduction={known['reduction']!r} into {slot.key}", changes)
         whose = "the head has by default" if known else "its shipped config has"
         return Fault(f"put the loss back that {whose} into {slot.key}", changes)

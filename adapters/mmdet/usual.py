@@ -42,7 +42,7 @@ def usual_config(head: type, slot: str) -> dict[str, Any] | None:
     for cls in head.__mro__:
         parameter = inspect.signature(cls).parameters.get(name) if cls is not object else None
         if parameter is not None and isinstance(parameter.default, dict):
-            return dict(copy.deepcopy(parameter.default))
+            return dict(copy.deepcopy(parameter.default)) if "type" in parameter.default else None
     return None
 
 
@@ -58,7 +58,10 @@ def of_the_loss(config: dict[str, Any]) -> dict[str, Any]:
     """The config of a loss without keys that only the head reads, as DETR's does, and those derived from it do not."""
     from mmdet.registry import MODELS
 
-    parameters = inspect.signature(MODELS.get(config["type"])).parameters
+    kind = config["type"] if isinstance(config["type"], type) else MODELS.get(config["type"])
+    if kind is None:
+        return config  # building it says that it is not there
+    parameters = inspect.signature(kind).parameters
     takes_all = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     return {key: value for key, value in config.items() if takes_all or key in ("type", *parameters)}
 

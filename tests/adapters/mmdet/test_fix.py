@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
+from loss_plugins.adapters.mmdet import inspection
 from loss_plugins.adapters.mmdet.doctor import report
 from loss_plugins.adapters.mmdet.fragment import fragment
 from loss_plugins.adapters.mmdet.lost_hooks import LINE
+from loss_plugins.adapters.mmdet.remedies import Fault
 
 #: a backbone and a head of few channels
 SMALL = """
@@ -167,6 +169,14 @@ def examined(file: Path, *options: str, fix: bool = False) -> dict[str, Any]:
     found = report(str(file), options, fix)
     assert found is not None
     return found
+
+
+def test_what_is_left_after_all_changes_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A change that helps nothing, as the config has it already."""
+    has = Fault("it is odd", {"model.bbox_head.num_classes": 4})
+    monkeypatch.setattr(inspection, "problems", lambda slot: [has])
+    told = examined(broken("encoded offsets", tmp_path), "model.bbox_head.reg_decoded_bbox=True", fix=True)["fix"]
+    assert "# no change is known for model.bbox_head.loss_bbox: it is odd" in told
 
 
 @pytest.mark.parametrize("name", BROKEN)
