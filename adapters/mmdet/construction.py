@@ -22,7 +22,7 @@ from .naming import class_named, own_names
 from .offline import offline, without_weights
 from .remedies import Changes, Fault, loss_called
 from .score_modules import OTHER_ACTIVATION, ClassLoss, uses_sigmoid
-from .usual import entry_like, for_classes, measures, of_the_loss, usual_config
+from .usual import default_config, entry_like, for_classes, measures, of_the_loss
 from .written import written
 
 #: parameters that the wrapper of a loss takes itself
@@ -211,7 +211,7 @@ def _usual(edited: Edited, key: str) -> dict[str, Any]:
     head = edited.get(holder)
     kind = head.get("type") if isinstance(head, Mapping) else None
     cls = kind if isinstance(kind, type) else MODELS.get(kind) if isinstance(kind, str) else None
-    usual = usual_config(cls, slot) if isinstance(cls, type) else None
+    usual = default_config(cls, slot) if isinstance(cls, type) else None
     if usual is None:
         return {}
     usual = for_classes(usual, _classes(head))

@@ -34,14 +34,14 @@ class Edited:
         return bool(new)
 
     def concrete(self, key: str, value: Any) -> Any:
-        """What to write at a key: a loss that comes there weighs what the one that was there did."""
+        """What to write at a key: a loss that comes there without a weight has that of the one that was there."""
         if isinstance(value, Same):
             value = {name: each for name, each in self.get(value.key).items() if name != "loss_weight"}
         if not isinstance(value, Mapping):
             return value
         before = self.get(key)
         if isinstance(before, Mapping) and "loss_weight" in before:
-            return {"loss_weight": before["loss_weight"], **value, "type": value["type"]}
+            return {"loss_weight": before["loss_weight"], **value}
         return dict(value)
 
     def get(self, key: str) -> Any:

@@ -16,7 +16,7 @@ from .remedies import Fault, Same, coordinates_at, loss_called, masks_at, of_for
 from .scene import UNKNOWN
 from .score_modules import uses_sigmoid
 from .slots import LossSlot
-from .usual import usual_config, usual_entry, usually_measured
+from .usual import default_config, usual_entry, usually_measured
 
 #: fewest rows by which a mean that is divided once more is told from a factor of the head
 ENOUGH = 8
@@ -269,7 +269,7 @@ def gets_masks(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> bool:
     """Whether the head counts masks, not pixels: by its usual loss, or where it has none by what it hands over."""
     if handed not in ("logits", "probabilities"):
         return False
-    if usual_config(type(slot.head), slot.slot) is None:
+    if default_config(type(slot.head), slot.slot) is None:
         return any(_holds_masks(call) for call in calls)
     entry = usual_entry(slot.head, slot.slot)
     return entry is not None and entry.kind == "region"

@@ -23,7 +23,7 @@ from .remedies import Changes, Fault, Finding, coordinates_at, loss_called, sett
 from .score_modules import OTHER_ACTIVATION
 from .slot_rules import problems
 from .slots import LossSlot, find_losses
-from .usual import built, measures, of_the_loss, usual_of
+from .usual import built, measures, of_the_loss, usual_config
 
 REDUCTIONS = ("mean", "sum", "none")
 #: of a loss whose head handed it nothing to judge by
@@ -301,7 +301,7 @@ def _goes_through(config: Mapping[str, Any], changes: Changes) -> bool:
 
 
 def _never_called(slot: LossSlot) -> Fault:
-    usual = usual_of(slot.head, slot.slot)
+    usual = usual_config(slot.head, slot.slot)
     return Fault(
         f"{type(slot.head).__name__} did not call it on two images with objects, so it would train nothing: take "
         f"{slot.key} out of the config, or name it in `allow` if it is called later",
@@ -325,7 +325,7 @@ def _known(slot: LossSlot) -> list[LossConfig]:
 
     Of a head without a default the first is no loss at all. PAA's mixture model fails on the values of its own default.
     """
-    config = usual_of(slot.head, slot.slot)
+    config = usual_config(slot.head, slot.slot)
     usual = of_the_loss(config) if config else NO_LOSS
     plain = PLAIN if measures(slot.loss.entry) == "scores" else ()
     losses = (usual, *map(loss_called, plain))

@@ -18,13 +18,13 @@ Measures = Literal["boxes", "rotated boxes", "coordinates", "scores", "something
 
 def usual_loss(head: nn.Module, slot: str) -> nn.Module | None:
     """The loss that the signature of a head's class has by default for a slot; None: it names none."""
-    config = usual_of(head, slot)
+    config = usual_config(head, slot)
     return None if config is None else built(config)
 
 
-def usual_of(head: nn.Module, slot: str) -> dict[str, Any] | None:
+def usual_config(head: nn.Module, slot: str) -> dict[str, Any] | None:
     """The config of the loss that a head's class has by default, for the classes of this head; None: it names none."""
-    config = usual_config(type(head), slot)
+    config = default_config(type(head), slot)
     return None if config is None else for_classes(config, getattr(head, "num_classes", None))
 
 
@@ -36,7 +36,7 @@ def for_classes(config: dict[str, Any], classes: int | None) -> dict[str, Any]:
     return {**config, "class_weight": [numbers[0]] * classes + [numbers[-1]]}
 
 
-def usual_config(head: type, slot: str) -> dict[str, Any] | None:
+def default_config(head: type, slot: str) -> dict[str, Any] | None:
     """A copy of the config of the loss that a head's class has by default for a slot; None: it names none."""
     name = argument(head, slot)
     for cls in head.__mro__:
@@ -73,7 +73,7 @@ def usually_measured(head: nn.Module, slot: str) -> Measures:
 
 def usual_entry(head: nn.Module, slot: str) -> Entry | None:
     """The entry of our loss that is like the one that a head's class has by default for a slot."""
-    config = usual_config(type(head), slot)
+    config = default_config(type(head), slot)
     return None if config is None else entry_like(config["type"])
 
 
