@@ -166,7 +166,7 @@ def compared(config: Any) -> str:
 
 
 def slots_of(model: nn.Module) -> list[str]:
-    """Paths of the losses of the model that is trained, without losses inside of losses, as DDQ has, and their holders."""
+    """Paths of the losses of the model that is trained; neither what holds losses nor losses inside of losses."""
     modules = [path for path, _ in model.named_modules() if not path.startswith(f"{TEACHER}.")]
     paths = [path for path in modules if "loss_" in path.rpartition(".")[2]]
     holders = {path.rpartition(".")[0] for path in paths}

@@ -15,7 +15,7 @@ from loss_plugins.errors import refusal, shown
 from .bases import holds_dict
 from .checks import Check, checked
 from .construction import Construction, construct, in_one_line
-from .edits import Edited
+from .edits import ROOT, Edited
 from .fragment import fragment
 from .handed import WORDS
 from .inspection import NO_ROW, Inspection, inspect
@@ -26,6 +26,7 @@ from .slots import LossSlot
 #: how often a config that was mended is looked at anew, as one fault may hide another
 ROUNDS = 6
 HOOK_KEY = "default_hooks.loss_plugins"
+NO_LOSS = "no loss of loss_plugins is in it: write the scope, type='loss_plugins.EIoULoss'"
 NAME_A_MODEL = "write model = dict(type=...), or name a config in _base_ that has one"
 
 
@@ -43,6 +44,11 @@ class Examined:
         if self.built.model is not None:
             self.inspection = inspect(self.built.model, self.built.config)
 
+    @property
+    def has_losses(self) -> bool:
+        """Whether there is a model with a loss of loss_plugins, as the hook asks for."""
+        return self.inspection is not None and bool(self.inspection.slots)
+
     def changes(self) -> Changes:
         """What mends the config, as far as this look shows."""
         found = {key: value for fault in self.built.faults.values() for key, value in fault.changes.items()}
@@ -59,13 +65,17 @@ class Examined:
             yield f"the model cannot be built: {'' if error is None else in_one_line(error)}"
             return
         yield from (f"{each.slot.key}: {each.message}" for each in self.inspection.findings)
+        if not self.inspection.slots:
+            yield f"{ROOT}: {NO_LOSS}"
 
 
 def read(file: str, cfg_options: Sequence[str] = ()) -> Config:
     """A config with the values that the shell sets, as MMDetection's own tools take them."""
-    wrong = [pair for pair in cfg_options if "=" not in pair]
+    wrong = [pair for pair in cfg_options if not pair.partition("=")[0] or "=" not in pair]
     if wrong:
-        raise refusal("doctor", f"--cfg-options {wrong[0]!r} names no value", "KEY=VALUE ...", "write KEY=VALUE")
+        raise refusal(
+            "doctor", f"--cfg-options {wrong[0]!r} names no key or no value", "KEY=VALUE ...", "write KEY=VALUE"
+        )
     if not holds_dict(Path(file)):
         raise refusal("doctor", f"{file} holds no dict", "a dict with the model of MMDetection", NAME_A_MODEL)
     cfg = Config.fromfile(file)
@@ -127,8 +137,8 @@ def _built(examined: Examined) -> str:
         raise RuntimeError(f"not with {', '.join(built.faults)} as it is, see below")
     if built.error is not None:
         raise built.error
-    if examined.inspection is None or not examined.inspection.slots:
-        raise RuntimeError("no loss of loss_plugins is in it: write the scope, type='loss_plugins.EIoULoss'")
+    if not examined.has_losses:
+        raise RuntimeError(NO_LOSS)
     return type(built.model).__name__
 
 
@@ -142,10 +152,15 @@ def _hook(cfg: Config) -> str:
 
 
 def _slot_checks(inspection: Inspection, told: set[str]) -> Iterator[Check]:
-    """One check a slot of which nothing was told yet, and one if the model could not be tried."""
-    for slot in inspection.slots:
-        if slot.key not in told:
-            yield _slot_check(slot, inspection)
+    """One check a key of which nothing was told yet, and one if the model could not be tried.
+
+    Several losses may have one key: those of student and teacher, of which one is called, and of stages.
+    """
+    slots = sorted(inspection.slots, key=lambda slot: (not inspection.of(slot), slot.path not in inspection.handed))
+    first = {slot.key: slot for slot in reversed(slots)}
+    for key in dict.fromkeys(slot.key for slot in inspection.slots):
+        if key not in told:
+            yield _slot_check(first[key], inspection)
     if inspection.untried:
         yield {"name": "the model could not be tried on made-up images", "ok": True, "detail": inspection.untried}
 
@@ -181,6 +196,6 @@ def _mending(file: Path, cfg: Config, examined: Examined, cfg_options: Sequence[
         yield f"# on the shell, which has the last word: {key}={changes.pop(key)}"
     if lost := lost_hooks(cfg):
         yield f"# by hand: {in_words(lost)}"
-    elif not has_hook(cfg):
+    elif not has_hook(cfg) and examined.has_losses:
         changes[HOOK_KEY] = {"type": f"loss_plugins.{HOOK}"}
     yield from fragment(file, cfg, changes, partial(read, cfg_options=cfg_options))

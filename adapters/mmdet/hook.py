@@ -118,7 +118,7 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
 
     def refuse(self, runner: Runner, found: Inspection) -> None:
         """Raise one error that names every misplaced loss; only warn of those in `allow`, and of what is not known."""
-        self.check_allowed()
+        self.resolve_allowed()
         for each in found.findings:
             if each.slot.path in self.allow:
                 runner.logger.warning(f"loss_plugins: allowed: {each.slot.key}: {each.message}")
@@ -136,13 +136,15 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
             if slot.path in self.allow and isinstance(slot.loss, BoxLoss):
                 slot.loss.targets_seen = slot.loss.odd_named = True  # allowed to get what it gets
 
-    def check_allowed(self) -> None:
-        """Raise for a path in `allow` where no loss is."""
-        paths = {slot.path for slot in self.slots}
-        unknown = sorted(self.allow - paths)
+    def resolve_allowed(self) -> None:
+        """Take `allow` for all losses of the config keys that it names; raise for one where no loss is."""
+        keys = {slot.path: slot.key.removeprefix("model.") for slot in self.slots}
+        unknown = sorted(self.allow - {*keys, *keys.values()})
         if unknown:
             came = f"allow={unknown} names no loss of loss_plugins"
-            raise refusal("LossPluginsHook", came, ", ".join(sorted(paths)), closest(unknown[0], paths))
+            raise refusal("LossPluginsHook", came, ", ".join(sorted(keys)), closest(unknown[0], keys))
+        named = {keys.get(each, each) for each in self.allow}
+        self.allow = frozenset(path for path, key in keys.items() if key in named)
 
     def warn_of_lost_hooks(self, runner: Runner) -> None:
         """Name the hooks of a base that the list with this hook has replaced."""

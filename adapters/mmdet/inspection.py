@@ -23,7 +23,7 @@ from .remedies import Changes, Fault, Finding, coordinates_at, loss_called, sett
 from .score_modules import OTHER_ACTIVATION
 from .slot_rules import problems
 from .slots import LossSlot, find_losses
-from .usual import built, measures, of_the_loss, usual_config
+from .usual import built, ignoring_alike, measures, of_the_loss, usual_config
 
 REDUCTIONS = ("mean", "sum", "none")
 #: of a loss whose head handed it nothing to judge by
@@ -326,9 +326,9 @@ def _known(slot: LossSlot) -> list[LossConfig]:
     Of a head without a default the first is no loss at all. PAA's mixture model fails on the values of its own default.
     """
     config = usual_config(slot.head, slot.slot)
-    usual = of_the_loss(config) if config else NO_LOSS
     plain = PLAIN if measures(slot.loss.entry) == "scores" else ()
-    losses = (usual, *map(loss_called, plain))
+    usual = ignoring_alike(of_the_loss(config), slot.loss) if config else NO_LOSS
+    losses = (usual, *(ignoring_alike(loss_called(name), slot.loss) for name in plain))
     return [usual, *({**each, "reduction": reduction} for each in losses if each for reduction in REDUCTIONS)]
 
 

@@ -118,7 +118,7 @@ class _Looking:
 def comparable(head: nn.Module, slot: str, loss: PluggedLoss) -> tuple[nn.Module | None, str]:
     """The usual loss of a slot, or None and why a loss cannot be compared with it."""
     try:
-        usual = usual_loss(head, slot)
+        usual = usual_loss(head, slot, loss)
     except Exception as error:  # a head of another package may name anything
         return None, f"its usual loss cannot be built: {' '.join(str(error).split())}"
     reason = "its head names no usual loss" if usual is None else at_odds(loss, usual)
@@ -156,7 +156,7 @@ def gradient_ratio(
             # not called: hooks are copied with a loss
             total = loss.forward(leaf, target, weight, reduction_override="sum", **others)
         gradient = torch.autograd.grad(total, leaf)[0] if total.requires_grad else torch.zeros_like(leaf)
-        norms.append(float(gradient.flatten(1).double().norm(dim=1).sum()))
+        norms.append(float(gradient.reshape(len(gradient), -1).double().norm(dim=1).sum()))
         if not norms[0] > 0:
             return None
     return norms[1] / norms[0]

@@ -46,7 +46,9 @@ def check_resumed(slots: Sequence[LossSlot], meta: Mapping[str, Any], runner: Ru
     for path in [path for path in different if path in allow]:
         runner.logger.warning(f"loss_plugins: allowed: {'; '.join(different.pop(path))}")
     if different:
-        texts = [text for of_path in different.values() for text in of_path]
+        texts = dict.fromkeys(
+            text for of_path in different.values() for text in of_path
+        )  # student and teacher share keys
         came = f"{checkpoint} was trained with other losses: {'; '.join(texts)}"
         remedy = (
             f"set these keys as they were ({RECORD_FILE} of that run has them), or start a new run from these weights: "
@@ -70,7 +72,7 @@ def differences(trained: Sequence[Mapping[str, Any]], slots: Sequence[LossSlot])
 
 
 def _difference(before: Mapping[str, Any] | None, slot: LossSlot | None, path: str) -> list[str]:
-    key = f"model.{path}"
+    key = slot.key if slot else f"model.{path}"
     asked = slot.loss.spec() if slot else {}
     if before is None or before["type"] != asked.get("type"):
         was, now = (before or {}).get("type", NONE), asked.get("type", NONE)

@@ -9,17 +9,27 @@ from typing import Any, Literal
 from torch import nn
 
 from loss_plugins.catalog.entries import Entry
-from loss_plugins.module.loss import CLASSES
+from loss_plugins.module.loss import CLASSES, Loss
 
 from .keys import argument
+from .modules import PluggedLoss
 
 Measures = Literal["boxes", "rotated boxes", "coordinates", "scores", "something that is not known"]
 
 
-def usual_loss(head: nn.Module, slot: str) -> nn.Module | None:
-    """The loss that the signature of a head's class has by default for a slot; None: it names none."""
+def usual_loss(head: nn.Module, slot: str, ours: PluggedLoss | Loss) -> nn.Module | None:
+    """The loss that a head's class has by default, which ignores the labels that ours does; None: it names none."""
     config = usual_config(head, slot)
-    return None if config is None else built(config)
+    return None if config is None else built(ignoring_alike(config, ours))
+
+
+def ignoring_alike(config: dict[str, Any], ours: PluggedLoss | Loss) -> dict[str, Any]:
+    """The config of a loss that ignores the labels that ours was told to, which may be those of no class."""
+    parameter = ours.entry.parameters.get("ignore_index")
+    left_out = ours.spec().get("ignore_index")
+    if parameter is None or left_out == parameter.default:
+        return config
+    return of_the_loss({**config, "ignore_index": left_out})
 
 
 def usual_config(head: nn.Module, slot: str) -> dict[str, Any] | None:

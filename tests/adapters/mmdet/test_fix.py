@@ -179,6 +179,15 @@ def test_what_is_left_after_all_changes_is_told(monkeypatch: pytest.MonkeyPatch,
     assert "# no change is known for model.bbox_head.loss_bbox: it is odd" in told
 
 
+@pytest.mark.parametrize("more", ["", 'model = dict(neck=dict(type="NoSuchNeck"))\n'], ids=["stock", "not built"])
+def test_a_config_without_a_loss_of_ours_gets_no_hook(more: str, tmp_path: Path) -> None:
+    """The hook would end its training: it asks for a loss."""
+    (file := tmp_path / "config.py").write_text(RETINA + more)
+    (line,) = examined(file, fix=True)["fix"]
+    assert line.startswith("# no change is known for ")
+    assert ("no loss of loss_plugins is in it" in line) == (not more)
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_its_lines_mend_the_config(name: str, tmp_path: Path) -> None:
     lines = mended(broken(name, tmp_path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 import loss_plugins as lp
 from loss_plugins.adapters.mmdet.gain import at_odds, matching_weight, named
-from loss_plugins.adapters.mmdet.ratio import gradient_ratio
+from loss_plugins.adapters.mmdet.ratio import comparable, gradient_ratio
 from loss_plugins.module.gain import box_gain, class_gain
 
 from .sized import BOXES, IMAGES, PADDED, Sized, saved_models, shifted, training
@@ -210,6 +211,31 @@ def test_a_loss_in_sides_of_the_image_gets_its_set_in_those() -> None:
         assert matching_weight(MODELS.build({"type": "loss_plugins.MPDIoULoss", **size}), usual) == pytest.approx(
             whole, rel=1e-3
         )
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 1), (6, 3), (2, 3, 4, 5)], ids=str)
+def test_predictions_of_any_shape_have_a_ratio(shape: tuple[int, ...]) -> None:
+    """Twice the loss has twice the gradient."""
+    ours = MODELS.build({"type": "loss_plugins.BCEWithLogitsLoss", "loss_weight": 2.0})
+    theirs = MODELS.build({"type": "loss_plugins.BCEWithLogitsLoss"})
+    pred, target = torch.linspace(-3, 3, 120)[: math.prod(shape)].view(shape), torch.rand(shape)
+    assert gradient_ratio(ours, theirs, pred, target) == pytest.approx(2, rel=1e-6)
+
+
+@pytest.mark.parametrize("left_out", [255, -100])
+def test_the_usual_loss_ignores_the_labels_that_ours_does(left_out: int) -> None:
+    """On a GPU a label that is no class would end the process."""
+
+    class Maps(nn.Module):
+        def __init__(self, loss_seg: dict[str, Any] = {"type": "mmdet.CrossEntropyLoss"}) -> None:  # noqa: B006
+            super().__init__()
+
+    ours = MODELS.build({"type": "loss_plugins.CrossEntropyLoss", "ignore_index": left_out})
+    usual, reason = comparable(Maps(), "loss_seg", ours)
+    assert reason == ""
+    labels = torch.randint(3, (2, 4, 5))
+    labels[:, 3:] = left_out
+    assert gradient_ratio(ours, usual, torch.randn(2, 3, 4, 5), labels) == pytest.approx(1, rel=1e-5)
 
 
 def test_a_call_that_trains_nothing_has_no_ratio() -> None:
