@@ -38,8 +38,8 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
     A dict merges with that of a `_base_`; the list `custom_hooks` would replace the base's, whose EMA is lost then.
 
     Args:
-        allow: paths ("bbox_head.loss_bbox") whose problems, and differences to a resumed checkpoint, are only warned
-            of, and which need not be called.
+        allow: paths or config keys ("bbox_head.loss_bbox") whose problems, and differences to a resumed checkpoint,
+            are only warned of, and which need not be called.
         canary: whether to call `loss` of a copy of the model on two made-up images before training, which shows what
             each loss is handed. That takes some seconds; without it only what needs no call is looked at.
         measure_gain: whether to log, before training, the `loss_weight` with which each loss pulls as hard as the one
