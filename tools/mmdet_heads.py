@@ -44,7 +44,7 @@ PAGE, RESULTS = ROOT / "docs/mmdet-heads.md", ROOT / "docs/mmdet-heads.json"
 #: one loss of every kind that a slot may be given
 KINDS: dict[str, dict[str, Any]] = {
     "box": {"type": "loss_plugins.CIoULoss"},
-    "box, in pixels": {"type": "loss_plugins.NWDLoss"},
+    "box in pixels": {"type": "loss_plugins.NWDLoss"},
     "coordinate": {"type": "loss_plugins.SmoothL1Loss"},
     "sigmoid": {"type": "loss_plugins.FocalLoss", "use_sigmoid": True},
     "softmax": {"type": "loss_plugins.CrossEntropyLoss", "use_sigmoid": False},

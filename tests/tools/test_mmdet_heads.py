@@ -13,6 +13,8 @@ from tools.mmdet_configs import CONFIGS, LEFT_OUT
 from tools.mmdet_heads import KINDS, Found, Row
 
 FOUND = mmdet_heads.read()
+#: slots that are called with the embeddings of pairs of corners, which only a loss of MMDetection's own takes
+OF_PAIRS = ("bbox_head.loss_embedding",)
 
 
 def test_the_page_is_that_of_the_record() -> None:
@@ -32,7 +34,7 @@ def test_a_slot_that_its_head_calls_takes_a_loss(config: str) -> None:
         assert row.handed in WORDS
         assert set(row.works) | set(row.after) <= set(KINDS)
         assert not set(row.works) & set(row.after)
-        assert bool(row.works or row.after) == row.called, row.slot
+        assert bool(row.works or row.after) == (row.called and row.slot not in OF_PAIRS), row.slot
     assert FOUND[config].equal.startswith("equal, ") or not [row for row in FOUND[config].rows if row.works]
 
 
