@@ -32,11 +32,12 @@ def shipped(config: str) -> Any:
 
     register_all_modules(init_default_scope=True)
     model = without_weights(Config.fromfile(Path(mmdet.__file__).parent / ".mim/configs" / f"{config}.py").model)
-    _shrink(model)
+    shrink(model)
     return model
 
 
-def _shrink(model: Any) -> None:
+def shrink(model: Any) -> None:
+    """Give the config of a model fewer channels, layers and proposals."""
     detector = model.get("detector", model)
     for step in (_narrow, _thin_backbone, _two_stages, _few):
         step(detector)

@@ -1,4 +1,4 @@
-"""The configs that users copy: each builds as it is, makes a training step, and its hook proves it."""
+"""The configs that users copy: each builds as it is, trains a step with few channels, and its hook proves it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import yaml
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from loss_plugins.adapters.mmdet.construction import construct
 from loss_plugins.adapters.mmdet.doctor import report
+from loss_plugins.adapters.mmdet.slots import find_losses
+from tools.mmdet_small import shrink
 
 from .shipped import CONFIGS, load
 
@@ -37,6 +40,7 @@ def one_step(name: str, digits: Path, work_dir: Path) -> Any:
     cfg = load(name, digits, work_dir, batch_size=2)
     cfg.train_cfg = {"type": "IterBasedTrainLoop", "max_iters": 1, "val_interval": 10}
     cfg.default_hooks.checkpoint = None
+    shrink(cfg.model)
     return cfg
 
 
@@ -59,6 +63,13 @@ def test_one_training_step(name: str, digits: Path, tmp_path: Path) -> None:
         slot: f"loss_plugins.{loss}" for slot, loss in LOSSES[name].items()
     }
     assert all(entry["calls"] > 0 for entry in record["losses"])
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_it_is_built_as_it_is(name: str) -> None:
+    made = construct(Config.fromfile(CONFIGS / f"{name}.py").model)
+    assert (made.error, made.faults) == (None, {})
+    assert {slot.path: type(slot.loss).__name__ for slot in find_losses(made.model)} == LOSSES[name]
 
 
 @pytest.mark.parametrize("name", LOSSES)
