@@ -1,4 +1,4 @@
-"""Every test runs offline, with a private Ultralytics configuration folder and its share of the cores."""
+"""Every test runs offline, with a private Ultralytics configuration folder."""
 
 from __future__ import annotations
 
@@ -14,18 +14,6 @@ import pytest
 
 #: after so many objects Python looks for garbage; recording a loss makes 100,000 and more
 ALLOCATIONS = 10_000
-MEMORY_PER_WORKER = 3 * 2**30  # torch, both frameworks, and a small model in training
-
-
-def usable_cores() -> int:
-    """Those that this process may use, fewer than the machine's in a container."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def threads_per_worker(cores: int, workers: int) -> int:
-    """No more threads than cores, all workers together."""
-    return max(1, cores // workers)
-
 
 # before anything imports ultralytics: it reads these at import
 _CONFIG = Path(tempfile.mkdtemp(prefix="loss-plugins-tests-"))
@@ -36,16 +24,6 @@ os.environ.update(
     MPLBACKEND="Agg",
     TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD="1",
 )
-# before anything imports torch, and for the programs that tests start
-_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-if _WORKERS > 1:
-    os.environ["OMP_NUM_THREADS"] = str(threads_per_worker(usable_cores(), _WORKERS))
-
-
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """For `-n auto`: one worker per core, as far as the memory goes."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(usable_cores(), memory // MEMORY_PER_WORKER))
 
 
 def pytest_configure() -> None:

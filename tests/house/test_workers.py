@@ -28,8 +28,11 @@ def test_shows():
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the example asks Linux for the cores at hand")
 def test_workers_share_the_cores(tmp_path: Path) -> None:
-    (tmp_path / "conftest.py").write_text((ROOT / "tests/conftest.py").read_text())
-    (tmp_path / "test_shows.py").write_text(SHOW)
+    """Torch reads once how many threads it may take, when it is imported."""
+    for file in ("conftest.py", "tests/conftest.py"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text((ROOT / file).read_text())
+    (tmp_path / "tests/test_shows.py").write_text(SHOW)
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTEST_XDIST_WORKER_COUNT", "OMP_NUM_THREADS")}
     command = [sys.executable, "-m", "pytest", "-n", "auto", "-rP", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
