@@ -133,7 +133,7 @@ def canary(model: nn.Module, prepare: Callable[[nn.Module], None] | None = None,
         if prepare is not None:
             prepare(tried)
     except Exception as error:  # a model may hold what cannot be copied, and its head name a loss that is not there
-        return Trial(SETTINGS[0], error=_bare(error))
+        return Trial(SETTINGS[0], error=_without_frames(error))
     trials: list[Trial] = []
     with undisturbed():
         for setting in _settings(like):
@@ -186,13 +186,13 @@ def _trial(model: nn.Module, setting: Setting) -> Trial:
             except Exception as error:  # whatever a head raises is what this is to find out
                 frame = traceback.extract_tb(error.__traceback__)[-1]
                 trial.place, trial.culprit = (frame.filename, frame.lineno or 0), _culprit(calls)
-                trial.error = _bare(error)
+                trial.error = _without_frames(error)
                 return trial
         has_phases = bool(asked)
     return trial
 
 
-def _bare(error: Exception) -> Exception:
+def _without_frames(error: Exception) -> Exception:
     """An error without the frames that hold the whole graph."""
     error.__context__ = error.__cause__ = None
     return error.with_traceback(None)

@@ -26,7 +26,7 @@ from .slots import LossSlot
 #: how often a config that was mended is looked at anew, as one fault may hide another
 ROUNDS = 6
 HOOK_KEY = "default_hooks.loss_plugins"
-NO_LOSS = "no loss of loss_plugins is in it: write the scope, type='loss_plugins.EIoULoss'"
+NO_LOSS_OF_OURS = "no loss of loss_plugins is in it: write the scope, type='loss_plugins.EIoULoss'"
 NAME_A_MODEL = "write model = dict(type=...), or name a config in _base_ that has one"
 
 
@@ -66,7 +66,7 @@ class Examined:
             return
         yield from (f"{each.slot.key}: {each.message}" for each in self.inspection.findings)
         if not self.inspection.slots:
-            yield f"{ROOT}: {NO_LOSS}"
+            yield f"{ROOT}: {NO_LOSS_OF_OURS}"
 
 
 def read(file: str, cfg_options: Sequence[str] = ()) -> Config:
@@ -138,7 +138,7 @@ def _built(examined: Examined) -> str:
     if built.error is not None:
         raise built.error
     if not examined.has_losses:
-        raise RuntimeError(NO_LOSS)
+        raise RuntimeError(NO_LOSS_OF_OURS)
     return type(built.model).__name__
 
 

@@ -173,10 +173,9 @@ def _wanted_by_its_head(edited: Edited, key: str, loss: Mapping[str, Any], error
     usual = _usual(edited, key).get(key)
     if usual is None:
         return None
-    for name in usual:
-        if name in OF_THE_WRAPPER or type(loss.get(name)) is type(usual[name]):
+    for name, value in usual.items():
+        if name in OF_THE_WRAPPER or type(loss.get(name)) is type(value):
             continue
-        value = usual[name]
         if _helps(edited, {f"{key}.{name}": value}, error):
             came = f"{shown(loss[name])} came" if name in loss else "it is missing"
             return Fault(

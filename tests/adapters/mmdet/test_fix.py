@@ -188,6 +188,13 @@ def test_a_config_without_a_loss_of_ours_gets_no_hook(more: str, tmp_path: Path)
     assert ("no loss of loss_plugins is in it" in line) == (not more)
 
 
+@pytest.mark.parametrize("pair", ["=3", "=", "model.neck", ""])
+def test_an_option_without_a_key_or_a_value_is_refused(pair: str, tmp_path: Path) -> None:
+    check = examined(broken("encoded offsets", tmp_path), pair)["checks"][-1]
+    assert not check["ok"]
+    assert f"--cfg-options {pair!r} names no key or no value" in check["detail"]
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_its_lines_mend_the_config(name: str, tmp_path: Path) -> None:
     lines = mended(broken(name, tmp_path))
