@@ -17,6 +17,7 @@ from loss_plugins.adapters.ultralytics import cli as yolo_cli
 from tests.house.options import EFFECTS
 from tests.house.raises_adapters import ADAPTERS
 from tests.house.raises_core import CORE, Call
+from tests.house.raises_detr import DETR
 from tests.house.raises_maps import MAPS
 from tests.house.raises_mmdet import MMDET
 from tests.house.raises_slots import SLOTS
@@ -24,7 +25,7 @@ from tests.house.raises_starts import STARTS
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("loss_plugins", "adapters", "tools")
-CASES = {**CORE, **ADAPTERS, **SLOTS, **STARTS, **MAPS, **MMDET}
+CASES = {**CORE, **ADAPTERS, **SLOTS, **STARTS, **MAPS, **MMDET, **DETR}
 
 
 def source_of_test(place: str) -> str:
