@@ -1,1 +1,11 @@
-"""What adapters share that put a loss into others' code: a criterion with `loss_boxes`, a head with `compute_loss`."""
+"""Losses for the criteria of the DETR family, and what other adapters share with it.
+
+`plug(criterion, box="eiou")` replaces the losses of any object with `loss_boxes`, after a comparison with its own.
+"""
+
+from .counting import Use as Use
+from .errors import UnsupportedCriterion as UnsupportedCriterion
+from .plug import Plug as Plug
+from .plug import plug as plug
+from .report import Report as Report
+from .report import SlotReport as SlotReport

@@ -11,11 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from loss_plugins import Loss
-from loss_plugins.errors import refusal
-from loss_plugins.module.gain import Gain, class_gain, negative_ratio
+from loss_plugins.module.gain import Gain, fair_class_gain
 
 from .classes import classes_of
-from .ratio import FAIR, is_fair
 from .slots import Slot
 
 
@@ -72,20 +70,12 @@ def fair_gain(loss: Loss, classes: int = 1, box_alone: str = "") -> Gain:
     Raises:
         ValueError: what is right for positives is wrong for negatives.
     """
-    gain = class_gain(loss, stock_class_loss, classes)
-    negatives = negative_ratio(loss, stock_class_loss, gain.factor, classes)
-    if not is_fair(negatives):
-        came = (
-            f"gain='match' would be {gain.factor:.3g}, with which it pulls as hard as the stock loss on positives, and "
-            f"{negatives:.2g} times as hard on negatives"
-        )
-        beside = f"; to match the box loss alone, pass {box_alone} with it" if box_alone else ""
-        remedy = (
-            f"use gain='keep', and set loss_weight if the ratio that each epoch logs asks for it{beside} (to resume a "
-            "run that has this gain, pass config='.../loss_plugins.yaml' of that run)"
-        )
-        raise refusal(loss.entry.name, came, f"{FAIR[0]:g} to {FAIR[1]:g} times on both", remedy)
-    return gain
+    beside = f"; to match the box loss alone, pass {box_alone} with it" if box_alone else ""
+    remedy = (
+        f"use gain='keep', and set loss_weight if the ratio that each epoch logs asks for it{beside} (to resume a "
+        "run that has this gain, pass config='.../loss_plugins.yaml' of that run)"
+    )
+    return fair_class_gain(loss, stock_class_loss, classes, remedy)
 
 
 def stock_class_loss(logits: Tensor, target: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from loss_plugins.module.curves import Curve, over_iou, over_logit
-from loss_plugins.module.gain import IOUS
+from loss_plugins.module.gain import FAIR, IOUS
 from loss_plugins.module.image_size import NAME as IMAGE_SIZE
 from loss_plugins.module.state import statistics_of
 from loss_plugins.reports import beside
@@ -19,7 +19,6 @@ from loss_plugins.reports import beside
 from .box_slot import BoxSlot
 from .canary import by_autograd
 from .plug import Plug
-from .ratio import FAIR
 from .slot_table import SLOTS
 from .slots import Slot, Stock, non_defaults
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import math
 
-#: how hard a loss may pull, over the stock loss, before a training is told
-FAIR = (0.3, 3.0)
 #: outside of it, with a loss_weight of 1, no factor on the loss mends the balance
 FAR = (0.01, 100.0)
 #: the share of the epochs, and the number of epochs, after which predictions are near their targets
@@ -15,11 +13,6 @@ BALANCE = (
     "no loss_weight mends that: the loss weighs its predictions otherwise than the stock loss does, as easy and hard "
     "ones, or positives and negatives (docs/ultralytics.md#what-gainmatch-promises)"
 )
-
-
-def is_fair(ratio: float) -> bool:
-    """Whether a loss pulls about as hard as the stock loss."""
-    return FAIR[0] <= ratio <= FAIR[1]
 
 
 def counts(epoch: int, epochs: int) -> bool:

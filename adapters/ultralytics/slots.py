@@ -15,7 +15,7 @@ from torch import Tensor
 
 from loss_plugins import Loss
 from loss_plugins.errors import LossNotUsed
-from loss_plugins.module.gain import Gain, gradient_of
+from loss_plugins.module.gain import Gain, gradient_of, is_fair
 from loss_plugins.module.mix import MixLoss
 
 from . import marks, ratio
@@ -283,7 +283,7 @@ class Slot:
 
     def unfair(self) -> str:
         """What is wrong with the measured ratio, and what mends it; "": it is fair, or none was measured."""
-        if self.ratio is None or ratio.is_fair(self.ratio):
+        if self.ratio is None or is_fair(self.ratio):
             return ""
         if not math.isfinite(self.ratio):
             return f"{self.of_ratio()}; mend the loss: `loss-plugins check {self.loss_name}` names the input"

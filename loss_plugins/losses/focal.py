@@ -206,6 +206,7 @@ def quality_focal_loss(
 def varifocal_loss(
     pred: Tensor,
     target: LabelScore,
+    detached: bool = False,
     *,
     alpha: Annotated[float, Interval(0, 10)] = 0.75,
     gamma: Exponent = 2.0,
@@ -228,7 +229,8 @@ def varifocal_loss(
     """
     label, quality = label_and_score(pred, target)
     p = pred if activated else pred.sigmoid()
-    weight = alpha * safe_power(p, gamma) * (1 - label) + (quality if iou_weighted else 1.0) * label
+    far = safe_power(p.detach() if detached else p, gamma)
+    weight = alpha * far * (1 - label) + (quality if iou_weighted else 1.0) * label
     return weight * binary_cross_entropy(pred, quality, activated)
 
 

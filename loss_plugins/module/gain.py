@@ -42,8 +42,15 @@ MOVES = {
 #: quality of a positive, and how far its logit lies from that quality's
 QUALITIES = (0.5, 0.6, 0.7, 0.8, 0.9)
 DISTANCES = (-2.0, -1.0, 0.0, 1.0, 2.0)
+#: how hard a loss may pull, over the loss that it replaces, before somebody is told
+FAIR = (0.3, 3.0)
 #: of scores with nothing to find, which a detector in training mostly has to push down
 NEGATIVES = (-4.0, -3.0, -2.0)
+
+
+def is_fair(ratio: float) -> bool:
+    """Whether a loss pulls about as hard as the one that it replaces."""
+    return FAIR[0] <= ratio <= FAIR[1]
 
 
 class Gain(NamedTuple):
@@ -81,7 +88,7 @@ def box_gain(loss: Loss, stock: Function, image_size: float = IMAGE_SIZE) -> Gai
     return _gain(loss, stock, *boxes_near_targets(image_size))
 
 
-def class_gain(loss: Loss, stock: Function, classes: int = 1) -> Gain:
+def class_gain(loss: Loss, stock: Function, classes: int = 1, labels: bool = False) -> Gain:
     """The gain of a class loss of sigmoids on soft targets.
 
     The set: positives of quality 0.5 to 0.9, whose logits are up to 2 away from the quality's. Negatives are left out:
@@ -91,6 +98,7 @@ def class_gain(loss: Loss, stock: Function, classes: int = 1) -> Gain:
         loss: the new loss; not changed.
         stock: the loss that it replaces, (n, classes) logits and soft targets to that shape.
         classes: how many the loss is for; each has the same scores.
+        labels: the loss gets 1 for every positive, not its quality.
 
     Raises:
         ValueError: one of the losses has no gradient on the set, or one that is not finite.
@@ -101,7 +109,7 @@ def class_gain(loss: Loss, stock: Function, classes: int = 1) -> Gain:
     2.65
     """
     pred, target = (each[:, None].expand(-1, classes).contiguous() for each in positives())
-    return _gain(loss, stock, pred, target)
+    return _gain(loss, stock, pred, target, wanted=torch.ones_like(target) if labels else target)
 
 
 def negative_ratio(loss: Loss, stock: Function, gain: float = 1.0, classes: int = 1) -> float:
@@ -125,6 +133,36 @@ def negative_ratio(loss: Loss, stock: Function, gain: float = 1.0, classes: int 
     new = copy.deepcopy(loss).cpu().double().eval()
     sums = [gradient_of(each, pred, torch.zeros_like(pred)).abs().sum() for each in (new.elementwise, stock)]
     return gain * float(sums[0] / sums[1])
+
+
+def fair_class_gain(
+    loss: Loss,
+    stock: Function,
+    classes: int = 1,
+    remedy: str = "use gain='keep', and set loss_weight",
+    labels: bool = False,
+) -> Gain:
+    """As `class_gain`, where the gain is right for negatives too.
+
+    Args:
+        loss: the new loss; not changed.
+        stock: the loss that it replaces.
+        classes: how many the loss is for.
+        remedy: what an error says to do.
+        labels: the loss gets 1 for every positive, not its quality.
+
+    Raises:
+        ValueError: what is right for positives is wrong for negatives; and those of `class_gain`.
+    """
+    gain = class_gain(loss, stock, classes, labels)
+    negatives = negative_ratio(loss, stock, gain.factor, classes)
+    if not is_fair(negatives):
+        came = (
+            f"gain='match' would be {gain.factor:.3g}, with which it pulls as hard as the stock loss on positives, and "
+            f"{negatives:.2g} times as hard on negatives"
+        )
+        raise refusal(loss.entry.name, came, f"{FAIR[0]:g} to {FAIR[1]:g} times on both", remedy)
+    return gain
 
 
 def rotated_gain(loss: Loss, stock: Function, image_size: float = IMAGE_SIZE) -> Gain:
@@ -180,9 +218,19 @@ def positives() -> tuple[Tensor, Tensor]:
     return logits.flatten(), quality.repeat_interleave(len(DISTANCES))
 
 
-def _gain(loss: Loss, stock: Function, pred: Tensor, target: Tensor, columns: int | None = None) -> Gain:
-    new = settled(loss, pred, target)
-    norms = tuple(mean_gradient_norm(each, pred, target, columns) for each in (stock, new.elementwise))
+def _gain(
+    loss: Loss,
+    stock: Function,
+    pred: Tensor,
+    target: Tensor,
+    columns: int | None = None,
+    wanted: Tensor | None = None,
+) -> Gain:
+    """The gain on rows; the new loss has targets of its own where `wanted` is given."""
+    wanted = target if wanted is None else wanted
+    new = settled(loss, pred, wanted)
+    given = ((stock, target), (new.elementwise, wanted))
+    norms = tuple(mean_gradient_norm(each, pred, aim, columns) for each, aim in given)
     if not all(math.isfinite(norm) and norm > 0 for norm in norms):
         came = f"mean gradient {norms[1]:.4g} on boxes or scores near their targets, the stock loss's is {norms[0]:.4g}"
         raise refusal(loss.entry.name, came, "a gain that can be matched: both above 0 and finite", "use gain='keep'")

@@ -1,0 +1,104 @@
+"""What a criterion returns for fixed outputs, and whether two losses agree in value and gradient."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .errors import UnsupportedCriterion
+from .fixed import Fixed
+
+#: how far values and gradients may lie apart: an epsilon of the criterion, and single precision
+TOLERANCE = 1e-5
+LISTED = "take the criterion of an installation that is listed in docs/detr.md"
+Method = Callable[..., Mapping[str, Tensor]]
+
+
+def device_of(criterion: Any) -> torch.device:
+    """Where the tensors of a criterion lie."""
+    if isinstance(criterion, torch.nn.Module):
+        tensors: Iterator[Tensor] = iter((*criterion.parameters(), *criterion.buffers()))
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
+    return torch.device("cpu")
+
+
+def classes_of(criterion: Any) -> int:
+    """How many classes a criterion knows; 4 where it does not say."""
+    known = getattr(criterion, "num_classes", None)
+    return known if isinstance(known, int) and not isinstance(known, bool) and known > 0 else 4
+
+
+def extras_of(criterion: Any, name: str) -> set[str]:
+    """The arguments of a method beyond the four that all criteria have.
+
+    Raises:
+        UnsupportedCriterion: it cannot be called with four, or needs one that nobody knows.
+    """
+    signature = inspect.signature(getattr(criterion, name))
+    parameters = list(signature.parameters.values())
+    first, rest = parameters[:4], parameters[4:]
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [
+        each.name
+        for each in rest
+        if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
+    if len(first) < 4 or any(each.kind not in by_position for each in first) or needed:
+        raise UnsupportedCriterion(
+            criterion,
+            f"sought {name}(outputs, targets, indices, num_boxes), found {name}{signature}",
+            LISTED,
+        )
+    return {each.name for each in rest}
+
+
+def called(criterion: Any, method: Method, given: Fixed, **keywords: Any) -> dict[str, Tensor]:
+    """The losses that a method of a criterion returns for fixed outputs.
+
+    Raises:
+        UnsupportedCriterion: it returns something else.
+    """
+    with torch.enable_grad():  # type: ignore[no-untyped-call]
+        returned = method(given.outputs, given.targets, given.indices, given.num_boxes, **keywords)
+    if not isinstance(returned, Mapping) or not all(isinstance(loss, Tensor) for loss in returned.values()):
+        raise UnsupportedCriterion(
+            criterion,
+            f"sought losses by name, found {type(returned).__name__} from {getattr(method, '__name__', 'its method')}",
+            LISTED,
+        )
+    return dict(returned)
+
+
+def depends(loss: Tensor, leaf: Tensor) -> bool:
+    """Whether a loss is computed from the leaf."""
+    return gradient_of(loss, leaf) is not None
+
+
+def gradient_of(loss: Tensor, leaf: Tensor) -> Tensor | None:
+    """The gradient of a loss; None: it does not depend on the leaf."""
+    if not loss.requires_grad:
+        return None
+    (gradient,) = torch.autograd.grad(loss.sum(), leaf, retain_graph=True, allow_unused=True)
+    return gradient
+
+
+def equals(theirs: Tensor, ours: Tensor, leaf: Tensor) -> bool:
+    """Whether two losses and their gradients are equal, to the epsilon that a criterion may add."""
+    gradients = [gradient_of(loss, leaf) for loss in (theirs, ours)]
+    if theirs.ndim or gradients[0] is None or gradients[1] is None:
+        return False
+    parts = zip((theirs.detach(), gradients[0]), (ours.detach(), gradients[1]), strict=True)
+    return all(
+        bool((one - other).abs().max() <= TOLERANCE * max(1.0, float(other.abs().max()))) for one, other in parts
+    )
+
+
+def value_and_norm(loss: Tensor, leaf: Tensor) -> str:
+    """A loss as errors show it: the value, and the norm of the gradient."""
+    gradient = gradient_of(loss, leaf)
+    norm = "no gradient" if gradient is None else f"{float(gradient.norm()):.6f}"
+    return f"({loss.sum().item():.6f}, {norm})"

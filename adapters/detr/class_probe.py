@@ -1,0 +1,112 @@
+"""The equality probe of the class loss: which of the known forms it has, if any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .agreement import called, classes_of, depends, device_of, equals, extras_of, value_and_norm
+from .class_slot import ClassSlot
+from .class_stocks import ClassStock, known_stocks, stock_value
+from .errors import UnsupportedCriterion
+from .fixed import Fixed, fixed, without_objects
+from .matches import pairs_of, where_of
+
+#: the class loss that a word in `criterion.losses` stands for
+METHODS = {
+    "labels": "loss_labels",
+    "vfl": "loss_labels_vfl",
+    "focal": "loss_labels_focal",
+    "bce": "loss_labels_bce",
+    "mal": "loss_labels_mal",
+}
+BOX_ALONE = "leave cls out: the box loss can be plugged alone"
+
+
+def class_methods(criterion: Any) -> list[str]:
+    """The methods with which a criterion computes its class loss, by the words in its `losses`."""
+    wanted = [METHODS[word] for word in getattr(criterion, "losses", None) or () if word in METHODS]
+    if not wanted:
+        wanted = [name for name in METHODS.values() if hasattr(criterion, name)]
+    return [name for name in dict.fromkeys(wanted) if callable(getattr(criterion, name, None))]
+
+
+def examine_scores(criterion: Any, slot: ClassSlot) -> None:
+    """Find out which class loss a criterion has, and how it returns it; the slot is told.
+
+    Raises:
+        UnsupportedCriterion: there is not one class loss, or it is none of those known, in value or gradient.
+    """
+    methods = class_methods(criterion)
+    if len(methods) != 1:
+        found = f"found {', '.join(methods)}" if methods else "found none"
+        losses = f" (its losses: {criterion.losses})" if hasattr(criterion, "losses") else ""
+        raise UnsupportedCriterion(
+            criterion,
+            f"sought one method of {', '.join(METHODS.values())}, {found}{losses}",
+            BOX_ALONE,
+        )
+    slot.method = methods[0]
+    extras_of(criterion, slot.method)
+    theirs, tried = "nothing that could be called with scores of its classes", []
+    for form in known_stocks(criterion, classes_of(criterion)):
+        given = _scores(criterion, form)
+        try:
+            returned = called(criterion, getattr(criterion, slot.method), given)
+        except (KeyError, RuntimeError, IndexError, ValueError, AssertionError) as error:
+            tried.append(f"{type(error).__name__}: {' '.join(str(error).split())}")
+            continue
+        ours = _stock_score(criterion, form, given)
+        learnt = {key: loss for key, loss in returned.items() if _depends_on(loss, given.logits)}
+        equal = [key for key, loss in learnt.items() if equals(loss, ours, given.logits)]
+        if equal:
+            _tell(criterion, slot, form, equal[0], returned, given)
+            return
+        theirs = ", ".join(f"{key} = {value_and_norm(loss, given.logits)}" for key, loss in learnt.items()) or theirs
+    why = f" ({tried[0]})" if tried and theirs.startswith("nothing") else ""
+    raise UnsupportedCriterion(
+        criterion,
+        "sought a class loss equal to weighted cross-entropy, focal, varifocal or binary cross-entropy, found "
+        f"{theirs} (value, norm of the gradient) from {slot.method}{why}",
+        BOX_ALONE,
+    )
+
+
+def _tell(
+    criterion: Any, slot: ClassSlot, form: ClassStock, key: str, returned: Mapping[str, Tensor], given: Fixed
+) -> None:
+    """Note what was found, after the same comparison without any object."""
+    slot.stock_form, slot.stock, slot.key = form, form.name, key
+    slot.others = len(returned) > 1
+    slot.probe = (returned[key].item(), _stock_score(criterion, form, given).item())
+    empty = without_objects(given)
+    theirs, ours = called(criterion, getattr(criterion, slot.method), empty)[key], _stock_score(criterion, form, empty)
+    if not equals(theirs, ours, empty.logits):
+        raise UnsupportedCriterion(
+            criterion,
+            f"its class loss without objects is {value_and_norm(theirs, empty.logits)} (value, norm of the gradient), "
+            f"where {form.name} gives {value_and_norm(ours, empty.logits)}",
+            BOX_ALONE,
+        )
+
+
+def _scores(criterion: Any, form: ClassStock) -> Fixed:
+    classes = classes_of(criterion)
+    return fixed(classes + form.softmax, classes, device_of(criterion), torch.float32)
+
+
+def _stock_score(criterion: Any, form: ClassStock, given: Fixed) -> Tensor:
+    logits = given.logits
+    label = torch.full(logits.shape[:2], logits.shape[-1] - form.softmax, dtype=torch.int64, device=logits.device)
+    quality = torch.zeros(logits.shape[:2], device=logits.device)
+    pairs, where = pairs_of(given.outputs, given.targets, given.indices, padded=False), where_of(given.indices)
+    found = [target["labels"][objects] for target, (_, objects) in zip(given.targets, given.indices, strict=True)]
+    label[where], quality[where] = torch.cat(found), pairs.quality()
+    return stock_value(form, criterion, logits, label, quality, given.num_boxes)
+
+
+def _depends_on(loss: Tensor, logits: Tensor) -> bool:
+    return not loss.ndim and depends(loss, logits)

@@ -1,0 +1,98 @@
+"""The class slot: scores of all queries, of which those that are matched have an object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from loss_plugins import Loss
+
+from .asked import singles, takes_quality
+from .class_stocks import ClassStock
+from .matches import Indices, Outputs, Pairs, Targets, labels_of, logits_of
+from .slot import Slot, at_least_single
+
+
+class ClassSlot(Slot):
+    """The class loss of a criterion.
+
+    Args:
+        loss: of logits; what its targets are, it says itself: labels, or the IoU of each pair for losses of qualities.
+        gain: factor on the loss.
+
+    Attributes:
+        method: of the criterion that computes the loss.
+        key: under which it returns it.
+        others: whether it returns more, which it has to compute itself.
+        stock_form: how the criterion's own class loss is computed.
+        padded: whether it leaves out rows of targets that are not valid.
+    """
+
+    name = "cls"
+    method = ""
+    key = ""
+    others = False
+    padded = False
+    stock_form: ClassStock
+
+    def __init__(self, loss: Loss, gain: float = 1.0) -> None:
+        super().__init__(loss, gain)
+        self.of_quality = any(takes_quality(each.entry) for each in singles(loss))
+
+    def value(
+        self,
+        criterion: Any,
+        outputs: Outputs,
+        targets: Targets,
+        indices: Indices,
+        pairs: Pairs,
+        num_boxes: Any,
+        quality: Tensor | None,
+    ) -> Tensor:
+        """What the criterion returns under `key` for one layer, counted.
+
+        Args:
+            criterion: that was called.
+            outputs: of the layer.
+            targets: of each image.
+            indices: of each image the queries and the objects matched with them.
+            pairs: of the layer.
+            num_boxes: what sums are divided by, where the criterion divides by the number of objects.
+            quality: (n,) of each pair, where the criterion knows it; None: their IoU.
+        """
+        given = logits_of(outputs)
+        logits = self.use.follow(given.flatten(0, 1))
+        labels = labels_of(targets, indices)
+        form, loss_module = self.stock_form, self.loss_on(logits.device)
+        with torch.autocast(logits.device.type, enabled=False):
+            exact = at_least_single(logits)
+            if form.softmax:
+                wanted = classes_of_queries(given, pairs.where, labels)
+                weights = form.weights_of(criterion, exact)[wanted]
+                loss = loss_module.elementwise(exact, wanted) * self.factor
+                total = (loss * weights).sum() / weights.sum()
+            else:
+                quality = pairs.quality() if quality is None and self.of_quality else quality
+                target = dense_target(given, pairs, labels, quality if self.of_quality else None)
+                loss = loss_module.elementwise(exact, target.flatten(0, 1)) * self.factor
+                total = loss.sum() / num_boxes
+        self.use.count(total, logits)
+        return total
+
+
+def classes_of_queries(logits: Tensor, where: tuple[Tensor, Tensor], labels: Tensor) -> Tensor:
+    """(b * queries,) the class of each query, the last one where nothing was matched."""
+    classes = torch.full(logits.shape[:2], logits.shape[2] - 1, dtype=torch.int64, device=logits.device)
+    classes[where] = labels.to(logits.device)
+    return classes.flatten()
+
+
+def dense_target(logits: Tensor, pairs: Pairs, labels: Tensor, quality: Tensor | None) -> Tensor:
+    """(b, queries, classes) the target of each score: 1, or the quality of the pair, at the class of the object."""
+    target = torch.zeros(logits.shape, dtype=torch.float32, device=logits.device)
+    wanted = torch.ones(len(labels), device=logits.device) if quality is None else quality.to(target)
+    images, queries = pairs.where
+    target[images, queries, labels] = wanted if pairs.valid is None else wanted * pairs.valid
+    return target

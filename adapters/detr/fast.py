@@ -1,0 +1,204 @@
+"""fast=True: the box loss of all layers in one call, where the criterion hands the losses of layers on as they are."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .box_slot import BoxSlot, side_distance
+from .losses import Losses
+from .matcher import MatcherPlug
+from .matches import Indices, Pairs
+
+#: how far losses may lie apart, relative, in double precision
+SAME = 1e-5
+logger = logging.getLogger("loss_plugins")
+
+
+class Waiting(NamedTuple):
+    """A layer whose box loss is computed when the criterion has gone through all layers.
+
+    Attributes:
+        places: what the criterion was given instead, by the name of the loss.
+        pairs: of the layer.
+        num_boxes: what sums are divided by.
+        boxes_weight: a factor for each pair; None: 1.
+    """
+
+    places: dict[str, Tensor]
+    pairs: Pairs
+    num_boxes: Any
+    boxes_weight: Tensor | None
+
+
+Enter = Callable[..., Any]
+
+
+class Fast:
+    """How the layers of a criterion are computed; found out on the first batch that has objects.
+
+    Args:
+        matching: the matcher that is called image by image; None: there is none.
+        alone: layers are computed one by one.
+
+    Attributes:
+        together: whether the box losses of all layers are computed in one call; None: not known yet.
+        waiting: the layers of the call in hand; None: they are computed at once.
+        seen: what the matcher said in the call in hand; None: nobody asks.
+    """
+
+    def __init__(self, matching: MatcherPlug | None, alone: bool = False) -> None:
+        self.matching, self.alone = matching, alone
+        self.together: bool | None = None
+        self.waiting: list[Any] | None = None
+        self.seen: list[Indices] | None = None
+
+    def run(
+        self, losses: Losses, enter: Enter, criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]
+    ) -> Any:
+        """What the criterion returns."""
+        if self.together is None and _objects(arguments, named):
+            self._judge(losses, enter, criterion, arguments, named)
+        if not self.together:
+            return enter(criterion, *arguments, **named)
+        returned = self._together(losses, enter, criterion, arguments, named)
+        if returned is None:
+            self.together = False
+            _told(criterion, "layers are computed one by one, as its losses are not handed on as they are")
+            return enter(criterion, *arguments, **named)
+        return returned
+
+    def wait(self, slot: BoxSlot, pairs: Pairs, num_boxes: Any, boxes_weight: Tensor | None) -> dict[str, Tensor]:
+        """Places for the losses of a layer, which are computed later."""
+        assert self.waiting is not None
+        keys = [key for key in (slot.side_key, slot.key) if key is not None]
+        places = {key: pairs.pred.new_zeros(()) for key in keys}
+        self.waiting.append(Waiting(places, pairs, num_boxes, boxes_weight))
+        return dict(places)
+
+    def _together(
+        self, losses: Losses, enter: Enter, criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """The losses, those of boxes computed in one call; None: some of them are not handed on as they are."""
+        self.waiting = []
+        try:
+            returned = enter(criterion, *arguments, **named)
+            waiting = self.waiting
+        finally:
+            self.waiting = None
+        places = {id(place): (layer, key) for layer, each in enumerate(waiting) for key, place in each.places.items()}
+        if not isinstance(returned, dict) or {id(value) for value in returned.values()} & set(places) != set(places):
+            return None
+        assert losses.box is not None
+        values = all_layers(losses.box, waiting) if waiting else []
+        for name, value in returned.items():
+            if id(value) in places:
+                layer, key = places[id(value)]
+                returned[name] = values[layer][key]
+        return returned
+
+    def _judge(
+        self, losses: Losses, enter: Enter, criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]
+    ) -> None:
+        """Find out what gives the same assignment and the same losses, on a copy of the batch in double precision."""
+        given, others = _doubled(arguments), _doubled(named)
+
+        def losses_of(by_image: bool, together: bool) -> tuple[Any, list[Indices]]:
+            if self.matching is not None:
+                self.matching.by_image = by_image
+            self.seen = []
+            with torch.no_grad(), _same_random_numbers(arguments), losses.set_apart():
+                copies = copy.deepcopy(given), copy.deepcopy(others)  # some criteria write into their arguments
+                run = self._together if together else _plainly
+                return run(losses, enter, criterion, *copies), self.seen
+
+        wanted = losses_of(False, False)
+        by_image = self.matching is not None and _equal(losses_of(True, False), wanted)
+        self.together = not self.alone and losses.box is not None and _equal(losses_of(False, True), wanted)
+        self.seen = None
+        if self.matching is not None:
+            self.matching.by_image = by_image
+        if not by_image:
+            _told(criterion, "its matcher is called as it is: image by image it would match otherwise")
+        if not self.together:
+            _told(criterion, "layers are computed one by one, as it weighs their losses, or adds them up, itself")
+
+
+def all_layers(slot: BoxSlot, waiting: list[Waiting]) -> list[dict[str, Tensor]]:
+    """The losses of layers, computed in one call."""
+    pairs = [each.pairs for each in waiting]
+    counts = [len(each.pred) for each in pairs]
+    joint = Pairs(
+        where=tuple(torch.cat(parts) for parts in zip(*(each.where for each in pairs), strict=True)),  # type: ignore[arg-type]
+        pred=torch.cat([each.pred for each in pairs]),
+        target=torch.cat([each.target for each in pairs]),
+        valid=_joint([each.valid for each in pairs], pairs),
+    )
+    rows = torch.split(slot.rows(joint, _joint([each.boxes_weight for each in waiting], pairs)), counts)
+    found = [{slot.key: loss.sum() / each.num_boxes} for loss, each in zip(rows, waiting, strict=True)]
+    if slot.side_key is None:
+        return found
+    sides = torch.split(side_distance(joint), counts)
+    first = [{slot.side_key: loss.sum() / each.num_boxes} for loss, each in zip(sides, waiting, strict=True)]
+    return [{**side, **loss} for side, loss in zip(first, found, strict=True)]
+
+
+def _joint(parts: list[Tensor | None], pairs: list[Pairs]) -> Tensor | None:
+    """Factors of all layers, 1 where a layer has none; None: none has."""
+    if all(part is None for part in parts):
+        return None
+    return torch.cat(
+        [each.pred.new_ones(len(each.pred)) if part is None else part for part, each in zip(parts, pairs, strict=True)]
+    )
+
+
+def _plainly(losses: Losses, enter: Enter, criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    return enter(criterion, *arguments, **named)
+
+
+def _equal(one: tuple[Any, list[Indices]], other: tuple[Any, list[Indices]]) -> bool:
+    """Whether two runs of a criterion matched the same and gave the same losses."""
+    (losses, seen), (wanted, matched) = one, other
+    if not isinstance(losses, Mapping) or set(losses) != set(wanted) or len(seen) != len(matched):
+        return False
+    flat = [[part for layer in each for pair in layer for part in pair] for each in (seen, matched)]
+    same = len(flat[0]) == len(flat[1]) and all(torch.equal(a, b) for a, b in zip(*flat, strict=True))
+    return same and all(_close(losses[name], wanted[name]) for name in wanted)
+
+
+def _close(loss: Any, wanted: Any) -> bool:
+    if not isinstance(wanted, Tensor):
+        return bool(loss == wanted)
+    return torch.allclose(loss.double(), wanted.double(), rtol=SAME, atol=SAME * 1e-3, equal_nan=True)
+
+
+def _doubled(value: Any) -> Any:
+    """A copy of tensors in lists and dicts, detached, floats in double precision."""
+    if isinstance(value, Tensor):
+        return value.detach().double() if value.is_floating_point() else value.detach().clone()
+    if isinstance(value, Mapping):
+        return {name: _doubled(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_doubled(each) for each in value)
+    return value
+
+
+def _objects(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> bool:
+    """Whether a batch has objects to match."""
+    targets = arguments[1] if len(arguments) > 1 else named.get("targets", ())
+    return any(len(target["boxes"]) for target in targets)
+
+
+def _same_random_numbers(arguments: Any) -> Any:
+    """Random numbers that are drawn inside are the same each time, and those of the training are not touched."""
+    devices = {value.device for value in arguments[0].values() if isinstance(value, Tensor) and value.is_cuda}
+    return torch.random.fork_rng(devices=list(devices))
+
+
+def _told(criterion: Any, what: str) -> None:
+    logger.info("%s: %s", type(criterion).__name__, what)

@@ -1,0 +1,151 @@
+"""The losses that a criterion computes instead of its own, and what is counted of its calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from loss_plugins import Loss
+from loss_plugins.module.state import sync_losses
+
+from .box_slot import BoxSlot
+from .class_slot import ClassSlot
+from .matches import Indices, Outputs, Pairs, Targets, pairs_of
+from .slot import Slot
+
+#: arguments beyond the four that all criteria have, which are read, or say nothing that would be lost
+READ = ("boxes_weight", "values", "matched_targets", "log")
+
+
+class Layers(Protocol):
+    """Another way than one by one to compute the layers of a criterion.
+
+    Attributes:
+        waiting: the layers whose losses are computed later, in a call that does so; else None.
+        seen: what the matcher said, where somebody asks; else None.
+    """
+
+    waiting: list[Any] | None
+    seen: list[Indices] | None
+
+    def run(
+        self,
+        losses: Losses,
+        enter: Callable[..., Any],
+        criterion: Any,
+        arguments: tuple[Any, ...],
+        named: dict[str, Any],
+    ) -> Any:
+        """What the criterion returns."""
+
+    def wait(self, slot: BoxSlot, pairs: Pairs, num_boxes: Any, boxes_weight: Tensor | None) -> dict[str, Tensor]:
+        """Places for the losses of a layer."""
+
+
+class Losses:
+    """The losses of one plug.
+
+    Args:
+        box: the box loss; None: the criterion's own.
+        cls: the class loss, likewise.
+        steps: whether each call of the criterion in training is a step; else somebody else calls `begin_step`.
+
+    Attributes:
+        trained: calls of the criterion in training.
+        validated: calls of it without gradients.
+        fast: how layers are computed; None: one by one.
+    """
+
+    def __init__(self, box: BoxSlot | None, cls: ClassSlot | None, steps: bool = True) -> None:
+        self.box, self.cls, self.steps = box, cls, steps
+        self.trained = self.validated = 0
+        self.fast: Layers | None = None
+        self._begun = False
+
+    @property
+    def slots(self) -> list[Slot]:
+        """The slots in use."""
+        return [slot for slot in (self.box, self.cls) if slot is not None]
+
+    @property
+    def modules(self) -> list[Loss]:
+        """Their losses."""
+        return [slot.loss for slot in self.slots]
+
+    def _called(self) -> None:
+        """The criterion is called: in training, running statistics have learnt from the step before."""
+        if not torch.is_grad_enabled():
+            self.validated += 1
+            return
+        self.trained += 1
+        if self.steps:
+            self.begin_step()
+
+    def run(self, enter: Callable[..., Any], criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """What the criterion returns; `enter` is its own `forward`."""
+        self._called()
+        if self.fast is None:
+            return enter(criterion, *arguments, **named)
+        return self.fast.run(self, enter, criterion, arguments, named)
+
+    def begin_step(self) -> None:
+        """From now on, all calls are one update of the running statistics; that of the last step is ended.
+
+        Ranks share what they have seen: each of them has to pass here once per step.
+        """
+        if self._begun:
+            sync_losses(self.modules)
+        for loss in () if self._begun else self.modules:
+            loss.begin_step()
+        self._begun = True
+
+    @contextmanager
+    def set_apart(self) -> Iterator[None]:
+        """Calls that are no training: nothing is counted or learnt."""
+        counts = self.trained, self.validated, self._begun
+        steps, self.steps = self.steps, False
+        with ExitStack() as stack:
+            for slot in self.slots:
+                stack.enter_context(slot.set_apart())
+            try:
+                yield
+            finally:
+                self.trained, self.validated, self._begun = counts
+                self.steps = steps
+
+    def of_boxes(
+        self, outputs: Outputs, targets: Targets, indices: Indices, num_boxes: Any, more: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        """What `loss_boxes` returns; there is a box loss."""
+        assert self.box is not None
+        pairs = pairs_of(outputs, targets, indices, self.box.padded)
+        boxes_weight = more.get("boxes_weight")
+        if self.fast is not None and self.fast.seen is not None:
+            self.fast.seen.append(indices)
+        if self.fast is not None and self.fast.waiting is not None:
+            return self.fast.wait(self.box, pairs, num_boxes, boxes_weight)
+        return self.box.losses(pairs, num_boxes, boxes_weight)
+
+    def of_scores(
+        self,
+        criterion: Any,
+        outputs: Outputs,
+        targets: Targets,
+        indices: Indices,
+        num_boxes: Any,
+        more: Mapping[str, Any],
+    ) -> dict[str, Tensor]:
+        """What the method of the class loss returns; there is a class loss."""
+        assert self.cls is not None
+        pairs = pairs_of(outputs, targets, indices, self.cls.padded)
+        value = self.cls.value(criterion, outputs, targets, indices, pairs, num_boxes, more.get("values"))
+        return {self.cls.key: value}
+
+    def require_use(self) -> None:
+        """Raise LossNotUsed unless each loss was computed and something learnt from it, or nothing was trained."""
+        for slot in self.slots:
+            slot.use.require(f"the {slot.title}", self.trained, slot.rests)

@@ -1,0 +1,180 @@
+"""The matcher of a criterion: with the new box loss as its cost, or called image by image."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Mapping
+from types import FunctionType, ModuleType, SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from loss_plugins.errors import refusal
+
+from .box_slot import BoxSlot
+from .errors import UnsupportedCriterion
+from .rebound import rebound
+from .slot import at_least_single
+from .subclass import PREFIX, state_of
+
+#: the function of every matcher of the family that gives its box cost
+COST = "generalized_box_iou"
+SEAT = "loss_plugins_matcher"
+
+
+class PairwiseSimilarity:
+    """1 - loss of every box with every other one, in the place of a matrix of GIoUs.
+
+    Args:
+        slot: whose loss it is; not changed, and it learns nothing.
+    """
+
+    def __init__(self, slot: BoxSlot) -> None:
+        self.slot = slot
+        self.loss = copy.deepcopy(slot.loss).eval()
+
+    def __call__(self, boxes: Tensor, others: Tensor) -> Tensor:
+        """(n, 4) and (m, 4) corners in sides of the image to (n, m)."""
+        scale = self.slot.scale(boxes.device)
+        pred, target = at_least_single(boxes), at_least_single(others)
+        if scale is not None:
+            pred, target = pred * scale, target * scale
+        shape = (len(pred), len(target), 4)
+        return 1 - self.loss.elementwise(pred[:, None].expand(shape), target[None].expand(shape))
+
+
+class MatcherPlug:
+    """What a plug changes in a matcher.
+
+    Args:
+        cost: in the place of its GIoU; None: that stays.
+        by_image: call it image by image.
+    """
+
+    def __init__(self, cost: PairwiseSimilarity | None, by_image: bool) -> None:
+        self.cost, self.by_image = cost, by_image
+        self._classes: dict[type, type] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"cost": self.cost, "by_image": self.by_image, "_classes": {}}  # classes made here do not pickle
+
+    def put_in(self, matcher: Any) -> None:
+        """Change a matcher."""
+        stock = type(matcher)
+        if stock not in self._classes:
+            self._classes[stock] = _plugged(stock, self.cost)
+        matcher.__dict__[SEAT] = self
+        matcher.__class__ = self._classes[stock]
+
+    def take_out(self, matcher: Any) -> None:
+        """Give a matcher its class back; a second call does nothing."""
+        if matcher.__dict__.pop(SEAT, None) is not None:
+            matcher.__class__ = type(matcher).__bases__[0]
+
+
+def matcher_plug(criterion: Any, slot: BoxSlot | None, by_image: bool) -> MatcherPlug | None:
+    """What changes in the matcher of a criterion; None: nothing.
+
+    Args:
+        criterion: whose matcher it is.
+        slot: whose loss is the cost; None: the cost stays.
+        by_image: call the matcher image by image.
+
+    Raises:
+        UnsupportedCriterion: there is no matcher with a GIoU cost.
+        ValueError: the loss keeps a running statistic.
+    """
+    matcher = getattr(criterion, "matcher", None)
+    if slot is None:
+        return MatcherPlug(None, by_image) if by_image and matcher is not None else None
+    if slot.loss.entry.traits.stateful:
+        came = f"matcher='match' with box={slot.loss.entry.name!r}, whose running statistic would count candidates"
+        raise refusal("detr adapter", came, "matcher='keep'", "leave matcher out")
+    cost = PairwiseSimilarity(slot)
+    if matcher is None or not with_cost(type(matcher), cost):
+        found = "no attribute matcher" if matcher is None else f"{type(matcher).__name__} without it"
+        remedy = "leave matcher out: it keeps its own cost"
+        raise UnsupportedCriterion(criterion, f"sought a matcher that calls {COST}, found {found}", remedy)
+    return MatcherPlug(cost, by_image)
+
+
+def with_cost(stock: type, cost: Callable[[Tensor, Tensor], Tensor]) -> dict[str, Callable[..., Any]]:
+    """The methods of a class of matchers that compute a GIoU, with this function in its place."""
+    found: dict[str, Callable[..., Any]] = {}
+    for cls in stock.__mro__:
+        for name, method in vars(cls).items():
+            function = _unwrapped(method)
+            if name not in found and function is not None and COST in function.__code__.co_names:
+                replaced = rebound(function, **_names(function, cost))
+                found[name] = torch.no_grad()(replaced) if function is not method else replaced
+    return found
+
+
+def _unwrapped(method: Any) -> FunctionType | None:
+    """The function of a method, also under `torch.no_grad()`; None: it is none."""
+    while hasattr(method, "__wrapped__"):
+        method = method.__wrapped__
+    return method if isinstance(method, FunctionType) else None
+
+
+def _names(function: FunctionType, cost: Callable[[Tensor, Tensor], Tensor]) -> dict[str, Any]:
+    """The global names through which a function reaches the GIoU, with what they are to mean."""
+    if COST in function.__globals__:
+        return {COST: cost}
+    modules = {name: function.__globals__.get(name) for name in function.__code__.co_names}
+    return {
+        name: SimpleNamespace(**{**vars(module), COST: cost})
+        for name, module in modules.items()
+        if isinstance(module, ModuleType) and hasattr(module, COST)
+    }
+
+
+def _plugged(stock: type, cost: PairwiseSimilarity | None) -> type:
+    """The subclass of a class of matchers."""
+    methods = {} if cost is None else with_cost(stock, cost)
+    match = methods.get("forward", getattr(stock, "forward", None))
+    if match is not None:
+        methods["forward"] = _by_image(match)
+    about = {"__doc__": stock.__doc__, "__module__": stock.__module__, "__reduce_ex__": _reduce}
+    return type(f"{PREFIX}{stock.__name__}", (stock,), {**about, **methods})
+
+
+def _by_image(match: Callable[..., Any]) -> Callable[..., Any]:
+    """A matcher's `forward`, called once for each image: the costs of queries with objects of others are left out."""
+
+    @functools.wraps(match)
+    def forward(self: Any, outputs: Mapping[str, Any], targets: Any, *more: Any, **named: Any) -> Any:
+        plug: MatcherPlug = self.__dict__[SEAT]
+        if not plug.by_image or len(targets) < 2:
+            return match(self, outputs, targets, *more, **named)
+        images = len(targets)
+        found = [
+            match(self, _one(outputs, image, images), [target], *more, **named) for image, target in enumerate(targets)
+        ]
+        if all(isinstance(each, Mapping) for each in found):
+            return {name: [pair for each in found for pair in each[name]] for name in found[0]}
+        return [pair for each in found for pair in each]
+
+    return forward
+
+
+def _one(outputs: Mapping[str, Any], image: int, images: int) -> dict[str, Any]:
+    """The outputs of one image."""
+    return {
+        name: value[image : image + 1] if isinstance(value, (Tensor, list, tuple)) and len(value) == images else value
+        for name, value in outputs.items()
+    }
+
+
+def _reduce(self: Any, protocol: Any) -> tuple[Any, ...]:
+    """Copies and other processes get the matcher's own class, and make the subclass of it there."""
+    stock = type(self).__bases__[0]
+    return _rebuilt, (stock, self.__dict__[SEAT]), state_of(self, stock, SEAT)
+
+
+def _rebuilt(stock: Any, plug: MatcherPlug) -> Any:
+    matcher = stock.__new__(stock)
+    plug.put_in(matcher)
+    return matcher
