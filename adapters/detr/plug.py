@@ -6,25 +6,18 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from loss_plugins.catalog.ranges import Choice, check_value
-from loss_plugins.errors import LossNotUsed, check_type, in_our_words, refusal, shown
+from loss_plugins.errors import LossNotUsed, in_our_words, refusal
 
-from . import asked, box_probe, canary, class_probe
-from . import gain as gains
-from .asked import LossSpec, names_of, per_row, per_score
-from .box_slot import BoxSlot
-from .class_slot import ClassSlot
+from .asked import LossSpec
 from .errors import UnsupportedCriterion
-from .fast import Fast
+from .examination import examined
 from .losses import Losses
-from .matcher import MatcherPlug, matcher_plug
+from .matcher import MatcherPlug
 from .report import Report, report_of
+from .saved import load_state, state_of
 from .subclass import losses_of, put_in, take_out
 
 WHERE = "detr adapter"
-GAINS = Choice("keep", "match")
-MATCHERS = Choice("keep", "match")
-IN_SIDES = "boxes of this criterion are in sides of the image"
 logger = logging.getLogger("loss_plugins")
 
 
@@ -75,14 +68,7 @@ class Plug:
 
     def state_dict(self) -> dict[str, Any]:
         """The losses, their gains and running statistics, to be saved beside a checkpoint."""
-        return {
-            slot.name: {
-                "loss": asked.resolved(slot.loss),
-                "gain": slot.gain,
-                "statistics": {name: value.clone() for name, value in slot.loss.state_dict().items()},
-            }
-            for slot in self._losses.slots
-        }
+        return state_of(self._losses)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with the running statistics and gains of an earlier plug.
@@ -90,14 +76,7 @@ class Plug:
         Raises:
             ValueError: its losses were others.
         """
-        for slot in self._losses.slots:
-            loss, saved = asked.resolved(slot.loss), state.get(slot.name)
-            if saved is None or saved["loss"] != loss:
-                came = f"{slot.name}: the state is of {shown(None if saved is None else saved['loss'])}"
-                raise refusal(WHERE, came, shown(loss), "plug the losses that the state is of")
-        for slot in self._losses.slots:
-            slot.gain = state[slot.name]["gain"]
-            slot.loss.load_state_dict(state[slot.name]["statistics"])
+        load_state(WHERE, self._losses, state)
 
     def __enter__(self) -> Plug:
         return self
@@ -164,34 +143,11 @@ def plug(
     ...     criterion(outputs, targets, indices)  # 1/2, twice 0, and 1/4 for the height
     {'loss_giou': tensor(0.7500)}
     """
-    check_value(WHERE, "gain", gain, GAINS)
-    check_value(WHERE, "matcher", matcher, MATCHERS)
-    check_type(WHERE, "fast", fast, bool)
-    size = asked.checked_size(WHERE, image_size)
     _check_criterion(criterion, box, cls)
-    box_slot = _box_slot(box, size) if box is not None else None
-    cls_slot = _class_slot(cls) if cls is not None else None
-    if box_slot is not None:
-        box_probe.examine_boxes(criterion, box_slot)
-    if cls_slot is not None:
-        class_probe.examine_scores(criterion, cls_slot)
-        _check_form(cls_slot)
-        cls_slot.padded = box_slot is not None and box_slot.padded
-    if gain == "match":
-        _match(box_slot, cls_slot)
-    losses = Losses(box_slot, cls_slot)
-    matching = matcher_plug(criterion, box_slot if matcher == "match" else None, fast)
-    if fast:
-        losses.fast = Fast(matching, alone=box_slot is None or box_slot.others)
+    losses, matching = examined(
+        WHERE, criterion, box=box, cls=cls, image_size=image_size, gain=gain, matcher=matcher, fast=fast
+    )
     made = Plug(criterion, losses, matching)
-    try:
-        if box_slot is not None:
-            canary.check_boxes(criterion, losses, box_slot)
-        if cls_slot is not None:
-            canary.check_scores(criterion, losses, cls_slot)
-    except BaseException:
-        made.unplug()
-        raise
     logger.info("%s: %s", type(criterion).__name__, made.report)
     return made
 
@@ -213,34 +169,3 @@ def _check_criterion(criterion: Any, box: Any, cls: Any) -> None:
             f"sought loss_boxes(outputs, targets, indices, num_boxes), found {found}",
             "pass the criterion, not the model: the object that computes loss_bbox and loss_giou",
         )
-
-
-def _box_slot(box: Any, size: Any) -> BoxSlot:
-    loss, unit = asked.box_module(WHERE, box, size, IN_SIDES)
-    return BoxSlot(loss, unit)
-
-
-def _class_slot(cls: Any) -> ClassSlot:
-    loss = asked.module_of(WHERE, "cls", cls)
-    if loss.entry.kind != "classification":
-        came = f"cls={loss.entry.name!r} is a loss of kind {loss.entry.kind}"
-        raise refusal(WHERE, came, f"a class loss: {names_of(per_score)}", "pass one of these")
-    return ClassSlot(loss)
-
-
-def _check_form(slot: ClassSlot) -> None:
-    """Raise unless the class loss works on what the criterion has: softmax or sigmoids."""
-    softmax = slot.stock_form.softmax
-    fits = per_row if softmax else per_score
-    for each in asked.singles(slot.loss):
-        if each.entry.name != "mix" and not fits(each.entry):
-            what = "a softmax over classes and 'no object'" if softmax else "sigmoids, one score per class"
-            came = f"cls={each.entry.name!r} does not go with {slot.stock}, which is of {what}"
-            raise refusal(WHERE, came, names_of(fits), "pass one of these")
-
-
-def _match(box: BoxSlot | None, cls: ClassSlot | None) -> None:
-    if box is not None:
-        gains.match_boxes(box)
-    if cls is not None:
-        gains.match_scores(cls)

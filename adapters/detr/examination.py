@@ -1,0 +1,123 @@
+"""The losses that are asked for, examined on a live criterion: before anything is plugged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from loss_plugins.catalog.ranges import Choice, check_value
+from loss_plugins.errors import check_type, refusal
+
+from . import asked, box_probe, canary, class_probe
+from . import gain as gains
+from .asked import LossSpec, names_of, per_row, per_score
+from .box_slot import BoxSlot
+from .class_slot import ClassSlot
+from .fast import Fast
+from .losses import Losses
+from .matcher import MatcherPlug, matcher_plug
+from .subclass import put_in, stock_class, take_out
+
+GAINS = Choice("keep", "match")
+MATCHERS = Choice("keep", "match")
+IN_SIDES = "boxes of this criterion are in sides of the image"
+
+
+def examined(
+    where: str,
+    criterion: Any,
+    *,
+    box: LossSpec | None,
+    cls: LossSpec | None,
+    image_size: tuple[float, float] | None,
+    gain: str,
+    matcher: str,
+    fast: bool,
+    steps: bool = True,
+) -> tuple[Losses, MatcherPlug | None]:
+    """The losses of a plug, and what it changes in the matcher.
+
+    The criterion's own losses have been compared with the known ones, and the new ones computed through it; it is left
+    as it came.
+
+    Args:
+        where: the adapter, for errors.
+        criterion: a live one, without a plug.
+        box: what the user asked for, as are the others.
+        cls: likewise; one of the two is not None.
+        image_size: likewise.
+        gain: likewise.
+        matcher: likewise.
+        fast: likewise.
+        steps: whether each call of the criterion in training is a step.
+
+    Raises:
+        UnsupportedCriterion: its losses are none that are known, or a new one does not come back through it.
+        ValueError, TypeError: what was asked for does not go with the criterion.
+    """
+    check_value(where, "gain", gain, GAINS)
+    check_value(where, "matcher", matcher, MATCHERS)
+    check_type(where, "fast", fast, bool)
+    size = asked.checked_size(where, image_size)
+    box_slot = _box_slot(where, box, size) if box is not None else None
+    cls_slot = _class_slot(where, cls) if cls is not None else None
+    with torch.enable_grad():  # type: ignore[no-untyped-call]
+        if box_slot is not None:
+            box_probe.examine_boxes(criterion, box_slot)
+        if cls_slot is not None:
+            class_probe.examine_scores(criterion, cls_slot)
+            _check_form(where, cls_slot)
+            cls_slot.padded = box_slot is not None and box_slot.padded
+        if gain == "match":
+            _match(box_slot, cls_slot)
+        losses = Losses(box_slot, cls_slot, steps)
+        matching = matcher_plug(criterion, box_slot if matcher == "match" else None, fast)
+        if fast:
+            losses.fast = Fast(matching, alone=box_slot is None or box_slot.others)
+        _watch_canary(criterion, losses)
+    return losses, matching
+
+
+def _box_slot(where: str, box: Any, size: Any) -> BoxSlot:
+    loss, unit = asked.box_module(where, box, size, IN_SIDES)
+    return BoxSlot(loss, unit)
+
+
+def _class_slot(where: str, cls: Any) -> ClassSlot:
+    loss = asked.module_of(where, "cls", cls)
+    if loss.entry.kind != "classification":
+        came = f"cls={loss.entry.name!r} is a loss of kind {loss.entry.kind}"
+        raise refusal(where, came, f"a class loss: {names_of(per_score)}", "pass one of these")
+    return ClassSlot(loss)
+
+
+def _check_form(where: str, slot: ClassSlot) -> None:
+    """Raise unless the class loss works on what the criterion has: softmax or sigmoids."""
+    softmax = slot.stock_form.softmax
+    fits = per_row if softmax else per_score
+    for each in asked.singles(slot.loss):
+        if each.entry.name != "mix" and not fits(each.entry):
+            what = "a softmax over classes and 'no object'" if softmax else "sigmoids, one score per class"
+            came = f"cls={each.entry.name!r} does not go with {slot.stock}, which is of {what}"
+            raise refusal(where, came, names_of(fits), "pass one of these")
+
+
+def _match(box: BoxSlot | None, cls: ClassSlot | None) -> None:
+    if box is not None:
+        gains.match_boxes(box)
+    if cls is not None:
+        gains.match_scores(cls)
+
+
+def _watch_canary(criterion: Any, losses: Losses) -> None:
+    """Put the losses in for a while, and compare what comes back."""
+    stock = stock_class(criterion)
+    put_in(criterion, losses)
+    try:
+        if losses.box is not None:
+            canary.check_boxes(criterion, losses, losses.box)
+        if losses.cls is not None:
+            canary.check_scores(criterion, losses, losses.cls)
+    finally:
+        take_out(criterion, stock)

@@ -1,0 +1,44 @@
+"""What is saved of losses beside a checkpoint: which they are, their gains and running statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from loss_plugins.errors import refusal, shown
+
+from . import asked
+from .losses import Losses
+
+
+def state_of(losses: Losses) -> dict[str, Any]:
+    """Of each slot the loss in plain types, its gain, and the tensors of its running statistics."""
+    return {
+        slot.name: {
+            "loss": asked.resolved(slot.loss),
+            "gain": slot.gain,
+            "statistics": {name: value.clone() for name, value in slot.loss.state_dict().items()},
+        }
+        for slot in losses.slots
+    }
+
+
+def load_state(where: str, losses: Losses, state: Mapping[str, Any]) -> None:
+    """Go on with saved statistics and gains.
+
+    Args:
+        where: the adapter, for errors.
+        losses: to be told.
+        state: what `state_of` returned.
+
+    Raises:
+        ValueError: its losses were others.
+    """
+    for slot in losses.slots:
+        loss, saved = asked.resolved(slot.loss), state.get(slot.name)
+        if saved is None or saved["loss"] != loss:
+            came = f"{slot.name}: the state is of {shown(None if saved is None else saved['loss'])}"
+            raise refusal(where, came, shown(loss), "plug the losses that the state is of")
+    for slot in losses.slots:
+        slot.gain = state[slot.name]["gain"]
+        slot.loss.load_state_dict(state[slot.name]["statistics"])
