@@ -26,6 +26,14 @@ def device_of(criterion: Any) -> torch.device:
     return torch.device("cpu")
 
 
+def dtype_of(criterion: Any) -> torch.dtype:
+    """The precision in which a criterion takes scores: that of its own numbers, where it has any."""
+    if isinstance(criterion, torch.nn.Module):
+        floats = (each.dtype for each in (*criterion.parameters(), *criterion.buffers()) if each.is_floating_point())
+        return next(floats, torch.float32)
+    return torch.float32
+
+
 def classes_of(criterion: Any) -> int:
     """How many classes a criterion knows; 4 where it does not say."""
     known = getattr(criterion, "num_classes", None)

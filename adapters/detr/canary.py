@@ -13,7 +13,7 @@ from torch import Tensor
 
 from loss_plugins import Loss, cxcywh_to_xyxy
 
-from .agreement import TOLERANCE, called, classes_of, device_of, gradient_of
+from .agreement import TOLERANCE, called, classes_of, device_of, dtype_of, gradient_of
 from .box_slot import BoxSlot
 from .class_slot import ClassSlot
 from .errors import UnsupportedCriterion
@@ -48,7 +48,7 @@ def check_scores(criterion: Any, losses: Losses, slot: ClassSlot) -> None:
         UnsupportedCriterion: as above.
     """
     classes = classes_of(criterion)
-    given = fixed(classes + slot.stock_form.softmax, classes, device_of(criterion), torch.float32)
+    given = fixed(classes + slot.stock_form.softmax, classes, device_of(criterion), dtype_of(criterion))
     with losses.set_apart():
         live = called(criterion, getattr(criterion, slot.method), given)[slot.key]
         with _by_autograd():
@@ -76,11 +76,13 @@ def _class_loss(criterion: Any, slot: ClassSlot, given: Fixed) -> Tensor:
     if form.softmax:
         weights = form.weights_of(criterion, logits)[label.flatten()]
         return (loss.elementwise(logits.flatten(0, 1), label.flatten()) * weights).sum() / weights.sum()
-    quality = torch.ones(logits.shape[:2], device=logits.device)
-    if slot.of_quality:
-        quality[where] = pairs_of(given.outputs, given.targets, given.indices, padded=False).quality().float()
-    target = (label[..., None] == torch.arange(logits.shape[-1], device=logits.device)) * quality[..., None]
-    return loss.elementwise(logits.flatten(0, 1), target.flatten(0, 1)).sum() / given.num_boxes
+    one_hot = (label[..., None] == torch.arange(logits.shape[-1], device=logits.device)).to(logits).flatten(0, 1)
+    if not slot.of_quality:
+        return loss.elementwise(logits.flatten(0, 1), one_hot).sum() / given.num_boxes
+    quality = torch.zeros_like(logits[..., 0])
+    quality[where] = pairs_of(given.outputs, given.targets, given.indices, padded=False).quality().to(quality)
+    soft = one_hot * quality.flatten()[:, None]
+    return loss.elementwise(logits.flatten(0, 1), (one_hot, soft) if slot.apart else soft).sum() / given.num_boxes
 
 
 def _twin(loss: Loss) -> Loss:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .agreement import called, classes_of, depends, device_of, equals, extras_of, value_and_norm
+from .agreement import called, classes_of, depends, device_of, dtype_of, equals, extras_of, value_and_norm
 from .class_slot import ClassSlot
 from .class_stocks import ClassStock, known_stocks, stock_value
 from .errors import UnsupportedCriterion
@@ -95,13 +95,13 @@ def _tell(
 
 def _scores(criterion: Any, form: ClassStock) -> Fixed:
     classes = classes_of(criterion)
-    return fixed(classes + form.softmax, classes, device_of(criterion), torch.float32)
+    return fixed(classes + form.softmax, classes, device_of(criterion), dtype_of(criterion))
 
 
 def _stock_score(criterion: Any, form: ClassStock, given: Fixed) -> Tensor:
     logits = given.logits
     label = torch.full(logits.shape[:2], logits.shape[-1] - form.softmax, dtype=torch.int64, device=logits.device)
-    quality = torch.zeros(logits.shape[:2], device=logits.device)
+    quality = torch.zeros_like(logits[..., 0])
     pairs, where = pairs_of(given.outputs, given.targets, given.indices, padded=False), where_of(given.indices)
     found = [target["labels"][objects] for target, (_, objects) in zip(given.targets, given.indices, strict=True)]
     label[where], quality[where] = torch.cat(found), pairs.quality()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from loss_plugins import Loss
+from loss_plugins.tensors import Target
 
 from .asked import singles, takes_quality
 from .class_stocks import ClassStock
@@ -26,6 +28,8 @@ class ClassSlot(Slot):
         method: of the criterion that computes the loss.
         key: under which it returns it.
         others: whether it returns more, which it has to compute itself.
+        of_quality: whether the targets are the qualities of pairs, else labels.
+        apart: whether the loss takes labels beside qualities, so that a pair without overlap is still positive.
         stock_form: how the criterion's own class loss is computed.
         padded: whether it leaves out rows of targets that are not valid.
     """
@@ -40,6 +44,7 @@ class ClassSlot(Slot):
     def __init__(self, loss: Loss, gain: float = 1.0) -> None:
         super().__init__(loss, gain)
         self.of_quality = any(takes_quality(each.entry) for each in singles(loss))
+        self.apart = self.of_quality and tells_apart(loss)
 
     def value(
         self,
@@ -74,12 +79,30 @@ class ClassSlot(Slot):
                 loss = loss_module.elementwise(exact, wanted) * self.factor
                 total = (loss * weights).sum() / weights.sum()
             else:
-                quality = pairs.quality() if quality is None and self.of_quality else quality
-                target = dense_target(given, pairs, labels, quality if self.of_quality else None)
-                loss = loss_module.elementwise(exact, target.flatten(0, 1)) * self.factor
+                target = self.target(given, pairs, labels, quality)
+                loss = loss_module.elementwise(exact, target) * self.factor
                 total = loss.sum() / num_boxes
         self.use.count(total, logits)
         return total
+
+    def target(self, logits: Tensor, pairs: Pairs, labels: Tensor, quality: Tensor | None) -> Target:
+        """What the scores (b * queries, classes) are to meet: labels, or qualities, or both."""
+        label = dense_target(logits, pairs, labels, None).flatten(0, 1)
+        if not self.of_quality:
+            return label
+        known = pairs.quality() if quality is None else quality
+        soft = dense_target(logits, pairs, labels, known).flatten(0, 1)
+        return (label, soft) if self.apart else soft
+
+
+def tells_apart(loss: Loss) -> bool:
+    """Whether a loss takes one label beside the quality of each score; found out by trying."""
+    one = torch.ones(1, 2)
+    try:
+        copy.deepcopy(loss).eval().elementwise(one, (one, one / 2))
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def classes_of_queries(logits: Tensor, where: tuple[Tensor, Tensor], labels: Tensor) -> Tensor:
@@ -91,8 +114,8 @@ def classes_of_queries(logits: Tensor, where: tuple[Tensor, Tensor], labels: Ten
 
 def dense_target(logits: Tensor, pairs: Pairs, labels: Tensor, quality: Tensor | None) -> Tensor:
     """(b, queries, classes) the target of each score: 1, or the quality of the pair, at the class of the object."""
-    target = torch.zeros(logits.shape, dtype=torch.float32, device=logits.device)
-    wanted = torch.ones(len(labels), device=logits.device) if quality is None else quality.to(target)
+    target = torch.zeros_like(logits, dtype=at_least_single(logits[:0]).dtype)
+    wanted = target.new_ones(len(labels)) if quality is None else quality.to(target)
     images, queries = pairs.where
     target[images, queries, labels] = wanted if pairs.valid is None else wanted * pairs.valid
     return target

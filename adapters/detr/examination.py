@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from loss_plugins.catalog.ranges import Choice, check_value
-from loss_plugins.errors import check_type, refusal
+from loss_plugins.errors import check_type, refusal, shown
 
 from . import asked, box_probe, canary, class_probe
 from . import gain as gains
@@ -60,6 +60,8 @@ def examined(
     check_value(where, "matcher", matcher, MATCHERS)
     check_type(where, "fast", fast, bool)
     size = asked.checked_size(where, image_size)
+    if box is None:
+        _check_without_box(where, matcher, image_size)
     box_slot = _box_slot(where, box, size) if box is not None else None
     cls_slot = _class_slot(where, cls) if cls is not None else None
     with torch.enable_grad():  # type: ignore[no-untyped-call]
@@ -77,6 +79,15 @@ def examined(
             losses.fast = Fast(matching, alone=box_slot is None or box_slot.others)
         _watch_canary(criterion, losses)
     return losses, matching
+
+
+def _check_without_box(where: str, matcher: str, image_size: Any) -> None:
+    if matcher == "match":
+        came = "matcher='match' needs a box loss, and box=None"
+        raise refusal(where, came, "'match' beside a box loss, or 'keep'", "pass box=..., or leave matcher out")
+    if image_size is not None:
+        came = f"image_size={shown(image_size)} is for a box loss, and box=None"
+        raise refusal(where, came, "a size beside a box loss", "leave image_size out")
 
 
 def _box_slot(where: str, box: Any, size: Any) -> BoxSlot:

@@ -25,7 +25,7 @@ def put_in(criterion: Any, losses: Losses) -> None:
     """Make an object compute other losses.
 
     Raises:
-        UnsupportedCriterion: its class cannot be changed, or it is not called in a way that is known.
+        UnsupportedCriterion: its class cannot be changed.
     """
     stock = type(criterion)
     try:

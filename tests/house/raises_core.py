@@ -272,6 +272,12 @@ CORE: Table = {
             lp.KLDLoss(), lambda pred, target: torch.inf * pred.sum(-1)
         ),
     },
+    ("loss_plugins/module/gain.py::fair_class_gain", "ValueError"): {
+        "what is right for positives is wrong for negatives": lambda *_: gain.fair_class_gain(
+            lp.BCEWithLogitsLoss(), lp.FocalLoss().elementwise
+        ),
+        "those of `class_gain`": lambda *_: gain.fair_class_gain(lp.FocalLoss(), lambda pred, target: 0 * pred),
+    },
     ("loss_plugins/module/gain.py::class_gain", "ValueError"): {
         "one of the losses has no gradient on the set": lambda *_: gain.class_gain(
             lp.FocalLoss(), lambda pred, target: 0 * pred
