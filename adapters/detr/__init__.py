@@ -3,6 +3,7 @@
 `plug(criterion, box="eiou")` replaces the losses of any object with `loss_boxes`, after a comparison with its own.
 """
 
+from .asked import LossSpec as LossSpec
 from .counting import Use as Use
 from .errors import UnsupportedCriterion as UnsupportedCriterion
 from .plug import Plug as Plug

@@ -58,12 +58,14 @@ class Losses:
         trained: calls of the criterion in training.
         validated: calls of it without gradients.
         fast: how layers are computed; None: one by one.
+        proven_at: the training calls after which use of the losses is proven; 0: by nobody here.
     """
 
     def __init__(self, box: BoxSlot | None, cls: ClassSlot | None, steps: bool = True) -> None:
         self.box, self.cls, self.steps = box, cls, steps
         self.trained = self.validated = 0
         self.fast: Layers | None = None
+        self.proven_at = 0
         self._begun = False
 
     @property
@@ -81,6 +83,8 @@ class Losses:
         if not torch.is_grad_enabled():
             self.validated += 1
             return
+        if self.trained and self.trained == self.proven_at:
+            self.require_use()
         self.trained += 1
         if self.steps:
             self.begin_step()

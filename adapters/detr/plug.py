@@ -52,6 +52,15 @@ class Plug:
         if self.plugged:
             take_out(self._criterion, self._stock)
 
+    @property
+    def called(self) -> bool:
+        """Whether the criterion was called since its losses were plugged."""
+        return bool(self._losses.trained + self._losses.validated)
+
+    def prove_after(self, calls: int) -> None:
+        """End a training in which a loss is not used: with `LossNotUsed`, when so many training calls are over."""
+        self._losses.proven_at = calls
+
     def require_use(self) -> None:
         """Raise unless the losses were used.
 
@@ -59,7 +68,7 @@ class Plug:
             LossNotUsed: the criterion was not called; or it was trained, and a loss was not computed there, or nothing
                 learnt from it.
         """
-        if not self._losses.trained + self._losses.validated:
+        if not self.called:
             raise LossNotUsed(
                 f"{self._stock.__name__} was not called since its losses were plugged: is the loss computed by another "
                 "criterion, as one that the trainer built anew?"
