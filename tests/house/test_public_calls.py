@@ -28,6 +28,7 @@ import loss_plugins as lp
 from loss_plugins import Interval
 from loss_plugins import audit as auditing
 from loss_plugins.adapters import mmdet as lpm
+from loss_plugins.adapters import torchvision as lpt
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.catalog.entries import Entry, shipped
 from loss_plugins.module.build import module_class
@@ -49,6 +50,9 @@ RESULTS = {
     "IterationFailed",
     "LossNotFinite",
     "Tuning",
+    "Plug",
+    "SlotReport",
+    "UnsupportedModel",
 }
 #: trains: its own test hands it the same values
 TRAINS = {"tune"}
@@ -83,7 +87,7 @@ def publics() -> dict[str, Callable[..., Any]]:
     """All that `__all__` of the package and of the adapters names and users call, but for the losses."""
     losses = {function_of(entry) for entry in shipped()} | {module_class(entry.name) for entry in shipped()}
     found = {}
-    for package, more in ((lp, ()), (lpu, ()), (lpm, lpm.HOOK_NAMES), (auditing, ("audit",))):
+    for package, more in ((lp, ()), (lpu, ()), (lpt, ()), (lpm, lpm.HOOK_NAMES), (auditing, ("audit",))):
         names = (*package.__all__, *more) if package is not auditing else more
         for name in names:
             value = getattr(package, name)

@@ -1,0 +1,78 @@
+"""The losses that a user asks for, as names, dicts or modules: every mistake is an error here, before training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from loss_plugins import Loss
+from loss_plugins.catalog.entries import entry_called
+from loss_plugins.errors import refusal, shown
+from loss_plugins.module.image_size import NORMALISED, image_sizes
+
+from ..detr.asked import SPECS, module_of, names_of, per_score, singles, takes_quality
+
+WHERE = "torchvision adapter"
+SOFTMAX = "is a softmax over classes, of which one is true: these heads have a score and a sigmoid for each class"
+
+
+def box_module(asked: Any) -> Loss:
+    """The module of a box loss: of upright boxes, given as corners in pixels.
+
+    Raises:
+        TypeError: something else than a loss.
+        ValueError: an unknown loss; one of something else, or of boxes in another form; one that needs the size of the
+            images.
+    """
+    loss = _module("box", asked)
+    if loss.entry.kind != "box":
+        came = f"box={loss.entry.name!r} is a loss of kind {loss.entry.kind}, and these heads compare upright boxes"
+        raise refusal(WHERE, came, "losses of kind box", "see `loss-plugins list --kind box`")
+    for each in singles(loss):
+        box_format = each.parameters_given.get("box_format", "xyxy")
+        if box_format != "xyxy":
+            remedy = "leave box_format out: boxes are handed over as corners"
+            raise refusal(WHERE, f"box={each.entry.name!r}: box_format={box_format!r}", "'xyxy'", remedy)
+    if NORMALISED in image_sizes(loss.spec()):
+        came = f"box={loss.entry.name!r} needs the size of the images, and boxes are in pixels here"
+        remedy = "write {'type': 'mpdiou', 'image_size': (height, width)}, the size that model.transform resizes to"
+        raise refusal(WHERE, came, "a size in pixels", remedy)
+    return loss
+
+
+def class_module(asked: Any) -> Loss:
+    """The module of a class loss: one number for each logit and its target.
+
+    Raises:
+        TypeError: something else than a loss.
+        ValueError: an unknown loss, or one of something else.
+    """
+    loss = _module("cls", asked)
+    if not per_score(loss.entry):
+        came = f"cls={loss.entry.name!r} {_otherwise(loss)}"
+        raise refusal(WHERE, came, f"losses of single scores: {names_of(per_score)}", "pass one of these")
+    return loss
+
+
+def of_quality(loss: Loss) -> bool:
+    """Whether the targets of a class loss, or of one in a mix, are qualities, as the IoU of the box."""
+    return any(takes_quality(each.entry) for each in singles(loss))
+
+
+def _otherwise(loss: Loss) -> str:
+    """What a loss is that is none of single scores."""
+    kind, scale = loss.entry.kind, loss.entry.traits.scale
+    if kind != "classification":
+        return f"is a loss of kind {kind}, and these heads have scores here"
+    return SOFTMAX if scale == "logits" else f"takes {scale.replace('_', '-')}, and these heads have logits"
+
+
+def _module(slot: str, asked: Any) -> Loss:
+    if isinstance(asked, str):
+        entry_called(asked, WHERE, slot)
+    if isinstance(asked, Mapping):
+        if not isinstance(asked.get("type"), str):
+            came = f"{slot}={shown(dict(asked))} has no 'type' that is the name of a loss"
+            raise refusal(WHERE, came, SPECS, f"write {slot}={{'type': 'eiou'}}, say", TypeError)
+        entry_called(asked["type"], WHERE, f"{slot}.type")
+    return module_of(WHERE, slot, asked)
