@@ -30,7 +30,7 @@ def examine_boxes(criterion: Any, slot: BoxSlot) -> None:
     device, classes = device_of(criterion), classes_of(criterion)
     given = fixed(classes, classes, device)
     returned = called(criterion, criterion.loss_boxes, given)
-    slot.padded = _leaves_padding_out(criterion, given, fixed(classes, classes, device, padded=True))
+    slot.padded = leaves_padding_out(criterion)
     slot.side_key = next((key for key, loss in returned.items() if equals(loss, _sides(given), given.boxes)), None)
     learnt = [key for key, loss in returned.items() if key != slot.side_key and depends(loss, given.boxes)]
     found = [
@@ -90,6 +90,11 @@ def _box(given: Fixed, name: str, padded: bool = False, boxes_weight: Tensor | N
     return loss.sum() / given.num_boxes
 
 
-def _leaves_padding_out(criterion: Any, given: Fixed, padded: Fixed) -> bool:
-    plain, filled = (called(criterion, criterion.loss_boxes, each) for each in (given, padded))
+def leaves_padding_out(criterion: Any) -> bool:
+    """Whether rows of targets that are not valid do not count."""
+    classes, device = classes_of(criterion), device_of(criterion)
+    plain, filled = (
+        called(criterion, criterion.loss_boxes, fixed(classes, classes, device, padded=padded))
+        for padded in (False, True)
+    )
     return all(bool((plain[key] - filled[key]).abs().max() <= TOLERANCE) for key in plain)

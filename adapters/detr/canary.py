@@ -81,8 +81,7 @@ def _class_loss(criterion: Any, slot: ClassSlot, given: Fixed) -> Tensor:
         return loss.elementwise(logits.flatten(0, 1), one_hot).sum() / given.num_boxes
     quality = torch.zeros_like(logits[..., 0])
     quality[where] = pairs_of(given.outputs, given.targets, given.indices, padded=False).quality().to(quality)
-    soft = one_hot * quality.flatten()[:, None]
-    return loss.elementwise(logits.flatten(0, 1), (one_hot, soft) if slot.apart else soft).sum() / given.num_boxes
+    return loss.elementwise(logits.flatten(0, 1), one_hot * quality.flatten()[:, None]).sum() / given.num_boxes
 
 
 def _twin(loss: Loss) -> Loss:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from loss_plugins import build_loss
+
 from .agreement import called, classes_of, depends, device_of, dtype_of, equals, extras_of, value_and_norm
 from .class_slot import ClassSlot
 from .class_stocks import ClassStock, known_stocks, stock_value
@@ -73,6 +75,17 @@ def examine_scores(criterion: Any, slot: ClassSlot) -> None:
         f"{theirs} (value, norm of the gradient) from {slot.method}{why}",
         BOX_ALONE,
     )
+
+
+def own_slot(criterion: Any) -> ClassSlot | None:
+    """The criterion's own class loss as a slot that computes it; None: it is none that is known."""
+    slot = ClassSlot(build_loss("bce_with_logits", reduction="none"))
+    try:
+        examine_scores(criterion, slot)
+    except UnsupportedCriterion:
+        return None
+    slot.loss = build_loss(slot.stock_form.spec, reduction="none")
+    return slot
 
 
 def _tell(

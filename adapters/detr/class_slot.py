@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from loss_plugins import Loss
-from loss_plugins.tensors import Target
 
 from .asked import singles, takes_quality
 from .class_stocks import ClassStock
@@ -28,8 +26,6 @@ class ClassSlot(Slot):
         method: of the criterion that computes the loss.
         key: under which it returns it.
         others: whether it returns more, which it has to compute itself.
-        of_quality: whether the targets are the qualities of pairs, else labels.
-        apart: whether the loss takes labels beside qualities, so that a pair without overlap is still positive.
         stock_form: how the criterion's own class loss is computed.
         padded: whether it leaves out rows of targets that are not valid.
     """
@@ -43,8 +39,11 @@ class ClassSlot(Slot):
 
     def __init__(self, loss: Loss, gain: float = 1.0) -> None:
         super().__init__(loss, gain)
-        self.of_quality = any(takes_quality(each.entry) for each in singles(loss))
-        self.apart = self.of_quality and tells_apart(loss)
+
+    @property
+    def of_quality(self) -> bool:
+        """Whether the targets are the qualities of pairs, else labels."""
+        return any(takes_quality(each.entry) for each in singles(self.loss))
 
     def value(
         self,
@@ -85,24 +84,12 @@ class ClassSlot(Slot):
         self.use.count(total, logits)
         return total
 
-    def target(self, logits: Tensor, pairs: Pairs, labels: Tensor, quality: Tensor | None) -> Target:
-        """What the scores (b * queries, classes) are to meet: labels, or qualities, or both."""
-        label = dense_target(logits, pairs, labels, None).flatten(0, 1)
+    def target(self, logits: Tensor, pairs: Pairs, labels: Tensor, quality: Tensor | None) -> Tensor:
+        """What the scores (b * queries, classes) are to meet: 1, or the quality of the pair, at the object's class."""
         if not self.of_quality:
-            return label
+            return dense_target(logits, pairs, labels, None).flatten(0, 1)
         known = pairs.quality() if quality is None else quality
-        soft = dense_target(logits, pairs, labels, known).flatten(0, 1)
-        return (label, soft) if self.apart else soft
-
-
-def tells_apart(loss: Loss) -> bool:
-    """Whether a loss takes one label beside the quality of each score; found out by trying."""
-    one = torch.ones(1, 2)
-    try:
-        copy.deepcopy(loss).eval().elementwise(one, (one, one / 2))
-    except (ValueError, TypeError):
-        return False
-    return True
+        return dense_target(logits, pairs, labels, known.clamp(min=self.stock_form.lowest)).flatten(0, 1)
 
 
 def classes_of_queries(logits: Tensor, where: tuple[Tensor, Tensor], labels: Tensor) -> Tensor:

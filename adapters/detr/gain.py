@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from loss_plugins import build_loss
 from loss_plugins.errors import refusal
 from loss_plugins.module.gain import IMAGE_SIZE, box_gain, fair_class_gain
@@ -30,5 +32,10 @@ def match_scores(slot: ClassSlot) -> None:
     if slot.stock_form.softmax:
         came = "gain='match': the stock class loss is a softmax, and the fixed set of scores is one of sigmoids"
         raise refusal(slot.loss.entry.name, came, "gain='keep'", "set loss_weight instead")
-    found = fair_class_gain(slot.loss, slot.stock_form.soft, labels=not slot.of_quality)
+    stock = ClassSlot(build_loss(slot.stock_form.spec, reduction="none"))
+
+    def stock_loss(pred: Tensor, target: Tensor) -> Tensor:
+        return stock.loss.elementwise(pred, target if stock.of_quality else (target > 0).to(target))
+
+    found = fair_class_gain(slot.loss, stock_loss, labels=not slot.of_quality)
     slot.gain, slot.norms = found.factor, (found.stock, found.new)

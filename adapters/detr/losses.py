@@ -27,7 +27,10 @@ class Layers(Protocol):
     Attributes:
         waiting: the layers whose losses are computed later, in a call that does so; else None.
         seen: what the matcher said, where somebody asks; else None.
+        own_scores: whether the criterion's own class loss is computed from pairs.
     """
+
+    own_scores: bool
 
     waiting: list[Any] | None
     seen: list[Indices] | None
@@ -58,6 +61,7 @@ class Losses:
         trained: calls of the criterion in training.
         validated: calls of it without gradients.
         fast: how layers are computed; None: one by one.
+        own: the criterion's own class loss, computed here where that is quicker; None: it computes it itself.
         proven_at: the training calls after which use of the losses is proven; 0: by nobody here.
     """
 
@@ -65,6 +69,7 @@ class Losses:
         self.box, self.cls, self.steps = box, cls, steps
         self.trained = self.validated = 0
         self.fast: Layers | None = None
+        self.own: ClassSlot | None = None
         self.proven_at = 0
         self._begun = False
 
@@ -72,6 +77,12 @@ class Losses:
     def slots(self) -> list[Slot]:
         """The slots in use."""
         return [slot for slot in (self.box, self.cls) if slot is not None]
+
+    @property
+    def scores(self) -> ClassSlot | None:
+        """The class loss that is computed here; None: the criterion computes its own."""
+        quick = self.fast is not None and self.fast.own_scores
+        return self.own if self.cls is None and quick else self.cls
 
     @property
     def modules(self) -> list[Loss]:
@@ -113,7 +124,7 @@ class Losses:
         counts = self.trained, self.validated, self._begun
         steps, self.steps = self.steps, False
         with ExitStack() as stack:
-            for slot in self.slots:
+            for slot in (*self.slots, *([self.own] if self.own is not None else [])):
                 stack.enter_context(slot.set_apart())
             try:
                 yield
@@ -137,17 +148,17 @@ class Losses:
     def of_scores(
         self,
         criterion: Any,
+        slot: ClassSlot,
         outputs: Outputs,
         targets: Targets,
         indices: Indices,
         num_boxes: Any,
         more: Mapping[str, Any],
     ) -> dict[str, Tensor]:
-        """What the method of the class loss returns; there is a class loss."""
-        assert self.cls is not None
-        pairs = pairs_of(outputs, targets, indices, self.cls.padded)
-        value = self.cls.value(criterion, outputs, targets, indices, pairs, num_boxes, more.get("values"))
-        return {self.cls.key: value}
+        """What the method of a class loss returns."""
+        pairs = pairs_of(outputs, targets, indices, slot.padded)
+        value = slot.value(criterion, outputs, targets, indices, pairs, num_boxes, more.get("values"))
+        return {slot.key: value}
 
     def require_use(self) -> None:
         """Raise LossNotUsed unless each loss was computed and something learnt from it, or nothing was trained."""

@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from loss_plugins import build_loss
 from loss_plugins.errors import refusal
 
 from .box_slot import BoxSlot
 from .errors import UnsupportedCriterion
+from .matches import Targets
 from .rebound import rebound
 from .slot import at_least_single
 from .subclass import PREFIX, state_of
@@ -22,6 +24,9 @@ from .subclass import PREFIX, state_of
 #: the function of every matcher of the family that gives its box cost
 COST = "generalized_box_iou"
 SEAT = "loss_plugins_matcher"
+#: what of outputs and targets costs are computed from
+COSTED = ("logits", "pred_logits", "pred_boxes")
+TARGETED = ("boxes", "class_labels", "labels")
 
 
 class PairwiseSimilarity:
@@ -56,9 +61,21 @@ class MatcherPlug:
     def __init__(self, cost: PairwiseSimilarity | None, by_image: bool) -> None:
         self.cost, self.by_image = cost, by_image
         self._classes: dict[type, type] = {}
+        self._host: tuple[Targets, list[dict[str, Tensor]]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"cost": self.cost, "by_image": self.by_image, "_classes": {}}  # classes made here do not pickle
+        """Classes made here do not pickle."""
+        return {"cost": self.cost, "by_image": self.by_image, "_classes": {}, "_host": None}
+
+    def begin(self) -> None:
+        """Another batch: its targets are not on the host yet."""
+        self._host = None
+
+    def on_host(self, targets: Targets) -> list[dict[str, Tensor]]:
+        """The targets of a batch on the host, where they are once for all layers."""
+        if self._host is None or self._host[0] is not targets:
+            self._host = targets, _on_host(targets)
+        return self._host[1]
 
     def put_in(self, matcher: Any) -> None:
         """Change a matcher."""
@@ -136,22 +153,34 @@ def _plugged(stock: type, cost: PairwiseSimilarity | None) -> type:
     methods = {} if cost is None else with_cost(stock, cost)
     match = methods.get("forward", getattr(stock, "forward", None))
     if match is not None:
-        methods["forward"] = _by_image(match)
+        unchecked = with_cost(stock, PairwiseSimilarity(_giou_slot())) if cost is None else methods
+        methods["forward"] = _by_image(match, unchecked.get("forward", match))
     about = {"__doc__": stock.__doc__, "__module__": stock.__module__, "__reduce_ex__": _reduce}
     return type(f"{PREFIX}{stock.__name__}", (stock,), {**about, **methods})
 
 
-def _by_image(match: Callable[..., Any]) -> Callable[..., Any]:
-    """A matcher's `forward`, called once for each image: the costs of queries with objects of others are left out."""
+def _giou_slot() -> BoxSlot:
+    """GIoU as matchers compute it, without a check of the boxes that waits for the device."""
+    return BoxSlot(build_loss("giou", reduction="none"), None)
+
+
+def _by_image(match: Callable[..., Any], quick: Callable[..., Any]) -> Callable[..., Any]:
+    """A matcher's `forward`, called once for each image: the costs of queries with objects of others are left out.
+
+    Args:
+        match: as it is called for a whole batch.
+        quick: as it is called for an image.
+    """
 
     @functools.wraps(match)
     def forward(self: Any, outputs: Mapping[str, Any], targets: Any, *more: Any, **named: Any) -> Any:
         plug: MatcherPlug = self.__dict__[SEAT]
-        if not plug.by_image or len(targets) < 2:
+        if not plug.by_image or not len(targets):
             return match(self, outputs, targets, *more, **named)
-        images = len(targets)
+        host = {name: value.cpu() if name in COSTED else value for name, value in outputs.items()}
         found = [
-            match(self, _one(outputs, image, images), [target], *more, **named) for image, target in enumerate(targets)
+            quick(self, _one(host, image, len(targets)), [target], *more, **named)
+            for image, target in enumerate(plug.on_host(targets))
         ]
         if all(isinstance(each, Mapping) for each in found):
             return {name: [pair for each in found for pair in each[name]] for name in found[0]}
@@ -166,6 +195,21 @@ def _one(outputs: Mapping[str, Any], image: int, images: int) -> dict[str, Any]:
         name: value[image : image + 1] if isinstance(value, (Tensor, list, tuple)) and len(value) == images else value
         for name, value in outputs.items()
     }
+
+
+def _on_host(targets: Targets) -> list[dict[str, Tensor]]:
+    """Boxes and labels of all images in one copy each; the rest as it is."""
+    counts = [len(target["boxes"]) for target in targets]
+    found = [dict(target) for target in targets]
+    for name in TARGETED:
+        if not all(
+            name in target and len(target[name]) == count for target, count in zip(targets, counts, strict=True)
+        ):
+            continue
+        parts = torch.split(torch.cat([target[name] for target in targets]).cpu(), counts)
+        for target, part in zip(found, parts, strict=True):
+            target[name] = part
+    return found
 
 
 def _reduce(self: Any, protocol: Any) -> tuple[Any, ...]:

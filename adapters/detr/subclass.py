@@ -107,11 +107,12 @@ def _scores(stock: type, name: str) -> Callable[..., Any]:
         self: Any, outputs: Any, targets: Any, indices: Any, num_boxes: Any, *more: Any, **named: Any
     ) -> Any:
         losses = losses_of(self)
-        if losses is None or losses.cls is None or losses.cls.method != name:
+        slot = None if losses is None else losses.scores
+        if losses is None or slot is None or slot.method != name:
             return replaced(self, outputs, targets, indices, num_boxes, *more, **named)
         given = _read(self, names, more, named)
-        returned = losses.of_scores(self, outputs, targets, indices, num_boxes, given)
-        if not losses.cls.others:
+        returned = losses.of_scores(self, slot, outputs, targets, indices, num_boxes, given)
+        if not slot.others:
             return returned
         return {**replaced(self, outputs, targets, indices, num_boxes, *more, **named), **returned}
 

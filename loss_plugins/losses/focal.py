@@ -206,11 +206,11 @@ def quality_focal_loss(
 def varifocal_loss(
     pred: Tensor,
     target: LabelScore,
-    detached: bool = False,
     *,
     alpha: Annotated[float, Interval(0, 10)] = 0.75,
     gamma: Exponent = 2.0,
     iou_weighted: Annotated[bool, Choice(False, True)] = True,
+    detach_weight: Annotated[bool, Choice(False, True), Effect(detached="the weight of negatives")] = False,
     activated: Activated = False,
 ) -> Tensor:
     """Varifocal loss: positives weighed by their quality, negatives as in focal loss.
@@ -222,6 +222,7 @@ def varifocal_loss(
         alpha: weight of negatives. The paper uses 0.75.
         gamma: exponent for negatives. The paper uses 2.
         iou_weighted: whether positives weigh their quality, else 1.
+        detach_weight: whether the weight of negatives is without gradient, as in RT-DETR, D-FINE and DEIM.
         activated: whether pred holds probabilities.
 
     >>> varifocal_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.5, 0.0]]))  # ln 2 / 2, 0.75 (1/2)^2 ln 2
@@ -229,7 +230,7 @@ def varifocal_loss(
     """
     label, quality = label_and_score(pred, target)
     p = pred if activated else pred.sigmoid()
-    far = safe_power(p.detach() if detached else p, gamma)
+    far = safe_power(p.detach() if detach_weight else p, gamma)
     weight = alpha * far * (1 - label) + (quality if iou_weighted else 1.0) * label
     return weight * binary_cross_entropy(pred, quality, activated)
 

@@ -373,11 +373,13 @@ class VarifocalLoss(Loss, name="varifocal"):
         gamma (default 2.0; allowed: [0, inf)): exponent for negatives. The paper uses 2.
         iou_weighted (default True; allowed: False or True): whether positives weigh their quality, else
             1.
+        detach_weight (default False; allowed: False or True): whether the weight of negatives is
+            without gradient, as in RT-DETR, D-FINE and DEIM.
         activated (default False; allowed: False or True): whether pred holds probabilities.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
-        dialect (default None; allowed: 'mmdet' or 'ultralytics' or 'transformers'): None: the published
-            formula; or the framework whose built-in to equal.
+        dialect (default None; allowed: 'mmdet' or 'ultralytics'): None: the published formula; or the
+            framework whose built-in to equal.
 
     Use it when:
         Targets are box qualities and the best boxes should lead: positives weigh as much as their
@@ -392,6 +394,6 @@ class VarifocalLoss(Loss, name="varifocal"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, alpha: float = 0.75,
-        gamma: float = 2.0, iou_weighted: bool = True, activated: bool = False,
+        gamma: float = 2.0, iou_weighted: bool = True, detach_weight: bool = False, activated: bool = False,
         ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...

@@ -47,7 +47,7 @@ CLASS_LOSSES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         "type": "varifocal",
         "alpha": given["alpha"],
         "gamma": given["gamma"],
-        "dialect": "transformers",
+        "detach_weight": True,
     },
     "rfdetr_focal": lambda given: {"type": "focal", "alpha": given["alpha"], "gamma": given["gamma"]},
 }
