@@ -91,6 +91,29 @@ def _check_without_box(where: str, matcher: str, image_size: Any) -> None:
         raise refusal(where, came, "a size beside a box loss", "leave image_size out")
 
 
+def requested(
+    where: str,
+    *,
+    box: LossSpec | None,
+    cls: LossSpec | None,
+    image_size: tuple[float, float] | None,
+    gain: str,
+    matcher: str,
+    fast: bool,
+) -> tuple[BoxSlot | None, ClassSlot | None]:
+    """The losses that are asked for, as far as they can be judged without a criterion; arguments as of `examined`.
+
+    Raises:
+        ValueError, TypeError: an argument that no criterion goes with.
+    """
+    check_value(where, "gain", gain, GAINS)
+    check_value(where, "matcher", matcher, MATCHERS)
+    check_type(where, "fast", fast, bool)
+    size = asked.checked_size(where, image_size)
+    box_slot = _box_slot(where, box, size) if box is not None else None
+    return box_slot, _class_slot(where, cls) if cls is not None else None
+
+
 def _box_slot(where: str, box: Any, size: Any) -> BoxSlot:
     loss, unit = asked.box_module(where, box, size, IN_SIDES)
     return BoxSlot(loss, unit)

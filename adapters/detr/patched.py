@@ -5,15 +5,35 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from typing import Any
+from typing import Any, Protocol
 
 from loss_plugins.errors import LossNotUsed, refusal
 
-from .plug import Plug
 from .report import Report
 
 #: training calls after which a loss that was not used ends the training
 PROVEN_AFTER = 8
+
+
+class AnyPlug(Protocol):
+    """The losses of a criterion, as `Plug`."""
+
+    @property
+    def report(self) -> Report:
+        """What was computed."""
+
+    @property
+    def called(self) -> bool:
+        """Whether anything was."""
+
+    def prove_after(self, calls: int) -> None:
+        """End a training in which a loss is not used, after so many steps."""
+
+    def require_use(self) -> None:
+        """Raise LossNotUsed unless the losses were used."""
+
+    def unplug(self) -> None:
+        """Take the losses out."""
 
 
 class Patched(AbstractContextManager["Patched"]):
@@ -32,11 +52,11 @@ class Patched(AbstractContextManager["Patched"]):
 
     def __init__(self, where: str, doors: Callable[[Patched], AbstractContextManager[Any]]) -> None:
         self.where = where
-        self.plugs: list[Plug] = []
+        self.plugs: list[Any] = []
         self._doors = doors
         self._leaving: ExitStack | None = None
 
-    def take(self, plug: Plug) -> None:
+    def take(self, plug: AnyPlug) -> None:
         """Keep the plug of a criterion that was built, until the context is left."""
         plug.prove_after(PROVEN_AFTER)
         self.plugs.append(plug)
@@ -48,7 +68,7 @@ class Patched(AbstractContextManager["Patched"]):
         Raises:
             LossNotUsed: no criterion was built.
         """
-        reports = [plug.report for plug in self.plugs]
+        reports: list[Report] = [plug.report for plug in self.plugs]
         if not reports:
             raise LossNotUsed(self._none_built())
         return next((report for report in reversed(reports) if report.trained), reports[-1])

@@ -53,6 +53,11 @@ class Plug:
             take_out(self._criterion, self._stock)
 
     @property
+    def losses(self) -> Losses:
+        """The losses, of which other criteria may compute the same."""
+        return self._losses
+
+    @property
     def called(self) -> bool:
         """Whether the criterion was called since its losses were plugged."""
         return bool(self._losses.trained + self._losses.validated)

@@ -1,0 +1,304 @@
+"""A box loss in the place of one that a dense criterion keeps as an object, or calls as a function of its module."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from loss_plugins import Loss, build_loss
+from loss_plugins.errors import LossNotUsed
+from loss_plugins.module.gain import box_gain
+
+from ..detr import Report, UnsupportedCriterion, saved
+from ..detr.agreement import gradient_of
+from ..detr.box_slot import BoxSlot
+from ..detr.losses import Losses
+from ..detr.rebound import rebound
+from ..detr.report import report_of
+from ..detr.slot import at_least_single
+from ..detr.subclass import PREFIX, state_of
+from .forms import STOCKS, Form, entrance, probe
+
+#: the attribute of an object that holds what is computed instead
+SEAT = "loss_plugins_box"
+TOLERANCE = 1e-5
+
+
+class DenseSlot(BoxSlot):
+    """The box loss of dense criteria.
+
+    Args:
+        loss: takes corners, one number per box.
+        form: how the losses are called that it replaces.
+    """
+
+    def __init__(self, loss: Loss, form: Form) -> None:
+        super().__init__(loss, None)
+        self.form = form
+        self.stock = form.stock
+
+    def of_corners(self, pred: Tensor, target: Tensor) -> Tensor:
+        """(n,) the loss of each pair of corners with its factors, counted."""
+        pred = self.use.follow(pred)
+        loss_module = self.loss_on(pred.device)
+        with torch.autocast(pred.device.type, enabled=False):
+            loss = loss_module.elementwise(at_least_single(pred), at_least_single(target)) * self.factor
+        self.use.count(loss, pred)
+        return loss
+
+    def match(self) -> None:
+        """Set the gain so that the loss pulls as hard as the one that it replaces."""
+        found = box_gain(self.loss, build_loss(STOCKS[self.stock]).elementwise)
+        self.gain, self.norms = found.factor, (found.stock, found.new)
+
+
+class Place:
+    """Where a box loss is put in: an object that is one, or an object whose `forward` calls a function that is one.
+
+    Args:
+        owner: the object.
+        form: of its loss.
+        function: the global name by which `forward` calls a function; "": the object itself is the loss.
+    """
+
+    def __init__(self, owner: Any, form: Form, function: str = "") -> None:
+        self.owner, self.form, self.function = owner, form, function
+        self.stock = type(owner)
+
+    @property
+    def title(self) -> str:
+        """The class, and the function where there is one."""
+        return f"{self.stock.__name__}, {self.function}" if self.function else self.stock.__name__
+
+    @property
+    def call(self) -> Callable[..., Any]:
+        """What computes the loss now."""
+        if not self.function:
+            return self.owner  # type: ignore[no-any-return]
+        if SEAT in vars(self.owner):
+            return functools.partial(instead_of, self.owner)
+        return global_function(self.stock, self.function)
+
+    def put_in(self, slot: DenseSlot) -> None:
+        """Make the object compute another loss.
+
+        Raises:
+            UnsupportedCriterion: its class cannot be changed.
+        """
+        try:
+            vars(self.owner)[SEAT] = slot, self.form, self.function
+            self.owner.__class__ = plugged_class(self.stock, self.function)  # type: ignore[arg-type]
+        except (AttributeError, TypeError) as error:
+            found = f"its class cannot be changed: {error}"
+            raise UnsupportedCriterion(self.owner, found, "plug an object of a class") from error
+
+    def take_out(self) -> None:
+        """Give the object its class back; a second call does nothing."""
+        if vars(self.owner).pop(SEAT, None) is not None:
+            self.owner.__class__ = self.stock
+
+
+class DensePlug:
+    """The box loss of dense criteria; a context manager that takes it out again.
+
+    Args:
+        losses: with the slot that is put in.
+        places: where.
+
+    Attributes:
+        losses: the loss, one for all places. Its `begin_step` is called before each step of a training.
+        places: where it is in.
+    """
+
+    def __init__(self, losses: Losses, places: Iterable[Place]) -> None:
+        self.losses = losses
+        self.places: list[Place] = []
+        self.add(places)
+
+    @property
+    def slot(self) -> DenseSlot:
+        """The box loss."""
+        assert isinstance(self.losses.box, DenseSlot)
+        return self.losses.box
+
+    @property
+    def report(self) -> Report:
+        """Which loss replaces which, what the probe found, and what was computed since."""
+        return report_of(self.losses)
+
+    @property
+    def plugged(self) -> bool:
+        """Whether the loss is in."""
+        return any(SEAT in vars(place.owner) for place in self.places)
+
+    @property
+    def called(self) -> bool:
+        """Whether a criterion was called since its loss was plugged."""
+        use = self.slot.use
+        return bool(self.losses.trained + use.calls + use.val_calls + use.frozen_calls)
+
+    def add(self, places: Iterable[Place]) -> None:
+        """Put the loss in."""
+        for place in places:
+            place.put_in(self.slot)
+            self.places.append(place)
+
+    def prove_after(self, calls: int) -> None:
+        """End a training in which the loss is not used: with `LossNotUsed`, when so many steps are over."""
+        self.losses.proven_at = calls
+
+    def unplug(self) -> None:
+        """Give all objects their classes back; a second call does nothing."""
+        for place in self.places:
+            place.take_out()
+
+    def require_use(self) -> None:
+        """Raise unless the loss was used.
+
+        Raises:
+            LossNotUsed: it was not called; or it was trained, and nothing learnt from it.
+        """
+        if not self.called:
+            names = ", ".join(sorted({place.title for place in self.places}))
+            raise LossNotUsed(f"{names} was not called since its loss was plugged")
+        self.losses.require_use()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The loss, its gain and running statistics, to be saved beside a checkpoint."""
+        return saved.state_of(self.losses)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with the running statistics and the gain of an earlier plug.
+
+        Raises:
+            ValueError: its loss was another one.
+        """
+        saved.load_state("libreyolo adapter", self.losses, state)
+
+    def __enter__(self) -> DensePlug:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        self.unplug()
+        if kind is None:
+            self.require_use()
+
+    def __repr__(self) -> str:
+        return f"DensePlug({', '.join(sorted({place.title for place in self.places}))}: {self.report})"
+
+
+def compared(place: Place, slot: DenseSlot) -> None:
+    """Compare what comes back through a place, on fixed boxes, with plain autograd; then take the loss out again.
+
+    Raises:
+        UnsupportedCriterion: value or gradient differ, or are not finite.
+    """
+    theirs, ours, _ = probe(place.call, place.form, build_loss(STOCKS[place.form.stock]))
+    slot.probe = (float(theirs.detach().sum()), float(ours.detach().sum()))
+    with slot.set_apart():
+        place.put_in(slot)
+        try:
+            live, expected, boxes = probe(place.call, place.form, slot.loss, slot.factor)
+        finally:
+            place.take_out()
+    for one, other in ((live, expected), (gradient_of(live, boxes), gradient_of(expected, boxes))):
+        if one is None or other is None or not other.isfinite().all() or not _close(one, other):
+            raise UnsupportedCriterion(
+                place.owner,
+                f"the {slot.title} does not come back through {place.title} with a finite value and gradient",
+                "mend the loss: `loss-plugins check` names the input",
+            )
+    slot.canary = float(live.detach().sum())
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one.detach().reshape(-1), other.detach().reshape(-1), rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@functools.cache
+def plugged_class(stock: Any, function: str) -> type:
+    """The subclass of a class whose objects compute another loss, made once.
+
+    Args:
+        stock: the class.
+        function: the global name that its entrance reads the loss by; "": its objects are the loss.
+    """
+    name = entrance(stock)
+    method = _through(getattr(stock, name), function) if function else _instead(getattr(stock, name))
+    about = {"__doc__": stock.__doc__, "__module__": stock.__module__, "__reduce_ex__": _reduce}
+    return type(f"{PREFIX}{stock.__name__}", (stock,), {**about, name: method})
+
+
+def _instead(replaced: Callable[..., Any]) -> Callable[..., Any]:
+    """A call of a loss."""
+    signature = inspect.signature(replaced)
+
+    @functools.wraps(replaced)
+    def call(self: Any, *arguments: Any, **named: Any) -> Tensor:
+        slot, form, _ = vars(self)[SEAT]
+        return _value(self, slot, form, signature.bind(self, *arguments, **named), first=1)
+
+    return call
+
+
+def _through(replaced: Callable[..., Any], function: str) -> Callable[..., Any]:
+    """The call of a criterion, whose function computes the loss of the criterion that is called."""
+
+    @functools.wraps(replaced)
+    def call(self: Any, *arguments: Any, **named: Any) -> Any:
+        return rebound(replaced, **{function: functools.partial(instead_of, self)})(self, *arguments, **named)
+
+    return call
+
+
+def instead_of(owner: Any, *arguments: Any, **named: Any) -> Tensor:
+    """What a criterion gets where it calls its function of boxes."""
+    slot, form, function = vars(owner)[SEAT]
+    signature = inspect.signature(global_function(type(owner), function))
+    return _value(owner, slot, form, signature.bind(*arguments, **named))
+
+
+def _value(owner: Any, slot: DenseSlot, form: Form, given: inspect.BoundArguments, first: int = 0) -> Tensor:
+    """The loss, in the shape of the one that it replaces.
+
+    Raises:
+        UnsupportedCriterion: an argument that nobody knows would be lost.
+    """
+    given.apply_defaults()
+    names = list(given.arguments)[first:]
+    known, more = names[: form.arguments], names[form.arguments :]
+    lost = [name for name in more if not _is_default(given, name)]
+    if lost:
+        found = f"it calls its box loss with {lost[0]}=..., which is not known"
+        raise UnsupportedCriterion(owner, found, "plug the stock criterion")
+    loss = form.value(slot.of_corners, *(given.arguments[name] for name in known))
+    return loss[:, None] if form.column else loss
+
+
+def _is_default(given: inspect.BoundArguments, name: str) -> bool:
+    value = given.arguments[name]
+    return not isinstance(value, Tensor) and bool(value == given.signature.parameters[name].default)
+
+
+def global_function(cls: type, name: str) -> Callable[..., Any]:
+    """A function that the entrance of a class finds under a global name."""
+    method = inspect.unwrap(getattr(cls, entrance(cls)))
+    return method.__globals__[name]  # type: ignore[attr-defined, no-any-return]
+
+
+def _reduce(self: Any, protocol: Any) -> tuple[Any, ...]:
+    """Copies and other processes get the object's own class, and make the subclass of it there."""
+    stock = type(self).__bases__[0]
+    return _rebuilt, (stock, vars(self)[SEAT]), state_of(self, stock, SEAT)
+
+
+def _rebuilt(stock: Any, seat: tuple[DenseSlot, Form, str]) -> Any:
+    owner = stock.__new__(stock)
+    slot, form, function = seat
+    Place(owner, form, function).put_in(slot)
+    return owner

@@ -1,0 +1,103 @@
+"""Losses for LibreYOLO: of a criterion in hand, or of all that its trainers build."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from loss_plugins.errors import in_our_words, refusal
+
+from ..detr import LossSpec, Plug
+from ..detr.examination import requested
+from ..detr.patched import Patched
+from .dense import DensePlug
+from .install import framework
+from .served import WHERE, Served, nothing_found
+from .trainers import doors
+
+
+@in_our_words
+def plug(
+    criterion: Any,
+    *,
+    box: LossSpec | None = None,
+    cls: LossSpec | None = None,
+    image_size: tuple[float, float] | None = None,
+    gain: str = "keep",
+    matcher: str = "keep",
+    fast: bool = False,
+) -> Plug | DensePlug:
+    """Replace losses of a criterion of LibreYOLO.
+
+    Criteria of the DETR family are served by `adapters.detr.plug`. Of dense ones (YOLO9, YOLOX, YOLO-NAS, RTMDet,
+    PicoDet and their kin) the box loss is replaced, after a comparison of its value and gradient with the catalogue's.
+
+    Args:
+        criterion: an object that computes losses, or that holds one which does, as a head.
+        box: as of `adapters.detr.plug`.
+        cls: likewise; refused for dense criteria.
+        image_size: likewise.
+        gain: likewise.
+        matcher: likewise.
+        fast: likewise.
+
+    Raises:
+        UnsupportedCriterion: its losses are none that are known.
+        ValueError, TypeError: what was asked for does not go with it; several criteria in one object.
+    """
+    asked = {"box": box, "cls": cls, "image_size": image_size, "gain": gain, "matcher": matcher, "fast": fast}
+    _check(asked)
+    made: list[Any] = []
+    others = Served(asked, made.append).serve(criterion)
+    if not made:
+        raise nothing_found(criterion, others)
+    if len(made) > 1:
+        for each in made:
+            each.unplug()
+        came = f"criterion={type(criterion).__name__} holds {len(made)} criteria"
+        raise refusal(WHERE, came, "one", "pass the criterion itself")
+    return made[0]  # type: ignore[no-any-return]
+
+
+@in_our_words
+def patched(
+    *,
+    box: LossSpec | None = None,
+    cls: LossSpec | None = None,
+    image_size: tuple[float, float] | None = None,
+    gain: str = "keep",
+    matcher: str = "keep",
+    fast: bool = False,
+) -> Patched:
+    """A context in which `LibreYOLO(...).train(...)`, and all else of this thread, trains these losses.
+
+    Whatever detector is trained inside, the objects of its trainer are looked at when it has been set up; the criterion
+    of its validation, and the average of its weights, compute the same losses.
+
+    Args:
+        box: as of `plug`.
+        cls: likewise.
+        image_size: likewise.
+        gain: likewise.
+        matcher: likewise.
+        fast: likewise.
+
+    Returns:
+        the context, with `.report`, `.plugs` and `.require_use()`. Leaving it raises `LossNotUsed` where no criterion
+        was built or a loss was not used.
+
+    Raises:
+        ValueError, TypeError: an argument that no detector goes with.
+        ModuleNotFoundError: LibreYOLO is not installed.
+    """
+    asked = {"box": box, "cls": cls, "image_size": image_size, "gain": gain, "matcher": matcher, "fast": fast}
+    _check(asked)
+    framework("libreyolo.training.trainer")
+    return Patched(WHERE, partial(doors, asked))
+
+
+def _check(asked: dict[str, Any]) -> None:
+    if asked["box"] is None and asked["cls"] is None:
+        came = "box=None and cls=None: no loss was asked for"
+        raise refusal(WHERE, came, "one of them, or both", "pass box='eiou'")
+    requested(WHERE, **asked)

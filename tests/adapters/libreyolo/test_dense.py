@@ -1,0 +1,198 @@
+"""Dense criteria: equal with the loss that they have, changed with another one, and restored; what is refused."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+import torch
+from libreyolo.models.yolonas.obb_loss import YOLONASOBBLoss
+from torch import Tensor
+from torchvision.ops import box_convert
+
+from loss_plugins import build_loss, eiou_loss
+from loss_plugins.adapters.libreyolo import DensePlug, LossNotUsed, UnsupportedCriterion, plug
+from loss_plugins.adapters.libreyolo.dense import instead_of
+from loss_plugins.adapters.libreyolo.forms import STOCKS, recognised
+
+from .parts import DENSE, Dense, boxes
+
+EVERY = pytest.mark.parametrize("dense", [pytest.param(dense, id=name) for name, dense in DENSE.items()])
+WEIGHT = torch.linspace(0.1, 1.5, 7, dtype=torch.float64)
+
+
+def called(dense: Dense, criterion: Any, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """The box loss of a criterion on boxes, as the criterion calls it: a sum; and its gradient."""
+    pred, target = boxes(seed)
+    if dense.box_format == "cxcywh":
+        pred, target = (box_convert(each, "xyxy", "cxcywh") for each in (pred, target))
+    pred.requires_grad_()
+    loss = dense.loss(criterion)
+    if dense.kind == "masked":
+        chosen = torch.ones(1, 7, dtype=torch.bool)
+        value = loss(pred[None], target[None], chosen, WEIGHT, torch.tensor(2.0))
+    elif dense.kind == "averaged":
+        value = loss(pred, target, weight=WEIGHT, avg_factor=2.0)
+    elif dense.kind == "function":
+        plugged = type(loss).__name__.startswith("Plugged")
+        function = (
+            type(loss).forward.__globals__["giou_loss"] if not plugged else lambda *given: instead_of(loss, *given)
+        )
+        value = (function(pred, target) * WEIGHT).sum() / 2
+    else:
+        rows = loss(pred, target)
+        assert rows.shape[0] == 7
+        value = (rows.reshape(-1) * WEIGHT).sum() / 2
+    (gradient,) = torch.autograd.grad(value, pred)
+    return value.detach(), gradient
+
+
+@EVERY
+def test_its_own_loss_equals_another_changes_it_and_it_is_restored(dense: Dense) -> None:
+    criterion = dense.build()
+    stock_class = type(dense.loss(criterion))
+    stock = called(dense, criterion)
+    same = plug(criterion, box=STOCKS[dense.stock])
+    torch.testing.assert_close(called(dense, criterion), stock, rtol=1e-6, atol=1e-9)
+    report = same.report.box
+    assert report is not None
+    assert report.stock == dense.stock
+    assert report.probe[0] == pytest.approx(report.probe[1], rel=1e-6)
+    same.unplug()
+
+    other = plug(criterion, box="eiou")
+    value, gradient = called(dense, criterion)
+    scale = 2.0 if dense.kind == "averaged" else 1.0  # RTMDet's weight of the loss stays
+    torch.testing.assert_close(value, scale * (eiou_loss(*boxes()) * WEIGHT).sum() / 2)
+    assert not torch.allclose(gradient, stock[1], rtol=1e-2)
+    assert isinstance(dense.loss(criterion), stock_class)
+    other.unplug()
+    other.unplug()
+    assert type(dense.loss(criterion)) is stock_class
+    assert all(torch.equal(one, two) for one, two in zip(called(dense, criterion), stock, strict=True))
+
+
+@EVERY
+def test_copies_and_pickles_compute_the_loss_too(dense: Dense) -> None:
+    criterion = dense.build()
+    made = plug(criterion, box="siou")
+    value, _ = called(dense, criterion)
+    for copied in (copy.deepcopy(criterion), pickle.loads(pickle.dumps(criterion))):
+        torch.testing.assert_close(called(dense, copied)[0], value)
+    made.unplug()
+    assert not torch.allclose(called(dense, criterion)[0], value)
+
+
+def test_picodet_calls_it_where_it_called_its_own() -> None:
+    criterion = DENSE["PicoDet"].build()
+    sides = [64 // stride for stride in criterion.strides]
+    scores = [torch.randn(1, 10, side, side) for side in sides]
+    found = [torch.randn(1, 32, side, side, requires_grad=True) for side in sides]
+    given = scores, found, [torch.tensor([[8.0, 8, 40, 44]])], [torch.tensor([3])]
+    stock = criterion(*given)
+    with plug(criterion, box="giou") as made:
+        same = criterion(*given)
+        same["total_loss"].backward()
+        torch.testing.assert_close(same, stock, rtol=1e-5, atol=1e-6)
+    with plug(criterion, box={"type": "giou", "loss_weight": 3.0}):
+        other = criterion(*given)
+        other["total_loss"].backward()
+    torch.testing.assert_close(other["loss_bbox"], 3 * stock["loss_bbox"])
+    assert torch.equal(other["loss_dfl"], stock["loss_dfl"])
+    assert made.report.box is not None
+    assert made.report.box.gradient_rows == made.report.box.rows > 0
+    assert torch.equal(criterion(*given)["total_loss"], stock["total_loss"])
+
+
+def test_the_two_losses_of_end_to_end_heads_are_one() -> None:
+    criterion = DENSE["YOLO9-E2E"].build()
+    made = plug(criterion, box="eiou")
+    assert isinstance(made, DensePlug)
+    assert [place.stock.__name__ for place in made.places] == ["BoxLoss", "BoxLoss"]
+    assert type(criterion.dense_loss.box_loss) is type(criterion.exclusive_loss.box_loss)
+    made.unplug()
+
+
+def test_gain_match_pulls_as_hard_as_the_stock_loss() -> None:
+    made = plug(DENSE["YOLO9"].build(), box="alpha_ciou", gain="match")
+    assert made.report.box is not None
+    assert made.report.box.gain == pytest.approx(0.48, abs=0.01)
+
+
+def test_the_state_of_a_loss_goes_with_the_loss_alone() -> None:
+    criterion = DENSE["YOLO9"].build()
+    first = plug(criterion, box="wiou")
+    called(DENSE["YOLO9"], criterion)
+    second, third = (plug(DENSE["YOLO9"].build(), box=box) for box in ("wiou", "eiou"))
+    before = second.state_dict()["box"]["statistics"]
+    second.load_state_dict(first.state_dict())
+    learnt, after = first.state_dict()["box"]["statistics"], second.state_dict()["box"]["statistics"]
+    assert all(torch.equal(after[name], value) for name, value in learnt.items())
+    assert any(not torch.equal(before[name], value) for name, value in learnt.items())
+    with pytest.raises(ValueError, match="plug the losses that the state is of"):
+        third.load_state_dict(first.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"cls": "focal"}, r"cls='focal': the class loss of a dense criterion \(BoxLoss\) is computed inside of it"),
+        ({"box": "eiou", "image_size": (64, 64)}, "BoxLoss gets boxes in a unit that it does not say"),
+        ({"box": "eiou", "matcher": "match"}, "BoxLoss has no Hungarian matcher"),
+        ({"box": "eiou", "fast": True}, "fast=True: BoxLoss has no Hungarian matcher"),
+        ({}, "no loss was asked for"),
+        ({"box": "focal"}, "is a loss of kind classification"),
+        ({"box": "nwd"}, r"pass image_size=\(height, width\) in pixels"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_what_does_not_go_with_a_dense_criterion_is_refused(asked: dict[str, Any], said: str) -> None:
+    criterion = DENSE["YOLO9"].build()
+    stock = type(criterion.box_loss)
+    with pytest.raises(ValueError, match=said):
+        plug(criterion, **asked)
+    assert type(criterion.box_loss) is stock
+
+
+def test_what_is_no_loss_of_upright_boxes_is_refused_by_name() -> None:
+    with pytest.raises(UnsupportedCriterion, match=r"sought a criterion with loss_boxes, or .* found YOLONASOBBLoss"):
+        plug(YOLONASOBBLoss(4), box="eiou")
+    with pytest.raises(UnsupportedCriterion, match="found no criterion"):
+        plug(object(), box="eiou")
+
+
+def test_a_loss_of_other_values_is_not_recognised() -> None:
+    def near(pred: Tensor, target: Tensor) -> Tensor:
+        return 1.001 * build_loss("giou").elementwise(pred, target)
+
+    def detached(pred: Tensor, target: Tensor) -> Tensor:
+        return build_loss("giou").elementwise(pred.detach(), target) + 0 * pred.sum()
+
+    def whole(pred: Tensor, target: Tensor) -> Tensor:
+        return build_loss("giou").elementwise(pred, target)
+
+    assert recognised(near) is None
+    assert recognised(detached) is None
+    assert recognised(whole) is not None
+
+
+def test_a_second_plug_finds_nothing_left_to_plug() -> None:
+    criterion = DENSE["YOLO9"].build()
+    plug(criterion, box="eiou")
+    with pytest.raises(UnsupportedCriterion, match="sought a criterion"):
+        plug(criterion, box="ciou")
+
+
+def test_a_plug_that_is_not_called_says_so() -> None:
+    with pytest.raises(LossNotUsed, match="BoxLoss was not called"), plug(DENSE["YOLO9"].build(), box="eiou"):
+        pass
+
+
+def test_an_argument_that_nobody_knows_is_not_lost() -> None:
+    criterion = DENSE["YOLO-NAS, PP-YOLOE"].build()
+    plug(criterion, box="eiou")
+    criterion.iou_loss(*boxes(), 1.0, None)
+    with pytest.raises(UnsupportedCriterion, match="calls its box loss with loc_reweight="):
+        criterion.iou_loss(*boxes(), loc_reweight=WEIGHT)
