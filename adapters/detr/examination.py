@@ -56,14 +56,9 @@ def examined(
         UnsupportedCriterion: its losses are none that are known, or a new one does not come back through it.
         ValueError, TypeError: what was asked for does not go with the criterion.
     """
-    check_value(where, "gain", gain, GAINS)
-    check_value(where, "matcher", matcher, MATCHERS)
-    check_type(where, "fast", fast, bool)
-    size = asked.checked_size(where, image_size)
-    if box is None:
-        _check_without_box(where, matcher, image_size)
-    box_slot = _box_slot(where, box, size) if box is not None else None
-    cls_slot = _class_slot(where, cls) if cls is not None else None
+    box_slot, cls_slot = requested(
+        where, box=box, cls=cls, image_size=image_size, gain=gain, matcher=matcher, fast=fast
+    )
     with torch.enable_grad():  # type: ignore[no-untyped-call]
         if box_slot is not None:
             box_probe.examine_boxes(criterion, box_slot)
@@ -110,6 +105,8 @@ def requested(
     check_value(where, "matcher", matcher, MATCHERS)
     check_type(where, "fast", fast, bool)
     size = asked.checked_size(where, image_size)
+    if box is None:
+        _check_without_box(where, matcher, image_size)
     box_slot = _box_slot(where, box, size) if box is not None else None
     return box_slot, _class_slot(where, cls) if cls is not None else None
 

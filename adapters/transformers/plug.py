@@ -1,0 +1,192 @@
+"""Plug losses into a model of transformers: one call, with proof that they are computed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from loss_plugins.errors import LossNotUsed, in_our_words, refusal
+
+from ..detr import Report
+from ..detr.asked import LossSpec, resolved
+from ..detr.examination import examined
+from ..detr.losses import Losses
+from ..detr.report import report_of
+from ..detr.saved import load_state, state_of
+from .plugged_loss import PluggedLoss
+from .stock import OWN, WHERE, stock_of
+
+#: the key of a model's config that holds what `plug` was asked for, in plain types
+KEY = "loss_plugins"
+logger = logging.getLogger("loss_plugins")
+
+
+class Plug:
+    """The losses of one model; a context manager that takes them out again.
+
+    Made by `plug`. Leaving the context without an exception raises `LossNotUsed` where the model was trained and a loss
+    was not used, or where it computed no loss at all.
+
+    Attributes:
+        model: whose losses they are.
+    """
+
+    def __init__(self, model: Any, loss: PluggedLoss) -> None:
+        self.model, self._loss = model, loss
+
+    @property
+    def losses(self) -> Losses:
+        """The losses themselves, for adapters."""
+        return self._loss.losses
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The arguments of `plug`, in plain types: what `model.config.loss_plugins` holds."""
+        return {**getattr(self.model.config, KEY)}
+
+    @property
+    def report(self) -> Report:
+        """Which loss replaces which, what the probe found, and what was computed since."""
+        return report_of(self.losses)
+
+    @property
+    def plugged(self) -> bool:
+        """Whether the losses are in."""
+        return vars(self.model).get(OWN) is self._loss
+
+    def unplug(self) -> None:
+        """Give the model its loss function and its config back; a second call does nothing."""
+        if not self.plugged:
+            return
+        for owner, name in ((self.model, OWN), (self.model.config, KEY)):
+            if name in self._loss.before:
+                setattr(owner, name, self._loss.before[name])
+            else:
+                delattr(owner, name)
+
+    def require_use(self) -> None:
+        """Raise unless the losses were used.
+
+        Raises:
+            LossNotUsed: the model computed no loss; or it was trained, and a loss was not computed there, or nothing
+                learnt from it.
+        """
+        if not self._loss.calls:
+            raise LossNotUsed(
+                f"{type(self.model).__name__} computed no loss since its losses were plugged: is another model "
+                "trained, as one that a Trainer built by model_init, or were there no labels?"
+            )
+        self.losses.require_use()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The losses, their gains and running statistics, to be saved beside a checkpoint."""
+        return state_of(self.losses)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with the running statistics and gains of an earlier plug.
+
+        Raises:
+            ValueError: its losses were others.
+        """
+        load_state(WHERE, self.losses, state)
+
+    def __enter__(self) -> Plug:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        self.unplug()
+        if kind is None:
+            self.require_use()
+
+    def __repr__(self) -> str:
+        return f"Plug({type(self.model).__name__}: {self.report})"
+
+
+@in_our_words
+def plug(
+    model: Any,
+    *,
+    box: LossSpec | None = None,
+    cls: LossSpec | None = None,
+    image_size: tuple[float, float] | None = None,
+    gain: str = "keep",
+    matcher: str = "keep",
+    fast: bool = False,
+) -> Plug:
+    """Replace the box loss, the class loss, or both, of a DETR-like model of transformers.
+
+    The model's loss function stays as it is: matching, weights, auxiliary layers and names of the losses. The criterion
+    that it builds has to compute on fixed outputs what the catalogue says, in value and gradient, before anything is
+    replaced. The arguments are kept in `model.config.loss_plugins`, which is saved with the model.
+
+    Args:
+        model: the model itself, before anything wraps it.
+        box: name, dict with `type`, or module of a loss of boxes; takes the place of `loss_giou`.
+        cls: the same of a class loss: per score where the own one is of sigmoids, per row where it is a softmax.
+        image_size: (height, width) in pixels. With it boxes are handed over in pixels; without, in sides of the image.
+        gain: "keep", or "match": times the constant that makes the loss pull as hard as the one it replaces.
+        matcher: "keep" its own GIoU cost, or "match": the new box loss is the cost.
+        fast: match image by image, and compute the box loss of all layers in one call, where that gives the same.
+
+    Returns:
+        the plug, with `.callback()` for a Trainer, `.report`, `.unplug()`, `.require_use()`, `.state_dict()`, and as a
+        context manager.
+
+    Raises:
+        TypeError: it is no model of transformers.
+        ValueError: a loss or an argument that does not go with the model; a second plug on it.
+        UnsupportedCriterion: the model computes no loss of boxes, or none that is known.
+    """
+    if box is None and cls is None:
+        raise refusal(WHERE, "box=None and cls=None: no loss was asked for", "one of them, or both", "pass box='eiou'")
+    if isinstance(getattr(model, OWN, None), PluggedLoss):
+        came = f"the losses of model={type(model).__name__} are plugged already"
+        raise refusal(WHERE, came, "one plug for each model", "call plug_of(model).unplug() first")
+    stock = stock_of(model)
+    losses, matching = examined(
+        WHERE,
+        stock.live_criterion(model.config),
+        box=box,
+        cls=cls,
+        image_size=image_size,
+        gain=gain,
+        matcher=matcher,
+        fast=fast,
+        steps=False,
+    )
+    before = {name: vars(owner)[name] for owner, name in ((model, OWN), (model.config, KEY)) if name in vars(owner)}
+    loss = PluggedLoss(stock, losses, matching, before)
+    model.loss_function = loss
+    asked = {slot.name: resolved(slot.loss) for slot in losses.slots}
+    more = {"image_size": image_size and [float(side) for side in image_size], "gain": gain, "matcher": matcher}
+    setattr(model.config, KEY, {**asked, **more, "fast": fast})
+    made = Plug(model, loss)
+    logger.info("%s: %s", type(model).__name__, made.report)
+    return made
+
+
+def plug_again(model: Any) -> Plug:
+    """Plug the losses that a saved model was trained with; from_pretrained gives it the stock loss.
+
+    Raises:
+        ValueError: its config names none.
+    """
+    asked = getattr(getattr(model, "config", None), KEY, None)
+    if asked is None:
+        came = f"the config of model={type(model).__name__} has no {KEY}"
+        raise refusal(WHERE, came, "a model that was saved with a plug", "name the losses: plug(model, box=...)")
+    return plug(model, **asked)
+
+
+def plug_of(model: Any) -> Plug:
+    """The plug of a model, such as a copy of one that was plugged.
+
+    Raises:
+        ValueError: it has none.
+    """
+    loss = getattr(model, OWN, None)
+    if not isinstance(loss, PluggedLoss):
+        came = f"model={type(model).__name__} has no plug"
+        raise refusal(WHERE, came, "a model whose losses were plugged, or its copy", "call plug(model, box=...)")
+    return Plug(model, loss)
