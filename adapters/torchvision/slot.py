@@ -9,7 +9,7 @@ from torch import Tensor
 
 from loss_plugins import Loss
 
-from ..detr.slot import Slot, at_least_single
+from ..detr.slot import Slot
 from .asked import of_quality
 
 
@@ -30,7 +30,7 @@ class HeadSlot(Slot):
         pred = self.use.follow(pred)
         loss_module = self.loss_on(pred.device)
         with torch.autocast(pred.device.type, enabled=False):
-            loss = loss_module.elementwise(at_least_single(pred), at_least_single(target)) * self.factor
+            loss = loss_module.elementwise(pred, target) * self.factor
         self.use.count(loss, pred)
         return loss
 

@@ -215,7 +215,7 @@ def test_the_first_stage_is_served_by_itself(positives):
     objectness = torch.randn(10, 1, generator=random, requires_grad=True)
     with torch.random.fork_rng():
         stock = part.compute_loss(objectness, offsets, labels, targets)
-    placed = plug(part, box="ciou")
+    placed = plug(part, box="nwd")
     labels, matched = part.assign_targets_to_anchors([anchors], [{"boxes": boxes}])
     with torch.random.fork_rng():
         found = part.compute_loss(objectness, offsets, labels, targets)
@@ -224,7 +224,7 @@ def test_the_first_stage_is_served_by_itself(positives):
     low, high = anchors[where].split(2, dim=-1)
     middle = (low + high) / 2 + offsets[where, :2] * (high - low)
     half = offsets[where, 2:].exp() * (high - low) / 2
-    wanted = ciou_loss(torch.cat([middle - half, middle + half], dim=-1), matched[0][where]).sum() / 10
+    wanted = nwd_loss(torch.cat([middle - half, middle + half], dim=-1), matched[0][where]).sum() / 10
     torch.testing.assert_close(found[0], stock[0])
     torch.testing.assert_close(found[1], wanted)
     assert placed.report.box.stock == "smooth_l1 of offsets"
