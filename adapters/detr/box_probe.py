@@ -17,6 +17,8 @@ from .matches import Pairs, pairs_of
 
 #: the losses of boxes that a criterion may have, the usual one first
 BOX_STOCKS = ("giou", "ciou", "diou", "iou", "eiou")
+#: what a criterion may raise that gets outputs which it was not made for
+FAILURES = (TypeError, KeyError, AttributeError, IndexError, ValueError, RuntimeError, AssertionError)
 STOCK_ONLY = "plug the stock criterion, or write your loss into your own"
 
 
@@ -29,7 +31,7 @@ def examine_boxes(criterion: Any, slot: BoxSlot) -> None:
     extras = extras_of(criterion, "loss_boxes")
     device, classes = device_of(criterion), classes_of(criterion)
     given = fixed(classes, classes, device)
-    returned = called(criterion, criterion.loss_boxes, given)
+    returned = _returned(criterion, given)
     slot.padded = leaves_padding_out(criterion)
     slot.side_key = next((key for key, loss in returned.items() if equals(loss, _sides(given), given.boxes)), None)
     learnt = [key for key, loss in returned.items() if key != slot.side_key and depends(loss, given.boxes)]
@@ -49,6 +51,22 @@ def examine_boxes(criterion: Any, slot: BoxSlot) -> None:
     slot.probe = (returned[slot.key].item(), _box(given, slot.stock).item())
     slot.others = bool(set(returned) - {slot.key, slot.side_key})
     _examine_more_boxes(criterion, slot, given, extras)
+
+
+def _returned(criterion: Any, given: Fixed) -> dict[str, Tensor]:
+    """What `loss_boxes` returns for fixed outputs.
+
+    Raises:
+        UnsupportedCriterion: it cannot take them, as a criterion of rotated boxes.
+    """
+    try:
+        return called(criterion, criterion.loss_boxes, given)
+    except UnsupportedCriterion:
+        raise
+    except FAILURES as error:
+        said = " ".join(str(error).split())
+        found = f"sought losses of boxes (cx, cy, w, h), found {type(error).__name__} from loss_boxes: {said}"
+        raise UnsupportedCriterion(criterion, found, STOCK_ONLY) from error
 
 
 def _examine_more_boxes(criterion: Any, slot: BoxSlot, given: Fixed, extras: set[str]) -> None:

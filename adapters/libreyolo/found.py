@@ -42,7 +42,7 @@ def found_in(root: Any) -> Found:
             continue
         if SEAT in _held(each):
             continue
-        place = _place(each)
+        place = place_of(each)
         if place is not None:
             found.places.append(place)
         elif _computes_losses(each):
@@ -50,7 +50,7 @@ def found_in(root: Any) -> Found:
     return found
 
 
-def _place(each: Any) -> Place | None:
+def place_of(each: Any) -> Place | None:
     """The place that an object is; None: it computes no box loss that is known."""
     if isinstance(each, nn.Module) and next(each.parameters(), None) is not None:
         return None

@@ -15,6 +15,9 @@ from ..detr.patched import Patched
 from .install import framework
 from .served import WHERE, Served, nothing_found
 
+#: what trainers are set up by, and what starts processes
+TRAINER = ("libreyolo.training.trainer", "BaseTrainer", "setup")
+PROCESSES = ("libreyolo.training.ddp_spawn", "spawn_for_model")
 #: settings of a trainer with which its `on_forward` is not called
 OTHER_WAYS = ("compile", "cuda_graph")
 
@@ -105,10 +108,10 @@ def doors(asked: dict[str, Any], context: Patched) -> Iterator[None]:
         remedy = "start a script by torchrun, of which each process enters the context"
         raise refusal(WHERE, came, "one device, or torchrun", remedy, RuntimeError)
 
-    base = framework("libreyolo.training.trainer").BaseTrainer
-    processes = framework("libreyolo.training.ddp_spawn")
+    (module, base, method), (processes, start) = TRAINER, PROCESSES
+    trainer = getattr(framework(module), base)
     try:
-        with standing_in(base, "setup", set_up), standing_in(processes, "spawn_for_model", spawn):
+        with standing_in(trainer, method, set_up), standing_in(framework(processes), start, spawn):
             yield
     finally:
         for each in trainers.values():

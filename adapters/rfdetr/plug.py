@@ -104,15 +104,15 @@ def patched(
         ModuleNotFoundError: RF-DETR, or a package of its training, is not installed.
     """
     asked = {"box": box, "cls": cls, "image_size": image_size, "gain": gain, "matcher": matcher, "fast": fast}
-    plug(_plain_criterion(), **asked).unplug()  # type: ignore[arg-type]
+    plug(criterion_with(), **asked).unplug()  # type: ignore[arg-type]
     return Patched(WHERE, partial(_doors, asked))
 
 
-def _plain_criterion() -> Any:
-    """A criterion of the installed RF-DETR, with a class loss that can be replaced."""
+def criterion_with(**flags: bool) -> Any:
+    """A criterion of the installed RF-DETR; without flags with a class loss that can be replaced."""
     matcher = framework("rfdetr.models.matcher").HungarianMatcher()
     losses = ["labels", "boxes", "cardinality"]
-    return framework("rfdetr.models.criterion").SetCriterion(4, matcher, {}, 0.25, losses)
+    return framework("rfdetr.models.criterion").SetCriterion(4, matcher, {}, 0.25, losses, **flags)
 
 
 @contextmanager

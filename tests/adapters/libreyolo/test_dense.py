@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from libreyolo.models.gtr.obb_criterion import OBBGTRCriterion
 from libreyolo.models.yolonas.obb_loss import YOLONASOBBLoss
 from torch import Tensor
 from torchvision.ops import box_convert
@@ -161,6 +162,13 @@ def test_what_is_no_loss_of_upright_boxes_is_refused_by_name() -> None:
         plug(YOLONASOBBLoss(4), box="eiou")
     with pytest.raises(UnsupportedCriterion, match="found no criterion"):
         plug(object(), box="eiou")
+
+
+def test_a_criterion_of_rotated_boxes_is_refused() -> None:
+    criterion = OBBGTRCriterion(None, {}, ["boxes"], num_classes=4, angle_periodic_l1=True)
+    with pytest.raises(UnsupportedCriterion, match=r"OBBGTRCriterion: sought losses of boxes \(cx, cy, w, h\), found"):
+        plug(criterion, box="eiou")
+    assert type(criterion) is OBBGTRCriterion
 
 
 def test_a_loss_of_other_values_is_not_recognised() -> None:
