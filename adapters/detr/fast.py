@@ -16,10 +16,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from loss_plugins.bench.counted import Counted
+
 from .box_slot import BoxSlot, side_distance
 from .losses import Losses
 from .matcher import MatcherPlug
 from .matches import Indices, Pairs
+from .subclass import stock_class
 
 #: how far losses may lie apart, relative, in double precision
 SAME = 1e-5
@@ -43,6 +46,20 @@ class Waiting(NamedTuple):
 
 
 Enter = Callable[..., Any]
+
+
+class Trial(NamedTuple):
+    """A run of a criterion.
+
+    Attributes:
+        losses: what it returned.
+        seen: what the matcher said, layer by layer.
+        elements: how many numbers were computed.
+    """
+
+    losses: Any
+    seen: list[Indices]
+    elements: int
 
 
 class Fast:
@@ -118,32 +135,36 @@ class Fast:
         """Find out what gives the same assignment and the same losses, on a copy of the batch in double precision."""
         given, others = _doubled(arguments), _doubled(named)
 
-        def trial(
-            by_image: bool = False, own_scores: bool = False, together: bool = False
-        ) -> tuple[Any, list[Indices]]:
-            self._set(by_image, own_scores)
+        def trial(by_image: bool = False, own_scores: bool = False, together: bool = False) -> Trial:
+            self._set(criterion, by_image, own_scores)
             self.seen = []
-            with torch.no_grad(), _same_random_numbers(arguments), losses.set_apart():
+            with torch.no_grad(), _same_random_numbers(arguments), losses.set_apart(), Counted() as counted:
                 copies = copy.deepcopy(given), copy.deepcopy(others)  # some criteria write into their arguments
                 run = self._together if together else _plainly
-                return run(losses, enter, criterion, *copies), self.seen
+                returned = run(losses, enter, criterion, *copies)
+            return Trial(returned, self.seen, counted.elements)
 
         wanted = trial()
-        by_image = self.matching is not None and _equal(criterion, partial(trial, by_image=True), wanted)
+        by_image = self.matching is not None and _equal(criterion, partial(trial, by_image=True), wanted, less=True)
         own_scores = losses.own is not None and _equal(criterion, partial(trial, own_scores=True), wanted)
         possible = not self.alone and losses.box is not None
         self.together = possible and _equal(criterion, partial(trial, together=True), wanted)
         self.seen = None
-        self._set(by_image, own_scores)
+        self._set(criterion, by_image, own_scores)
         if not by_image:
-            _told(criterion, "its matcher is called as it is: image by image it would match otherwise")
+            _told(
+                criterion, "its matcher is called as it is: image by image it would match otherwise, or compute as much"
+            )
         if not self.together:
             _told(criterion, "layers are computed one by one, as it weighs their losses, or adds them up, itself")
 
-    def _set(self, by_image: bool, own_scores: bool) -> None:
+    def _set(self, criterion: Any, by_image: bool, own_scores: bool) -> None:
+        """Compute so. A matcher that is called as it is has its own class, on which quicker ways of its own depend."""
+        self.own_scores = own_scores
         if self.matching is not None:
             self.matching.by_image = by_image
-        self.own_scores = own_scores
+            self.matching.take_out(criterion.matcher)
+            self.matching.put_in(criterion.matcher)
 
 
 def all_layers(slot: BoxSlot, waiting: list[Waiting]) -> list[dict[str, Tensor]]:
@@ -178,14 +199,16 @@ def _plainly(losses: Losses, enter: Enter, criterion: Any, arguments: tuple[Any,
     return enter(criterion, *arguments, **named)
 
 
-def _equal(criterion: Any, trial: Callable[[], tuple[Any, list[Indices]]], wanted: tuple[Any, list[Indices]]) -> bool:
-    """Whether a run of a criterion matches the same and gives the same losses."""
+def _equal(criterion: Any, trial: Callable[[], Trial], wanted: Trial, less: bool = False) -> bool:
+    """Whether a run of a criterion matches the same and gives the same losses, and, if `less`, computes less."""
     try:
-        losses, seen = trial()
+        losses, seen, elements = trial()
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
         _told(criterion, f"a quicker way raised {type(error).__name__}: {' '.join(str(error).split())}")
         return False
-    expected, matched = wanted
+    expected, matched, most = wanted
+    if less and elements >= most:
+        return False
     if not isinstance(losses, Mapping) or set(losses) != set(expected) or len(seen) != len(matched):
         return False
     flat = [[part.cpu() for layer in each for pair in layer for part in pair] for each in (seen, matched)]
@@ -223,4 +246,4 @@ def _same_random_numbers(arguments: Any) -> Any:
 
 
 def _told(criterion: Any, what: str) -> None:
-    logger.info("%s: %s", type(criterion).__name__, what)
+    logger.info("%s: %s", stock_class(criterion).__name__, what)

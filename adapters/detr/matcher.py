@@ -78,7 +78,9 @@ class MatcherPlug:
         return self._host[1]
 
     def put_in(self, matcher: Any) -> None:
-        """Change a matcher."""
+        """Change a matcher that has its own class; leave it alone where nothing would change."""
+        if SEAT in matcher.__dict__ or not (self.by_image or self.cost is not None):
+            return
         stock = type(matcher)
         if stock not in self._classes:
             self._classes[stock] = _plugged(stock, self.cost)

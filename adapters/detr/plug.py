@@ -15,7 +15,7 @@ from .losses import Losses
 from .matcher import MatcherPlug
 from .report import Report, report_of
 from .saved import load_state, state_of
-from .subclass import losses_of, put_in, take_out
+from .subclass import losses_of, put_in, stock_class, take_out
 
 WHERE = "detr adapter"
 logger = logging.getLogger("loss_plugins")
@@ -162,7 +162,7 @@ def plug(
         WHERE, criterion, box=box, cls=cls, image_size=image_size, gain=gain, matcher=matcher, fast=fast
     )
     made = Plug(criterion, losses, matching)
-    logger.info("%s: %s", type(criterion).__name__, made.report)
+    logger.info("%s: %s", stock_class(criterion).__name__, made.report)
     return made
 
 

@@ -41,9 +41,12 @@ class SlotReport:
 
     def __str__(self) -> str:
         gain = "" if self.norms is None else f" (times {self.gain:.3g})"
+        said = f"{self.loss}{gain} in the place of {self.stock}"
+        if not self.calls + self.val_calls:
+            return said
         return (
-            f"{self.loss}{gain} for {self.stock}: {self.calls} training calls on {self.rows} rows, gradient in "
-            f"{self.gradient_rows}; {self.val_calls} without gradients"
+            f"{said}: {self.calls} training calls on {self.rows} rows, gradient in {self.gradient_rows}; "
+            f"{self.val_calls} without gradients"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ from ..errors import closest, refusal
 from ..reports import beside, environment, require_writable, strict_json, write_whole
 from .cases import CASES, Case
 from .chart import draw
+from .criteria import criteria_table, installed_criteria, measure_criterion, to_dict
 from .markdown import timing_page
 from .measure import Result, compile_cost, measure_case, record_cost
 from .report import Report
@@ -35,6 +37,7 @@ def bench(
     repeats: Annotated[int, typer.Option(min=LEAST, help="Interleaved repeats.")] = 30,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     extensions: Annotated[bool, typer.Option(help="Also run what adapters bring (a whole training step).")] = True,
+    criteria: Annotated[bool, typer.Option(help="Time whole criteria of installed frameworks instead.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write a Markdown report here, its chart beside it.")] = None,
 ) -> None:
     """Time every loss that a peer has, ours eager and compiled, and draw the chart."""
@@ -42,9 +45,13 @@ def bench(
     check_device(device)
     if repeats < LEAST:
         raise refusal("bench", f"--repeats={repeats}", f"{LEAST} or more", "leave it out for the default")
-    require_writable("--out", out / "bench.json")
+    numbers = out / ("criteria.json" if criteria else "bench.json")
+    require_writable("--out", numbers)
     require_writable("--report", report)
     console = Console()
+    if criteria:
+        bench_criteria(numbers, repeats, device, report, console)
+        return
     left_out = {name: why for case in cases for name, why in case.missing().items()}
     for name, why in left_out.items():
         console.print(f"{name} is left out: {escape(why)}", highlight=False)
@@ -57,6 +64,26 @@ def bench(
     print_report(found, console)
     for label, file in write(found, out, report).items():
         console.print(f"{label}: {escape(str(file))}", soft_wrap=True, highlight=False)
+
+
+def bench_criteria(file: Path, repeats: int, device: str, report: Path | None, console: Console) -> None:
+    """Time whole criteria: stock, with another loss, and the quick way."""
+    cases, left_out = installed_criteria()
+    for name, why in left_out.items():
+        console.print(f"{name} is left out: {escape(why)}", highlight=False)
+    jobs = [(case, *size) for case in cases for size in case.sizes]
+    results = [
+        measure_criterion(case, images, objects, repeats, device)
+        for case, images, objects in track(jobs, "timing", console=console)
+    ]
+    table = criteria_table(results)
+    console.print(escape(table), soft_wrap=True, highlight=False)
+    around = environment(device)
+    write_whole(file, strict_json({"environment": asdict(around), "criteria": to_dict(results)}))
+    console.print(f"numbers: {escape(str(file))}", soft_wrap=True, highlight=False)
+    if report is not None:
+        write_whole(report, f"# Whole criteria\n\nMeasured {around}.\n\n{table}\n")
+        console.print(f"report: {escape(str(report))}", soft_wrap=True, highlight=False)
 
 
 def chosen(losses: str) -> list[Case]:

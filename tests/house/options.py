@@ -155,6 +155,10 @@ EFFECTS: dict[tuple[str, str], Effect | tuple[str, str]] = {
     ("bench", "device"): (BENCH + "unusable_arguments_are_refused_before_anything_is_timed", "bench(**wrong)"),
     ("bench", "extensions"): bench_extensions,
     ("bench", "report"): (BENCHED, "report=file"),
+    ("bench", "criteria"): (
+        "tests/bench/test_criteria.py::test_the_command_writes_numbers_and_a_page",
+        "criteria=True",
+    ),
     ("demo", "folder"): (DEMO, "folder=tmp_path"),
     ("demo", "box"): (DEMO, 'box="diou"'),
     ("demo", "epochs"): (DEMO, "epochs=1"),

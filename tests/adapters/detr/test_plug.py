@@ -380,5 +380,5 @@ def test_a_report_is_plain_and_says_what_was_done() -> None:
     told = plugged.report.as_dict()
     assert pickle.loads(pickle.dumps(told)) == told
     assert told["box"]["stock"] == "giou"
-    assert "eiou for giou: 3 training calls on" in str(plugged.report)
-    assert "varifocal for focal (alpha=0.25, gamma=2)" in repr(plugged)
+    assert "eiou in the place of giou: 3 training calls on" in str(plugged.report)
+    assert "varifocal in the place of focal (alpha=0.25, gamma=2)" in repr(plugged)
