@@ -23,10 +23,11 @@ from tests.house.raises_mmdet import MMDET
 from tests.house.raises_slots import SLOTS
 from tests.house.raises_starts import STARTS
 from tests.house.raises_torchvision import TORCHVISION
+from tests.house.raises_trainers import TRAINERS
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("loss_plugins", "adapters", "tools")
-CASES = {**CORE, **ADAPTERS, **SLOTS, **STARTS, **MAPS, **MMDET, **DETR, **TORCHVISION}
+CASES = {**CORE, **ADAPTERS, **SLOTS, **STARTS, **MAPS, **MMDET, **DETR, **TORCHVISION, **TRAINERS}
 
 
 def source_of_test(place: str) -> str:
