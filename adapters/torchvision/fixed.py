@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import fcos, retinanet, roi_heads, rpn
-from torchvision.models.detection._utils import BoxCoder
+from torchvision.models.detection.retinanet import det_utils
 
 from .quality import of_valid, qualities
 from .seams import Handed, owner_of
@@ -112,7 +112,7 @@ def _of_boxes(part: nn.Module, method: Method, given: Fixed) -> Any:
 def _of_scores(part: nn.Module, method: Method, given: Fixed) -> Any:
     seat = seat_of(part)
     if seat is not None and seat.of_quality:
-        decode = BoxCoder((1.0, 1.0, 1.0, 1.0)).decode_single
+        decode = det_utils.BoxCoder((1.0, 1.0, 1.0, 1.0)).decode_single
         found = qualities(decode, given.offsets, given.anchors, given.targets, given.matched)
         seat.handed = of_valid(found, given.matched)
     return method(part, given.targets, _outputs(given), given.matched)
@@ -155,9 +155,10 @@ class _Predictor(nn.Module):
 
 def _of_proposals(part: Any, method: Method, given: Fixed) -> Any:
     stand_ins = {"box_roi_pool": _Features(), "box_head": nn.Identity(), "box_predictor": _Predictor(given)}
-    others = dict.fromkeys(name for name in part._modules if name.startswith(("mask_", "keypoint_")))
+    children = dict(part.named_children())
+    others = dict.fromkeys(name for name in children if name.startswith(("mask_", "keypoint_")))
     twin = copy.copy(part)
-    twin.__dict__["_modules"] = {**part._modules, **stand_ins, **others}
+    twin.__dict__["_modules"] = {**children, **stand_ins, **others}
     twin.__dict__["training"] = True
     proposals = [anchors.clone() for anchors in given.anchors]
     _, losses = method(twin, {}, proposals, [(100, 100)] * IMAGES, given.targets)

@@ -60,7 +60,7 @@ def examine(part: nn.Module, seam: Seam, slot: HeadSlot) -> None:
         slot.stock, slot.probe = stock.name, _compared(part, seam, stock.name, stock.rows)
         if isinstance(part, retinanet.RetinaNetRegressionHead) and not stock.name.endswith("iou"):
             twin = copy.copy(part)
-            twin._loss_type = "giou"
+            twin.__dict__["_loss_type"] = "giou"
             slot.probe = _compared(twin, seam, "giou", of_boxes("giou").rows)
     else:
         slot.stock, slot.probe = "focal", _compared(part, seam, "focal", class_stock)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.models.detection._utils import Matcher
+from torchvision.models.detection.retinanet import det_utils
 
 from loss_plugins import iou_loss
 
@@ -42,7 +42,7 @@ def qualities(
 def of_valid(quality: Sequence[Tensor], matched: Sequence[Tensor]) -> list[Tensor]:
     """Of each image the anchors that RetinaNet computes a class loss of: objects and background, nothing in between."""
     pairs = zip(quality, matched, strict=True)
-    return [numbers[found != Matcher.BETWEEN_THRESHOLDS] for numbers, found in pairs]
+    return [numbers[found != det_utils.Matcher.BETWEEN_THRESHOLDS] for numbers, found in pairs]
 
 
 def _of_image(decode: Decode, offsets: Tensor, anchors: Tensor, target: dict[str, Any], matched: Tensor) -> Tensor:

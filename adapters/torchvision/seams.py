@@ -68,10 +68,10 @@ def of_corners(slot: Any, _: Any) -> Function:
 def of_image(slot: Any, _: Any) -> Function:
     """RetinaNet has one function for all of its box losses, called once an image."""
 
-    def _box_loss(kind: str, coder: Any, anchors: Tensor, matched: Tensor, offsets: Tensor, cnf: Any = None) -> Tensor:
+    def box_loss(kind: str, coder: Any, anchors: Tensor, matched: Tensor, offsets: Tensor, cnf: Any = None) -> Tensor:
         return decoded(slot, coder, offsets, matched, anchors).sum()
 
-    return _box_loss
+    return box_loss
 
 
 def of_scores(slot: Any, handed: Callable[[], Any]) -> Function:
