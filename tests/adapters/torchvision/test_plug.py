@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from loss_plugins import build_loss
 from loss_plugins.adapters.torchvision import LossNotUsed, plug, unplug
+from tests.two_ranks import run_two_ranks
 
 from .models import DENSE, SERVED, built, faster_rcnn, fcos, keypoint_rcnn, losses, mask_rcnn, retinanet, retinanet_v2
+from .ranks import STEPS, image
 
 models = pytest.mark.parametrize("make", SERVED.values(), ids=SERVED)
 dense = pytest.mark.parametrize("make", DENSE.values(), ids=DENSE)
@@ -252,6 +255,19 @@ def test_running_statistics_learn_once_a_step(make):
         losses(model)
     assert torch.equal(slot.loss.mean.value, before)
     assert torch.equal(placed.state_dict()["box"]["statistics"]["mean.value"], before)
+
+
+def test_two_processes_learn_what_one_would_have():
+    found = run_two_ranks(Path(__file__).parent / "ranks.py")
+    model = built(fcos)
+    placed = plug(model, box="wiou")
+    for step in range(len(STEPS)):
+        (images, targets), (others, more) = image(step, 0), image(step, 1)
+        model([*images, *others], [*targets, *more])
+    mean = placed.state_dict()["box"]["statistics"]["mean.value"].item()
+    assert [each["mean"] for each in found] == pytest.approx([mean, mean], rel=1e-6)
+    assert sum(each["rows"] for each in found) == placed.report.box.rows
+    assert found[0]["rows"] > found[1]["rows"] > 0
 
 
 def test_the_probe_teaches_nothing_and_counts_nothing():
