@@ -9,7 +9,7 @@ JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count())')
 # a private Ultralytics folder: the demo changes none of your settings and downloads nothing
 OFFLINE := YOLO_OFFLINE=1 YOLO_AUTOINSTALL=0 YOLO_CONFIG_DIR=$(CURDIR)/runs/ultralytics-config
 
-.PHONY: demo demo-mmdet test lint format clean
+.PHONY: demo demo-mmdet demo-transformers test lint format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -19,6 +19,9 @@ demo: $(VENV)/.demo
 demo-mmdet: $(VENV)/.mmdet
 	mkdir -p runs/ultralytics-config
 	$(OFFLINE) $(BIN)/loss-plugins demo-mmdet
+
+demo-transformers: $(VENV)/.transformers
+	$(BIN)/loss-plugins demo-transformers
 
 test: $(VENV)/.dev lint
 	mkdir -p runs/ultralytics-config
@@ -42,6 +45,10 @@ $(VENV)/.venv:
 $(VENV)/.demo: $(VENV)/.venv pyproject.toml .ci/constraints.txt
 	@echo "installing into $(VENV): torch, ultralytics and what the demo needs (some minutes the first time)"
 	$(PIP) -e ".[demo]"
+	touch $@
+
+$(VENV)/.transformers: $(VENV)/.demo
+	$(PIP) -e ".[demo,transformers]" accelerate pycocotools
 	touch $@
 
 # mmcv has no wheel for this torch: it is built from its source, with what it needs to know of torch at hand

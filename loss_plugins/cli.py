@@ -42,6 +42,7 @@ HELP = {
     "check": "Audit a loss, ours or any callable: awkward boxes, precision, promises, graphs.",
     "demo": "Train YOLO11n on handwritten digits with a plugged loss, and prove it.",
     "demo-mmdet": "The same in MMDetection, through its own tools/train.py.",
+    "demo-transformers": "The same with RT-DETR, through the Trainer of transformers.",
     "parity": "Compare our dialects with the built-ins of the installed frameworks.",
     "yolo": "Train with Ultralytics: yolo TASK train key=value ... box_loss=NAME.",
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from loss_plugins.errors import LossNotUsed, in_our_words, refusal
@@ -14,6 +16,7 @@ from ..detr.examination import examined
 from ..detr.losses import Losses
 from ..detr.report import report_of
 from ..detr.saved import load_state, state_of
+from .callback import PlugCallback
 from .plugged_loss import PluggedLoss
 from .stock import OWN, WHERE, stock_of
 
@@ -41,9 +44,14 @@ class Plug:
         return self._loss.losses
 
     @property
+    def calls(self) -> int:
+        """How often the model computed its loss."""
+        return self._loss.calls
+
+    @property
     def asked(self) -> dict[str, Any]:
         """The arguments of `plug`, in plain types: what `model.config.loss_plugins` holds."""
-        return {**getattr(self.model.config, KEY)}
+        return dict(self._loss.asked)
 
     @property
     def report(self) -> Report:
@@ -54,6 +62,14 @@ class Plug:
     def plugged(self) -> bool:
         """Whether the losses are in."""
         return vars(self.model).get(OWN) is self._loss
+
+    def callback(self, resumed_from: Path | None = None) -> PlugCallback:
+        """A callback for `Trainer(..., callbacks=[...])`, which proves that the losses train and keeps their record.
+
+        Args:
+            resumed_from: the folder of the checkpoint that a training goes on from, where it is not in its own.
+        """
+        return PlugCallback(self, resumed_from)
 
     def unplug(self) -> None:
         """Give the model its loss function and its config back; a second call does nothing."""
@@ -72,12 +88,20 @@ class Plug:
             LossNotUsed: the model computed no loss; or it was trained, and a loss was not computed there, or nothing
                 learnt from it.
         """
-        if not self._loss.calls:
+        if not self.calls:
             raise LossNotUsed(
                 f"{type(self.model).__name__} computed no loss since its losses were plugged: is another model "
                 "trained, as one that a Trainer built by model_init, or were there no labels?"
             )
         self.losses.require_use()
+
+    def sync(self) -> None:
+        """End the step: ranks share what their losses have learnt in it.
+
+        The next call of the model does it too, and so does the callback. In a loop of one's own every rank calls it
+        after the optimizer's step, before the state is saved.
+        """
+        self.losses.begin_step()
 
     def state_dict(self) -> dict[str, Any]:
         """The losses, their gains and running statistics, to be saved beside a checkpoint."""
@@ -156,11 +180,14 @@ def plug(
         steps=False,
     )
     before = {name: vars(owner)[name] for owner, name in ((model, OWN), (model.config, KEY)) if name in vars(owner)}
-    loss = PluggedLoss(stock, losses, matching, before)
+    size = image_size and [float(side) for side in image_size]
+    asked = {
+        **{slot.name: resolved(slot.loss) for slot in losses.slots},
+        **{"image_size": size, "gain": gain, "matcher": matcher, "fast": fast},
+    }
+    loss = PluggedLoss(stock, losses, matching, asked, before)
     model.loss_function = loss
-    asked = {slot.name: resolved(slot.loss) for slot in losses.slots}
-    more = {"image_size": image_size and [float(side) for side in image_size], "gain": gain, "matcher": matcher}
-    setattr(model.config, KEY, {**asked, **more, "fast": fast})
+    setattr(model.config, KEY, copy.deepcopy(asked))
     made = Plug(model, loss)
     logger.info("%s: %s", type(model).__name__, made.report)
     return made

@@ -24,11 +24,20 @@ class PluggedLoss:
         stock: the loss function.
         losses: in the place of the criterion's own.
         matching: what changes in its matcher; None: nothing.
+        asked: the arguments of `plug`, in plain types.
         before: what the model and its config had under the names that a plug sets, to be put back.
     """
 
-    def __init__(self, stock: Stock, losses: Losses, matching: MatcherPlug | None, before: Mapping[str, Any]) -> None:
-        self.stock, self.losses, self.matching, self.before = stock, losses, matching, before
+    def __init__(
+        self,
+        stock: Stock,
+        losses: Losses,
+        matching: MatcherPlug | None,
+        asked: Mapping[str, Any],
+        before: Mapping[str, Any],
+    ) -> None:
+        self.stock, self.losses, self.matching = stock, losses, matching
+        self.asked, self.before = dict(asked), dict(before)
         self.calls = 0
         self._function = stock.with_criterion(self._build)
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import transformers
 from transformers import PreTrainedModel
 from transformers.loss.loss_utils import LOSS_MAPPING
 
@@ -92,6 +93,22 @@ def stock_of(model: Any) -> Stock:
             SERVED,
         )
     return Stock(function, name)
+
+
+def stock_of_class(cls: type) -> Stock | None:
+    """The loss that transformers computes for models of a class; None: none of boxes."""
+    function = _function_for(cls)
+    name = _criterion_of(function)
+    return None if function is None or name is None else Stock(function, name)
+
+
+def detectors() -> Iterator[Any]:
+    """The model classes of transformers whose names say that they find boxes or masks of objects."""
+    for name in sorted(dir(transformers)):
+        if re.search(r"For(ObjectDetection|Segmentation|InstanceSegmentation|UniversalSegmentation)$", name):
+            cls = getattr(transformers, name)
+            if isinstance(cls, type) and issubclass(cls, PreTrainedModel):
+                yield cls
 
 
 def _by_class(model: PreTrainedModel) -> Function:

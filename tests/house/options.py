@@ -120,6 +120,7 @@ def show_json(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
 CLI, AUDIT, BENCH = "tests/test_cli.py::test_", "tests/audit/test_audit.py::test_", "tests/bench/test_command.py::test_"
 PARITY, ULTRALYTICS = "tests/parity/test_command.py::test_", "tests/adapters/ultralytics/test_demo.py::test_"
+TRANSFORMERS = "tests/adapters/transformers/test_demo.py::test_an_epoch_through_the_trainer"
 MMDET = "tests/adapters/mmdet/test_demo.py::test_one_epoch_through_mmdets_script"
 COMMANDS = "tests/house/test_command_errors.py::test_"
 DEMO = ULTRALYTICS + "the_demo_trains_proves_draws_and_reuses"
@@ -165,5 +166,8 @@ EFFECTS: dict[tuple[str, str], Effect | tuple[str, str]] = {
     ("demo-mmdet", "folder"): (MMDET, '"--folder"'),
     ("demo-mmdet", "box"): (MMDET, '"--box"'),
     ("demo-mmdet", "epochs"): (MMDET, '"--epochs"'),
+    ("demo-transformers", "folder"): (TRANSFORMERS, '"--folder"'),
+    ("demo-transformers", "box"): (TRANSFORMERS, '"--box"'),
+    ("demo-transformers", "epochs"): (TRANSFORMERS, '"--epochs"'),
     ("yolo", "arguments"): (CLI + "yolo_trains_with_the_loss", '"box_loss=alpha_iou"'),
 }

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from loss_plugins import cli
 from loss_plugins.adapters.mmdet import demo as demo_mmdet
+from loss_plugins.adapters.transformers import demo as demo_transformers
 from loss_plugins.adapters.ultralytics import cli as shell
 from loss_plugins.adapters.ultralytics import demo
 from loss_plugins.audit import command as audit_command
@@ -46,7 +47,8 @@ def idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for room, name in (
         (audit_command, "_audit_all"), (parity_command, "make_report"), (bench_command, "_measured"),
-        (demo, "make_digits"), (demo_mmdet, "train"), (shell, "make_model"), (cli, "_examined"),
+        (demo, "make_digits"), (demo_mmdet, "train"), (demo_transformers, "make_digits"),
+        (shell, "make_model"), (cli, "_examined"),
     ):  # fmt: skip
         monkeypatch.setattr(room, name, begin)
 
@@ -102,7 +104,7 @@ def test_wrong_texts_of_each_parameter_are_refused(name: str, parameter: str, id
         assert any(each.lstrip("-") in parts["came"] for each in (*known.opts, parameter, repr(text), text)), str(error)
 
 
-@pytest.mark.parametrize("name", ["demo", "demo-mmdet"])
+@pytest.mark.parametrize("name", ["demo", "demo-mmdet", "demo-transformers"])
 def test_the_demos_take_losses_of_boxes_alone(name: str, idle: None) -> None:
     for loss in ("l1", "focal"):
         error = CliRunner().invoke(app_of(name), [f"--box={loss}"]).exception

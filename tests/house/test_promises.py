@@ -24,10 +24,12 @@ from tests.house.raises_slots import SLOTS
 from tests.house.raises_starts import STARTS
 from tests.house.raises_torchvision import TORCHVISION
 from tests.house.raises_trainers import TRAINERS
+from tests.house.raises_transformers import TRANSFORMERS
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("loss_plugins", "adapters", "tools")
-CASES = {**CORE, **ADAPTERS, **SLOTS, **STARTS, **MAPS, **MMDET, **DETR, **TORCHVISION, **TRAINERS}
+TORCH = {**DETR, **TORCHVISION, **TRAINERS, **TRANSFORMERS}
+CASES = {**CORE, **ADAPTERS, **SLOTS, **STARTS, **MAPS, **MMDET, **TORCH}
 
 
 def source_of_test(place: str) -> str:

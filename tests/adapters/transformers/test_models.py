@@ -5,16 +5,13 @@ from __future__ import annotations
 import copy
 import pickle
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import torch
 import transformers
-from transformers import PreTrainedModel
 
 from loss_plugins.adapters.transformers import Plug, UnsupportedCriterion, plug, plug_of
-from loss_plugins.adapters.transformers.stock import unserved
+from loss_plugins.adapters.transformers.stock import detectors, unserved
 
 from .models import CONFIGS, batch, built, loss_of
 
@@ -33,15 +30,6 @@ CLASS_LOSSES = {
     "RTDetrV2ForObjectDetection": "varifocal (alpha=0.75, gamma=2)",
     "DFineForObjectDetection": "varifocal (alpha=0.75, gamma=2)",
 }
-
-
-def named_as_detectors() -> Iterator[Any]:
-    """The model classes of transformers whose names say that they find boxes or masks of objects."""
-    for name in sorted(dir(transformers)):
-        if re.search(r"For(ObjectDetection|Segmentation|InstanceSegmentation|UniversalSegmentation)$", name):
-            cls = getattr(transformers, name)
-            if isinstance(cls, type) and issubclass(cls, PreTrainedModel):
-                yield cls
 
 
 @EVERY
@@ -95,7 +83,7 @@ def test_the_class_loss_is_recognised_or_refused(name: str) -> None:
 
 
 def test_every_detector_is_served_or_refused_by_name() -> None:
-    reasons = {cls.__name__: unserved(cls) for cls in named_as_detectors()}
+    reasons = {cls.__name__: unserved(cls) for cls in detectors()}
     assert {name for name, reason in reasons.items() if reason is None} == set(CONFIGS)
     refused = {name: reason for name, reason in reasons.items() if reason is not None}
     masks = r"its own \w+Loss with (\w+, )*loss_labels, loss_masks, none of them of boxes"
