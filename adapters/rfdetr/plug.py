@@ -66,9 +66,10 @@ def plug(
             raise refusal(WHERE, came, "a SetCriterion or an RFDETRModelModule", remedy, TypeError)
         criterion = getattr(criterion, "criterion", criterion)
     asked = {"box": box, "cls": cls, "image_size": image_size, "gain": gain, "matcher": matcher, "fast": fast}
+    name = type(criterion).__name__
     made = detr.plug(criterion, **asked)  # type: ignore[arg-type]
     if hasattr(criterion, "enable_compiled_detection_losses"):
-        logger.info(UNCOMPILED, type(criterion).__name__)
+        logger.info(UNCOMPILED, name)
     return made
 
 

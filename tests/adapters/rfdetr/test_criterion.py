@@ -134,7 +134,8 @@ def test_the_compiled_path_is_left_and_that_is_said(caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.INFO, "loss_plugins"):
         made = plug(stock, box="eiou")
     assert (
-        "layers are computed one by one, as RF-DETR's one call for all of them (compile=True, on CUDA)" in caplog.text
+        "SetCriterion: layers are computed one by one, as RF-DETR's one call for all of them (compile=True, on CUDA)"
+        in caplog.text
     )
     assert stock._can_batch_detection_losses(given, [None] * 4) is False
     made.unplug()
