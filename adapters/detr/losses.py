@@ -113,10 +113,15 @@ class Losses:
         Ranks share what they have seen: each of them has to pass here once per step.
         """
         if self._begun:
-            sync_losses(self.modules)
+            self.end_step()
         for loss in () if self._begun else self.modules:
             loss.begin_step()
         self._begun = True
+
+    def end_step(self) -> None:
+        """Share what the ranks have seen since the step began, and begin the next one."""
+        if self._begun:
+            sync_losses(self.modules)
 
     @contextmanager
     def set_apart(self) -> Iterator[None]:

@@ -80,6 +80,14 @@ class Plug:
             )
         self._losses.require_use()
 
+    def sync(self) -> None:
+        """End the step, on every rank: running statistics are those of the rows of all of them.
+
+        Each call of the criterion in training does so for the step before; after the last one, before the state is
+        saved, nobody else does.
+        """
+        self._losses.end_step()
+
     def state_dict(self) -> dict[str, Any]:
         """The losses, their gains and running statistics, to be saved beside a checkpoint."""
         return state_of(self._losses)

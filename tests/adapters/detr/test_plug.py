@@ -88,6 +88,18 @@ def test_low_precision_is_computed_in_single(dtype: torch.dtype) -> None:
         criterion(own.layers(1)[0], own.layers(1)[1])["loss_giou"].backward()
 
 
+def test_autocast_leaves_the_losses_in_single() -> None:
+    criterion, given = own.Criterion(), own.layers(dtype=torch.float32)
+    plugged = plug(criterion, box="eiou", cls="varifocal")
+    plain = criterion(*given)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = criterion(*given)
+    for name in ("loss_giou", "loss_ce", "loss_giou_1", "loss_ce_1"):
+        assert torch.equal(found[name], plain[name]), name
+        assert found[name].dtype == torch.float32
+    plugged.unplug()
+
+
 # --- running statistics -----------------------------------------------------------------------------------------------
 
 
