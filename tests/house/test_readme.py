@@ -111,10 +111,28 @@ HOOKS.build(config.default_hooks.loss_plugins)
 assert len(config.default_hooks) > 1
 print("as described")
 """
+DETR_END = """
+import torch
+labels = [{"class_labels": torch.tensor([1]), "boxes": torch.tensor([[0.5, 0.5, 0.4, 0.6]])}]
+model(pixel_values=torch.rand(1, 3, 160, 160), labels=labels).loss.backward()
+plugged.require_use()
+assert plugged.report.box.calls == plugged.report.cls.calls > 1
+assert type(callback).__name__ and callable(detr.plug)
+print("as described")
+"""
+TORCHVISION_END = """
+import torch
+boxes, labels = torch.tensor([[8.0, 8.0, 50.0, 40.0]]), torch.tensor([1])
+sum(model(torch.rand(1, 3, 64, 64), [{"boxes": boxes, "labels": labels}]).values()).backward()
+plugged.require_use()
+print("as described")
+"""
 #: heading: what is installed, what is put before and after its blocks. The compiler of torch imports setuptools, which
 #: lies in every environment up to Python 3.11, and which torch asks for from 3.12
 PYTHON = {
     "Ultralytics in ten lines": ("loss-plugins[ultralytics]", SHORT_TRAININGS, SHORT_TRAININGS_END),
+    "DETRs in three lines": ("loss-plugins[transformers]", "", DETR_END),
+    "torchvision in three lines": ("loss-plugins[torchvision]", "", TORCHVISION_END),
     "In plain PyTorch": ("loss-plugins setuptools", "", PLAIN_END),
     "Add a loss": ("loss-plugins", RECIPE, RECIPE_END),
 }
