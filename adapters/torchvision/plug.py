@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import torch
 from torch import nn
 
 from loss_plugins.catalog.ranges import Choice, check_value
@@ -174,20 +175,8 @@ def plug(
         slots["box"] = BoxSlot(box_module(box))
     if cls is not None:
         slots["cls"] = ClassSlot(class_module(cls))
-    found = {name: places(model, name) for name in slots}
-    _check_free(list(found.values()))
-    for name, place in found.items():
-        probe.examine(place.part, place.seam, slots[name])
-    made = Plug(model, _seated(found, slots))
-    try:
-        for name, place in found.items():
-            probe.check_live(place.part, place.seam, slots[name])
-            if gain == "match":
-                gains.match(place.part, slots[name])
-                probe.check_live(place.part, place.seam, slots[name])
-    except BaseException:
-        made.unplug()
-        raise
+    with torch.inference_mode(False), torch.enable_grad():  # type: ignore[no-untyped-call]  # wherever it is called
+        made = _placed(model, slots, match=gain == "match")
     logger.info("%s: %s", type(model).__name__, made.report)
     return made
 
@@ -202,6 +191,25 @@ def unplug(model: nn.Module) -> None:
     check_type(WHERE, "model", model, nn.Module)
     for part in plugged_parts(model):
         take_out(part, stock_class(part))
+
+
+def _placed(model: nn.Module, slots: Mapping[str, HeadSlot], match: bool) -> Plug:
+    """The plug, after all comparisons; where one of them fails, the model is as it was."""
+    found = {name: places(model, name) for name in slots}
+    _check_free(list(found.values()))
+    for name, place in found.items():
+        probe.examine(place.part, place.seam, slots[name])
+    made = Plug(model, _seated(found, slots))
+    try:
+        for name, place in found.items():
+            probe.check_live(place.part, place.seam, slots[name])
+            if match:
+                gains.match(place.part, slots[name])
+                probe.check_live(place.part, place.seam, slots[name])
+    except BaseException:
+        made.unplug()
+        raise
+    return made
 
 
 def _seated(found: Mapping[str, Place], slots: Mapping[str, HeadSlot]) -> list[Seated]:

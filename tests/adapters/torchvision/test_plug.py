@@ -331,6 +331,14 @@ def test_matching_makes_the_gradient_of_the_stock_loss(make, stock):
     torch.testing.assert_close(matched[key], report.gain * kept[key])
 
 
+@pytest.mark.parametrize("without", [torch.no_grad, torch.inference_mode])
+def test_where_gradients_are_off_a_plug_is_the_same(without):
+    with without():
+        off = plug(built(fcos), box="eiou", cls="focal", gain="match").report
+    on = plug(built(fcos), box="eiou", cls="focal", gain="match").report
+    assert off == on
+
+
 def test_matching_the_stock_loss_itself_is_1():
     model = built(fcos)
     report = plug(model, box="giou", cls="focal", gain="match").report
