@@ -25,7 +25,7 @@ def test_the_script_trains_with_the_losses_that_it_is_told(tmp_path):
     assert "epoch 2: {'classification': " in done.stdout
     report, score = done.stdout.splitlines()[-2:]
     found = re.fullmatch(
-        r"box loss wiou for giou: 2 training calls on (\d+) rows, .*; cls loss quality_focal .*", report
+        r"box loss wiou in the place of giou: 2 training calls on (\d+) rows, .*; cls loss quality_focal .*", report
     )
     assert int(found[1]) > 0
     assert 0 <= float(score.removeprefix("mAP50 ")) <= 1

@@ -352,7 +352,7 @@ def test_a_report_reads_as_a_line():
     sum(losses(model, (1,)).values()).backward()
     rows = placed.report.box.rows
     assert str(placed.report) == (
-        f"box loss eiou for giou: 1 training calls on {rows} rows, gradient in {rows}; 0 without gradients"
+        f"box loss eiou in the place of giou: 1 training calls on {rows} rows, gradient in {rows}; 0 without gradients"
     )
     assert repr(placed) == f"Plug(FCOS: {placed.report})"
     assert placed.report.box.probe[0] == pytest.approx(placed.report.box.probe[1], abs=1e-9)
