@@ -132,7 +132,10 @@ class Fast:
     def _judge(
         self, losses: Losses, enter: Enter, criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]
     ) -> None:
-        """Find out what gives the same assignment and the same losses, on a copy of the batch in double precision."""
+        """Find out what gives the same assignment and the same losses, on a copy of the batch in double precision.
+
+        A criterion with constants in single precision, which do not go with that, gets the batch as it is.
+        """
         given, others = _doubled(arguments), _doubled(named)
 
         def trial(by_image: bool = False, own_scores: bool = False, together: bool = False) -> Trial:
@@ -144,7 +147,14 @@ class Fast:
                 returned = run(losses, enter, criterion, *copies)
             return Trial(returned, self.seen, counted.elements)
 
-        wanted = trial()
+        try:
+            wanted = trial()
+        except RuntimeError as error:
+            _told(
+                criterion, f"judged in the precision of the batch, as in double it says {' '.join(str(error).split())}"
+            )
+            given, others = _copied(arguments), _copied(named)
+            wanted = trial()
         by_image = self.matching is not None and _equal(criterion, partial(trial, by_image=True), wanted, less=True)
         own_scores = losses.own is not None and _equal(criterion, partial(trial, own_scores=True), wanted)
         possible = not self.alone and losses.box is not None
@@ -224,12 +234,17 @@ def _close(loss: Any, wanted: Any) -> bool:
 
 def _doubled(value: Any) -> Any:
     """A copy of tensors in lists and dicts, detached, floats in double precision."""
+    return _copied(value, torch.float64)
+
+
+def _copied(value: Any, dtype: torch.dtype | None = None) -> Any:
+    """A copy of tensors in lists and dicts, detached, floats in this type."""
     if isinstance(value, Tensor):
-        return value.detach().double() if value.is_floating_point() else value.detach().clone()
+        return value.detach().to(dtype if value.is_floating_point() else None, copy=True)
     if isinstance(value, Mapping):
-        return {name: _doubled(each) for name, each in value.items()}
+        return {name: _copied(each, dtype) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(_doubled(each) for each in value)
+        return type(value)(_copied(each, dtype) for each in value)
     return value
 
 
