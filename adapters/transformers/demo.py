@@ -22,9 +22,9 @@ from .plug import plug
 from .record import RECORD_FILE
 
 INSTALL = 'pip install "loss-plugins[demo,transformers]" accelerate pycocotools'
-EPOCHS = 18
+EPOCHS = 20
 FINISHED = "finished.json"
-SURE = 0.4  # score from which a detection is drawn
+SURE = 0.3  # score from which a detection is drawn
 
 
 def demo_transformers(
