@@ -107,6 +107,14 @@ def test_picodet_calls_it_where_it_called_its_own() -> None:
     assert torch.equal(criterion(*given)["total_loss"], stock["total_loss"])
 
 
+def test_losses_of_boxes_come_back_in_the_shape_that_they_had() -> None:
+    for name in ("YOLO-NAS, PP-YOLOE", "YOLOX"):
+        criterion = DENSE[name].build()
+        stock = criterion.iou_loss(*boxes()).shape
+        with plug(criterion, box="eiou"), torch.no_grad():
+            assert criterion.iou_loss(*boxes()).shape == stock
+
+
 def test_the_two_losses_of_end_to_end_heads_are_one() -> None:
     criterion = DENSE["YOLO9-E2E"].build()
     made = plug(criterion, box="eiou")
