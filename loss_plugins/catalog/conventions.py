@@ -24,7 +24,8 @@ class Convention:
         eps: default epsilon.
         geometry_eps: epsilon of union and enclosing box where it is fixed; None: `eps`.
         union: "exact": our own form, in which boxes are measured by themselves (see `losses.boxes`); "add": U + eps;
-            "twice": U + 2 eps; "max": max(U, eps); "tall": heights + eps, then U + eps.
+            "twice": U + 2 eps; "max": max(U, eps); "divisor": max(U, eps) where U divides; "tall": heights + eps, then
+            U + eps.
         center: "difference": subtract corners, then add; "sum": add corners, then subtract (last bits differ).
         aspect: "angle": atan2 of the sides, defined for every box; "ratio": atan(w / h).
         aspect_eps: added to h in that ratio; None: eps.
@@ -37,7 +38,7 @@ class Convention:
 
     eps: float = 1e-7
     geometry_eps: float | None = None
-    union: Literal["exact", "add", "twice", "max", "tall"] = "add"
+    union: Literal["exact", "add", "twice", "max", "divisor", "tall"] = "add"
     center: Literal["difference", "sum"] = "difference"
     aspect: Literal["angle", "ratio"] = "angle"
     aspect_eps: float | None = None
@@ -73,6 +74,8 @@ DIALECTS: dict[str, dict[str, Convention]] = {
         "mmdet": replace(_MMDET, union="max", clamp_enclosing=True),
         "ultralytics": _ULTRALYTICS,
         "mmyolo": _MMYOLO,
+        "transformers": OURS,  # it has no epsilon, and is NaN for two boxes without area
+        "rfdetr": replace(_PLAIN, union="divisor", clamp_enclosing=True),
     },
     "diou": {
         "torchvision": _PLAIN,

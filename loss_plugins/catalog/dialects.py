@@ -110,6 +110,11 @@ def _exponent_smp(parameters: Parameters) -> Parameters:
     return {**parameters, "gamma": 1 / parameters["gamma"]}
 
 
+def _negatives_rfdetr(parameters: Parameters) -> Parameters:
+    # its alpha is what negatives do not weigh
+    return {**parameters, "alpha": 1 - parameters["alpha"]}
+
+
 def _smooth_monai(parameters: Parameters) -> Parameters:
     # its smooth_dr is all that the denominator gets; ours has smooth + eps there
     return {**parameters, "eps": parameters["eps"] - parameters["smooth"]}
@@ -120,6 +125,10 @@ _TORCH_BCE = Defaults(
 )
 _SIGMOID = {"use_sigmoid": fixed_at(True)}
 _IGNORE_MMDET = Keyword("ignore_index", convert=lambda index: IGNORED if index is None else index)
+#: the mean over the queries, axis 1, summed; their number of boxes is `avg_factor` at the call
+_DETR_FOCAL = Defaults(names={"alpha": Keyword("alpha", convert=none_below_zero)}, mean="columns")
+#: likewise a sum over the masks
+_DETR_DICE = Defaults({"form": "naive", "smooth": 1.0, "eps": 0.0})
 _SMP = {
     "mode": Keyword(
         "over",
@@ -208,6 +217,8 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
             },
             sum="columns",
         ),
+        "transformers": _DETR_FOCAL,
+        "rfdetr": _DETR_FOCAL,
     },
     "softmax_focal": {
         "kornia": Defaults(mean="scores"),
@@ -218,7 +229,12 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
         ),
     },
     "quality_focal": {"mmdet": Defaults(names=_SIGMOID, none="rows")},
-    "varifocal": {"mmdet": Defaults(names=_SIGMOID, mean="elements"), "ultralytics": Defaults(mean="columns")},
+    "varifocal": {
+        "mmdet": Defaults(names=_SIGMOID, mean="elements"),
+        "ultralytics": Defaults(mean="columns"),
+        "transformers": Defaults({"detach_weight": True}),
+        "rfdetr": Defaults({"alpha": 0.25}, meaning=_negatives_rfdetr, mean="columns"),
+    },
     "distribution_focal": {
         "mmdet": Defaults(),
         "ultralytics": Defaults({"margin": 0.01}, {"reg_max": Keyword()}),
@@ -252,6 +268,8 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
             {**_SMP_VALUES, "form": "naive", "smooth": 0.0, "eps": 1e-7},
             {**_SMP, "log_loss": renamed("log")},
         ),
+        "transformers": _DETR_DICE,
+        "rfdetr": _DETR_DICE,
     },
     "tversky": {
         "kornia": Defaults({"activation": "softmax", "over": "channel", "eps": 1e-8}),
@@ -273,7 +291,7 @@ def dialects_of(loss: str) -> tuple[str, ...]:
     """The frameworks that a loss can equal.
 
     >>> dialects_of("focal")
-    ('torchvision', 'mmdet', 'ultralytics', 'kornia', 'monai', 'smp')
+    ('torchvision', 'mmdet', 'ultralytics', 'kornia', 'monai', 'smp', 'transformers', 'rfdetr')
     """
     names = (*DIALECTS.get(loss, ()), *DEFAULTS.get(loss, ()), *GUARDS.get(loss, ()))
     return tuple(dict.fromkeys(names))

@@ -102,7 +102,7 @@ def pair_up(pred: Tensor, target: Tensor, eps: float, convention: Convention = O
 
 
 def _kept_positive(union: Tensor, eps: float, convention: Convention) -> Tensor:
-    if convention.union == "max":
+    if convention.union in ("max", "divisor"):
         return union.clamp(min=max(eps, LEAST_AREA))
     least = max(2 * eps if convention.union == "twice" else eps, LEAST_AREA)
     if convention.union == "tall":  # an inverted box of height -eps beside one without area: -eps + eps is 0

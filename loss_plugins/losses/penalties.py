@@ -42,7 +42,8 @@ def giou_penalty(pair: Pair) -> Terms:
         least = max(pair.geometry_eps, LEAST_AREA)
         area, union = area.clamp(min=least), union.clamp(min=least)
         return ((area - union) / area,)
-    empty = (area - union) / (area + least_area(pair))
+    least = least_area(pair)
+    empty = (area - union) / (area.clamp(min=least) if pair.convention.union == "divisor" else area + least)
     # what boxes without area enclose is empty wherever they are, and those on one line enclose nothing: the slope
     # there, a side over the area, has no bound
     return (torch.where((union if is_ours(pair) else area) == 0, empty.detach(), empty),)

@@ -103,7 +103,7 @@ CASE_RULES: tuple[CaseRule, ...] = (
         "alpha-off",
         "alpha=None is no number there; ours has no weights then, which is twice their alpha=0.5",
         _all(_given("alpha", None), lambda case: "labels, some" not in case.inputs),
-        ("mmdet", "ultralytics", "torchvision"),
+        ("mmdet", "ultralytics", "torchvision", "transformers", "rfdetr"),
         ("focal",),
         ours=stated.without_alpha,
         theirs_raises=True,

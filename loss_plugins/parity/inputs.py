@@ -44,12 +44,13 @@ class Draw:
         return torch.randint(0, classes, shape, generator=self.generator)
 
 
-def _table(name: str, rows: int = ROWS, view: tuple[int, ...] = ()) -> Callable[[Draw], Pair]:
+def _table(name: str, rows: int = ROWS, view: tuple[int, ...] = (), scale: float = 1.0) -> Callable[[Draw], Pair]:
     """The first rows of a named sample after its first 8, which holds an exact match."""
 
     def made(draw: Draw) -> Pair:
         pred, target = SAMPLES[name](rows + 9, seed=3, dtype=torch.float64)
         assert isinstance(target, Tensor)
+        pred, target = scale * pred, scale * target
         kept = slice(9, 9 + rows)
         return (pred[kept].view(*view, 4), target[kept].view(*view, 4)) if view else (pred[kept], target[kept])
 
@@ -107,6 +108,7 @@ def _shares(draw: Draw, *shape: int) -> Tensor:
 INPUTS: dict[str, Callable[[Draw], Pair]] = {
     "boxes": _table("boxes"),
     "boxes in batches": _table("boxes", view=(2, 3)),
+    "boxes of little area": _table("boxes", scale=1e-6),
     "no boxes": _no_columns,
     "offsets": lambda draw: (draw.normal(ROWS, 4), draw.normal(ROWS, 4)),
     "offsets in batches": lambda draw: (draw.normal(2, 3, 4), draw.normal(2, 3, 4)),

@@ -197,6 +197,33 @@ REASONS: tuple[Reason, ...] = (
         "image.",
         _say("smp"),
     ),
+    *(
+        reason
+        for name in ("transformers", "rfdetr")
+        for reason in (
+            Reason(
+                _row(name, "focal"),
+                "It takes the mean over axis 1, then the sum, and divides by a number of boxes, here 1.",
+                f"dialect='{name}' equals it; that number is avg_factor.",
+            ),
+            Reason(
+                _row(name, "dice"),
+                "It sums masses without squares, smoothed by 1; ours is V-Net's form.",
+                _say(name),
+            ),
+        )
+    ),
+    Reason(
+        _row("transformers", "varifocal"),
+        "Its weight of negatives is without gradient; the values are equal.",
+        "dialect='transformers' equals it, and so does detach_weight=True.",
+    ),
+    Reason(
+        _row("rfdetr", "varifocal"),
+        "It takes the mean over axis 1, then the sum, and divides by a number of boxes, here 1. Its alpha, 0.25, is "
+        "what negatives do not weigh: ours is 0.75.",
+        "dialect='rfdetr' equals it; that number is avg_factor.",
+    ),
 )
 
 
@@ -232,7 +259,7 @@ def reasons_of(against: str) -> list[Reason]:
 
 
 def _is_installed(reason: Reason) -> bool:
-    return installed(reason.stock.framework) is not None
+    return installed(reason.stock.framework) is not None and not reason.stock.missing()
 
 
 def measure_all(

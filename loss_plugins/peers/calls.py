@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .packages import located
+
 LossCall = Callable[[Tensor, Any], Tensor]
 #: their object and its parameters, to a loss of pred and target
 CallForm = Callable[[Any, Mapping[str, Any]], LossCall]
@@ -66,6 +68,82 @@ def label_column(place: Any, parameters: Mapping[str, Any]) -> LossCall:
     """A loss of shape (n, classes) that is 0 in every column but the label's, summed over the columns."""
     loss = per_element(place, parameters)
     return lambda pred, target: loss(pred, target).sum(1)
+
+
+#: rows of boxes of which a matrix of all pairs is made at a time
+BLOCK = 64
+
+
+def diagonal(place: Any, parameters: Mapping[str, Any]) -> LossCall:
+    """1 minus the diagonal of a matrix of similarities, in blocks, as the matrix of all rows would fill the memory."""
+
+    def call(pred: Tensor, target: Tensor) -> Tensor:
+        blocks = zip(torch.split(pred, BLOCK), torch.split(target, BLOCK), strict=True)
+        return torch.cat([1 - place(*pair, **parameters).diagonal() for pair in blocks])
+
+    return call
+
+
+#: what our mean adds to `avg_factor`
+ADDED = torch.finfo(torch.float32).eps
+
+
+def over_boxes(place: Any, parameters: Mapping[str, Any]) -> Callable[..., Tensor]:
+    """A mean over axis 1, the queries, summed and divided by a number of boxes: by one, or by `avg_factor`.
+
+    Its "sum", and what `avg_factor` divides, is what criteria make of it: times the number of queries.
+    """
+    given = dict(parameters)
+    reduction = given.pop("reduction", "mean")
+
+    def call(pred: Tensor, target: Tensor, avg_factor: float | None = None) -> Tensor:
+        loss: Tensor = place(pred, target, 1.0 if avg_factor is None else avg_factor + ADDED, **given)
+        return loss if reduction == "mean" and avg_factor is None else loss * pred.shape[1]
+
+    return call
+
+
+def over_masks(place: Any, parameters: Mapping[str, Any]) -> Callable[..., Tensor]:
+    """A sum over masks, of which the target is flat, divided by a number: by how many there are, or by `avg_factor`.
+
+    Its "sum" is divided by one.
+    """
+    given = dict(parameters)
+    count = given.pop("reduction", "mean") == "mean"
+
+    def call(pred: Tensor, target: Tensor, avg_factor: float | None = None) -> Tensor:
+        masks = len(pred) if count else 1
+        loss: Tensor = place(pred, target.flatten(1), masks if avg_factor is None else avg_factor + ADDED, **given)
+        return loss
+
+    return call
+
+
+def matched_queries(place: Any, parameters: Mapping[str, Any]) -> LossCall:
+    """The class loss of RT-DETR's criterion, in which rows are queries of images; our target is (label, score).
+
+    A row with a label is matched to an object, of which its box covers the share that the score says. Images have a
+    block of queries, as their boxes make a matrix of all pairs.
+    """
+    names = {"alpha": "focal_loss_alpha", "gamma": "focal_loss_gamma"}
+    given = {names[name]: value for name, value in parameters.items()}
+
+    def image(criterion: Any, pred: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
+        matched = (labels < pred.shape[1]).nonzero().squeeze(1)
+        whole = pred.new_tensor([0.5, 0.5, 1, 1]).repeat(len(pred), 1)
+        covered = torch.stack([scores / 2, whole[:, 1], scores, whole[:, 3]], dim=1)
+        outputs = {"logits": pred[None], "pred_boxes": covered[None]}
+        objects = {"class_labels": labels[matched], "boxes": whole[matched]}
+        pairs = (matched, torch.arange(len(matched)))
+        loss: Tensor = criterion.loss_labels_vfl(outputs, [objects], [pairs], 1)["loss_vfl"]
+        return loss
+
+    def call(pred: Tensor, target: Any) -> Tensor:
+        criterion = place(located("transformers:RTDetrConfig")(num_labels=pred.shape[1], **given))
+        blocks = zip(*(torch.split(each, BLOCK) for each in (pred, *target)), strict=True)
+        return torch.stack([image(criterion, *block) for block in blocks]).sum()
+
+    return call
 
 
 # --- bringing our result into the shape of theirs --------------------------------------------------------------------

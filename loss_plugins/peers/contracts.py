@@ -11,10 +11,15 @@ import torch
 from torch import Tensor
 
 from .calls import (
+    diagonal,
     four_sides,
+    matched_queries,
+    over_boxes,
+    over_masks,
     over_sides,
     score_before_label,
     similarity,
+    similarity_column,
     unchanged,
 )
 from .lookups import find
@@ -87,6 +92,8 @@ class Contract:
             located(self.place)
         except AttributeError:
             return f"{self.name} is not there"
+        except ImportError as error:
+            return str(error)
         return ""
 
     def parameters(self) -> dict[str, Any]:
@@ -380,4 +387,43 @@ SMP = (
     ),
 )
 
-CONTRACTS: tuple[Contract, ...] = (*MMDET, *ULTRALYTICS, *TORCHVISION, *TORCH, *KORNIA, *MONAI, *SMP)
+_DIVISOR = dict.fromkeys(("num_boxes", "num_masks"), "avg_factor at the call")
+_SUMMED: dict[str, Any] = {"reductions": ("mean", "sum"), "avg_factor": True, "apart": _DIVISOR}
+_QUERIES: dict[str, Any] = {**_SUMMED, "bind": over_boxes}
+DETR = (
+    Contract("transformers", "generalized_box_iou", "giou", BOXES[::2], reductions=("none",), bind=diagonal),
+    Contract(
+        "rfdetr",
+        "elementwise_generalized_box_iou",
+        "giou",
+        ("boxes", "boxes of little area", "no boxes"),
+        reductions=("none",),
+        bind=similarity_column,
+    ),
+    *(
+        contract
+        for name in ("transformers", "rfdetr")
+        for contract in (
+            Contract(name, "sigmoid_focal_loss", "focal", DENSE, extra={"alpha": (-1.0,)}, **_QUERIES),
+            Contract(name, "dice_loss", "dice", MASKS, bind=over_masks, **_SUMMED),
+        )
+    ),
+    *(
+        Contract(
+            "transformers",
+            "RTDetrLoss",
+            "varifocal",
+            QUALITIES[:1],
+            given,
+            reductions=("sum",),
+            bind=matched_queries,
+            apart={"config": "holds alpha and gamma"},
+            variant=", ".join(f"{name} {value:g}" for name, value in given.items()),
+            remark="its method loss_labels_vfl for one image, divided by one box; each row is a query",
+        )
+        for given in ({}, {"alpha": 0.25, "gamma": 1.5}, {"alpha": 2.5, "gamma": 0.0})
+    ),
+    Contract("rfdetr", "sigmoid_varifocal_loss", "varifocal", ("qualities", "qualities, maps", "no rows"), **_QUERIES),
+)
+
+CONTRACTS: tuple[Contract, ...] = (*MMDET, *ULTRALYTICS, *TORCHVISION, *TORCH, *KORNIA, *MONAI, *SMP, *DETR)

@@ -16,6 +16,8 @@ FRAMEWORKS: dict[str, str] = {
     "kornia": "kornia",
     "monai": "monai",
     "smp": "segmentation-models-pytorch",
+    "transformers": "transformers",
+    "rfdetr": "rfdetr",
 }
 
 

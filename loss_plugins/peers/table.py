@@ -15,6 +15,7 @@ from .calls import (
     similarity,
     similarity_column,
 )
+from .detr import DETR
 from .uses import EXACT, SINGLE, Audited, Compared, ComparedSum, Peer, Timed, Tolerance
 
 # names of samples
@@ -415,4 +416,4 @@ SMP = (
     ),
 )
 
-PEERS: tuple[Peer, ...] = (*MMDET, *ULTRALYTICS, *TORCHVISION, *TORCH, *KORNIA, *MONAI, *SMP)
+PEERS: tuple[Peer, ...] = (*MMDET, *ULTRALYTICS, *TORCHVISION, *TORCH, *KORNIA, *MONAI, *SMP, *DETR)

@@ -12,7 +12,16 @@ from torch import Tensor
 
 from ..module.build import build_loss
 from ..tensors import Target
-from .calls import CallForm, LossCall, per_element, similarity, unchanged
+from .calls import (
+    CallForm,
+    LossCall,
+    diagonal,
+    over_masks,
+    per_element,
+    similarity,
+    similarity_column,
+    unchanged,
+)
 from .packages import FRAMEWORKS, located, reached
 
 
@@ -101,6 +110,8 @@ class Compared(Use):
             place = located(self.place)
         except AttributeError:
             return f"{self.builtin} is not there"
+        except ImportError as error:
+            return str(error)
         known = inspect.signature(place).parameters
         lacking = [name for name in self.parameters if name not in known and "kwargs" not in known]
         return f"{self.builtin} has no {', '.join(lacking)}" if lacking else ""
@@ -179,6 +190,15 @@ class Timed(Use):
         return self.form(located(self.place), self.parameters)
 
 
+#: how the page of the audit writes a call: name and arguments to a loss of pred and target
+WRITTEN: dict[CallForm, str] = {
+    similarity: "1 - {name}({call}).squeeze(-1)",
+    similarity_column: "1 - {name}({call})",
+    diagonal: "1 - {name}({call}).diagonal()",
+    over_masks: "{name}(p, t.flatten(1), len(p))",
+}
+
+
 @dataclass(frozen=True)
 class Audited(Use):
     """An implementation on the audit page.
@@ -186,7 +206,7 @@ class Audited(Use):
     Attributes:
         like: our loss, whose traits it is held to.
         parameters: of theirs.
-        form: how theirs is called: `per_element`, `reduced` or `similarity`.
+        form: how theirs is called: `per_element`, `reduced`, or a key of `WRITTEN`.
         name: on the page; "": that of the class or function.
         traits: those that are documented to be others than ours.
         scores: what a class or region loss takes, where it is not what ours takes.
@@ -224,8 +244,8 @@ class Audited(Use):
         given = {**self.parameters, **({"reduction": "none"} if self.form is per_element else {})}
         arguments = [f"{key}={value!r}" for key, value in given.items()]
         call = ", ".join(["p", "t", *arguments])
-        if self.form is similarity:
-            return f"from {module} import {name}; f = lambda p, t: 1 - {name}({call}).squeeze(-1)"
+        if self.form in WRITTEN:
+            return f"from {module} import {name}; f = lambda p, t: {WRITTEN[self.form].format(name=name, call=call)}"
         if name[0].isupper():  # a class
             return f"from {module} import {name}; f = {name}({', '.join(arguments)})"
         return f"from {module} import {name} as g; f = lambda p, t: g({call})"

@@ -16,7 +16,8 @@ from tools.wheel import ROOT
 LABORATORY = {"adapters", "audit", "bench", "cli", "demo", "parity", "peers", "registry"}
 #: what the losses are made for or compared with; torch is what they are written in
 FRAMEWORKS = {
-    "kornia", "mmcv", "mmdet", "mmengine", "monai", "segmentation_models_pytorch", "torchvision", "ultralytics",
+    "kornia", "mmcv", "mmdet", "mmengine", "monai", "rfdetr", "segmentation_models_pytorch", "torchvision",
+    "transformers", "ultralytics",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from loss_plugins.catalog.dialects import dialects_of
 from loss_plugins.catalog.entries import Entry, shipped
 from loss_plugins.peers.contracts import CONTRACTS, Contract
 from loss_plugins.samples import as_scale
-from loss_plugins.tensors import Target, without_class_axis
+from loss_plugins.tensors import Target, class_axis, without_class_axis
 
 SHAPES = [
     *[(3,), (1,), (0,), (3, 1), (3, 4), (0, 4), (2, 0)],
@@ -118,6 +118,8 @@ def as_theirs(contract: Contract, entry: Entry, pred: Tensor) -> Target:
     found, first = targets(entry, pred), contract.inputs[0]
     if "labels and qualities" in first:
         return found["dense"], 0.5 * found["dense"]  # type: ignore[operator, return-value]
+    if first == "labels and scores" and pred.shape[class_axis(pred)] > 1:  # labels of one class may be a mask
+        return found["label_score"]
     if "labels" in first or first.startswith(("class ma", "log-")):
         return found.get("labels", found.get("class_map"))  # type: ignore[return-value]
     return found.get("dense", found.get("input_sign"))  # type: ignore[return-value]

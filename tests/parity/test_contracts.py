@@ -13,14 +13,14 @@ import torch
 
 import loss_plugins as lp
 from loss_plugins.catalog import dialects
-from loss_plugins.catalog.conventions import GUARDS
+from loss_plugins.catalog.conventions import DIALECTS, GUARDS
 from loss_plugins.catalog.dialects import DEFAULTS, Defaults
 from loss_plugins.parity.case_rules import CASE_RULES, CaseRule
 from loss_plugins.parity.cases import Case, cases_of, values_of
-from loss_plugins.parity.contract import ContractResult, compare_case, compare_contract, trial_of
+from loss_plugins.parity.contract import ContractResult, compare_case, compare_contract, contracts_of, trial_of
 from loss_plugins.parity.inputs import CLASSES, made
 from loss_plugins.parity.stated import Trial
-from loss_plugins.peers import find
+from loss_plugins.peers import contracts, find
 from loss_plugins.peers.contracts import CONTRACTS, REDUCTIONS, Contract
 
 NAMES = [f"{each.framework}-{each.title}" for each in CONTRACTS]
@@ -143,6 +143,9 @@ def test_each_class_or_region_loss_is_called_with_maps_or_has_rows_only() -> Non
         ("mmdet", "ghm_c (labels)"),
         ("mmdet", "ghm_c (negative labels)"),
         ("ultralytics", "distribution_focal"),
+        ("transformers", "varifocal"),  # rows are the queries of an image
+        ("transformers", "varifocal (alpha 0.25, gamma 1.5)"),
+        ("transformers", "varifocal (alpha 2.5, gamma 0)"),
         ("torch", "margin_ranking"),
         ("torch", "hinge_embedding"),
     }
@@ -227,6 +230,11 @@ def rows(pred: torch.Tensor, target: Any, **_: Any) -> torch.Tensor:
         ("smp", "softmax_focal", GUARDS, {}),
         ("mmdet", "ghm_c", DEFAULTS, Defaults(names=dialects._SIGMOID)),
         ("ultralytics", "dice", DEFAULTS, Defaults(DEFAULTS["dice"]["ultralytics"].values)),
+        ("transformers", "focal", DEFAULTS, Defaults(DEFAULTS["focal"]["transformers"].names)),
+        ("transformers", "dice", DEFAULTS, Defaults({"form": "naive", "smooth": 1.0})),
+        ("transformers", "varifocal", DEFAULTS, Defaults()),
+        ("rfdetr", "giou", DIALECTS, DIALECTS["giou"]["mmdet"]),
+        ("rfdetr", "varifocal", DEFAULTS, Defaults({"alpha": 0.25}, mean="columns")),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -244,6 +252,16 @@ def test_a_mean_over_the_wrong_number_of_labels_is_found_on_maps_alone(monkeypat
     wrong = compare_contract(named("mmdet", "cross_entropy")).wrong
     assert wrong
     assert all("maps" in case.case for case in wrong)
+
+
+def test_a_package_that_cannot_be_imported_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    def halted(place: str) -> None:
+        raise ImportError(f"import of {place} halted")
+
+    monkeypatch.setattr(contracts, "located", halted)
+    contract = named("rfdetr", "giou")
+    assert contract.missing() == "import of rfdetr.utilities.box_ops:elementwise_generalized_box_iou halted"
+    assert list(contracts_of("rfdetr")) == []
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------

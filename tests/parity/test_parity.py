@@ -64,12 +64,14 @@ def test_what_a_version_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
             "torchvision", function="torchvision.ops:sigmoid_focal_loss", uses=(Compared("focal", "x", {"delta": 1}),)
         ),
         Peer("torchvision", function="torchvision.ops:no_such_loss", uses=(Compared("focal", "x"),)),
+        Peer("torchvision", function="torchvision.no_such_module:loss", uses=(Compared("focal", "x"),)),
     )
     monkeypatch.setattr(lookups, "PEERS", peers)
     assert list(parity.parity_of("torchvision", FEW)) == []
     assert [line.partition(": ")[2] for line in parity.absent("torchvision")] == [
         "sigmoid_focal_loss has no delta",
         "no_such_loss is not there",
+        "No module named 'torchvision.no_such_module'",
     ]
 
 

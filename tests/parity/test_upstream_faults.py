@@ -1,7 +1,8 @@
 """Known faults of others, each a strict xfail against the installed version and a passing twin on ours.
 
 When an upstream repairs one, its xfail turns into a failure here: the table in docs/audit.md is then out of date.
-The numbers were measured with mmdet 3.3.0, torchvision 0.24, ultralytics 8.4.190.
+The numbers were measured with mmdet 3.3.0, torchvision 0.24, ultralytics 8.4.190,
+transformers 5.24.0, rfdetr 1.11.2.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor
 
 import loss_plugins as lp
 from loss_plugins.peers import find
-from loss_plugins.peers.calls import reduced, similarity
+from loss_plugins.peers.calls import diagonal, over_masks, reduced, similarity, similarity_column
 
 Loss = Callable[..., Tensor]
 
@@ -31,6 +32,10 @@ def mmdet(name: str, **parameters: Any) -> Loss:
 
 def torchvision(name: str) -> Loss:
     return find("torchvision", name).loss()
+
+
+def transformers_giou() -> Loss:
+    return find("transformers", "generalized_box_iou").loss(diagonal)
 
 
 def ours(name: str, **parameters: Any) -> Loss:
@@ -77,6 +82,12 @@ def finite_without_area(loss: Loss) -> None:
 
 def finite_where_both_have_no_area(loss: Loss) -> None:
     assert loss(boxes([7, 7, 7, 7]), boxes([9, 8, 9, 8])).isfinite().all()
+
+
+def finite_on_one_point(loss: Loss) -> None:
+    point = boxes([7, 7, 7, 7])
+    assert loss(point, point).isfinite().all()
+    assert gradient(loss, point, point).isfinite().all()
 
 
 def bounded_gradient_without_area(loss: Loss) -> None:
@@ -245,6 +256,7 @@ FAULTS = [
             "torchvision GIoU": lambda: torchvision("generalized_box_iou_loss"),
             "mmdet GIoU": lambda: mmdet("GIoULoss"),
             "ultralytics GIoU": lambda: ultralytics_iou(GIoU=True),
+            "rfdetr GIoU": lambda: find("rfdetr", "elementwise_generalized_box_iou").loss(similarity_column),
         }.items()
     ),
     Fault(
@@ -290,6 +302,15 @@ FAULTS = [
         }.items()
         for what, probe in {"fullgraph": one_graph, "float64 target": double_target}.items()
     ),
+    *(
+        Fault(f"transformers GIoU, {what}", probe, transformers_giou, lambda: ours("giou"), reason)
+        for what, probe, reason in (
+            ("two boxes without area", finite_where_both_have_no_area, "IoU is 0 / 0"),
+            ("one point twice", finite_on_one_point, "IoU and the enclosing box are 0 / 0"),
+            ("two boxes on a line", bounded_gradient_on_a_line, "IoU and the enclosing box are 0 / 0"),
+            ("fullgraph", one_graph, "it looks at the boxes to refuse inverted ones"),
+        )
+    ),
     Fault(
         "ultralytics IoU, transposed",
         transposed_boxes_cost_the_same,
@@ -318,12 +339,19 @@ FAULTS = [
         lambda: ours("focal", gamma=1.5),
         "mean over axis 1, then a sum: with (b, anchors, classes) the loss shrinks by the number of anchors",
     ),
-    Fault(
-        "mmdet Dice, fp16 on 512 x 512",
-        large_masks_in_half_precision,
-        lambda: mmdet("DiceLoss", use_sigmoid=True),
-        lambda: ours("dice"),
-        "sums above 65504 overflow",
+    *(
+        Fault(
+            f"{name} Dice, fp16 on 512 x 512",
+            large_masks_in_half_precision,
+            theirs,
+            lambda: ours("dice"),
+            "sums above 65504 overflow",
+        )
+        for name, theirs in {
+            "mmdet": lambda: mmdet("DiceLoss", use_sigmoid=True),
+            "transformers": lambda: find("transformers", "dice_loss").loss(over_masks),
+            "rfdetr": lambda: find("rfdetr", "dice_loss").loss(over_masks),
+        }.items()
     ),
 ]
 every_fault = pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.name) for fault in FAULTS])

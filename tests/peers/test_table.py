@@ -47,6 +47,6 @@ def test_the_table_imports_no_package() -> None:
     code = "import sys; import loss_plugins.peers; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "loss_plugins.peers.table" in loaded
-    packages = {"mmdet", "mmcv", "mmengine", "ultralytics", "torchvision", "kornia", "monai"}
+    packages = {"mmdet", "mmcv", "mmengine", "ultralytics", "torchvision", "kornia", "monai", "rfdetr", "transformers"}
     assert packages.isdisjoint(loaded)
     assert "segmentation_models_pytorch" not in loaded

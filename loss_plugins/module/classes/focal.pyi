@@ -134,7 +134,8 @@ class FocalLoss(Loss, name="focal"):
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'torchvision' or 'mmdet' or 'ultralytics' or 'kornia' or 'monai'
-            or 'smp'): None: the published formula; or the framework whose built-in to equal.
+            or 'smp' or 'transformers' or 'rfdetr'): None: the published formula; or the framework whose
+            built-in to equal.
 
     Use it when:
         Dense heads with hard labels, in which easy background outnumbers objects a thousandfold.
@@ -378,8 +379,8 @@ class VarifocalLoss(Loss, name="varifocal"):
         activated (default False; allowed: False or True): whether pred holds probabilities.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
-        dialect (default None; allowed: 'mmdet' or 'ultralytics'): None: the published formula; or the
-            framework whose built-in to equal.
+        dialect (default None; allowed: 'mmdet' or 'ultralytics' or 'transformers' or 'rfdetr'): None:
+            the published formula; or the framework whose built-in to equal.
 
     Use it when:
         Targets are box qualities and the best boxes should lead: positives weigh as much as their

@@ -268,8 +268,9 @@ class GIoULoss(Loss, name="giou"):
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
             the paper's constants.
-        dialect (default None; allowed: 'torchvision' or 'mmdet' or 'ultralytics' or 'mmyolo'): None:
-            the published formula; or the framework whose built-in to equal.
+        dialect (default None; allowed: 'torchvision' or 'mmdet' or 'ultralytics' or 'mmyolo' or
+            'transformers' or 'rfdetr'): None: the published formula; or the framework whose built-in to
+            equal.
 
     Use it when:
         Boxes may be disjoint and you want the most widely used loss that still pulls them together.

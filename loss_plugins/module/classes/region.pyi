@@ -40,8 +40,9 @@ class DiceLoss(Loss, name="dice"):
             most 100.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
-        dialect (default None; allowed: 'mmdet' or 'ultralytics' or 'kornia' or 'monai' or 'smp'): None:
-            the published formula; or the framework whose built-in to equal.
+        dialect (default None; allowed: 'mmdet' or 'ultralytics' or 'kornia' or 'monai' or 'smp' or
+            'transformers' or 'rfdetr'): None: the published formula; or the framework whose built-in to
+            equal.
 
     Use it when:
         Objects cover a small part of the mask, so that pixel-wise losses are ruled by background.

@@ -1,0 +1,89 @@
+"""Losses of DETR-like frameworks: rows of the table. Theirs divide by a number of boxes, which is 1 in these calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .calls import diagonal, matched_queries, over_boxes, over_masks, reduced, similarity_column
+from .uses import Audited, Compared, Peer
+
+SOFT, HARD = "logits, soft targets", "logits, hard targets"
+BOX_LOSSES, CRITERION = "transformers.loss.loss_for_object_detection", "rfdetr.models.criterion"
+ONE_BOX = {"num_boxes": 1}
+OVER_QUERIES, OVER_MASKS = "returns the mean over axis 1, summed", "returns a sum over the masks; here their mean"
+
+
+def _mean(loss: str, sample: str, variant: str = "", **given: Any) -> Compared:
+    """The mean over axis 1, summed, and divided by one box."""
+    return Compared(loss, sample, given, over_boxes, reduction="mean", variant=variant)
+
+
+def _both(framework: str, module: str) -> tuple[Peer, ...]:
+    """What both have under one name."""
+    return (
+        Peer(
+            framework,
+            function=f"{module}:sigmoid_focal_loss",
+            uses=(
+                _mean("focal", SOFT),
+                _mean("focal", HARD, "no alpha", alpha=-1.0),
+                Audited("focal", ONE_BOX, reduced, note=OVER_QUERIES),
+            ),
+        ),
+        Peer(
+            framework,
+            function=f"{module}:dice_loss",
+            uses=(
+                Compared("dice", "soft masks", form=over_masks, reduction="mean"),
+                Audited("dice", form=over_masks, note=OVER_MASKS),
+            ),
+        ),
+    )
+
+
+DETR = (
+    Peer(
+        "transformers",
+        function=f"{BOX_LOSSES}:generalized_box_iou",
+        uses=(
+            Compared("giou", "boxes", form=diagonal),
+            Audited(
+                "giou",
+                form=diagonal,
+                name="1 - generalized_box_iou, the diagonal",
+                note="raises ValueError on inverted and non-finite boxes, on purpose",
+            ),
+        ),
+    ),
+    *_both("transformers", BOX_LOSSES),
+    Peer(
+        "transformers",
+        "transformers.loss.loss_rt_detr:RTDetrLoss",
+        uses=(
+            Compared(
+                "varifocal",
+                "logits, labels and scores",
+                form=matched_queries,
+                reduction="sum",
+                variant="RTDetrLoss.loss_labels_vfl",
+            ),
+        ),
+    ),
+    Peer(
+        "rfdetr",
+        function="rfdetr.utilities.box_ops:elementwise_generalized_box_iou",
+        uses=(
+            Compared("giou", "boxes", form=similarity_column),
+            Audited("giou", form=similarity_column, name="1 - elementwise_generalized_box_iou"),
+        ),
+    ),
+    *_both("rfdetr", CRITERION),
+    Peer(
+        "rfdetr",
+        function=f"{CRITERION}:sigmoid_varifocal_loss",
+        uses=(
+            _mean("varifocal", "logits, qualities"),
+            Audited("varifocal", ONE_BOX, reduced, note=OVER_QUERIES),
+        ),
+    ),
+)
