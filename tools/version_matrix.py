@@ -103,6 +103,17 @@ def _ultralytics(version: str) -> Environment:
     return Environment(f"ultralytics-{version or 'newest'}", (pinned, "pandas", "pytz", "tzdata"), "of_ultralytics")
 
 
+def _transformers(version: str) -> Environment:
+    """With the tokenizers and the hub that an older version takes."""
+    hub = "0.36.0" if version.startswith("4.") else "1.5.0"
+    return _detr("transformers", version, ("tokenizers==0.22.1", f"huggingface-hub=={hub}") if version else ())
+
+
+def _detr(framework: str, version: str, more: tuple[str, ...] = ()) -> Environment:
+    pinned = f"{framework}=={version}" if version else framework
+    return Environment(f"{framework}-{version or 'newest'}", (pinned, *more), f"of_{framework}")
+
+
 def _extra(extra: str) -> Environment:
     return Environment(f"wheel[{extra}]" if extra else "wheel", (), "of_extra", shares=False, extra=extra)
 
@@ -114,6 +125,9 @@ ENVIRONMENTS = (
     # it takes no MMDetection after 3.1.0, which takes no mmcv from 2.1.0 on
     Environment("mmrotate-1.0.0rc1", ("mmrotate==1.0.0rc1", "mmdet==3.1.0"), "of_mmrotate"),
     Environment("mmrotate-1.0.0rc1 with mmdet-3.3.0", ("mmrotate==1.0.0rc1",), "of_mmrotate"),
+    *map(_transformers, ("4.57.6", "5.0.0", "5.10.4", NEWEST)),
+    *(_detr("rfdetr", version) for version in ("1.8.3", NEWEST)),
+    *(_detr("libreyolo", version) for version in ("1.4.0", NEWEST)),
     Environment(
         "torch-newest",
         ("torch", "typing-extensions", "pytest", "pytest-timeout", "hypothesis", "numpy", "typer", "rich", "PyYAML"),

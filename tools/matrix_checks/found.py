@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
 #: begins the line that the matrix reads
@@ -26,6 +28,28 @@ class Found:
     def tell(self) -> None:
         """Print it where the matrix finds it."""
         print(RESULT + json.dumps(self.told), flush=True)
+
+
+def tell_of_adapter(framework: str, report: Callable[[], dict[str, Any] | None]) -> None:
+    """Print what an adapter's doctor finds: how many places are served, and each that is not.
+
+    Args:
+        framework: the distribution.
+        report: of the doctor.
+    """
+    warnings.filterwarnings("ignore")
+    found = Found(version=metadata.version(framework), torch=metadata.version("torch"))
+    found.tried("doctor", lambda: of_places(report()))
+    found.tell()
+
+
+def of_places(report: dict[str, Any] | None) -> str:
+    """How many places a doctor found served; or those that failed."""
+    if report is None:
+        return "no report"
+    failed = of_doctor(report)
+    served = [check["name"] for check in report["checks"] if check["ok"]]
+    return f"ok: {', '.join(served)}" if failed == "ok" else failed
 
 
 def of_doctor(report: dict[str, Any]) -> str:

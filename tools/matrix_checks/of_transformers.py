@@ -1,0 +1,10 @@
+"""What works with the installed transformers: its adapter's doctor plugs a loss into each criterion."""
+
+from __future__ import annotations
+
+from loss_plugins.adapters.transformers.doctor import report
+
+from .found import tell_of_adapter
+
+if __name__ == "__main__":
+    tell_of_adapter("transformers", report)
