@@ -38,7 +38,11 @@ EXTRAS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "cli": ((), (("list",), ("show", "ciou"), ("doctor",))),
     "demo": (("loss_plugins.demo.pictures",), (("list",), ("demo", "--help"))),
     "mmdet": (("loss_plugins.adapters.mmdet",), (("list",), ("demo-mmdet", "--help"))),
+    "libreyolo": (("loss_plugins.adapters.libreyolo",), (("list",), ("doctor", "libreyolo"))),
     "plots": (("loss_plugins.bench.chart",), ()),
+    "rfdetr": (("loss_plugins.adapters.rfdetr",), (("list",), ("doctor", "rfdetr"))),
+    "torchvision": (("loss_plugins.adapters.torchvision",), (("list",), ("doctor", "torchvision"))),
+    "transformers": (("loss_plugins.adapters.transformers",), (("list",), ("doctor", "transformers"))),
     "ultralytics": (("loss_plugins.adapters.ultralytics",), (("list",), ("doctor",), ("yolo", "--help"))),
 }
 
