@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -37,7 +38,7 @@ def dtype_of(criterion: Any) -> torch.dtype:
 def classes_of(criterion: Any) -> int:
     """How many classes a criterion knows; 4 where it does not say."""
     known = getattr(criterion, "num_classes", None)
-    return known if isinstance(known, int) and not isinstance(known, bool) and known > 0 else 4
+    return max(int(known), 0) or 4 if isinstance(known, Integral) and not isinstance(known, bool) else 4
 
 
 def extras_of(criterion: Any, name: str) -> set[str]:
@@ -62,6 +63,29 @@ def extras_of(criterion: Any, name: str) -> set[str]:
             LISTED,
         )
     return {each.name for each in rest}
+
+
+def check_method(criterion: Any, name: str) -> None:
+    """Raise unless a method that a criterion has is one of its class, in whose place another can stand.
+
+    Raises:
+        UnsupportedCriterion: the object alone has it, or one that it wraps.
+    """
+    if name in getattr(criterion, "__dict__", {}) or not hasattr(type(criterion), name):
+        raise UnsupportedCriterion(
+            criterion,
+            f"sought {name} as a method of its class, found it on this object alone, or on one that it wraps",
+            f"plug the criterion before it is wrapped or compiled, or make {name} a method of its class",
+        )
+
+
+def takes(method: Method, argument: str) -> bool:
+    """Whether a method can be called with an argument of that name."""
+    try:
+        inspect.signature(method).bind_partial(**{argument: None})
+    except TypeError:
+        return False
+    return True
 
 
 def called(criterion: Any, method: Method, given: Fixed, **keywords: Any) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from loss_plugins import Loss, build_loss
@@ -113,7 +114,7 @@ def checked_size(where: str, image_size: Any) -> Size | None:
     came = f"image_size={shown(image_size)}"
     if not isinstance(image_size, Sequence) or isinstance(image_size, str) or len(image_size) != 2:
         raise refusal(where, came, allowed, remedy, TypeError)
-    if any(isinstance(side, bool) or not isinstance(side, (int, float)) for side in image_size):
+    if any(isinstance(side, bool) or not isinstance(side, Real) for side in image_size):
         raise refusal(where, came, allowed, remedy, TypeError)
     if not all(math.isfinite(side) and side > 0 for side in image_size):
         raise refusal(where, came, allowed, remedy)

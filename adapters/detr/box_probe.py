@@ -9,7 +9,7 @@ from torch import Tensor
 
 from loss_plugins import build_loss
 
-from .agreement import TOLERANCE, called, classes_of, depends, device_of, equals, extras_of, value_and_norm
+from .agreement import TOLERANCE, called, classes_of, depends, device_of, equals, extras_of, takes, value_and_norm
 from .box_slot import BoxSlot, side_distance
 from .errors import UnsupportedCriterion
 from .fixed import Fixed, fixed, without_objects
@@ -28,7 +28,7 @@ def examine_boxes(criterion: Any, slot: BoxSlot) -> None:
     Raises:
         UnsupportedCriterion: its losses of fixed outputs are not those known, in value or gradient.
     """
-    extras = extras_of(criterion, "loss_boxes")
+    extras_of(criterion, "loss_boxes")
     device, classes = device_of(criterion), classes_of(criterion)
     given = fixed(classes, classes, device)
     returned = _returned(criterion, given)
@@ -50,7 +50,7 @@ def examine_boxes(criterion: Any, slot: BoxSlot) -> None:
     slot.key, slot.stock = found[0]
     slot.probe = (returned[slot.key].item(), _box(given, slot.stock).item())
     slot.others = bool(set(returned) - {slot.key, slot.side_key})
-    _examine_more_boxes(criterion, slot, given, extras)
+    _examine_more_boxes(criterion, slot, given)
 
 
 def _returned(criterion: Any, given: Fixed) -> dict[str, Tensor]:
@@ -69,12 +69,15 @@ def _returned(criterion: Any, given: Fixed) -> dict[str, Tensor]:
         raise UnsupportedCriterion(criterion, found, STOCK_ONLY) from error
 
 
-def _examine_more_boxes(criterion: Any, slot: BoxSlot, given: Fixed, extras: set[str]) -> None:
+def _examine_more_boxes(criterion: Any, slot: BoxSlot, given: Fixed) -> None:
     """Likewise without any object, with a factor for each pair, and with targets that are filled up."""
     cases: dict[str, tuple[Fixed, dict[str, Tensor]]] = {"without objects": (without_objects(given), {})}
-    weight = torch.linspace(0.2, 1.3, 5, dtype=torch.float64, device=given.boxes.device)
-    if "boxes_weight" in extras:
-        cases["with boxes_weight"] = (given, {"boxes_weight": weight})
+    if takes(criterion.loss_boxes, "boxes_weight"):
+        weight = torch.linspace(0.2, 1.3, 5, dtype=torch.float64, device=given.boxes.device)
+        theirs = called(criterion, criterion.loss_boxes, given, boxes_weight=weight)[slot.key]
+        slot.weighed = not equals(theirs, _box(given, slot.stock), given.boxes)
+        if slot.weighed:
+            cases["with boxes_weight"] = (given, {"boxes_weight": weight})
     if slot.padded:
         cases["with padded targets"] = (
             fixed(given.logits.shape[-1], given.logits.shape[-1], given.boxes.device, padded=True),

@@ -28,6 +28,7 @@ class BoxSlot(Slot):
         side_key: under which it returns the distance of the sides, which stays as it is; None: it does not.
         others: whether it returns more, which it has to compute itself.
         padded: whether it leaves out rows of targets that are not valid.
+        weighed: whether it multiplies by `boxes_weight`, where it is given one.
     """
 
     name = "box"
@@ -39,6 +40,7 @@ class BoxSlot(Slot):
         self.side_key: str | None = "loss_bbox"
         self.others = False
         self.padded = False
+        self.weighed = True
         self._scales: dict[torch.device, Tensor] = {}
 
     def scale(self, device: torch.device) -> Tensor | None:
@@ -47,7 +49,8 @@ class BoxSlot(Slot):
             return None
         if device not in self._scales:
             height, width = self.size
-            self._scales[device] = torch.tensor([width, height, width, height], device=device)
+            with torch.inference_mode(False):  # a training may follow on the validation in which it was made
+                self._scales[device] = torch.tensor([width, height, width, height], device=device)
         return self._scales[device]
 
     def losses(self, pairs: Pairs, num_boxes: Any, boxes_weight: Tensor | None) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from loss_plugins import build_loss
 
-from .agreement import called, classes_of, depends, device_of, dtype_of, equals, extras_of, value_and_norm
+from .agreement import called, check_method, classes_of, depends, device_of, dtype_of, equals, extras_of, value_and_norm
 from .class_slot import ClassSlot
 from .class_stocks import ClassStock, known_stocks, stock_value
 from .errors import UnsupportedCriterion
@@ -52,6 +52,7 @@ def examine_scores(criterion: Any, slot: ClassSlot) -> None:
             BOX_ALONE,
         )
     slot.method = methods[0]
+    check_method(criterion, slot.method)
     extras_of(criterion, slot.method)
     theirs, tried = "nothing that could be called with scores of its classes", []
     for form in known_stocks(criterion, classes_of(criterion)):
@@ -117,7 +118,7 @@ def _stock_score(criterion: Any, form: ClassStock, given: Fixed) -> Tensor:
     quality = torch.zeros_like(logits[..., 0])
     pairs, where = pairs_of(given.outputs, given.targets, given.indices, padded=False), where_of(given.indices)
     found = [target["labels"][objects] for target, (_, objects) in zip(given.targets, given.indices, strict=True)]
-    label[where], quality[where] = torch.cat(found), pairs.quality()
+    label[where], quality[where] = torch.cat(found), pairs.quality().to(quality)
     return stock_value(form, criterion, logits, label, quality, given.num_boxes)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+#: what the names of classes made here begin with; errors name the class that they are made of
+PREFIX = "Plugged"
+
 
 class UnsupportedCriterion(RuntimeError):
     """A loss cannot be plugged into this criterion with certainty.
@@ -15,7 +18,7 @@ class UnsupportedCriterion(RuntimeError):
     """
 
     def __init__(self, criterion: Any, found: str, remedy: str) -> None:
-        super().__init__(f"{type(criterion).__name__}: {found}; {remedy}")
+        super().__init__(f"{type(criterion).__name__.removeprefix(PREFIX)}: {found}; {remedy}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Other processes get the whole message, not its parts."""

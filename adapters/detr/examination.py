@@ -59,7 +59,7 @@ def examined(
     box_slot, cls_slot = requested(
         where, box=box, cls=cls, image_size=image_size, gain=gain, matcher=matcher, fast=fast
     )
-    with torch.enable_grad():  # type: ignore[no-untyped-call]
+    with torch.inference_mode(False), torch.enable_grad():  # type: ignore[no-untyped-call]
         if box_slot is not None:
             box_probe.examine_boxes(criterion, box_slot)
         if cls_slot is not None:
@@ -72,6 +72,8 @@ def examined(
         matching = matcher_plug(criterion, box_slot if matcher == "match" else None, fast)
         if fast:
             losses.own = class_probe.own_slot(criterion) if cls_slot is None else None
+            if losses.own is not None:
+                losses.own.padded = box_probe.leaves_padding_out(criterion)
             losses.fast = Fast(matching, alone=box_slot is None or box_slot.others)
         _watch_canary(criterion, losses)
     return losses, matching

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,7 +20,9 @@ from torch import Tensor
 
 from loss_plugins.bench.counted import Counted
 
+from .box_probe import FAILURES
 from .box_slot import BoxSlot, side_distance
+from .doors import standing_in
 from .losses import Losses
 from .matcher import MatcherPlug
 from .matches import Indices, Pairs
@@ -72,16 +76,24 @@ class Fast:
     Attributes:
         together: whether the box losses of all layers are computed in one call; None: not known yet.
         own_scores: whether the criterion's own class loss is computed from pairs.
-        waiting: the layers of the call in hand; None: they are computed at once.
-        seen: what the matcher said in the call in hand; None: nobody asks.
     """
 
     def __init__(self, matching: MatcherPlug | None, alone: bool = False) -> None:
         self.matching, self.alone = matching, alone
         self.together: bool | None = None
         self.own_scores = False
-        self.waiting: list[Any] | None = None
-        self.seen: list[Indices] | None = None
+        self._waiting: dict[int, list[Any]] = {}
+        self._seen: dict[int, list[Indices]] = {}
+
+    @property
+    def waiting(self) -> list[Any] | None:
+        """The layers of the call that this thread has in hand; None: they are computed at once."""
+        return self._waiting.get(threading.get_ident())
+
+    @property
+    def seen(self) -> list[Indices] | None:
+        """What the matcher said in that call; None: nobody asks."""
+        return self._seen.get(threading.get_ident())
 
     def run(
         self, losses: Losses, enter: Enter, criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]
@@ -112,12 +124,11 @@ class Fast:
         self, losses: Losses, enter: Enter, criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]
     ) -> dict[str, Any] | None:
         """The losses, those of boxes computed in one call; None: some of them are not handed on as they are."""
-        self.waiting = []
+        waiting = self._waiting[threading.get_ident()] = []
         try:
             returned = enter(criterion, *arguments, **named)
-            waiting = self.waiting
         finally:
-            self.waiting = None
+            del self._waiting[threading.get_ident()]
         places = {id(place): (layer, key) for layer, each in enumerate(waiting) for key, place in each.places.items()}
         if not isinstance(returned, dict) or {id(value) for value in returned.values()} & set(places) != set(places):
             return None
@@ -132,34 +143,36 @@ class Fast:
     def _judge(
         self, losses: Losses, enter: Enter, criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]
     ) -> None:
-        """Find out what gives the same assignment and the same losses, on a copy of the batch in double precision.
+        """Find out what gives the same assignment and the same losses, on a copy of the batch.
 
-        A criterion with constants in single precision, which do not go with that, gets the batch as it is.
+        In double precision, or as it came, where the criterion has numbers that do not go with that.
         """
-        given, others = _doubled(arguments), _doubled(named)
+        self.together = False
+        with _unchanged(criterion):
+            self._try(losses, enter, criterion, arguments, named)
 
-        def trial(by_image: bool = False, own_scores: bool = False, together: bool = False) -> Trial:
-            self._set(criterion, by_image, own_scores)
-            self.seen = []
-            with torch.no_grad(), _same_random_numbers(arguments), losses.set_apart(), Counted() as counted:
-                copies = copy.deepcopy(given), copy.deepcopy(others)  # some criteria write into their arguments
-                run = self._together if together else _plainly
-                returned = run(losses, enter, criterion, *copies)
-            return Trial(returned, self.seen, counted.elements)
+    def _try(
+        self, losses: Losses, enter: Enter, criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]
+    ) -> None:
+        for doubled in (True, False):
+            try_out = partial(self._trial, losses, enter, criterion, _apart((arguments, named), doubled))
+            try:
+                wanted = try_out()
+            except FAILURES as error:
+                as_it_is = (
+                    "judged in the precision of the batch, as in double it" if doubled else "computed as it is: it"
+                )
+                _told(criterion, f"{as_it_is} says {type(error).__name__}: {' '.join(str(error).split())}")
+                continue
+            self._compare(losses, criterion, try_out, wanted)
+            return
+        self._set(criterion, by_image=False, own_scores=False)
 
-        try:
-            wanted = trial()
-        except RuntimeError as error:
-            _told(
-                criterion, f"judged in the precision of the batch, as in double it says {' '.join(str(error).split())}"
-            )
-            given, others = _copied(arguments), _copied(named)
-            wanted = trial()
+    def _compare(self, losses: Losses, criterion: Any, trial: Callable[..., Trial], wanted: Trial) -> None:
         by_image = self.matching is not None and _equal(criterion, partial(trial, by_image=True), wanted, less=True)
         own_scores = losses.own is not None and _equal(criterion, partial(trial, own_scores=True), wanted)
         possible = not self.alone and losses.box is not None
         self.together = possible and _equal(criterion, partial(trial, together=True), wanted)
-        self.seen = None
         self._set(criterion, by_image, own_scores)
         if not by_image:
             _told(
@@ -167,6 +180,31 @@ class Fast:
             )
         if not self.together:
             _told(criterion, "layers are computed one by one, as it weighs their losses, or adds them up, itself")
+
+    def _trial(
+        self,
+        losses: Losses,
+        enter: Enter,
+        criterion: Any,
+        given: Any,
+        by_image: bool = False,
+        own_scores: bool = False,
+        together: bool = False,
+    ) -> Trial:
+        """A run that is no training, of which other processes do not hear."""
+        self._set(criterion, by_image, own_scores)
+        seen = self._seen[threading.get_ident()] = []
+        try:
+            with ExitStack() as stack:
+                counted = Counted()
+                for each in (torch.no_grad(), _same_random_numbers(given), _alone(), losses.set_apart(), counted):
+                    stack.enter_context(each)
+                arguments, named = copy.deepcopy(given)  # some criteria write into their arguments
+                run = self._together if together else _plainly
+                returned = run(losses, enter, criterion, arguments, named)
+        finally:
+            del self._seen[threading.get_ident()]
+        return Trial(returned, seen, counted.elements)
 
     def _set(self, criterion: Any, by_image: bool, own_scores: bool) -> None:
         """Compute so. A matcher that is called as it is has its own class, on which quicker ways of its own depend."""
@@ -205,6 +243,22 @@ def _joint(parts: list[Tensor | None], pairs: list[Pairs]) -> Tensor | None:
     )
 
 
+@contextmanager
+def _unchanged(criterion: Any) -> Iterator[None]:
+    """The numbers that a criterion keeps, as running means, are in the end what they were."""
+    plain = {name: value for name, value in vars(criterion).items() if isinstance(value, (int, float, Tensor))}
+    buffers = dict(criterion.named_buffers(recurse=False)) if isinstance(criterion, torch.nn.Module) else {}
+    kept = {**plain, **buffers}
+    before = [(value.data, value.data.clone()) for value in kept.values() if isinstance(value, Tensor)]
+    try:
+        yield
+    finally:
+        for changed, old in before:
+            changed.copy_(old)
+        for name, value in kept.items():
+            setattr(criterion, name, value)
+
+
 def _plainly(losses: Losses, enter: Enter, criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
     return enter(criterion, *arguments, **named)
 
@@ -213,7 +267,7 @@ def _equal(criterion: Any, trial: Callable[[], Trial], wanted: Trial, less: bool
     """Whether a run of a criterion matches the same and gives the same losses, and, if `less`, computes less."""
     try:
         losses, seen, elements = trial()
-    except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
+    except FAILURES as error:
         _told(criterion, f"a quicker way raised {type(error).__name__}: {' '.join(str(error).split())}")
         return False
     expected, matched, most = wanted
@@ -232,32 +286,49 @@ def _close(loss: Any, wanted: Any) -> bool:
     return torch.allclose(loss.double(), wanted.double(), rtol=SAME, atol=SAME * 1e-3, equal_nan=True)
 
 
-def _doubled(value: Any) -> Any:
-    """A copy of tensors in lists and dicts, detached, floats in double precision."""
-    return _copied(value, torch.float64)
-
-
-def _copied(value: Any, dtype: torch.dtype | None = None) -> Any:
-    """A copy of tensors in lists and dicts, detached, floats in this type."""
+def _apart(value: Any, doubled: bool) -> Any:
+    """A copy of tensors in lists and dicts, detached; `doubled`: floats in double precision."""
     if isinstance(value, Tensor):
-        return value.detach().to(dtype if value.is_floating_point() else None, copy=True)
+        return value.detach().double() if doubled and value.is_floating_point() else value.detach().clone()
     if isinstance(value, Mapping):
-        return {name: _copied(each, dtype) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_copied(each, dtype) for each in value)
+        return {name: _apart(each, doubled) for name, each in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_apart(each, doubled) for each in value)
     return value
 
 
 def _objects(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> bool:
-    """Whether a batch has objects to match."""
-    targets = arguments[1] if len(arguments) > 1 else named.get("targets", ())
+    """Whether a batch has objects to match: targets are the list of dicts with boxes."""
+    lists = [value for value in (*arguments, *named.values()) if isinstance(value, (list, tuple))]
+    targets = [each for value in lists for each in value if isinstance(each, Mapping) and "boxes" in each]
     return any(len(target["boxes"]) for target in targets)
 
 
-def _same_random_numbers(arguments: Any) -> Any:
+def _same_random_numbers(given: Any) -> Any:
     """Random numbers that are drawn inside are the same each time, and those of the training are not touched."""
-    devices = {value.device for value in arguments[0].values() if isinstance(value, Tensor) and value.is_cuda}
-    return torch.random.fork_rng(devices=list(devices))
+    return torch.random.fork_rng(devices=list({tensor.device for tensor in _tensors(given) if tensor.is_cuda}))
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(each)
+
+
+def _alone() -> AbstractContextManager[None]:
+    """Sums over processes are left out: another one may have found out already, or have no object in its batch."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return nullcontext()
+    return standing_in(torch.distributed, "all_reduce", lambda found, *_, **named: _Done())
+
+
+class _Done:
+    """What stands for a sum over processes that is complete."""
+
+    def wait(self) -> None:
+        """Return at once."""
 
 
 def _told(criterion: Any, what: str) -> None:

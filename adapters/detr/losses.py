@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from loss_plugins.module.state import sync_losses
 
 from .box_slot import BoxSlot
 from .class_slot import ClassSlot
-from .matches import Indices, Outputs, Pairs, Targets, pairs_of
+from .matches import Indices, Outputs, Pairs, Targets, pairs_of, tensors_of
 from .slot import Slot
 
 #: arguments beyond the four that all criteria have, which are read, or say nothing that would be lost
@@ -32,8 +33,13 @@ class Layers(Protocol):
 
     own_scores: bool
 
-    waiting: list[Any] | None
-    seen: list[Indices] | None
+    @property
+    def waiting(self) -> list[Any] | None:
+        """See above."""
+
+    @property
+    def seen(self) -> list[Indices] | None:
+        """See above."""
 
     def run(
         self,
@@ -72,6 +78,7 @@ class Losses:
         self.own: ClassSlot | None = None
         self.proven_at = 0
         self._begun = False
+        self._inside: set[int] = set()
 
     @property
     def slots(self) -> list[Slot]:
@@ -101,11 +108,18 @@ class Losses:
             self.begin_step()
 
     def run(self, enter: Callable[..., Any], criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """What the criterion returns; `enter` is its own `forward`."""
-        self._called()
-        if self.fast is None:
+        """What the criterion returns; `enter` is its own `forward`, which may call the criterion for each layer."""
+        thread = threading.get_ident()
+        if thread in self._inside:
             return enter(criterion, *arguments, **named)
-        return self.fast.run(self, enter, criterion, arguments, named)
+        self._inside.add(thread)
+        try:
+            self._called()
+            if self.fast is None:
+                return enter(criterion, *arguments, **named)
+            return self.fast.run(self, enter, criterion, arguments, named)
+        finally:
+            self._inside.discard(thread)
 
     def begin_step(self) -> None:
         """From now on, all calls are one update of the running statistics; that of the last step is ended.
@@ -142,8 +156,9 @@ class Losses:
     ) -> dict[str, Tensor]:
         """What `loss_boxes` returns; there is a box loss."""
         assert self.box is not None
+        indices = tensors_of(indices)
         pairs = pairs_of(outputs, targets, indices, self.box.padded)
-        boxes_weight = more.get("boxes_weight")
+        boxes_weight = more.get("boxes_weight") if self.box.weighed else None
         if self.fast is not None and self.fast.seen is not None:
             self.fast.seen.append(indices)
         if self.fast is not None and self.fast.waiting is not None:
@@ -161,6 +176,7 @@ class Losses:
         more: Mapping[str, Any],
     ) -> dict[str, Tensor]:
         """What the method of a class loss returns."""
+        indices = tensors_of(indices)
         pairs = pairs_of(outputs, targets, indices, slot.padded)
         value = slot.value(criterion, outputs, targets, indices, pairs, num_boxes, more.get("values"))
         return {slot.key: value}

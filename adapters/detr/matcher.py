@@ -61,7 +61,7 @@ class MatcherPlug:
     def __init__(self, cost: PairwiseSimilarity | None, by_image: bool) -> None:
         self.cost, self.by_image = cost, by_image
         self._classes: dict[type, type] = {}
-        self._host: tuple[Targets, list[dict[str, Tensor]]] | None = None
+        self._host: tuple[list[tuple[Tensor, int]], list[dict[str, Tensor]]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Classes made here do not pickle."""
@@ -72,9 +72,10 @@ class MatcherPlug:
         self._host = None
 
     def on_host(self, targets: Targets) -> list[dict[str, Tensor]]:
-        """The targets of a batch on the host, where they are once for all layers."""
-        if self._host is None or self._host[0] is not targets:
-            self._host = targets, _on_host(targets)
+        """The targets of a batch on the host, where they are once for all layers, until something is written there."""
+        read = [(target[name], _version(target[name])) for target in targets for name in TARGETED if name in target]
+        if self._host is None or not _same(self._host[0], read):
+            self._host = read, _on_host(targets)
         return self._host[1]
 
     def put_in(self, matcher: Any) -> None:
@@ -88,8 +89,9 @@ class MatcherPlug:
         matcher.__class__ = self._classes[stock]
 
     def take_out(self, matcher: Any) -> None:
-        """Give a matcher its class back; a second call does nothing."""
-        if matcher.__dict__.pop(SEAT, None) is not None:
+        """Give a matcher its class back; a second call does nothing, nor does one for what another plug has changed."""
+        if matcher.__dict__.get(SEAT) is self:
+            del matcher.__dict__[SEAT]
             matcher.__class__ = type(matcher).__bases__[0]
 
 
@@ -103,11 +105,15 @@ def matcher_plug(criterion: Any, slot: BoxSlot | None, by_image: bool) -> Matche
 
     Raises:
         UnsupportedCriterion: there is no matcher with a GIoU cost.
-        ValueError: the loss keeps a running statistic.
+        ValueError: the loss keeps a running statistic; the matcher is shared with a criterion that has a plug.
     """
     matcher = getattr(criterion, "matcher", None)
+    taken = SEAT in getattr(matcher, "__dict__", {})
     if slot is None:
-        return MatcherPlug(None, by_image) if by_image and matcher is not None else None
+        return MatcherPlug(None, by_image) if by_image and matcher is not None and not taken else None
+    if taken:
+        came = "matcher='match', and the matcher of the criterion belongs to another one, whose losses are plugged"
+        raise refusal("detr adapter", came, "a matcher of its own", "give each criterion one: copy.deepcopy(matcher)")
     if slot.loss.entry.traits.stateful:
         came = f"matcher='match' with box={slot.loss.entry.name!r}, whose running statistic would count candidates"
         raise refusal("detr adapter", came, "matcher='keep'", "leave matcher out")
@@ -212,6 +218,17 @@ def _on_host(targets: Targets) -> list[dict[str, Tensor]]:
         for target, part in zip(found, parts, strict=True):
             target[name] = part
     return found
+
+
+def _version(tensor: Tensor) -> int:
+    """How often something was written into a tensor; those of inference mode do not say, and are read once."""
+    return -1 if tensor.is_inference() else tensor._version
+
+
+def _same(known: list[tuple[Tensor, int]], read: list[tuple[Tensor, int]]) -> bool:
+    return len(known) == len(read) and all(
+        one is other and version == now for (one, version), (other, now) in zip(known, read, strict=True)
+    )
 
 
 def _reduce(self: Any, protocol: Any) -> tuple[Any, ...]:

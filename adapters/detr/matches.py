@@ -58,6 +58,14 @@ def pairs_of(outputs: Outputs, targets: Targets, indices: Indices, padded: bool)
     return Pairs(where, outputs["pred_boxes"][where], target, valid)
 
 
+def tensors_of(indices: Any) -> list[tuple[Tensor, Tensor]]:
+    """What a matcher says as tensors; some return arrays, lists, or whole numbers of 32 bits."""
+    return [
+        (torch.as_tensor(queries).to(torch.int64), torch.as_tensor(objects).to(torch.int64))
+        for queries, objects in indices
+    ]
+
+
 def where_of(indices: Indices) -> tuple[Tensor, Tensor]:
     """Image and query of each pair."""
     images = torch.cat([torch.full_like(queries, image) for image, (queries, _) in enumerate(indices)])

@@ -8,6 +8,7 @@ from typing import Any
 
 from loss_plugins.errors import LossNotUsed, in_our_words, refusal
 
+from .agreement import check_method
 from .asked import LossSpec
 from .errors import UnsupportedCriterion
 from .examination import examined
@@ -59,8 +60,9 @@ class Plug:
 
     @property
     def called(self) -> bool:
-        """Whether the criterion was called since its losses were plugged."""
-        return bool(self._losses.trained + self._losses.validated)
+        """Whether the criterion, or its method of a loss alone, was called since its losses were plugged."""
+        calls = self._losses.trained + self._losses.validated
+        return bool(calls + sum(slot.use.all_calls for slot in self._losses.slots))
 
     def prove_after(self, calls: int) -> None:
         """End a training in which a loss is not used: with `LossNotUsed`, when so many training calls are over."""
@@ -101,6 +103,9 @@ class Plug:
         load_state(WHERE, self._losses, state)
 
     def __enter__(self) -> Plug:
+        if not self.plugged:
+            came = f"the losses of criterion={self._stock.__name__} were taken out already"
+            raise refusal(WHERE, came, "a plug whose losses are in", "call plug(criterion, ...) again")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
@@ -178,7 +183,7 @@ def _check_criterion(criterion: Any, box: Any, cls: Any) -> None:
     if box is None and cls is None:
         raise refusal(WHERE, "box=None and cls=None: no loss was asked for", "one of them, or both", "pass box='eiou'")
     if losses_of(criterion) is not None:
-        came = f"the losses of criterion={type(criterion).__name__} are plugged already"
+        came = f"the losses of criterion={stock_class(criterion).__name__} are plugged already"
         raise refusal(WHERE, came, "one plug for each criterion", "call .unplug() of the first one")
     if isinstance(criterion, type):
         came = f"criterion={criterion.__name__} is a class"
@@ -191,3 +196,4 @@ def _check_criterion(criterion: Any, box: Any, cls: Any) -> None:
             f"sought loss_boxes(outputs, targets, indices, num_boxes), found {found}",
             "pass the criterion, not the model: the object that computes loss_bbox and loss_giou",
         )
+    check_method(criterion, "loss_boxes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from loss_plugins.errors import refusal, shown
+from loss_plugins.errors import check_type, refusal, shown
 
 from . import asked
 from .losses import Losses
@@ -32,12 +32,16 @@ def load_state(where: str, losses: Losses, state: Mapping[str, Any]) -> None:
         state: what `state_of` returned.
 
     Raises:
+        TypeError: it is no dict.
         ValueError: its losses were others.
     """
-    for slot in losses.slots:
-        loss, saved = asked.resolved(slot.loss), state.get(slot.name)
-        if saved is None or saved["loss"] != loss:
-            came = f"{slot.name}: the state is of {shown(None if saved is None else saved['loss'])}"
+    check_type(where, "state", state, Mapping)
+    for name in ("box", "cls"):
+        slot = next((slot for slot in losses.slots if slot.name == name), None)
+        saved = state.get(name)
+        loss, found = slot and asked.resolved(slot.loss), saved["loss"] if isinstance(saved, Mapping) else saved
+        if found != loss:
+            came = f"{name}: the state is of {shown(found)}"
             raise refusal(where, came, shown(loss), "plug the losses that the state is of")
     for slot in losses.slots:
         slot.gain = state[slot.name]["gain"]

@@ -56,7 +56,8 @@ class Slot:
         """The module, whose numbers lie on a device."""
         first = next(self.loss.buffers(), None)
         if first is not None and first.device != device:
-            self.loss.to(device)
+            with torch.inference_mode(False):  # a training may follow on the validation in which they are moved
+                self.loss.to(device)
         return self.loss
 
     @contextmanager

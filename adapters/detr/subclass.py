@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .class_probe import METHODS
+from .errors import PREFIX as PREFIX
 from .errors import UnsupportedCriterion
 from .losses import READ, Losses
 
 #: the attribute of a criterion that holds its losses; no module, so that its state dict has the keys it had
 SEAT = "loss_plugins_losses"
-PREFIX = "Plugged"
 
 
 def losses_of(criterion: Any) -> Losses | None:
@@ -29,12 +29,12 @@ def put_in(criterion: Any, losses: Losses) -> None:
     """
     stock = type(criterion)
     try:
-        criterion.__dict__[SEAT] = losses
         criterion.__class__ = plugged_class(stock)  # type: ignore[arg-type]
     except (AttributeError, TypeError) as error:
         raise UnsupportedCriterion(
             criterion, f"its class cannot be changed: {error}", "plug an object of a class"
         ) from error
+    criterion.__dict__[SEAT] = losses
 
 
 def take_out(criterion: Any, stock: type) -> None:
@@ -47,7 +47,7 @@ def take_out(criterion: Any, stock: type) -> None:
 def plugged_class(stock: Any) -> type:
     """The subclass of a class of criteria, made once."""
     methods = {name: _scores(stock, name) for name in METHODS.values() if hasattr(stock, name)}
-    entrance = "forward" if hasattr(stock, "forward") else "__call__"
+    called = [name for name in ("forward", "__call__") if any(name in vars(cls) for cls in stock.__mro__)]
     return type(
         f"{PREFIX}{stock.__name__}",
         (stock,),
@@ -56,7 +56,7 @@ def plugged_class(stock: Any) -> type:
             "__module__": stock.__module__,
             "__reduce_ex__": _reduce,
             "loss_boxes": _boxes(stock),
-            entrance: _entrance(stock, entrance),
+            **{name: _entrance(stock, name) for name in called[:1]},
             **methods,
         },
     )
@@ -68,10 +68,17 @@ def stock_class(criterion: Any) -> type:
     return cls.__bases__[0] if losses_of(criterion) is not None else cls
 
 
-def _entrance(stock: type, name: str) -> Callable[..., Any]:
-    entered = getattr(stock, name)
+def _stock_method(criterion: Any, stock: type, name: str) -> Callable[..., Any]:
+    """A method of a plugged criterion as its own class has it now, static or not."""
+    found: Callable[..., Any] = getattr(super(plugged_class(stock), criterion), name)
+    return found
 
-    @functools.wraps(entered)
+
+def _entrance(stock: type, name: str) -> Callable[..., Any]:
+    def entered(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        return _stock_method(self, stock, name)(*arguments, **keywords)
+
+    @functools.wraps(getattr(stock, name))
     def enter(self: Any, *arguments: Any, **keywords: Any) -> Any:
         return losses_of(self).run(entered, self, arguments, keywords)  # type: ignore[union-attr]
 
@@ -79,77 +86,83 @@ def _entrance(stock: type, name: str) -> Callable[..., Any]:
 
 
 def _boxes(stock: Any) -> Callable[..., Any]:
-    replaced, names = stock.loss_boxes, _names(stock.loss_boxes)
-
-    @functools.wraps(replaced)
-    def loss_boxes(
-        self: Any, outputs: Any, targets: Any, indices: Any, num_boxes: Any, *more: Any, **named: Any
-    ) -> Any:
-        losses = losses_of(self)
+    @functools.wraps(stock.loss_boxes)
+    def loss_boxes(self: Any, *arguments: Any, **named: Any) -> Any:
+        losses, replaced = losses_of(self), _stock_method(self, stock, "loss_boxes")
         if losses is None or losses.box is None:
-            return replaced(self, outputs, targets, indices, num_boxes, *more, **named)
-        given = _read(self, names, more, named)
-        returned = losses.of_boxes(outputs, targets, indices, num_boxes, given)
+            return replaced(*arguments, **named)
+        usual, more = _read(self, replaced, arguments, named)
+        returned = losses.of_boxes(*usual, more)
         if not losses.box.others:
             return returned
-        theirs = replaced(self, outputs, targets, indices, num_boxes, *more, **named)
-        return {**theirs, losses.box.key: returned[losses.box.key]}
+        return {**replaced(*arguments, **named), losses.box.key: returned[losses.box.key]}
 
     return loss_boxes
 
 
 def _scores(stock: type, name: str) -> Callable[..., Any]:
-    replaced = getattr(stock, name)
-    names = _names(replaced)
-
-    @functools.wraps(replaced)
-    def loss_labels(
-        self: Any, outputs: Any, targets: Any, indices: Any, num_boxes: Any, *more: Any, **named: Any
-    ) -> Any:
-        losses = losses_of(self)
+    @functools.wraps(getattr(stock, name))
+    def loss_labels(self: Any, *arguments: Any, **named: Any) -> Any:
+        losses, replaced = losses_of(self), _stock_method(self, stock, name)
         slot = None if losses is None else losses.scores
         if losses is None or slot is None or slot.method != name:
-            return replaced(self, outputs, targets, indices, num_boxes, *more, **named)
-        given = _read(self, names, more, named)
-        returned = losses.of_scores(self, slot, outputs, targets, indices, num_boxes, given)
-        if not slot.others:
-            return returned
-        return {**replaced(self, outputs, targets, indices, num_boxes, *more, **named), **returned}
+            return replaced(*arguments, **named)
+        usual, more = _read(self, replaced, arguments, named)
+        returned = losses.of_scores(self, slot, *usual, more)
+        return {**replaced(*arguments, **named), **returned} if slot.others else returned
 
     return loss_labels
 
 
-def _names(method: Callable[..., Any]) -> list[str]:
-    """The arguments of a method beyond the object itself and the four that all criteria have."""
-    return list(inspect.signature(method).parameters)[5:]
-
-
-def _read(criterion: Any, names: list[str], more: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments beyond the four, by name.
+def _read(
+    criterion: Any, method: Callable[..., Any], arguments: tuple[Any, ...], named: Mapping[str, Any]
+) -> tuple[tuple[Any, Any, Any, Any], dict[str, Any]]:
+    """The four arguments that all criteria have, whatever their names, and those beyond by name.
 
     Raises:
         UnsupportedCriterion: one that nobody knows would be lost.
     """
-    given = {**dict(zip(names, more, strict=False)), **named}
-    lost = [name for name, value in given.items() if name not in READ and value is not None]
+    if len(arguments) == 4 and not named:
+        outputs, targets, indices, num_boxes = arguments
+        return (outputs, targets, indices, num_boxes), {}
+    signature = inspect.signature(method)
+    given = signature.bind(*arguments, **named).arguments
+    usual = list(signature.parameters.values())[:4]
+    more: dict[str, Any] = {}
+    for name, value in given.items():
+        kind = signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            more.update(value)
+        elif kind is inspect.Parameter.VAR_POSITIONAL:
+            more.update({f"*{name}": value})
+        else:
+            more[name] = value
+    outputs, targets, indices, num_boxes = (more.pop(each.name, each.default) for each in usual)
+    lost = [name for name, value in more.items() if name not in READ and value is not None]
     if lost:
         raise UnsupportedCriterion(
             criterion, f"it calls its losses with {lost[0]}=..., which is not known", "plug the stock criterion"
         )
-    return given
+    return (outputs, targets, indices, num_boxes), more
 
 
 def _reduce(self: Any, protocol: Any) -> tuple[Any, ...]:
     """Copies and other processes get the criterion's own class, and make the subclass of it there."""
     stock = stock_class(self)
-    return _rebuilt, (stock, losses_of(self)), state_of(self, stock, SEAT)
+    return _rebuilt, (stock, losses_of(self)), state_of(self, stock)
 
 
-def state_of(instance: Any, stock: type, seat: str) -> dict[str, Any]:
-    """What an object of a class pickles of itself, without what a plug has put there."""
+def state_of(instance: Any, stock: type, seat: str = "") -> Any:
+    """What an object of a class pickles of itself, in whatever form that class does it.
+
+    Args:
+        instance: the object.
+        stock: its class without a plug.
+        seat: an attribute that is left out; "": none is.
+    """
     own = getattr(stock, "__getstate__", None)
     given = own(instance) if own is not None and own is not getattr(object, "__getstate__", None) else vars(instance)
-    return {name: value for name, value in given.items() if name != seat}
+    return {name: value for name, value in given.items() if name != seat} if isinstance(given, Mapping) else given
 
 
 def _rebuilt(stock: Any, losses: Losses) -> Any:

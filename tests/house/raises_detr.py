@@ -153,6 +153,21 @@ class Returning(own.Criterion):
         return None
 
 
+class Bound(torch.nn.Module):
+    """Has its method as an attribute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loss_boxes = own.Criterion().loss_boxes
+
+
+def shared() -> None:
+    first, second = own.Criterion(), own.Criterion()
+    second.matcher = first.matcher
+    plug(first, box="eiou", matcher="match")
+    matcher.matcher_plug(second, box_slot(), False)
+
+
 DETR: Table = {
     (f"{HERE}/rebound.py::rebound", "TypeError"): {
         "it is no function written in Python": lambda *_: rebound(len, plain=1),
@@ -163,6 +178,10 @@ DETR: Table = {
     (f"{HERE}/agreement.py::extras_of", "UnsupportedCriterion"): {
         "it cannot be called with four": lambda *_: agreement.extras_of(own.Listing(), "loss_boxes"),
         "needs one that nobody knows": lambda *_: agreement.extras_of(own.Needing(), "loss_boxes"),
+    },
+    (f"{HERE}/agreement.py::check_method", "UnsupportedCriterion"): {
+        "the object alone has it": lambda *_: agreement.check_method(Bound(), "loss_boxes"),
+        "one that it wraps": lambda *_: agreement.check_method(torch.compile(own.Criterion()), "loss_boxes"),
     },
     (f"{HERE}/agreement.py::called", "UnsupportedCriterion"): {
         "it returns something else": lambda *_: box_probe.examine_boxes(Returning(), box_slot()),
@@ -231,6 +250,7 @@ DETR: Table = {
         "there is no matcher with a GIoU cost": lambda *_: matcher.matcher_plug(torch.nn.Identity(), box_slot(), False),
     },
     (f"{HERE}/matcher.py::matcher_plug", "ValueError"): {
+        "the matcher is shared with a criterion that has a plug": lambda *_: shared(),
         "the loss keeps a running statistic": lambda *_: matcher.matcher_plug(own.Criterion(), box_slot("wiou"), False),
     },
     (f"{HERE}/plug.py::Plug.require_use", "LossNotUsed"): {
@@ -248,6 +268,9 @@ DETR: Table = {
         "a loss": lambda *_: plug(own.Criterion(), box="l1"),
         "an argument that does not go with the criterion": lambda *_: plug(own.Criterion, box="eiou"),
         "a second plug on it": lambda *_: twice(own.Criterion()),
+    },
+    (f"{HERE}/saved.py::load_state", "TypeError"): {
+        "it is no dict": lambda *_: saved.load_state("here", Losses(box_slot(), None), None),  # type: ignore[arg-type]
     },
     (f"{HERE}/saved.py::load_state", "ValueError"): {
         "its losses were others": lambda *_: loaded(cls="focal"),
