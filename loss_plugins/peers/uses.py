@@ -194,8 +194,9 @@ class Timed(Use):
 WRITTEN: dict[CallForm, str] = {
     similarity: "1 - {name}({call}).squeeze(-1)",
     similarity_column: "1 - {name}({call})",
-    diagonal: "1 - {name}({call}).diagonal()",
-    over_masks: "{name}(p, t.flatten(1), len(p))",
+    # in blocks, as the matrix of all rows may not fit
+    diagonal: "torch.cat([1 - {name}(*each).diagonal() for each in zip(p.split(64), t.split(64))])",
+    over_masks: "{name}(p, t.flatten(1), p.shape[0])",
 }
 
 
