@@ -95,6 +95,7 @@ def _tell(
     """Note what was found, after the same comparison without any object."""
     slot.stock_form, slot.stock, slot.key = form, form.name, key
     slot.others = len(returned) > 1
+    _tell_names(criterion, slot, given)
     slot.probe = (returned[key].item(), _stock_score(criterion, form, given).item())
     empty = without_objects(given)
     theirs, ours = called(criterion, getattr(criterion, slot.method), empty)[key], _stock_score(criterion, form, empty)
@@ -105,6 +106,18 @@ def _tell(
             f"where {form.name} gives {value_and_norm(ours, empty.logits)}",
             BOX_ALONE,
         )
+
+
+def _tell_names(criterion: Any, slot: ClassSlot, given: Fixed) -> None:
+    """Note which of two names a criterion reads: what stands under the other one changes nothing."""
+    method, classes = getattr(criterion, slot.method), classes_of(criterion)
+    wanted = called(criterion, method, given)[slot.key]
+    outputs = {**given.outputs, "logits": given.logits.detach().neg()}
+    if torch.equal(called(criterion, method, given._replace(outputs=outputs))[slot.key], wanted):
+        slot.scores = "pred_logits"
+    targets = [{**target, "class_labels": (target["class_labels"] + 1) % classes} for target in given.targets]
+    if classes > 1 and torch.equal(called(criterion, method, given._replace(targets=targets))[slot.key], wanted):
+        slot.classes = "labels"
 
 
 def _scores(criterion: Any, form: ClassStock) -> Fixed:

@@ -28,6 +28,8 @@ class ClassSlot(Slot):
         others: whether it returns more, which it has to compute itself.
         stock_form: how the criterion's own class loss is computed.
         padded: whether it leaves out rows of targets that are not valid.
+        scores: the name under which it finds scores, where outputs have two.
+        classes: the name under which it finds classes, where targets have two.
     """
 
     name = "cls"
@@ -35,6 +37,8 @@ class ClassSlot(Slot):
     key = ""
     others = False
     padded = False
+    scores = "logits"
+    classes = "class_labels"
     stock_form: ClassStock
 
     def __init__(self, loss: Loss, gain: float = 1.0) -> None:
@@ -66,9 +70,9 @@ class ClassSlot(Slot):
             num_boxes: what sums are divided by, where the criterion divides by the number of objects.
             quality: (n,) of each pair, where the criterion knows it; None: their IoU.
         """
-        given = logits_of(outputs)
+        given = logits_of(outputs, self.scores)
         logits = self.use.follow(given.flatten(0, 1))
-        labels = labels_of(targets, indices)
+        labels = labels_of(targets, indices, self.classes)
         form, loss_module = self.stock_form, self.loss_on(logits.device)
         with torch.autocast(logits.device.type, enabled=False):
             exact = at_least_single(logits)

@@ -72,13 +72,14 @@ def where_of(indices: Indices) -> tuple[Tensor, Tensor]:
     return images, torch.cat([queries for queries, _ in indices])
 
 
-def labels_of(targets: Targets, indices: Indices) -> Tensor:
-    """(n,) the class of each pair's object."""
-    found = (each["class_labels"] if "class_labels" in each else each["labels"] for each in targets)
+def labels_of(targets: Targets, indices: Indices, first: str = "class_labels") -> Tensor:
+    """(n,) the class of each pair's object; where targets have two names for it, under the first."""
+    other = "labels" if first == "class_labels" else "class_labels"
+    found = (each[first] if first in each else each[other] for each in targets)
     return torch.cat([labels[objects] for labels, (_, objects) in zip(found, indices, strict=True)])
 
 
-def logits_of(outputs: Outputs) -> Tensor:
-    """(b, queries, classes)."""
-    logits: Tensor = outputs["logits"] if "logits" in outputs else outputs["pred_logits"]
+def logits_of(outputs: Outputs, first: str = "logits") -> Tensor:
+    """(b, queries, classes); where outputs have two names for it, under the first."""
+    logits: Tensor = outputs[first if first in outputs else "pred_logits" if first == "logits" else "logits"]
     return logits

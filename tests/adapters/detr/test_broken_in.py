@@ -333,6 +333,16 @@ def test_a_criterion_in_half_precision_is_refused_with_its_numbers() -> None:
         plug(KNOWN["transformers ImageLoss"].build().bfloat16(), cls="cross_entropy")
 
 
+def test_scores_and_classes_are_those_that_the_criterion_reads() -> None:
+    criterion, (outputs, targets, indices, num_boxes) = own.Criterion(), batch()
+    plug(criterion, cls="focal")
+    wanted = own.Criterion().loss_labels(outputs, targets, indices, num_boxes)["loss_ce"]
+    others = {**outputs, "logits": outputs["logits"] * 2}
+    coarse = [{**target, "class_labels": target["labels"] * 0} for target in targets]
+    for given in ((others, targets), (outputs, coarse)):
+        torch.testing.assert_close(criterion.loss_labels(*given, indices, num_boxes)["loss_ce"], wanted)
+
+
 # --- fast=True --------------------------------------------------------------------------------------------------------
 
 
