@@ -100,7 +100,7 @@ def test_the_performance_page_speaks_of_the_device_at_hand(kernels: dict[str, in
     where = replace(environment(), device="some device")
     report = BenchReport(where, [replace(RESULT, kernels=kernels)], left_out={"monai": "No module named 'monai'"})
     told = json.loads(json.dumps(report.to_dict()))
-    page = pages.performance_page(BenchReport.from_dict(told), "performance.png")
+    page = pages.performance_page(BenchReport.from_dict(told), "performance.png", "none")
     assert "some device" in page
     assert "- monai: No module named 'monai'" in page
     assert "| ciou | 512 |" in page

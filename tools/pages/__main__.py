@@ -5,7 +5,7 @@
     python -m tools.pages training           # docs/training-parity.md
     python -m tools.pages performance FILE   # docs/performance.md, from the bench.json that `loss-plugins bench` wrote
 
-The last one takes its chart from beside FILE.
+The last one takes its chart from beside FILE, and criteria.json, which `loss-plugins bench --criteria` writes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from loss_plugins.bench import markdown as bench
+from loss_plugins.bench.criteria import criteria_table, from_dict
 from loss_plugins.bench.report import Report as BenchReport
 from loss_plugins.parity import markdown as parity
 from loss_plugins.parity.deviations import MEASURED, deviations, to_json
 from loss_plugins.parity.reasons import measure_all
 from loss_plugins.parity.report import Report, make_report
-from loss_plugins.reports import environment
+from loss_plugins.reports import Environment, environment
 
 from . import DOCS, compose
 
@@ -42,8 +43,8 @@ def training_page(report: Report) -> str:
     return compose("training-parity", parity.training_sections(report))
 
 
-def performance_page(report: BenchReport, chart: str) -> str:
-    return compose("performance", {**bench.sections(report), "chart": chart})
+def performance_page(report: BenchReport, chart: str, criteria: str) -> str:
+    return compose("performance", {**bench.sections(report), "chart": chart, "criteria": criteria})
 
 
 def with_kept(report: Report) -> Report:
@@ -69,8 +70,10 @@ def write_training() -> None:
 
 def write_performance(file: str) -> None:
     report = BenchReport.from_dict(json.loads(Path(file).read_text(encoding="utf-8")))
+    told = json.loads(Path(file).with_name("criteria.json").read_text(encoding="utf-8"))
+    measured = f"Measured {Environment(**told['environment'])}.\n\n{criteria_table(from_dict(told['criteria']))}"
     shutil.copy(Path(file).with_suffix(".png"), DOCS / "performance.png")
-    _write("performance", performance_page(report, "performance.png"))
+    _write("performance", performance_page(report, "performance.png", measured))
 
 
 def _write(name: str, text: str, docs: Path = DOCS) -> None:
