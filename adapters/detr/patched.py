@@ -32,6 +32,9 @@ class AnyPlug(Protocol):
     def require_use(self) -> None:
         """Raise LossNotUsed unless the losses were used."""
 
+    def sync(self) -> None:
+        """End the step: ranks share what they have seen in it."""
+
     def unplug(self) -> None:
         """Take the losses out."""
 
@@ -109,6 +112,8 @@ class Patched(AbstractContextManager["Patched"]):
         assert self._leaving is not None
         self._leaving.close()
         for plug in reversed(self.plugs):
+            if kind is None:
+                plug.sync()
             plug.unplug()
         if kind is None:
             self.require_use()

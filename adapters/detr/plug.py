@@ -10,6 +10,7 @@ from loss_plugins.errors import LossNotUsed, in_our_words, refusal
 
 from .agreement import check_method
 from .asked import LossSpec
+from .context import LeavingPlug
 from .errors import UnsupportedCriterion
 from .examination import examined
 from .losses import Losses
@@ -22,12 +23,14 @@ WHERE = "detr adapter"
 logger = logging.getLogger("loss_plugins")
 
 
-class Plug:
+class Plug(LeavingPlug):
     """The losses of one criterion; a context manager that takes them out again.
 
     Made by `plug`. Leaving the context without an exception raises `LossNotUsed` where the criterion was trained and a
     loss was not used, or where it was not called at all.
     """
+
+    where = WHERE
 
     def __init__(self, criterion: Any, losses: Losses, matcher: MatcherPlug | None) -> None:
         self._criterion, self._losses, self._matcher = criterion, losses, matcher
@@ -102,16 +105,10 @@ class Plug:
         """
         load_state(WHERE, self._losses, state)
 
-    def __enter__(self) -> Plug:
-        if not self.plugged:
-            came = f"the losses of criterion={self._stock.__name__} were taken out already"
-            raise refusal(WHERE, came, "a plug whose losses are in", "call plug(criterion, ...) again")
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
-        self.unplug()
-        if kind is None:
-            self.require_use()
+    @property
+    def title(self) -> str:
+        """The class of the criterion."""
+        return f"criterion={self._stock.__name__}"
 
     def __repr__(self) -> str:
         return f"Plug({self._stock.__name__}: {self.report})"

@@ -17,6 +17,7 @@ from loss_plugins.module.gain import box_gain
 from ..detr import Report, UnsupportedCriterion, saved
 from ..detr.agreement import gradient_of
 from ..detr.box_slot import BoxSlot
+from ..detr.context import LeavingPlug
 from ..detr.losses import Losses
 from ..detr.rebound import rebound
 from ..detr.report import report_of
@@ -103,7 +104,7 @@ class Place:
             self.owner.__class__ = self.stock
 
 
-class DensePlug:
+class DensePlug(LeavingPlug):
     """The box loss of dense criteria; a context manager that takes it out again.
 
     Args:
@@ -114,6 +115,8 @@ class DensePlug:
         losses: the loss, one for all places. Its `begin_step` is called before each step of a training.
         places: where it is in.
     """
+
+    where = "libreyolo adapter"
 
     def __init__(self, losses: Losses, places: Iterable[Place]) -> None:
         self.losses = losses
@@ -164,9 +167,12 @@ class DensePlug:
             LossNotUsed: it was not called; or it was trained, and nothing learnt from it.
         """
         if not self.called:
-            names = ", ".join(sorted({place.title for place in self.places}))
-            raise LossNotUsed(f"{names} was not called since its loss was plugged")
+            raise LossNotUsed(f"{self.title} was not called since its loss was plugged")
         self.losses.require_use()
+
+    def sync(self) -> None:
+        """End the step, on every rank: running statistics are those of the rows of all of them."""
+        self.losses.end_step()
 
     def state_dict(self) -> dict[str, Any]:
         """The loss, its gain and running statistics, to be saved beside a checkpoint."""
@@ -178,18 +184,15 @@ class DensePlug:
         Raises:
             ValueError: its loss was another one.
         """
-        saved.load_state("libreyolo adapter", self.losses, state)
+        saved.load_state(self.where, self.losses, state)
 
-    def __enter__(self) -> DensePlug:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
-        self.unplug()
-        if kind is None:
-            self.require_use()
+    @property
+    def title(self) -> str:
+        """The classes of the criteria."""
+        return ", ".join(sorted({place.title for place in self.places}))
 
     def __repr__(self) -> str:
-        return f"DensePlug({', '.join(sorted({place.title for place in self.places}))}: {self.report})"
+        return f"DensePlug({self.title}: {self.report})"
 
 
 def compared(place: Place, slot: DenseSlot) -> None:

@@ -13,6 +13,7 @@ from loss_plugins.catalog.ranges import Choice, check_value
 from loss_plugins.errors import LossNotUsed, check_type, in_our_words, refusal
 
 from ..detr.asked import LossSpec
+from ..detr.context import LeavingPlug
 from ..detr.report import Report, report_of
 from ..detr.saved import load_state, state_of
 from . import gain as gains
@@ -50,12 +51,14 @@ class Used(NamedTuple):
         return [slot for slot in (self.box, self.cls) if slot is not None]
 
 
-class Plug:
+class Plug(LeavingPlug):
     """The losses of one model; a context manager that takes them out again.
 
     Made by `plug`. Leaving the context without an exception raises `LossNotUsed` where the model was trained and a loss
     was not used, or where its heads were not called at all.
     """
+
+    where = WHERE
 
     def __init__(self, model: nn.Module, seated: list[Seated]) -> None:
         self._model, self._seated = model, seated
@@ -106,6 +109,15 @@ class Plug:
             for slot in each.seat.slots.values():
                 slot.use.require(f"the {slot.title}", each.seat.trained, slot.rests)
 
+    def sync(self) -> None:
+        """End the step, on every rank: running statistics are those of the rows of all of them.
+
+        Each call of the model in training does so for the step before; after the last one, before the state is saved,
+        nobody else does.
+        """
+        for each in self._seated:
+            each.seat.end_step()
+
     def state_dict(self) -> dict[str, Any]:
         """The losses, their gains and running statistics, to be saved beside a checkpoint."""
         return state_of(self._used)  # type: ignore[arg-type]
@@ -118,13 +130,10 @@ class Plug:
         """
         load_state(WHERE, self._used, state)  # type: ignore[arg-type]
 
-    def __enter__(self) -> Plug:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
-        self.unplug()
-        if kind is None:
-            self.require_use()
+    @property
+    def title(self) -> str:
+        """The class of the model."""
+        return f"model={type(self._model).__name__}"
 
     def __repr__(self) -> str:
         return f"Plug({type(self._model).__name__}: {self.report})"

@@ -53,12 +53,15 @@ class Seat:
             self.validated += 1
             return
         self.trained += 1
-        losses = [slot.loss for slot in self.slots.values()]
-        if self._begun:
-            sync_losses(losses)
-        for loss in () if self._begun else losses:
-            loss.begin_step()
+        self.end_step()
+        for slot in () if self._begun else self.slots.values():
+            slot.loss.begin_step()
         self._begun = True
+
+    def end_step(self) -> None:
+        """Share what the ranks have seen since the step began, and begin the next one."""
+        if self._begun:
+            sync_losses([slot.loss for slot in self.slots.values()])
 
     def bound(self, method: Callable[..., Any]) -> Callable[..., Any]:
         """The method that calls these losses, made once."""

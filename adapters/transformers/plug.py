@@ -12,6 +12,7 @@ from loss_plugins.errors import LossNotUsed, in_our_words, refusal
 
 from ..detr import Report
 from ..detr.asked import LossSpec, resolved
+from ..detr.context import LeavingPlug
 from ..detr.examination import examined
 from ..detr.losses import Losses
 from ..detr.report import report_of
@@ -25,7 +26,7 @@ KEY = "loss_plugins"
 logger = logging.getLogger("loss_plugins")
 
 
-class Plug:
+class Plug(LeavingPlug):
     """The losses of one model; a context manager that takes them out again.
 
     Made by `plug`. Leaving the context without an exception raises `LossNotUsed` where the model was trained and a loss
@@ -34,6 +35,8 @@ class Plug:
     Attributes:
         model: whose losses they are.
     """
+
+    where = WHERE
 
     def __init__(self, model: Any, loss: PluggedLoss) -> None:
         self.model, self._loss = model, loss
@@ -101,7 +104,7 @@ class Plug:
         The next call of the model does it too, and so does the callback. In a loop of one's own every rank calls it
         after the optimizer's step, before the state is saved.
         """
-        self.losses.begin_step()
+        self.losses.end_step()
 
     def state_dict(self) -> dict[str, Any]:
         """The losses, their gains and running statistics, to be saved beside a checkpoint."""
@@ -115,13 +118,10 @@ class Plug:
         """
         load_state(WHERE, self.losses, state)
 
-    def __enter__(self) -> Plug:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
-        self.unplug()
-        if kind is None:
-            self.require_use()
+    @property
+    def title(self) -> str:
+        """The class of the model."""
+        return f"model={type(self.model).__name__}"
 
     def __repr__(self) -> str:
         return f"Plug({type(self.model).__name__}: {self.report})"

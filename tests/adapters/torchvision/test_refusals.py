@@ -241,3 +241,10 @@ def test_a_head_around_the_scores_that_is_another_is_refused():
     with pytest.raises(UnsupportedModel, match=r"sought a RetinaNetHead around it.*found ModuleDict"):
         plug(model, cls="quality_focal")
     assert not isinstance(model.head, RetinaNetHead)
+
+
+def test_a_plug_that_has_left_is_not_entered_again():
+    plugged = plug(built(fcos), box="eiou")
+    plugged.unplug()
+    with pytest.raises(ValueError, match=r"model=FCOS were taken out already; .* call plug\(\.\.\.\) again"), plugged:
+        pass

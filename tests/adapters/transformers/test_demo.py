@@ -39,7 +39,7 @@ def test_an_epoch_through_the_trainer(app: typer.Typer, tmp_path: Path) -> None:
     assert record["asked"]["box"]["type"] == "ciou"
     assert record["report"]["trained"] == 2
     assert "epoch 1 of 1: loss " in done.output
-    assert f"proof ({run / 'loss_plugins.yaml'}): box loss ciou for giou: " in done.output
+    assert f"proof ({run / 'loss_plugins.yaml'}): box loss ciou in the place of giou: " in done.output
     assert f"picture: {tmp_path / 'ciou-1.png'}" in done.output
     finished = json.loads((run / "finished.json").read_text(encoding="utf-8"))
     assert 0 <= finished["mAP"] <= finished["mAP50"] <= 1

@@ -134,3 +134,13 @@ def half(logits: Any, labels: Any, device: Any, pred_boxes: Any, config: Any, *_
     criterion.to(device)
     found = criterion({"logits": logits, "pred_boxes": pred_boxes}, labels)
     return sum(found.values()) / 2, found, None
+
+
+def test_a_plug_that_has_left_is_not_entered_again() -> None:
+    plugged = plug(build(NAME), box="eiou")
+    plugged.unplug()
+    with (
+        pytest.raises(ValueError, match=r"model=Yolos.* were taken out already; .* call plug\(\.\.\.\) again"),
+        plugged,
+    ):
+        pass
