@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Any
 
 from loss_plugins import Loss, build_loss
-from loss_plugins.catalog.entries import Entry, shipped
+from loss_plugins.catalog.entries import Entry, entry_called, shipped
 from loss_plugins.errors import refusal, shown
 from loss_plugins.module.image_size import filled, given_sizes, image_sizes, with_image_size
 from loss_plugins.module.mix import RESOLVED, trains_nothing
@@ -50,9 +50,13 @@ def module_of(where: str, slot: str, asked: Any) -> Loss:
         if callable(asked):
             remedy = f"enter a function with @register_loss(..., kind=...), and pass its name: {remedy}"
         raise refusal(where, f"{slot}={shown(asked)} is of type {type(asked).__name__}", SPECS, remedy, TypeError)
+    if isinstance(asked, Mapping) and not isinstance(asked.get("type"), str):
+        came = f"{slot}={shown(dict(asked))} has no 'type' that is the name of a loss"
+        raise refusal(where, came, SPECS, f"write {slot}={{'type': 'eiou'}}, say", TypeError)
     if isinstance(asked, Mapping) and "reduction" in asked:
         came = f"{slot}={shown(dict(asked))}: the criterion reduces, by its sum over the number of objects"
         raise refusal(where, came, "no reduction", "leave it out")
+    entry_called(*((asked, where, slot) if isinstance(asked, str) else (asked["type"], where, f"{slot}.type")))
     loss = build_loss(filled(asked), reduction="none")
     reason = trains_nothing(loss)
     if reason:

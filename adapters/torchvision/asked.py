@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from loss_plugins import Loss
-from loss_plugins.catalog.entries import entry_called
-from loss_plugins.errors import refusal, shown
+from loss_plugins.errors import refusal
 from loss_plugins.module.image_size import NORMALISED, image_sizes
 
-from ..detr.asked import SPECS, module_of, names_of, per_score, singles, takes_quality
+from ..detr.asked import module_of, names_of, per_score, singles, takes_quality
 
 WHERE = "torchvision adapter"
 SOFTMAX = "is a softmax over classes, of which one is true: these heads have a score and a sigmoid for each class"
@@ -24,7 +22,7 @@ def box_module(asked: Any) -> Loss:
         ValueError: an unknown loss; one of something else, or of boxes in another form; one that needs the size of the
             images.
     """
-    loss = _module("box", asked)
+    loss = module_of(WHERE, "box", asked)
     if loss.entry.kind != "box":
         came = f"box={loss.entry.name!r} is a loss of kind {loss.entry.kind}, and these heads compare upright boxes"
         raise refusal(WHERE, came, "losses of kind box", "see `loss-plugins list --kind box`")
@@ -47,7 +45,7 @@ def class_module(asked: Any) -> Loss:
         TypeError: something else than a loss.
         ValueError: an unknown loss, or one of something else.
     """
-    loss = _module("cls", asked)
+    loss = module_of(WHERE, "cls", asked)
     if not per_score(loss.entry):
         came = f"cls={loss.entry.name!r} {_otherwise(loss)}"
         raise refusal(WHERE, came, f"losses of single scores: {names_of(per_score)}", "pass one of these")
@@ -65,14 +63,3 @@ def _otherwise(loss: Loss) -> str:
     if kind != "classification":
         return f"is a loss of kind {kind}, and these heads have scores here"
     return SOFTMAX if scale == "logits" else f"takes {scale.replace('_', '-')}, and these heads have logits"
-
-
-def _module(slot: str, asked: Any) -> Loss:
-    if isinstance(asked, str):
-        entry_called(asked, WHERE, slot)
-    if isinstance(asked, Mapping):
-        if not isinstance(asked.get("type"), str):
-            came = f"{slot}={shown(dict(asked))} has no 'type' that is the name of a loss"
-            raise refusal(WHERE, came, SPECS, f"write {slot}={{'type': 'eiou'}}, say", TypeError)
-        entry_called(asked["type"], WHERE, f"{slot}.type")
-    return module_of(WHERE, slot, asked)

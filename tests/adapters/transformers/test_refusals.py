@@ -48,7 +48,7 @@ def test_wrong_arguments_are_refused_by_their_name(name: str, value: Any) -> Non
         plug(model, **{"box": "eiou", name: value})
     parts = STYLE.fullmatch(str(caught.value))
     assert parts is not None, str(caught.value)
-    assert parts["came"].startswith((f"{name}=", "spec"))
+    assert parts["came"].startswith((f"{name}=", f"{name}.type="))
     assert "_loss_function" not in vars(model)
     assert not hasattr(model.config, "loss_plugins")
 
