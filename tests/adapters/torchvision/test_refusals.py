@@ -64,10 +64,8 @@ def with_head(cls):
 
 def test_a_head_whose_loss_is_another_is_refused_with_both_numbers():
     model = with_head(HalfLoss)
-    with pytest.raises(
-        UnsupportedModel,
-        match=r"HalfLoss \(torchvision .*\): sought giou, \((.*), .*\) on fixed.*found \((.*), .*\) as",
-    ):
+    says = r"HalfLoss \(torchvision .*\): sought giou, \((.*), .*\) on fixed.*found \((.*), .*\) as"
+    with pytest.raises(UnsupportedModel, match=says):
         plug(model, box="eiou")
     assert type(model.head) is HalfLoss
 
