@@ -16,6 +16,8 @@ from .fixed import Fixed
 #: how far values and gradients may lie apart: an epsilon of the criterion, and single precision
 TOLERANCE = 1e-5
 LISTED = "take the criterion of an installation that is listed in docs/detr.md"
+#: what a criterion may raise where it cannot take what it gets
+FAILURES = (TypeError, KeyError, AttributeError, IndexError, ValueError, RuntimeError, AssertionError)
 Method = Callable[..., Mapping[str, Tensor]]
 
 
@@ -88,6 +90,22 @@ def takes(method: Method, argument: str) -> bool:
     return True
 
 
+def answered(criterion: Any, method: Method, given: Fixed, **keywords: Any) -> dict[str, Tensor]:
+    """As `called`, of a criterion that nobody knows yet.
+
+    Raises:
+        UnsupportedCriterion: it cannot take them, as one of rotated boxes; it returns something else.
+    """
+    try:
+        return called(criterion, method, given, **keywords)
+    except UnsupportedCriterion:
+        raise
+    except FAILURES as error:
+        said = " ".join(str(error).split())
+        found = f"found {type(error).__name__} from {_name(method)}: {said}"
+        raise UnsupportedCriterion(criterion, f"sought losses of boxes (cx, cy, w, h), {found}", LISTED) from error
+
+
 def called(criterion: Any, method: Method, given: Fixed, **keywords: Any) -> dict[str, Tensor]:
     """The losses that a method of a criterion returns for fixed outputs.
 
@@ -97,12 +115,13 @@ def called(criterion: Any, method: Method, given: Fixed, **keywords: Any) -> dic
     with torch.enable_grad():  # type: ignore[no-untyped-call]
         returned = method(given.outputs, given.targets, given.indices, given.num_boxes, **keywords)
     if not isinstance(returned, Mapping) or not all(isinstance(loss, Tensor) for loss in returned.values()):
-        raise UnsupportedCriterion(
-            criterion,
-            f"sought losses by name, found {type(returned).__name__} from {getattr(method, '__name__', 'its method')}",
-            LISTED,
-        )
+        found = f"found {type(returned).__name__} from {_name(method)}"
+        raise UnsupportedCriterion(criterion, f"sought losses by name, {found}", LISTED)
     return dict(returned)
+
+
+def _name(method: Method) -> str:
+    return getattr(method, "__name__", "its method")
 
 
 def depends(loss: Tensor, leaf: Tensor) -> bool:

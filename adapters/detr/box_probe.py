@@ -9,7 +9,7 @@ from torch import Tensor
 
 from loss_plugins import build_loss
 
-from .agreement import TOLERANCE, called, classes_of, depends, device_of, equals, extras_of, takes, value_and_norm
+from .agreement import TOLERANCE, answered, classes_of, depends, device_of, equals, extras_of, takes, value_and_norm
 from .box_slot import BoxSlot, side_distance
 from .errors import UnsupportedCriterion
 from .fixed import Fixed, fixed, without_objects
@@ -17,8 +17,6 @@ from .matches import Pairs, pairs_of
 
 #: the losses of boxes that a criterion may have, the usual one first
 BOX_STOCKS = ("giou", "ciou", "diou", "iou", "eiou")
-#: what a criterion may raise that gets outputs which it was not made for
-FAILURES = (TypeError, KeyError, AttributeError, IndexError, ValueError, RuntimeError, AssertionError)
 STOCK_ONLY = "plug the stock criterion, or write your loss into your own"
 
 
@@ -31,7 +29,7 @@ def examine_boxes(criterion: Any, slot: BoxSlot) -> None:
     extras_of(criterion, "loss_boxes")
     device, classes = device_of(criterion), classes_of(criterion)
     given = fixed(classes, classes, device)
-    returned = _returned(criterion, given)
+    returned = answered(criterion, criterion.loss_boxes, given)
     slot.padded = leaves_padding_out(criterion)
     slot.side_key = next((key for key, loss in returned.items() if equals(loss, _sides(given), given.boxes)), None)
     learnt = [key for key, loss in returned.items() if key != slot.side_key and depends(loss, given.boxes)]
@@ -53,28 +51,12 @@ def examine_boxes(criterion: Any, slot: BoxSlot) -> None:
     _examine_more_boxes(criterion, slot, given)
 
 
-def _returned(criterion: Any, given: Fixed) -> dict[str, Tensor]:
-    """What `loss_boxes` returns for fixed outputs.
-
-    Raises:
-        UnsupportedCriterion: it cannot take them, as a criterion of rotated boxes.
-    """
-    try:
-        return called(criterion, criterion.loss_boxes, given)
-    except UnsupportedCriterion:
-        raise
-    except FAILURES as error:
-        said = " ".join(str(error).split())
-        found = f"sought losses of boxes (cx, cy, w, h), found {type(error).__name__} from loss_boxes: {said}"
-        raise UnsupportedCriterion(criterion, found, STOCK_ONLY) from error
-
-
 def _examine_more_boxes(criterion: Any, slot: BoxSlot, given: Fixed) -> None:
     """Likewise without any object, with a factor for each pair, and with targets that are filled up."""
     cases: dict[str, tuple[Fixed, dict[str, Tensor]]] = {"without objects": (without_objects(given), {})}
     if takes(criterion.loss_boxes, "boxes_weight"):
         weight = torch.linspace(0.2, 1.3, 5, dtype=torch.float64, device=given.boxes.device)
-        theirs = called(criterion, criterion.loss_boxes, given, boxes_weight=weight)[slot.key]
+        theirs = answered(criterion, criterion.loss_boxes, given, boxes_weight=weight)[slot.key]
         slot.weighed = not equals(theirs, _box(given, slot.stock), given.boxes)
         if slot.weighed:
             cases["with boxes_weight"] = (given, {"boxes_weight": weight})
@@ -84,7 +66,7 @@ def _examine_more_boxes(criterion: Any, slot: BoxSlot, given: Fixed) -> None:
             {},
         )
     for what, (case, keywords) in cases.items():
-        theirs = called(criterion, criterion.loss_boxes, case, **keywords)[slot.key]
+        theirs = answered(criterion, criterion.loss_boxes, case, **keywords)[slot.key]
         ours = _box(case, slot.stock, slot.padded, **keywords)
         if not equals(theirs, ours, case.boxes):
             raise UnsupportedCriterion(
@@ -114,8 +96,9 @@ def _box(given: Fixed, name: str, padded: bool = False, boxes_weight: Tensor | N
 def leaves_padding_out(criterion: Any) -> bool:
     """Whether rows of targets that are not valid do not count."""
     classes, device = classes_of(criterion), device_of(criterion)
-    plain, filled = (
-        called(criterion, criterion.loss_boxes, fixed(classes, classes, device, padded=padded))
-        for padded in (False, True)
-    )
+    plain = answered(criterion, criterion.loss_boxes, fixed(classes, classes, device))
+    try:
+        filled = answered(criterion, criterion.loss_boxes, fixed(classes, classes, device, padded=True))
+    except UnsupportedCriterion:
+        return False
     return all(bool((plain[key] - filled[key]).abs().max() <= TOLERANCE) for key in plain)

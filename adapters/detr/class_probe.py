@@ -10,7 +10,17 @@ from torch import Tensor
 
 from loss_plugins import build_loss
 
-from .agreement import called, check_method, classes_of, depends, device_of, dtype_of, equals, extras_of, value_and_norm
+from .agreement import (
+    answered,
+    check_method,
+    classes_of,
+    depends,
+    device_of,
+    dtype_of,
+    equals,
+    extras_of,
+    value_and_norm,
+)
 from .class_slot import ClassSlot
 from .class_stocks import ClassStock, known_stocks, stock_value
 from .errors import UnsupportedCriterion
@@ -58,9 +68,9 @@ def examine_scores(criterion: Any, slot: ClassSlot) -> None:
     for form in known_stocks(criterion, classes_of(criterion)):
         given = _scores(criterion, form)
         try:
-            returned = called(criterion, getattr(criterion, slot.method), given)
-        except (KeyError, RuntimeError, IndexError, ValueError, AssertionError) as error:
-            tried.append(f"{type(error).__name__}: {' '.join(str(error).split())}")
+            returned = answered(criterion, getattr(criterion, slot.method), given)
+        except UnsupportedCriterion as error:
+            tried.append(str(error))
             continue
         ours = _stock_score(criterion, form, given)
         learnt = {key: loss for key, loss in returned.items() if _depends_on(loss, given.logits)}
@@ -98,7 +108,10 @@ def _tell(
     _tell_names(criterion, slot, given)
     slot.probe = (returned[key].item(), _stock_score(criterion, form, given).item())
     empty = without_objects(given)
-    theirs, ours = called(criterion, getattr(criterion, slot.method), empty)[key], _stock_score(criterion, form, empty)
+    theirs, ours = (
+        answered(criterion, getattr(criterion, slot.method), empty)[key],
+        _stock_score(criterion, form, empty),
+    )
     if not equals(theirs, ours, empty.logits):
         raise UnsupportedCriterion(
             criterion,
@@ -111,12 +124,12 @@ def _tell(
 def _tell_names(criterion: Any, slot: ClassSlot, given: Fixed) -> None:
     """Note which of two names a criterion reads: what stands under the other one changes nothing."""
     method, classes = getattr(criterion, slot.method), classes_of(criterion)
-    wanted = called(criterion, method, given)[slot.key]
+    wanted = answered(criterion, method, given)[slot.key]
     outputs = {**given.outputs, "logits": given.logits.detach().neg()}
-    if torch.equal(called(criterion, method, given._replace(outputs=outputs))[slot.key], wanted):
+    if torch.equal(answered(criterion, method, given._replace(outputs=outputs))[slot.key], wanted):
         slot.scores = "pred_logits"
     targets = [{**target, "class_labels": (target["class_labels"] + 1) % classes} for target in given.targets]
-    if classes > 1 and torch.equal(called(criterion, method, given._replace(targets=targets))[slot.key], wanted):
+    if classes > 1 and torch.equal(answered(criterion, method, given._replace(targets=targets))[slot.key], wanted):
         slot.classes = "labels"
 
 

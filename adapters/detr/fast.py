@@ -20,7 +20,7 @@ from torch import Tensor
 
 from loss_plugins.bench.counted import Counted
 
-from .box_probe import FAILURES
+from .agreement import FAILURES
 from .box_slot import BoxSlot, side_distance
 from .doors import standing_in
 from .losses import Losses

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-COMMAND = "pip install 'libreyolo>=1.6'"
+COMMAND = 'pip install "loss-plugins[libreyolo]"'
 
 
 def framework(name: str) -> ModuleType:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-COMMAND = "pip install 'rfdetr[train]>=1.11'"
+COMMAND = 'pip install "loss-plugins[rfdetr]"'
 
 
 def framework(name: str) -> ModuleType:

@@ -146,6 +146,13 @@ def told_more() -> None:
     criterion.loss_boxes(*batch(), scale=2)
 
 
+class Raising(own.Criterion):
+    """Cannot take such outputs."""
+
+    def loss_boxes(self, outputs: Any, targets: Any, indices: Any, num_boxes: Any) -> Any:
+        raise AttributeError("no angles")
+
+
 class Returning(own.Criterion):
     """Returns no losses by name."""
 
@@ -184,6 +191,10 @@ DETR: Table = {
         "one that it wraps": lambda *_: agreement.check_method(torch.compile(own.Criterion()), "loss_boxes"),
     },
     (f"{HERE}/agreement.py::called", "UnsupportedCriterion"): {
+        "it returns something else": lambda *_: box_probe.examine_boxes(Returning(), box_slot()),
+    },
+    (f"{HERE}/agreement.py::answered", "UnsupportedCriterion"): {
+        "it cannot take them, as one of rotated boxes": lambda *_: box_probe.examine_boxes(Raising(), box_slot()),
         "it returns something else": lambda *_: box_probe.examine_boxes(Returning(), box_slot()),
     },
     (f"{HERE}/asked.py::module_of", "TypeError"): {

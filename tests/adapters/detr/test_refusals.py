@@ -115,3 +115,22 @@ def test_a_module_or_a_dict_or_a_mix_says_the_same_as_a_name() -> None:
         found.append(criterion(*given)["loss_giou"])
         plugged.unplug()
     assert all(torch.equal(loss, found[0]) for loss in found)
+
+
+class Unpadded(own.Criterion):
+    """Cannot take targets that say which rows are valid."""
+
+    def loss_boxes(self, outputs: Any, targets: Any, indices: Any, num_boxes: Any) -> Any:
+        if any("valid" in target for target in targets):
+            raise TypeError("no padding")
+        return super().loss_boxes(outputs, targets, indices, num_boxes)
+
+    def loss_labels(self, outputs: Any, targets: Any, indices: Any, num_boxes: Any) -> Any:
+        raise TypeError("no scores")
+
+
+def test_a_criterion_that_raises_is_refused_or_served_where_it_does_not() -> None:
+    criterion = Unpadded()
+    plug(criterion, box="eiou").unplug()
+    with pytest.raises(UnsupportedCriterion, match="found TypeError from loss_labels: no scores"):
+        plug(criterion, cls="focal")

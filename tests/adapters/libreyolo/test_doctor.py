@@ -43,5 +43,7 @@ def test_what_is_not_installed_is_told_with_the_command(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(install, "import_module", absent)
     for call in (report, lambda: patched(box="eiou")):
-        with pytest.raises(ModuleNotFoundError, match=r"needs libreyolo.*: No module .* pip install 'libreyolo>=1.6'"):
+        with pytest.raises(
+            ModuleNotFoundError, match=r'needs libreyolo.*: No module .* pip install "loss-plugins\[libreyolo\]"'
+        ):
             call()

@@ -53,11 +53,11 @@ def test_what_is_not_installed_is_told_with_the_command(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(install, "import_module", absent)
     if missing == "rfdetr":
-        with pytest.raises(ModuleNotFoundError, match=r"Install it: pip install 'rfdetr\[train\]"):
+        with pytest.raises(ModuleNotFoundError, match=r'Install it: pip install "loss-plugins\[rfdetr\]"'):
             report()
         return
     found = report()
     assert found is not None
-    assert "pip install 'rfdetr[train]>=1.11'" in found["checks"][1]["detail"]
+    assert 'pip install "loss-plugins[rfdetr]"' in found["checks"][1]["detail"]
     with pytest.raises(ModuleNotFoundError, match=r"needs rfdetr\.training\.module_model"), patched(box="eiou"):
         pass
