@@ -20,7 +20,7 @@ from ..reports import beside, environment, require_writable, strict_json, write_
 from .cases import CASES, Case
 from .chart import draw
 from .criteria import criteria_table, installed_criteria, measure_criterion, to_dict
-from .markdown import timing_page
+from .markdown import criteria_page, timing_page
 from .measure import Result, compile_cost, measure_case, record_cost
 from .report import Report
 from .terminal import print_report
@@ -82,7 +82,7 @@ def bench_criteria(file: Path, repeats: int, device: str, report: Path | None, c
     write_whole(file, strict_json({"environment": asdict(around), "criteria": to_dict(results)}))
     console.print(f"numbers: {escape(str(file))}", soft_wrap=True, highlight=False)
     if report is not None:
-        write_whole(report, f"# Whole criteria\n\nMeasured {around}.\n\n{table}\n")
+        write_whole(report, criteria_page(around, table))
         console.print(f"report: {escape(str(report))}", soft_wrap=True, highlight=False)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..reports import markdown_list, markdown_table
+from ..reports import Environment, markdown_list, markdown_table
 from .cells import cost_line, full_cells
 from .report import BCE_GOAL, COMPILED_GOALS, FOCAL_GOAL, FOCAL_PEER, SAVED_GOAL, Report
 
@@ -75,3 +75,8 @@ def timing_page(report: Report, chart: str = "") -> str:
         part["missed"],
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def criteria_page(around: Environment, table: str) -> str:
+    """The page of `--criteria --report`."""
+    return "\n\n".join(["# Whole criteria", f"Measured {around}.", table]) + "\n"
