@@ -11,6 +11,7 @@ from torch import Tensor
 from tests.adapters.detr import own
 from tools import detr_page
 from tools.known_criteria import KNOWN, Known
+from tools.wheel import ROOT
 
 
 def test_the_page_says_what_is_measured() -> None:
@@ -19,6 +20,7 @@ def test_the_page_says_what_is_measured() -> None:
     assert written == detr_page.table(), "run: python -m tools.detr_page"
     assert "**" not in written
     assert len(written.splitlines()) - 2 == len(KNOWN) >= 20
+    assert f"; {len(KNOWN)} criteria do" in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
 
 
 class Slippery(own.Criterion):

@@ -1,4 +1,4 @@
-"""One rank of a training with fast=True whose criterion sums the objects of all ranks; run by `test_broken_in.py`."""
+"""One rank of a fast training whose criterion sums the objects of all ranks; run by `test_fast_as_written.py`."""
 
 from __future__ import annotations
 
