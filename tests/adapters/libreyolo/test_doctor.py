@@ -42,8 +42,7 @@ def test_what_is_not_installed_is_told_with_the_command(monkeypatch: pytest.Monk
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     monkeypatch.setattr(install, "import_module", absent)
+    says = r'needs libreyolo.*: No module .* pip install "loss-plugins\[libreyolo\]"'
     for call in (report, lambda: patched(box="eiou")):
-        with pytest.raises(
-            ModuleNotFoundError, match=r'needs libreyolo.*: No module .* pip install "loss-plugins\[libreyolo\]"'
-        ):
+        with pytest.raises(ModuleNotFoundError, match=says):
             call()
