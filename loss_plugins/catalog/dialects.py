@@ -111,8 +111,8 @@ def _exponent_smp(parameters: Parameters) -> Parameters:
 
 
 def _negatives_rfdetr(parameters: Parameters) -> Parameters:
-    # its alpha is what negatives do not weigh
-    return {**parameters, "alpha": 1 - parameters["alpha"]}
+    # its alpha is what negatives do not weigh; above 1 its loss would fall as they get worse
+    return {**parameters, "alpha": max(0.0, 1 - parameters["alpha"])}
 
 
 def _smooth_monai(parameters: Parameters) -> Parameters:

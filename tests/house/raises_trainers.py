@@ -101,10 +101,6 @@ def doctor_without_rfdetr(patch: pytest.MonkeyPatch, _: Path) -> None:
 
 
 TRAINERS: Table = {
-    ("adapters/detr/box_probe.py::_returned", "UnsupportedCriterion"): {
-        "it cannot take them, as a criterion of rotated boxes": LIBREYOLO
-        + "dense.py::test_a_criterion_of_rotated_boxes_is_refused",
-    },
     ("adapters/detr/examination.py::requested", "ValueError, TypeError"): {
         "an argument that no criterion goes with": lambda *_: requested("here", **{**NOTHING, "gain": "much"}),
     },
