@@ -1,1 +1,1 @@
-"""Adapters: one package per framework; each imports the core and its own framework, never another adapter."""
+"""Adapters: one package per framework; each imports the core, its own framework, and `detr`, which several share."""

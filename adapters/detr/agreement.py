@@ -43,8 +43,8 @@ def classes_of(criterion: Any) -> int:
     return max(int(known), 0) or 4 if isinstance(known, Integral) and not isinstance(known, bool) else 4
 
 
-def extras_of(criterion: Any, name: str) -> set[str]:
-    """The arguments of a method beyond the four that all criteria have.
+def check_arguments(criterion: Any, name: str) -> None:
+    """Raise unless a method of a criterion can be called with the four arguments that all criteria have.
 
     Raises:
         UnsupportedCriterion: it cannot be called with four, or needs one that nobody knows.
@@ -64,7 +64,6 @@ def extras_of(criterion: Any, name: str) -> set[str]:
             f"sought {name}(outputs, targets, indices, num_boxes), found {name}{signature}",
             LISTED,
         )
-    return {each.name for each in rest}
 
 
 def check_method(criterion: Any, name: str) -> None:

@@ -9,7 +9,17 @@ from torch import Tensor
 
 from loss_plugins import build_loss
 
-from .agreement import TOLERANCE, answered, classes_of, depends, device_of, equals, extras_of, takes, value_and_norm
+from .agreement import (
+    TOLERANCE,
+    answered,
+    check_arguments,
+    classes_of,
+    depends,
+    device_of,
+    equals,
+    takes,
+    value_and_norm,
+)
 from .box_slot import BoxSlot, side_distance
 from .errors import UnsupportedCriterion
 from .fixed import Fixed, fixed, without_objects
@@ -26,7 +36,7 @@ def examine_boxes(criterion: Any, slot: BoxSlot) -> None:
     Raises:
         UnsupportedCriterion: its losses of fixed outputs are not those known, in value or gradient.
     """
-    extras_of(criterion, "loss_boxes")
+    check_arguments(criterion, "loss_boxes")
     device, classes = device_of(criterion), classes_of(criterion)
     given = fixed(classes, classes, device)
     returned = answered(criterion, criterion.loss_boxes, given)

@@ -12,13 +12,13 @@ from loss_plugins import build_loss
 
 from .agreement import (
     answered,
+    check_arguments,
     check_method,
     classes_of,
     depends,
     device_of,
     dtype_of,
     equals,
-    extras_of,
     value_and_norm,
 )
 from .class_slot import ClassSlot
@@ -63,7 +63,7 @@ def examine_scores(criterion: Any, slot: ClassSlot) -> None:
         )
     slot.method = methods[0]
     check_method(criterion, slot.method)
-    extras_of(criterion, slot.method)
+    check_arguments(criterion, slot.method)
     theirs, tried = "nothing that could be called with scores of its classes", []
     for form in known_stocks(criterion, classes_of(criterion)):
         given = _scores(criterion, form)

@@ -7,8 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from loss_plugins import Loss
-
 from .asked import singles, takes_quality
 from .class_stocks import ClassStock
 from .matches import Indices, Outputs, Pairs, Targets, labels_of, logits_of
@@ -40,9 +38,6 @@ class ClassSlot(Slot):
     scores = "logits"
     classes = "class_labels"
     stock_form: ClassStock
-
-    def __init__(self, loss: Loss, gain: float = 1.0) -> None:
-        super().__init__(loss, gain)
 
     @property
     def of_quality(self) -> bool:

@@ -29,7 +29,7 @@ class Slot:
 
     name = ""
 
-    def __init__(self, loss: Loss, gain: float) -> None:
+    def __init__(self, loss: Loss, gain: float = 1.0) -> None:
         self.loss, self.gain = loss, gain
         self.use = Use()
         self.stock = ""

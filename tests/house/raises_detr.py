@@ -182,9 +182,9 @@ DETR: Table = {
     (f"{HERE}/rebound.py::rebound", "ValueError"): {
         "the function does not read a global of that name": lambda *_: rebound(plain, nothing=1),
     },
-    (f"{HERE}/agreement.py::extras_of", "UnsupportedCriterion"): {
-        "it cannot be called with four": lambda *_: agreement.extras_of(own.Listing(), "loss_boxes"),
-        "needs one that nobody knows": lambda *_: agreement.extras_of(own.Needing(), "loss_boxes"),
+    (f"{HERE}/agreement.py::check_arguments", "UnsupportedCriterion"): {
+        "it cannot be called with four": lambda *_: agreement.check_arguments(own.Listing(), "loss_boxes"),
+        "needs one that nobody knows": lambda *_: agreement.check_arguments(own.Needing(), "loss_boxes"),
     },
     (f"{HERE}/agreement.py::check_method", "UnsupportedCriterion"): {
         "the object alone has it": lambda *_: agreement.check_method(Bound(), "loss_boxes"),
