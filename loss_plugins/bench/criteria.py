@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..reports import markdown_table
 from .counted import Counted
+from .measure import kept_for_backward
 
 #: the group of the functions that return the criteria of an installed framework
 CRITERIA = "loss_plugins.criteria"
@@ -131,18 +132,8 @@ def _counted(call: Callable[[], Tensor]) -> Counted:
 
 
 def saved_for_backward(call: Callable[[], Tensor]) -> int:
-    """Bytes that the graph keeps for backward; a storage that several operators keep counts once."""
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        total = call()
-    del total
-    return sum(kept.values())
+    """Bytes that the graph of a step keeps for backward."""
+    return sum(kept_for_backward(call).values())
 
 
 def criteria_table(results: Iterable[CriterionResult]) -> str:

@@ -114,6 +114,13 @@ def milliseconds(work: Callable[[], None], times: int, device: str) -> float:
 
 def saved_bytes(loss: LossCall, pred: Tensor, target: Any) -> int:
     """Bytes that the graph keeps for backward, beside the inputs themselves."""
+    kept = kept_for_backward(lambda: loss(pred, target))
+    inputs_kept = {tensor.untyped_storage().data_ptr() for tensor in (pred, target)}
+    return sum(size for pointer, size in kept.items() if pointer not in inputs_kept)
+
+
+def kept_for_backward(call: Callable[[], Tensor]) -> dict[int, int]:
+    """Bytes of each storage that the graph keeps for backward; one that several operators keep counts once."""
     kept: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -122,10 +129,9 @@ def saved_bytes(loss: LossCall, pred: Tensor, target: Any) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        value = loss(pred, target)
-    inputs_kept = {tensor.untyped_storage().data_ptr() for tensor in (pred, target)}
+        value = call()
     del value
-    return sum(size for pointer, size in kept.items() if pointer not in inputs_kept)
+    return kept
 
 
 def peak_bytes(loss: LossCall, pred: Tensor, target: Any) -> int:
