@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from loss_plugins.bench.counted import Counted
+from loss_plugins.operators import Counted
 
 from .agreement import FAILURES
 from .box_slot import BoxSlot, side_distance

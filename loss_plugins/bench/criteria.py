@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..operators import Counted
 from ..reports import markdown_table
-from .counted import Counted
 from .measure import kept_for_backward
 
 #: the group of the functions that return the criteria of an installed framework

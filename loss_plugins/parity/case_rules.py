@@ -206,6 +206,14 @@ CASE_RULES: tuple[CaseRule, ...] = (
     ),
     # --- both take it
     CaseRule(
+        "reward-for-wrong-scores",
+        "an alpha above 1 weighs negatives by less than 0 there; ours weighs them by 0",
+        lambda case: case.parameters.get("alpha", 0) > 1,
+        ("rfdetr",),
+        ("varifocal",),
+        ours=stated.negatives_weigh_nothing,
+    ),
+    CaseRule(
         "ignored-is-background",
         "negative labels count as background there; ours leaves out rows labelled -100",
         _ignored,

@@ -98,6 +98,11 @@ def without_alpha(trial: Trial, pred: Tensor, *tensors: Any) -> Tensor:
     return 2 * trial.theirs(pred, *tensors, alpha=0.5)
 
 
+def negatives_weigh_nothing(trial: Trial, pred: Tensor) -> Tensor:
+    """Their weight of negatives is 1 - alpha, 0 at 1."""
+    return trial.theirs(pred, alpha=1.0)
+
+
 def l1(trial: Trial, pred: Tensor) -> Tensor:
     """|x|, the limit of |x| - beta / 2."""
     beta = 1e-300  # theirs takes no 0; (1/2) x^2 / beta counts below it alone

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from loss_plugins.bench import command
 from loss_plugins.bench.command import bench
-from loss_plugins.bench.counted import Counted
 from loss_plugins.bench.criteria import (
     FAST,
     PLUGGED,
@@ -26,6 +25,7 @@ from loss_plugins.bench.criteria import (
     saved_for_backward,
     to_dict,
 )
+from loss_plugins.operators import Counted
 
 FACTORS = {STOCK: 3, PLUGGED: 2, FAST: 1}
 

@@ -47,6 +47,7 @@ def idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for room, name in (
         (audit_command, "_audit_all"), (parity_command, "make_report"), (bench_command, "_measured"),
+        (bench_command, "bench_criteria"),
         (demo, "make_digits"), (demo_mmdet, "train"), (demo_transformers, "make_digits"),
         (shell, "make_model"), (cli, "_examined"),
     ):  # fmt: skip
