@@ -28,6 +28,30 @@ LOOSE_TAGS_EXCLUDED = ("tiny", "normalised", "degenerate", "inverted")
 #: Files whose cases are tested elsewhere (reduction) or carry no numbers of their own.
 OTHER_FILES = {"box_pairs.json", "detr_criteria.json", "INDEX.json", "lowprec_observed.json", "reduction_mmdet.json"}
 
+#: Files of losses that the catalogue does not have yet.
+AWAITED = {
+    "box_gcd.json",
+    "box_interp_iou.json",
+    "box_sdiou.json",
+    "box_uiou.json",
+    "cls_ddf.json",
+    "cls_efl.json",
+    "cls_eqlv2.json",
+    "cls_fgl.json",
+    "cls_ia_bce.json",
+    "cls_mal.json",
+    "cls_seesaw.json",
+    "cls_slide.json",
+    "keypoint_oks.json",
+    "keypoint_rle.json",
+    "keypoint_wing.json",
+    "region_jaccard.json",
+    "region_log_cosh_dice.json",
+    "region_lovasz.json",
+    "rotated_mgiou.json",
+    "rotated_mgiou_quad.json",
+}
+
 
 def case_inputs(case: dict[str, Any]) -> dict[str, Tensor]:
     """The inputs of a case; lists of integers are labels."""
@@ -66,7 +90,7 @@ def numbers(values: Any) -> Tensor:
 def case_list() -> list[Any]:
     found = []
     for file in sorted(GOLDEN_DIR.glob("*.json")):
-        if file.name in OTHER_FILES:
+        if file.name in OTHER_FILES | AWAITED:
             continue
         for number, case in enumerate(read(file)["cases"]):
             found.append(pytest.param(case, id=f"{file.stem}-{number}-{case['case']}"))
