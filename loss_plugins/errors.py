@@ -105,6 +105,17 @@ def _readable(found: re.Match[str]) -> str:
     return text
 
 
+def in_one_line(error: BaseException) -> str:
+    """An error as messages quote it: its type and what it says, without line breaks.
+
+    >>> in_one_line(ValueError("one\\n  two")), in_one_line(KeyError("boxes"))
+    ('ValueError: one two', 'KeyError: boxes')
+    """
+    quoted = isinstance(error, KeyError) and error.args  # Python writes what is missing as it would a value
+    said = " ".join(str(error.args[0] if quoted else error).split())
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
 def closest(word: str, words: Iterable[str]) -> str:
     """A sentence with the names most like `word`, or all of them.
 

@@ -35,6 +35,7 @@ from loss_plugins.adapters.mmdet.remedies import Fault, Same
 from loss_plugins.adapters.mmdet.slots import LossSlot, find_losses
 from loss_plugins.adapters.mmdet.training_parity import equivalent
 from loss_plugins.adapters.mmdet.written import written
+from loss_plugins.errors import in_one_line
 
 from .mmdet_configs import CONFIGS, LEFT_OUT
 from .mmdet_small import build, initialised, shipped
@@ -293,8 +294,7 @@ def main(words: list[str]) -> None:
             found = examined(config)
         except Exception as error:  # told at the end: the others are examined first
             failed.append(config)
-            reason = " ".join(str(error).split())[:900]
-            print(f"[{index}/{len(wanted)}] {config}: FAILED, {type(error).__name__}: {reason}", flush=True)
+            print(f"[{index}/{len(wanted)}] {config}: FAILED, {in_one_line(error)[:900]}", flush=True)
             continue
         print(
             f"[{index}/{len(wanted)}] {config} ({time.monotonic() - start:.0f} s)\n{described(found, bool(words))}",

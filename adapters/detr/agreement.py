@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from loss_plugins.errors import in_one_line
+
 from .errors import UnsupportedCriterion
 from .fixed import Fixed
 
@@ -100,8 +102,7 @@ def answered(criterion: Any, method: Method, given: Fixed, **keywords: Any) -> d
     except UnsupportedCriterion:
         raise
     except FAILURES as error:
-        said = " ".join(str(error).split())
-        found = f"found {type(error).__name__} from {_name(method)}: {said}"
+        found = f"found {in_one_line(error)}, raised by {_name(method)}"
         raise UnsupportedCriterion(criterion, f"sought losses of boxes (cx, cy, w, h), {found}", LISTED) from error
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from loss_plugins.errors import in_one_line
 from loss_plugins.operators import Counted
 
 from .agreement import FAILURES
@@ -162,7 +163,7 @@ class Fast:
                 as_it_is = (
                     "judged in the precision of the batch, as in double it" if doubled else "computed as it is: it"
                 )
-                _told(criterion, f"{as_it_is} says {type(error).__name__}: {' '.join(str(error).split())}")
+                _told(criterion, f"{as_it_is} says {in_one_line(error)}")
                 continue
             self._compare(losses, criterion, try_out, wanted)
             return
@@ -268,7 +269,7 @@ def _equal(criterion: Any, trial: Callable[[], Trial], wanted: Trial, less: bool
     try:
         losses, seen, elements = trial()
     except FAILURES as error:
-        _told(criterion, f"a quicker way raised {type(error).__name__}: {' '.join(str(error).split())}")
+        _told(criterion, f"a quicker way raised {in_one_line(error)}")
         return False
     expected, matched, most = wanted
     if less and elements >= most:

@@ -20,7 +20,7 @@ from mmengine.logging import MessageHub
 from mmengine.model import revert_sync_batchnorm
 from torch import nn
 
-from loss_plugins.errors import check_type
+from loss_plugins.errors import check_type, in_one_line
 
 from .calls import Call, Calls, note_factors, recording
 from .handed import Handed, what
@@ -113,7 +113,7 @@ class Trial:
     @property
     def reason(self) -> str:
         """The error in one line."""
-        return "" if self.error is None else f"{type(self.error).__name__}: {' '.join(str(self.error).split())}"[:400]
+        return "" if self.error is None else in_one_line(self.error)[:400]
 
 
 def canary(model: nn.Module, prepare: Callable[[nn.Module], None] | None = None, like: Trial | None = None) -> Trial:

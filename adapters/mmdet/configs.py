@@ -10,11 +10,11 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
-from loss_plugins.errors import refusal, shown
+from loss_plugins.errors import in_one_line, refusal, shown
 
 from .bases import holds_dict
 from .checks import Check, checked
-from .construction import Construction, construct, in_one_line
+from .construction import Construction, construct
 from .edits import ROOT, Edited
 from .fragment import fragment
 from .handed import WORDS

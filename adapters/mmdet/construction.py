@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from loss_plugins.catalog.entries import list_losses
-from loss_plugins.errors import shown
+from loss_plugins.errors import in_one_line, shown
 from loss_plugins.module.build import module_class
 from loss_plugins.module.loss import Loss
 from loss_plugins.registry import SCOPE
@@ -80,11 +80,6 @@ def our_losses(at: Any, key: str = ROOT) -> Iterator[tuple[str, Mapping[str, Any
             yield from our_losses(value, f"{key}.{index}")
 
 
-def in_one_line(error: Exception) -> str:
-    """An error, with its type and without its line breaks."""
-    return f"{type(error).__name__}: {' '.join(_text(error).split())}"
-
-
 def is_ours(kind: Any) -> bool:
     """Whether a type, by its name or as a class, is of loss_plugins or derived from one of ours."""
     if isinstance(kind, str):
@@ -104,11 +99,6 @@ def _built(config: Any) -> tuple[nn.Module | None, Exception | None]:
         return None, error
 
 
-def _text(error: Exception) -> str:
-    """The message; a KeyError quotes its own."""
-    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-
-
 def _culprit(edited: Edited, error: Exception) -> tuple[str, Fault]:
     """The config key of the loss for which a model cannot be built, and what is wrong; "": none of ours."""
     losses = list(our_losses(edited.config))
@@ -125,7 +115,7 @@ def _culprit(edited: Edited, error: Exception) -> tuple[str, Fault]:
 
 def _bare(error: Exception) -> str:
     """The message without quotes, which errors in errors escape."""
-    return re.sub(r"[\\'\"]", "", _text(error))
+    return re.sub(r"[\\'\"]", "", str(error))
 
 
 # --- a loss that cannot be built by itself ----------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from loss_plugins.errors import in_one_line
 from loss_plugins.module.gain import IMAGE_SIZE, box_gain, class_gain
 from loss_plugins.module.image_size import image_sizes
 
@@ -56,7 +57,7 @@ def matching_weight(loss: PluggedLoss, usual: nn.Module) -> float | str:
         try:
             return class_gain(loss.loss, stock).factor
         except Exception as error:  # a loss of another package raises what it likes
-            return f"the fixed set of scores does not fit: {' '.join(str(error).split())}"
+            return f"the fixed set of scores does not fit: {in_one_line(error)}"
     return f"no fixed set is defined for {loss.entry.name}"
 
 

@@ -13,6 +13,8 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from loss_plugins.errors import in_one_line
+
 from .gain import at_odds, matching_weight, named
 from .modules import PluggedLoss
 from .record import Record
@@ -93,7 +95,7 @@ class Ratios:
         try:
             ratio = gradient_ratio(copy.deepcopy(loss), self.usual[path], *arguments, **keywords)
         except Exception as error:  # a loss of another package raises what it likes
-            self.failed[path] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            self.failed[path] = in_one_line(error)
             ratio = math.nan
         if ratio is not None:
             self.handles.pop(path).remove()
@@ -120,7 +122,7 @@ def comparable(head: nn.Module, slot: str, loss: PluggedLoss) -> tuple[nn.Module
     try:
         usual = usual_loss(head, slot, loss)
     except Exception as error:  # a head of another package may name anything
-        return None, f"its usual loss cannot be built: {' '.join(str(error).split())}"
+        return None, f"its usual loss cannot be built: {in_one_line(error)}"
     reason = "its head names no usual loss" if usual is None else at_odds(loss, usual)
     return (None, reason) if reason else (usual, "")
 

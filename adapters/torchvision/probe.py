@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models.detection import retinanet
 
 from loss_plugins import Loss
-from loss_plugins.errors import refusal, shown
+from loss_plugins.errors import in_one_line, refusal, shown
 
 from .asked import WHERE
 from .errors import UnsupportedModel
@@ -162,8 +162,8 @@ def _tried(part: nn.Module, seam: Seam, given: Fixed) -> dict[str, Tensor]:
     try:
         return called(part, getattr(type(part), seam.method), seam.key, given)
     except FAULTS as error:
-        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        found = f"sought {seam.method} as in torchvision's {owner_of(part).__name__}, found that it raises {why}"  # type: ignore[union-attr]
+        own = f"torchvision's {owner_of(part).__name__}"  # type: ignore[union-attr]
+        found = f"sought {seam.method} as in {own}, found that it raises {in_one_line(error)}"
         raise UnsupportedModel(part, found, STOCK_ONLY) from error
 
 

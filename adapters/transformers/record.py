@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from loss_plugins import Loss
-from loss_plugins.errors import refusal, shown
+from loss_plugins.errors import in_one_line, refusal, shown
 from loss_plugins.reports import write_whole
 from loss_plugins.version import __version__
 
@@ -50,7 +50,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         record = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        record = f"no YAML: {' '.join(str(error).split())}"
+        record = f"no YAML: {in_one_line(error)}"
     if not isinstance(record, Mapping) or not all(part in record for part in PARTS):
         came = f"{file} cannot be read: {shown(record)}"
         raise refusal(WHERE, came, "what the callback wrote", "train anew from the weights of the checkpoint")

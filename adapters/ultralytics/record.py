@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from loss_plugins.errors import refusal, shown
+from loss_plugins.errors import in_one_line, refusal, shown
 from loss_plugins.reports import write_whole
 
 from .slot_table import SLOTS
@@ -76,7 +76,7 @@ def read_yaml(file: Path) -> Any:
     try:
         return yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise TornError(f"no YAML: {' '.join(str(error).split())}") from error
+        raise TornError(f"no YAML: {in_one_line(error)}") from error
 
 
 def checked(said: Any) -> dict[str, Any]:

@@ -132,5 +132,5 @@ class Unpadded(own.Criterion):
 def test_a_criterion_that_raises_is_refused_or_served_where_it_does_not() -> None:
     criterion = Unpadded()
     plug(criterion, box="eiou").unplug()
-    with pytest.raises(UnsupportedCriterion, match="found TypeError from loss_labels: no scores"):
+    with pytest.raises(UnsupportedCriterion, match="found TypeError: no scores, raised by loss_labels"):
         plug(criterion, cls="focal")
