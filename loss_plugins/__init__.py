@@ -61,6 +61,7 @@ from .losses.iou import mpdiou_loss as mpdiou_loss
 from .losses.iou import piou_loss as piou_loss
 from .losses.iou import shape_iou_loss as shape_iou_loss
 from .losses.iou import siou_loss as siou_loss
+from .losses.quality import matchability_loss as matchability_loss
 from .losses.region import dice_loss as dice_loss
 from .losses.region import focal_tversky_loss as focal_tversky_loss
 from .losses.region import tversky_loss as tversky_loss
@@ -106,6 +107,7 @@ from .module.classes import KLDivLoss as KLDivLoss
 from .module.classes import KLDLoss as KLDLoss
 from .module.classes import L1Loss as L1Loss
 from .module.classes import MarginRankingLoss as MarginRankingLoss
+from .module.classes import MatchabilityLoss as MatchabilityLoss
 from .module.classes import MixLoss as MixLoss
 from .module.classes import MPDIoULoss as MPDIoULoss
 from .module.classes import MSELoss as MSELoss

@@ -235,6 +235,10 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
         "transformers": Defaults({"detach_weight": True}),
         "rfdetr": Defaults({"alpha": 0.25}, meaning=_negatives_rfdetr, mean="columns"),
     },
+    "matchability": {
+        "transformers": Defaults({"gamma": 2.0}, {"mal_alpha": renamed("alpha"), "focal_loss_gamma": renamed("gamma")}),
+        "libreyolo": Defaults({"gamma": 2.0}, {"mal_alpha": renamed("alpha")}),
+    },
     "distribution_focal": {
         "mmdet": Defaults(),
         "ultralytics": Defaults({"margin": 0.01}, {"reg_max": Keyword()}),

@@ -421,7 +421,7 @@ def _found(name: str) -> Entry | None:
 
 
 def add_alias(alias: str, name: str) -> None:
-    """Let `get_entry` find the loss under another name too: that of its module class.
+    """Let `get_entry` find the loss under another name too: that of its module class, or its short one.
 
     Raises:
         ValueError: the name stands for another loss already.

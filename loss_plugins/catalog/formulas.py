@@ -108,6 +108,9 @@ READABLE: dict[str, str] = {
     '\\max(0, -y (x_1 - x_2) + m)': (
         'max(0, -y (x₁ - x₂) + m)'
     ),
+    '\\begin{cases} \\mathrm{BCE}(x, q^\\gamma) & \\text{matched} \\\\ \\alpha\\, \\mathrm{sg}(p)^\\gamma\\, \\mathrm{BCE}(x, 0) & \\text{else} \\end{cases}': (
+        '⎧ BCE(x, q^γ)           if matched\n⎩ α sg(p)^γ BCE(x, 0)   otherwise'
+    ),
     '\\sum_i \\lambda_i L_i': (
         '∑_i λ_i L_i'
     ),

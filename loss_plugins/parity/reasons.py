@@ -219,6 +219,16 @@ REASONS: tuple[Reason, ...] = (
         "dialect='transformers' equals it, and so does detach_weight=True.",
     ),
     Reason(
+        _row("transformers", "matchability"),
+        "Its gamma is 2, ours 1.5, as DEIM was trained with; and it returns the sum.",
+        "dialect='transformers' equals it.",
+    ),
+    Reason(
+        _row("libreyolo", "matchability"),
+        "Its gamma is 2 unless its trainer sets another, ours 1.5; and it returns the sum.",
+        "dialect='libreyolo' equals it.",
+    ),
+    Reason(
         _row("rfdetr", "varifocal"),
         "It takes the mean over axis 1, then the sum, and divides by a number of boxes, here 1. Its alpha, 0.25, is "
         "what negatives do not weigh: ours is 0.75.",

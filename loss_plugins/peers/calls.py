@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .packages import located
-
 LossCall = Callable[[Tensor, Any], Tensor]
 #: their object and its parameters, to a loss of pred and target
 CallForm = Callable[[Any, Mapping[str, Any]], LossCall]
@@ -70,6 +68,35 @@ def label_column(place: Any, parameters: Mapping[str, Any]) -> LossCall:
     return lambda pred, target: loss(pred, target).sum(1)
 
 
+def weights_third(place: Any, parameters: Mapping[str, Any]) -> Callable[..., Tensor]:
+    """GHMC: the third argument says which scores count, and must be there."""
+    loss = place(**parameters)
+
+    def call(pred: Tensor, target: Tensor, weight: Tensor | None = None, **said: Any) -> Tensor:
+        # integers, as its heads pass them; floats would do
+        counted = torch.ones_like(target, dtype=pred.dtype) if weight is None else weight
+        return loss(pred, target, counted, **said)  # type: ignore[no-any-return]
+
+    return call
+
+
+def signed(place: Any, parameters: Mapping[str, Any]) -> LossCall:
+    """A module of two inputs and a target, with any reduction; our target is (second input, target)."""
+    loss = place(**parameters)
+    return lambda pred, target: loss(pred, *target)
+
+
+def over_labels(place: Any, parameters: Mapping[str, Any]) -> LossCall:
+    """A module that returns a map (n, C, ...) for "none", which is 0 but for the label's channel: the sum over it."""
+    loss = place(**parameters)
+
+    def call(pred: Tensor, target: Tensor) -> Tensor:
+        value: Tensor = loss(pred, target)
+        return value.sum(1) if value.ndim else value
+
+    return call
+
+
 #: rows of boxes of which a matrix of all pairs is made at a time
 BLOCK = 64
 
@@ -119,33 +146,6 @@ def over_masks(place: Any, parameters: Mapping[str, Any]) -> Callable[..., Tenso
     return call
 
 
-def matched_queries(place: Any, parameters: Mapping[str, Any]) -> LossCall:
-    """The class loss of RT-DETR's criterion, in which rows are queries of images; our target is (label, score).
-
-    A row with a label is matched to an object, of which its box covers the share that the score says. Images have a
-    block of queries, as their boxes make a matrix of all pairs.
-    """
-    names = {"alpha": "focal_loss_alpha", "gamma": "focal_loss_gamma"}
-    given = {names[name]: value for name, value in parameters.items()}
-
-    def image(criterion: Any, pred: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
-        matched = (labels < pred.shape[1]).nonzero().squeeze(1)
-        whole = pred.new_tensor([0.5, 0.5, 1, 1]).repeat(len(pred), 1)
-        covered = torch.stack([scores / 2, whole[:, 1], scores, whole[:, 3]], dim=1)
-        outputs = {"logits": pred[None], "pred_boxes": covered[None]}
-        objects = {"class_labels": labels[matched], "boxes": whole[matched]}
-        pairs = (matched, torch.arange(len(matched)))
-        loss: Tensor = criterion.loss_labels_vfl(outputs, [objects], [pairs], 1)["loss_vfl"]
-        return loss
-
-    def call(pred: Tensor, target: Any) -> Tensor:
-        criterion = place(located("transformers:RTDetrConfig")(num_labels=pred.shape[1], **given))
-        blocks = zip(*(torch.split(each, BLOCK) for each in (pred, *target)), strict=True)
-        return torch.stack([image(criterion, *block) for block in blocks]).sum()
-
-    return call
-
-
 # --- bringing our result into the shape of theirs --------------------------------------------------------------------
 
 
@@ -157,3 +157,8 @@ def unchanged(loss: Tensor) -> Tensor:
 def over_sides(loss: Tensor) -> Tensor:
     """For losses that are averaged over the four sides of a box."""
     return loss.view(-1, 4).mean(-1, keepdim=True)
+
+
+def over_classes_of_map(loss: Tensor) -> Tensor:
+    """The mean over rows and classes of a loss that is summed over the classes, of which the inputs have 4."""
+    return loss.mean() / 4

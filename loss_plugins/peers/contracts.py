@@ -13,15 +13,19 @@ from torch import Tensor
 from .calls import (
     diagonal,
     four_sides,
-    matched_queries,
     over_boxes,
+    over_classes_of_map,
+    over_labels,
     over_masks,
     over_sides,
     score_before_label,
+    signed,
     similarity,
     similarity_column,
     unchanged,
+    weights_third,
 )
+from .criteria import DEIM, DEIMV2, RT_DETR, OfCriterion
 from .lookups import find
 from .packages import installed, located
 
@@ -136,40 +140,6 @@ def _bound(place: Any, parameters: Mapping[str, Any]) -> Call:
         built: Call = place(**parameters)
         return built
     return lambda pred, target, **said: place(pred, target, **parameters, **said)
-
-
-def weights_third(place: Any, parameters: Mapping[str, Any]) -> Call:
-    """GHMC: the third argument says which scores count, and must be there."""
-    loss = place(**parameters)
-
-    def call(pred: Tensor, target: Tensor, weight: Tensor | None = None, **said: Any) -> Tensor:
-        # integers, as its heads pass them; floats would do
-        counted = torch.ones_like(target, dtype=pred.dtype) if weight is None else weight
-        return loss(pred, target, counted, **said)  # type: ignore[no-any-return]
-
-    return call
-
-
-def signed(place: Any, parameters: Mapping[str, Any]) -> Call:
-    """A module of two inputs and a target; our target is (second input, target)."""
-    loss = place(**parameters)
-    return lambda pred, target: loss(pred, *target)
-
-
-def over_labels(place: Any, parameters: Mapping[str, Any]) -> Call:
-    """A module that returns a map (n, C, ...) for "none", which is 0 but for the label's channel: the sum over it."""
-    loss = place(**parameters)
-
-    def call(pred: Tensor, target: Tensor) -> Tensor:
-        value: Tensor = loss(pred, target)
-        return value.sum(1) if value.ndim else value
-
-    return call
-
-
-def over_classes_of_map(loss: Tensor) -> Tensor:
-    """The mean over rows and classes of a loss that is summed over the classes, of which the inputs have 4."""
-    return loss.mean() / 4
 
 
 # --- the contracts ----------------------------------------------------------------------------------------------------
@@ -390,6 +360,33 @@ SMP = (
 _DIVISOR = dict.fromkeys(("num_boxes", "num_masks"), "avg_factor at the call")
 _SUMMED: dict[str, Any] = {"reductions": ("mean", "sum"), "avg_factor": True, "apart": _DIVISOR}
 _QUERIES: dict[str, Any] = {**_SUMMED, "bind": over_boxes}
+#: of DEIM's criterion; a gamma of 0 would make the target of every other score 1 there
+_DEIM_APART = {
+    **dict.fromkeys(("matcher", "weight_dict", "losses", "reg_max", "boxes_weight_format"), "of its other losses"),
+    **dict.fromkeys(("share_matched_indices", "distributed_normalize"), "of its other losses"),
+    "num_classes": "that of the input",
+    "alpha": "of its varifocal loss",
+    **dict.fromkeys(("gamma", "mal_alpha"), "tried together"),
+}
+
+
+def _of_criterion(
+    framework: str, name: str, loss: str, form: OfCriterion, given: Mapping[str, Any], apart: Mapping[str, str]
+) -> Contract:
+    return Contract(
+        framework,
+        name,
+        loss,
+        QUALITIES[:1],
+        given,
+        reductions=("sum",),
+        bind=form,
+        apart=apart,
+        variant=", ".join(f"{key} {value:g}" for key, value in given.items()),
+        remark=f"its method {form.method} for one image, divided by one box; each row is a query",
+    )
+
+
 DETR = (
     Contract("transformers", "generalized_box_iou", "giou", BOXES[::2], reductions=("none",), bind=diagonal),
     Contract(
@@ -409,19 +406,16 @@ DETR = (
         )
     ),
     *(
-        Contract(
-            "transformers",
-            "RTDetrLoss",
-            "varifocal",
-            QUALITIES[:1],
-            given,
-            reductions=("sum",),
-            bind=matched_queries,
-            apart={"config": "holds alpha and gamma"},
-            variant=", ".join(f"{name} {value:g}" for name, value in given.items()),
-            remark="its method loss_labels_vfl for one image, divided by one box; each row is a query",
-        )
+        _of_criterion("transformers", "RTDetrLoss", "varifocal", RT_DETR, given, {"config": "holds alpha and gamma"})
         for given in ({}, {"alpha": 0.25, "gamma": 1.5}, {"alpha": 2.5, "gamma": 0.0})
+    ),
+    *(
+        _of_criterion("transformers", "Deimv2Loss", "matchability", DEIMV2, given, {"config": "holds alpha and gamma"})
+        for given in ({}, {"focal_loss_gamma": 1.5}, {"focal_loss_gamma": 1.2, "mal_alpha": 0.25})
+    ),
+    *(
+        _of_criterion("libreyolo", "DEIMCriterion", "matchability", DEIM, given, _DEIM_APART)
+        for given in ({}, {"gamma": 1.5}, {"gamma": 1.2, "mal_alpha": 0.25})
     ),
     Contract("rfdetr", "sigmoid_varifocal_loss", "varifocal", ("qualities", "qualities, maps", "no rows"), **_QUERIES),
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .calls import diagonal, matched_queries, over_boxes, over_masks, reduced, similarity_column
+from .calls import diagonal, over_boxes, over_masks, reduced, similarity_column
+from .criteria import DEIM, DEIMV2, RT_DETR, OfCriterion
 from .uses import Audited, Compared, Peer
 
 SOFT, HARD = "logits, soft targets", "logits, hard targets"
@@ -16,6 +17,11 @@ OVER_QUERIES, OVER_MASKS = "returns the mean over axis 1, summed", "returns a su
 def _mean(loss: str, sample: str, variant: str = "", **given: Any) -> Compared:
     """The mean over axis 1, summed, and divided by one box."""
     return Compared(loss, sample, given, over_boxes, reduction="mean", variant=variant)
+
+
+def _method(loss: str, form: OfCriterion, variant: str, **given: Any) -> Compared:
+    """A method of a criterion, divided by one box."""
+    return Compared(loss, "logits, labels and scores", given, form, reduction="sum", variant=variant)
 
 
 def _both(framework: str, module: str) -> tuple[Peer, ...]:
@@ -59,15 +65,12 @@ DETR = (
     Peer(
         "transformers",
         "transformers.loss.loss_rt_detr:RTDetrLoss",
-        uses=(
-            Compared(
-                "varifocal",
-                "logits, labels and scores",
-                form=matched_queries,
-                reduction="sum",
-                variant="RTDetrLoss.loss_labels_vfl",
-            ),
-        ),
+        uses=(_method("varifocal", RT_DETR, "RTDetrLoss.loss_labels_vfl"),),
+    ),
+    Peer(
+        "transformers",
+        "transformers.loss.loss_deimv2:Deimv2Loss",
+        uses=(_method("matchability", DEIMV2, "Deimv2Loss.loss_labels_mal"),),
     ),
     Peer(
         "rfdetr",
@@ -84,6 +87,14 @@ DETR = (
         uses=(
             _mean("varifocal", "logits, qualities"),
             Audited("varifocal", ONE_BOX, reduced, note=OVER_QUERIES),
+        ),
+    ),
+    Peer(
+        "libreyolo",
+        "libreyolo.models.deim.loss:DEIMCriterion",
+        uses=(
+            _method("matchability", DEIM, "DEIMCriterion.loss_labels_mal"),
+            _method("matchability", DEIM, "with alpha", gamma=1.5, mal_alpha=0.25),
         ),
     ),
 )

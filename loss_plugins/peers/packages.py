@@ -18,6 +18,7 @@ FRAMEWORKS: dict[str, str] = {
     "smp": "segmentation-models-pytorch",
     "transformers": "transformers",
     "rfdetr": "rfdetr",
+    "libreyolo": "libreyolo",
 }
 
 

@@ -68,6 +68,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *(("focal", {"gamma": gamma}) for gamma in (0.0, 0.5)),
     ("focal", {"activated": True}),
     ("varifocal", {"gamma": 0.5}),
+    ("matchability", {"gamma": 0.5}),
     ("quality_focal", {"beta": 0.5}),
     ("quality_focal", {"activated": True}),
     ("softmax_focal", {"gamma": 0.5}),

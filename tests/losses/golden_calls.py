@@ -287,6 +287,7 @@ ON_INPUTS: dict[str, OnInputs] = {
         after=lambda loss, _: loss.sum(-1),
     ),
     "vfl_mmdet": OnInputs("varifocal"),
+    **{f"mal_{code}": OnInputs("matchability", target=("label", "score")) for code in ("hf", "deim", "libre")},
     # its binary cross-entropy is float32
     "vfl_ultralytics_scalar": OnInputs("varifocal", target=("label", "gt_score"), exact=False, after=ultralytics_sum),
     "dfl_mmdet": OnInputs("distribution_focal", renamed={"bins": None}),

@@ -110,6 +110,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *(("focal", {"gamma": gamma}) for gamma in (0.0, 0.5)),
     *(("quality_focal", {"beta": beta}) for beta in (0.0, 0.5)),
     ("varifocal", {"gamma": 0.5}),
+    *(("matchability", {"gamma": gamma}) for gamma in (0.0, 0.5)),
     ("asymmetric", {"gamma_pos": 0.0, "gamma_neg": 0.5, "detach_focus": False}),
     ("softmax_focal", {"gamma": 0.5, "alpha": 0.25}),
     ("cross_entropy", {"label_smoothing": 0.1, "class_weight": [1.0, 2.0]}),

@@ -39,7 +39,6 @@ AWAITED = {
     "cls_eqlv2.json",
     "cls_fgl.json",
     "cls_ia_bce.json",
-    "cls_mal.json",
     "cls_seesaw.json",
     "cls_slide.json",
     "keypoint_oks.json",

@@ -146,6 +146,12 @@ def test_each_class_or_region_loss_is_called_with_maps_or_has_rows_only() -> Non
         ("transformers", "varifocal"),  # rows are the queries of an image
         ("transformers", "varifocal (alpha 0.25, gamma 1.5)"),
         ("transformers", "varifocal (alpha 2.5, gamma 0)"),
+        ("transformers", "matchability"),
+        ("transformers", "matchability (focal_loss_gamma 1.5)"),
+        ("transformers", "matchability (focal_loss_gamma 1.2, mal_alpha 0.25)"),
+        ("libreyolo", "matchability"),
+        ("libreyolo", "matchability (gamma 1.5)"),
+        ("libreyolo", "matchability (gamma 1.2, mal_alpha 0.25)"),
         ("torch", "margin_ranking"),
         ("torch", "hinge_embedding"),
     }
@@ -233,6 +239,8 @@ def rows(pred: torch.Tensor, target: Any, **_: Any) -> torch.Tensor:
         ("transformers", "focal", DEFAULTS, Defaults(DEFAULTS["focal"]["transformers"].names)),
         ("transformers", "dice", DEFAULTS, Defaults({"form": "naive", "smooth": 1.0})),
         ("transformers", "varifocal", DEFAULTS, Defaults()),
+        ("transformers", "matchability", DEFAULTS, Defaults()),
+        ("libreyolo", "matchability", DEFAULTS, Defaults()),
         ("rfdetr", "giou", DIALECTS, DIALECTS["giou"]["mmdet"]),
         ("rfdetr", "varifocal", DEFAULTS, Defaults({"alpha": 0.25}, mean="columns")),
     ],

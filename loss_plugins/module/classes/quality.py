@@ -1,0 +1,8 @@
+"""Scores that meet the quality of their boxes: the module classes."""
+
+from __future__ import annotations
+
+from ..loss import Loss
+
+
+class MatchabilityLoss(Loss, name="matchability"): ...

@@ -1,0 +1,79 @@
+"""How the class losses are called that are methods of DETR-like criteria: rows are queries, which have boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .calls import BLOCK, LossCall
+from .packages import located
+
+
+@dataclass(frozen=True)
+class OfCriterion:
+    """A form of call: the class loss of a criterion, divided by one box; our target is (label, score).
+
+    A row with a label is matched to an object, of which its box covers the share that the score says. Images have a
+    block of queries, as their boxes make a matrix of all pairs.
+
+    Attributes:
+        build: (class of the criterion, number of classes, parameters) to the criterion.
+        method: of it that computes the loss.
+        key: under which that returns it.
+    """
+
+    build: Callable[[Any, int, Mapping[str, Any]], Any]
+    method: str
+    key: str
+
+    def __call__(self, place: Any, parameters: Mapping[str, Any]) -> LossCall:
+        """The sum over all images."""
+
+        def call(pred: Tensor, target: Any) -> Tensor:
+            criterion = self.build(place, pred.shape[1], parameters)
+            blocks = zip(*(torch.split(each, BLOCK) for each in (pred, *target)), strict=True)
+            return torch.stack([self._of_image(criterion, *block) for block in blocks]).sum()
+
+        return call
+
+    def _of_image(self, criterion: Any, pred: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
+        matched = (labels < pred.shape[1]).nonzero().squeeze(1)
+        whole = pred.new_tensor([0.5, 0.5, 1, 1]).repeat(len(pred), 1)
+        covered = torch.stack([scores / 2, whole[:, 1], scores, whole[:, 3]], dim=1)
+        outputs = {"logits": pred[None], "pred_logits": pred[None], "pred_boxes": covered[None]}
+        classes = labels[matched]
+        objects = {"class_labels": classes, "labels": classes, "boxes": whole[matched]}
+        pairs = (matched, torch.arange(len(matched)))
+        loss: Tensor = getattr(criterion, self.method)(outputs, [objects], [pairs], 1)[self.key]
+        return loss
+
+
+def _with_config(config: str, names: Mapping[str, str]) -> Callable[[Any, int, Mapping[str, Any]], Any]:
+    """A criterion of transformers, which reads its parameters from a configuration, by names of their own."""
+
+    def build(place: Any, classes: int, parameters: Mapping[str, Any]) -> Any:
+        given = {names[name]: value for name, value in parameters.items()}
+        return place(located(f"transformers:{config}")(num_labels=classes, **given))
+
+    return build
+
+
+def _deim(place: Any, classes: int, parameters: Mapping[str, Any]) -> Any:
+    return place(matcher=None, weight_dict={}, losses=[], num_classes=classes, **parameters)
+
+
+RT_DETR = OfCriterion(
+    _with_config("RTDetrConfig", {"alpha": "focal_loss_alpha", "gamma": "focal_loss_gamma"}),
+    "loss_labels_vfl",
+    "loss_vfl",
+)
+DEIMV2 = OfCriterion(
+    _with_config("Deimv2Config", {"mal_alpha": "mal_alpha", "focal_loss_gamma": "focal_loss_gamma"}),
+    "loss_labels_mal",
+    "loss_mal",
+)
+DEIM = OfCriterion(_deim, "loss_labels_mal", "loss_mal")
