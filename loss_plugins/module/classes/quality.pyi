@@ -12,7 +12,8 @@ class MatchabilityLoss(Loss, name="matchability"):
     """Matchability-aware loss (MAL): cross-entropy of matches with a power of their IoU, negatives as in focal loss.
 
     Formula:
-        \begin{cases} \\mathrm{BCE}(x, q^\\gamma) & \text{matched} \\ \alpha\\, \\mathrm{sg}(p)^\\gamma\\, \\mathrm{BCE}(x, 0) & \text{else} \\end{cases}
+        ⎧ BCE(x, q^γ)           if matched
+        ⎩ α sg(p)^γ BCE(x, 0)   otherwise
 
     Args:
         reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
