@@ -61,6 +61,7 @@ class Environment:
         installs: what pip gets.
         shares: torch and the rest come from the environment that runs this; else everything is installed.
         checks: the program of tools/matrix_checks to run in it.
+        argument: of the program, "" for none.
         extra: the wheel is installed with this extra, "" for none; None: this checkout is used as it is.
     """
 
@@ -68,12 +69,13 @@ class Environment:
     installs: tuple[str, ...]
     checks: str
     shares: bool = True
+    argument: str = ""
     extra: str | None = None
 
     def command(self, python: Path) -> list[str]:
         """What runs the checks; where the wheel is tried, nothing of the checkout can be imported."""
         if self.extra is None:
-            return [str(python), "-m", f"{CHECKS}.{self.checks}"]
+            return [str(python), "-m", f"{CHECKS}.{self.checks}", *([self.argument] if self.argument else [])]
         return [str(python), *extra_checks(self.extra)]
 
     def requirements(self) -> tuple[str, ...]:
@@ -114,8 +116,9 @@ def _transformers(version: str) -> Environment:
 
 
 def _detr(framework: str, version: str, more: tuple[str, ...] = ()) -> Environment:
+    """With a framework whose adapter's doctor tries everything."""
     pinned = f"{framework}=={version}" if version else framework
-    return Environment(f"{framework}-{version or 'newest'}", (pinned, *more), f"of_{framework}")
+    return Environment(f"{framework}-{version or 'newest'}", (pinned, *more), "of_adapter", argument=framework)
 
 
 def _extra(extra: str) -> Environment:

@@ -17,7 +17,7 @@ from .fixed import Fixed
 
 #: how far values and gradients may lie apart: an epsilon of the criterion, and single precision
 TOLERANCE = 1e-5
-LISTED = "take the criterion of an installation that is listed in docs/detr.md"
+LISTED = "`loss-plugins doctor` lists the criteria of installed frameworks that are served"
 #: what a criterion may raise where it cannot take what it gets
 FAILURES = (TypeError, KeyError, AttributeError, IndexError, ValueError, RuntimeError, AssertionError)
 Method = Callable[..., Mapping[str, Tensor]]

@@ -6,40 +6,29 @@ import inspect
 import pkgutil
 import warnings
 from collections.abc import Iterator
-from importlib import metadata
 from typing import Any
 
-import torch
 from torch import nn
-
-from loss_plugins.version import __version__
 
 from ..detr import UnsupportedCriterion
 from ..detr import plug as plug_criterion
+from ..detr.doctors import Examined, reported
+from ..detr.installed import framework
 from .forms import recognised
 from .found import place_of
-from .install import framework
 from .trainers import PROCESSES, TRAINER
 
 #: parts of the names of modules that hold losses
 NAMES = ("loss", "criterion")
 
 
-def report(what: str | None = None) -> dict[str, Any] | None:
-    """What `loss-plugins doctor` shows of this adapter.
-
-    Args:
-        what: a config, a run or a checkpoint of another framework.
-
-    Returns:
-        {"ok", "versions", "checks": [{"name", "ok", "detail"}], "tasks", "refused"} in plain types; None: `what` is not
-        this adapter's affair.
+@reported("libreyolo")
+def report() -> Examined:
+    """The trainers, and the losses in the modules of all families.
 
     Raises:
         ModuleNotFoundError: LibreYOLO is not installed; the message says how to.
     """
-    if what is not None:
-        return None
     framework("libreyolo")
     served: dict[str, str] = {}
     refused: dict[str, str] = {}
@@ -47,16 +36,8 @@ def report(what: str | None = None) -> dict[str, Any] | None:
         warnings.simplefilter("ignore")  # those of code that is tried
         for name, found in _looked_at():
             (served if found.startswith("its own") else refused)[name] = found
-    trainer = _trainer()
     losses = {"name": "box losses", "ok": bool(served), "detail": "; ".join(f"{k}: {v}" for k, v in served.items())}
-    versions = {"torch": torch.__version__, "libreyolo": metadata.version("libreyolo")}
-    return {
-        "ok": trainer["ok"] and losses["ok"],
-        "versions": {"loss_plugins": __version__, **versions},
-        "checks": [trainer, losses],
-        "tasks": list(served),
-        "refused": refused,
-    }
+    return Examined([_trainer(), losses], refused, list(served))
 
 
 def _trainer() -> dict[str, Any]:

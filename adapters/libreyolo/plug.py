@@ -9,9 +9,9 @@ from loss_plugins.errors import in_our_words, refusal
 
 from ..detr import LossSpec, Plug
 from ..detr.examination import requested
+from ..detr.installed import framework
 from ..detr.patched import Patched
 from .dense import DensePlug
-from .install import framework
 from .served import WHERE, Served, nothing_found
 from .trainers import doors
 

@@ -16,7 +16,7 @@ from .forms import STOCKS
 from .found import found_in
 
 WHERE = "libreyolo adapter"
-PAGE = "see docs/libreyolo.md for what is served"
+LISTED = "`loss-plugins doctor libreyolo` lists what is served"
 
 
 class Served:
@@ -87,7 +87,7 @@ class Served:
         if self.dense is not None:
             if self.dense.slot.stock != place.form.stock:
                 found = f"its box loss is {place.form.stock}, that of the others is {self.dense.slot.stock}"
-                raise UnsupportedCriterion(place.owner, found, PAGE)
+                raise UnsupportedCriterion(place.owner, found, LISTED)
             return self.dense.slot
         _check_dense(place, self.asked)
         box, _ = requested(WHERE, **self.asked)
@@ -127,5 +127,5 @@ def nothing_found(root: Any, others: list[str]) -> UnsupportedCriterion:
     """The error for a trainer in which nothing can be plugged."""
     found = ", ".join(dict.fromkeys(others)) or "no criterion"
     return UnsupportedCriterion(
-        root, f"sought a criterion with loss_boxes, or a box loss equal to {', '.join(STOCKS)}, found {found}", PAGE
+        root, f"sought a criterion with loss_boxes, or a box loss equal to {', '.join(STOCKS)}, found {found}", LISTED
     )

@@ -11,8 +11,8 @@ import torch
 from loss_plugins.errors import refusal
 
 from ..detr.doors import standing_in
+from ..detr.installed import framework
 from ..detr.patched import Patched
-from .install import framework
 from .served import WHERE, Served, nothing_found
 
 #: what trainers are set up by, and what starts processes

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import metadata
+from functools import partial
 from typing import Any
 
-import torch
-
-from loss_plugins.version import __version__
-
 from ..detr import UnsupportedCriterion
-from .install import framework
+from ..detr.doctors import Examined, checked, reported
+from ..detr.installed import framework
 from .plug import BUILDER, BUILT_IN, criterion_with, plug
 
 #: by class loss the flag of RF-DETR's criterion, and a loss for its place
@@ -22,43 +19,31 @@ FORMS: dict[str, dict[str, bool]] = {
 }
 
 
-def report(what: str | None = None) -> dict[str, Any] | None:
-    """What `loss-plugins doctor` shows of this adapter.
-
-    Args:
-        what: a config, a run or a checkpoint of another framework.
-
-    Returns:
-        {"ok", "versions", "checks": [{"name", "ok", "detail"}], "tasks", "refused"} in plain types; None: `what` is not
-        this adapter's affair.
+@reported("rfdetr")
+def report() -> Examined:
+    """The box loss and the trainer, which have to be served, and each form of the class loss.
 
     Raises:
         ModuleNotFoundError: RF-DETR is not installed; the message says how to.
     """
-    if what is not None:
-        return None
     framework("rfdetr")
-    box = _tried("box loss", {"ia_bce_loss": True}, "box")
-    classes = {form: _tried(form, flags, "cls") for form, flags in FORMS.items()}
-    checks = [box, _trainer()]
-    return {
-        "ok": all(check["ok"] for check in checks),
-        "versions": {"loss_plugins": __version__, "torch": torch.__version__, "rfdetr": metadata.version("rfdetr")},
-        "checks": checks,
-        "tasks": ["box loss", *(f"class loss, {form}" for form, check in classes.items() if check["ok"])],
-        "refused": {f"class loss, {form}": check["detail"] for form, check in classes.items() if not check["ok"]},
+    box = checked("box loss", partial(_tried, {"ia_bce_loss": True}, box="eiou"), UnsupportedCriterion)
+    classes = {
+        form: checked(form, partial(_tried, flags, cls="quality_focal"), UnsupportedCriterion)
+        for form, flags in FORMS.items()
     }
+    return Examined(
+        [box, _trainer()],
+        {f"class loss, {form}": check["detail"] for form, check in classes.items() if not check["ok"]},
+        ["box loss", *(f"class loss, {form}" for form, check in classes.items() if check["ok"])],
+    )
 
 
-def _tried(name: str, flags: dict[str, bool], slot: str) -> dict[str, Any]:
-    """Whether a loss can be plugged into a criterion with these flags."""
-    loss = {"box": "eiou", "cls": "quality_focal"}[slot]
-    try:
-        made = plug(criterion_with(**flags), **{slot: loss})  # type: ignore[arg-type]
-    except UnsupportedCriterion as error:
-        return {"name": name, "ok": False, "detail": str(error)}
-    found = getattr(made.report, slot)
-    return {"name": name, "ok": True, "detail": f"equal to its own {found.stock}, then plugged: {found.loss}"}
+def _tried(flags: dict[str, bool], box: str | None = None, cls: str | None = None) -> str:
+    """A loss plugged into a criterion with these flags."""
+    found = plug(criterion_with(**flags), box=box, cls=cls).report
+    slot = found.box or found.cls
+    return f"equal to its own {slot and slot.stock}, then plugged: {box or cls}"
 
 
 def _trainer() -> dict[str, Any]:

@@ -13,8 +13,8 @@ from loss_plugins.errors import in_our_words, refusal
 from .. import detr
 from ..detr import Plug, UnsupportedCriterion
 from ..detr.doors import standing_in
+from ..detr.installed import framework
 from ..detr.patched import Patched
-from .install import framework
 
 WHERE = "rfdetr adapter"
 BUILDER = "build_criterion_from_config"

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import torch
-import torchvision
 from torch import nn
 from torchvision.models.detection import fcos, retinanet, roi_heads, rpn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
-from loss_plugins.version import __version__
-
+from ..detr.doctors import Examined, checked, reported
 from .errors import UnsupportedModel
 from .parts import REFUSED
 from .plug import plug
@@ -27,38 +25,19 @@ HEADS: dict[str, tuple[Callable[[], nn.Module], str | None]] = {
 }
 
 
-def report(what: str | None = None) -> dict[str, Any] | None:
-    """What `loss-plugins doctor` shows of this adapter.
-
-    Args:
-        what: a config, a run or a checkpoint of another framework.
-
-    Returns:
-        {"ok", "versions", "checks": [{"name", "ok", "detail"}], "tasks", "refused"} in plain types; None: `what` is not
-        this adapter's affair.
-    """
-    if what is not None:
-        return None
-    checks = [_tried(name, *made) for name, made in HEADS.items()]
-    return {
-        "ok": all(check["ok"] for check in checks),
-        "versions": {"loss_plugins": __version__, "torch": torch.__version__, "torchvision": torchvision.__version__},
-        "checks": checks,
-        "tasks": [check["name"] for check in checks if check["ok"]],
-        "refused": {f"{owner.__name__}, {slot} loss": why for (owner, slot), why in REFUSED.items()},
-    }
+@reported("torchvision")
+def report() -> Examined:
+    """Each head that is served, and those that are not."""
+    checks = [checked(name, partial(_tried, *made), UnsupportedModel) for name, made in HEADS.items()]
+    return Examined(checks, {f"{owner.__name__}, {slot} loss": why for (owner, slot), why in REFUSED.items()})
 
 
-def _tried(name: str, make: Callable[[], nn.Module], cls: str | None) -> dict[str, Any]:
-    try:
-        with torch.random.fork_rng(devices=[]):
-            placed = plug(make(), box=TRIED, cls=cls)
-    except UnsupportedModel as error:
-        return {"name": name, "ok": False, "detail": str(error)}
-    found = placed.report
+def _tried(make: Callable[[], nn.Module], cls: str | None) -> str:
+    with torch.random.fork_rng(devices=[]):
+        found = plug(make(), box=TRIED, cls=cls).report
     slots = [slot for slot in (found.box, found.cls) if slot is not None]
     pairs = ", ".join(f"{slot.loss} for {slot.stock}" for slot in slots)
-    return {"name": name, "ok": True, "detail": f"equal to the head's own loss, then plugged: {pairs}"}
+    return f"equal to the head's own loss, then plugged: {pairs}"
 
 
 def _second_stage() -> nn.Module:

@@ -10,7 +10,8 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from loss_plugins.errors import LossNotUsed, refusal, shown
 
-from .record import RECORD_FILE, as_tensors, in_plain_types, read_record, versions, write_record
+from ..detr.installed import versions
+from .record import RECORD_FILE, as_tensors, in_plain_types, read_record, write_record
 from .stock import WHERE
 
 #: steps after which the losses have to have been used
@@ -111,7 +112,7 @@ class PlugCallback(TrainerCallback):  # type: ignore[misc]
         write_record(folder, record)
 
     def _part(self, steps: list[int]) -> dict[str, Any]:
-        return {"steps": steps, "versions": versions(), "report": self.plugged.report.as_dict()}
+        return {"steps": steps, "versions": versions("transformers"), "report": self.plugged.report.as_dict()}
 
     def _resume(self, folder: Path) -> None:
         """Go on with the statistics of a checkpoint.

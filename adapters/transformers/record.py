@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,12 @@ import yaml
 from loss_plugins import Loss
 from loss_plugins.errors import in_one_line, refusal, shown
 from loss_plugins.reports import write_whole
-from loss_plugins.version import __version__
 
 from ..detr.losses import Losses
 from .stock import WHERE
 
 RECORD_FILE = "loss_plugins.yaml"
 PARTS = ("model", "asked", "steps", "report", "state")
-
-
-def versions() -> dict[str, str]:
-    """What losses depend on."""
-    return {
-        "loss_plugins": __version__,
-        "torch": str(torch.__version__),
-        "transformers": metadata.version("transformers"),
-    }
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from ..detr.rebound import rebound
 WHERE = "transformers adapter"
 OWN = "_loss_function"  # where the setter of `model.loss_function` keeps what it is given
 Function = Callable[..., Any]
-SERVED = "docs/transformers.md lists the models that are served"
+SERVED = "`loss-plugins doctor transformers` lists the models that are served"
 
 
 class Stock(NamedTuple):

@@ -11,15 +11,14 @@ import torch
 from torch import Tensor
 
 from loss_plugins import build_loss
+from loss_plugins.adapters.detr import installed
 from loss_plugins.adapters.detr.examination import requested
 from loss_plugins.adapters.detr.patched import Patched
 from loss_plugins.adapters.libreyolo import patched, plug
 from loss_plugins.adapters.libreyolo.dense import DenseSlot, Place, compared
 from loss_plugins.adapters.libreyolo.forms import Form
-from loss_plugins.adapters.libreyolo.install import framework
 from loss_plugins.adapters.libreyolo.served import Served
 from loss_plugins.adapters.rfdetr import doctor as rfdetr_doctor
-from loss_plugins.adapters.rfdetr import install as rfdetr_install
 from loss_plugins.adapters.rfdetr import plug as rfdetr_plug
 from tests.adapters.detr import own
 from tests.adapters.libreyolo.parts import DENSE
@@ -83,26 +82,22 @@ def of_two_kinds() -> None:
     served.serve(DENSE["RTMDet"].build())
 
 
-def absent(patch: pytest.MonkeyPatch, module: Any) -> None:
+def doctor_without_rfdetr(patch: pytest.MonkeyPatch, _: Path) -> None:
     def missing(name: str) -> Any:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-    patch.setattr(module, "import_module", missing)
-
-
-def without_rfdetr(patch: pytest.MonkeyPatch, _: Path) -> None:
-    absent(patch, rfdetr_install)
-    rfdetr_install.framework("rfdetr")
-
-
-def doctor_without_rfdetr(patch: pytest.MonkeyPatch, _: Path) -> None:
-    absent(patch, rfdetr_install)
+    patch.setattr(installed, "import_module", missing)
     rfdetr_doctor.report()
 
 
 TRAINERS: Table = {
     ("adapters/detr/examination.py::requested", "ValueError, TypeError"): {
         "an argument that no criterion goes with": lambda *_: requested("here", **{**NOTHING, "gain": "much"}),
+    },
+    ("adapters/detr/installed.py::framework", "ModuleNotFoundError"): {
+        "it, or a package that it needs, is not installed; the message says how to": lambda *_: installed.framework(
+            "rfdetr.nosuch"
+        ),
     },
     ("adapters/detr/patched.py::Patched.report", "LossNotUsed"): {
         "no criterion was built": lambda *_: context().report,
@@ -135,9 +130,6 @@ TRAINERS: Table = {
     ("adapters/libreyolo/doctor.py::report", "ModuleNotFoundError"): {
         "LibreYOLO is not installed; the message says how to": LIBREYOLO
         + "doctor.py::test_what_is_not_installed_is_told_with_the_command",
-    },
-    ("adapters/libreyolo/install.py::framework", "ModuleNotFoundError"): {
-        "it, or a package that it needs, is not installed; the message says how to": lambda *_: framework("libreyoloo"),
     },
     ("adapters/libreyolo/plug.py::patched", "ModuleNotFoundError"): {
         "LibreYOLO is not installed": LIBREYOLO + "doctor.py::test_what_is_not_installed_is_told_with_the_command",
@@ -172,9 +164,6 @@ TRAINERS: Table = {
     },
     ("adapters/rfdetr/doctor.py::report", "ModuleNotFoundError"): {
         "RF-DETR is not installed; the message says how to": doctor_without_rfdetr,
-    },
-    ("adapters/rfdetr/install.py::framework", "ModuleNotFoundError"): {
-        "it, or a package that its training needs, is not installed; the message says how to": without_rfdetr,
     },
     ("adapters/rfdetr/plug.py::patched", "ModuleNotFoundError"): {
         "RF-DETR, or a package of its training, is not installed": RFDETR

@@ -7,6 +7,7 @@ import importlib
 import json
 import subprocess
 import venv
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from ultralytics.utils import tal
 
 from tests.adapters.ultralytics.test_cells import CELLS
 from tests.house.environments import distribution, environment, run
-from tools.matrix_checks import of_core, slots
+from tools.matrix_checks import of_adapter, of_core, slots
 from tools.matrix_checks.found import Found, of_doctor
 from tools.version_matrix import ENVIRONMENTS, EXTRAS, RESULTS, TEXT, Outcome, compatibility_page, extra_checks
 from tools.wheel import ROOT
@@ -33,6 +34,20 @@ def test_programs_import_what_there_is(program: str) -> None:
                 if not hasattr(module, alias.name):
                     importlib.import_module(f"{node.module}.{alias.name}")
     assert [name for name in of_core.TESTS if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.parametrize("framework", ["libreyolo", "rfdetr", "transformers"])
+def test_a_framework_is_examined_by_its_own_doctor(framework: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = next(each for each in ENVIRONMENTS if each.name == f"{framework}-newest")
+    assert each.command(Path("python"))[2:] == ["tools.matrix_checks.of_adapter", framework]
+    check = {"name": "a place", "ok": True, "detail": ""}
+    doctor = importlib.import_module(f"loss_plugins.adapters.{framework}.doctor")
+    monkeypatch.setattr(doctor, "report", lambda: {"checks": [check]})
+    assert of_adapter.examined(framework).told == {
+        "version": version(framework), "torch": version("torch"), "doctor": "ok: a place"
+    }  # fmt: skip
+    check["ok"] = False
+    assert of_adapter.examined(framework).told["doctor"] == "a place: "
 
 
 def test_packages_are_shared_through_environments_that_share_their_own(tmp_path: Path) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable
-from importlib import metadata
 from typing import Any
 
 #: begins the line that the matrix reads
@@ -28,19 +26,6 @@ class Found:
     def tell(self) -> None:
         """Print it where the matrix finds it."""
         print(RESULT + json.dumps(self.told), flush=True)
-
-
-def tell_of_adapter(framework: str, report: Callable[[], dict[str, Any] | None]) -> None:
-    """Print what an adapter's doctor finds: how many places are served, and each that is not.
-
-    Args:
-        framework: the distribution.
-        report: of the doctor.
-    """
-    warnings.filterwarnings("ignore")
-    found = Found(version=metadata.version(framework), torch=metadata.version("torch"))
-    found.tried("doctor", lambda: of_places(report()))
-    found.tell()
 
 
 def of_places(report: dict[str, Any] | None) -> str:

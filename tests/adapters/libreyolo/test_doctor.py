@@ -8,7 +8,8 @@ import pytest
 from libreyolo.models.yolo9 import loss as yolo9
 from libreyolo.training.trainer import BaseTrainer
 
-from loss_plugins.adapters.libreyolo import install, patched
+from loss_plugins.adapters.detr import installed
+from loss_plugins.adapters.libreyolo import patched
 from loss_plugins.adapters.libreyolo.doctor import report
 
 #: losses of boxes, in every family that brings its own
@@ -41,7 +42,7 @@ def test_what_is_not_installed_is_told_with_the_command(monkeypatch: pytest.Monk
     def absent(name: str) -> Any:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-    monkeypatch.setattr(install, "import_module", absent)
+    monkeypatch.setattr(installed, "import_module", absent)
     says = r'needs libreyolo.*: No module .* pip install "loss-plugins\[libreyolo\]"'
     for call in (report, lambda: patched(box="eiou")):
         with pytest.raises(ModuleNotFoundError, match=says):

@@ -9,7 +9,8 @@ import pytest
 from rfdetr.models import criterion as criteria
 from rfdetr.training import auto_batch, module_model
 
-from loss_plugins.adapters.rfdetr import install, patched
+from loss_plugins.adapters.detr import installed
+from loss_plugins.adapters.rfdetr import patched
 from loss_plugins.adapters.rfdetr.doctor import report
 
 
@@ -51,7 +52,7 @@ def test_what_is_not_installed_is_told_with_the_command(monkeypatch: pytest.Monk
             raise ModuleNotFoundError("No module named 'faster_coco_eval'", name="faster_coco_eval")
         return importlib.import_module(name)
 
-    monkeypatch.setattr(install, "import_module", absent)
+    monkeypatch.setattr(installed, "import_module", absent)
     if missing == "rfdetr":
         with pytest.raises(ModuleNotFoundError, match=r'Install it: pip install "loss-plugins\[rfdetr\]"'):
             report()
