@@ -40,7 +40,7 @@ def examine_boxes(criterion: Any, slot: BoxSlot) -> None:
     device, classes = device_of(criterion), classes_of(criterion)
     given = fixed(classes, classes, device)
     returned = answered(criterion, criterion.loss_boxes, given)
-    slot.padded = leaves_padding_out(criterion)
+    slot.padded = _leaves_padding_out(criterion)
     slot.side_key = next((key for key, loss in returned.items() if equals(loss, _sides(given), given.boxes)), None)
     learnt = [key for key, loss in returned.items() if key != slot.side_key and depends(loss, given.boxes)]
     found = [
@@ -103,7 +103,7 @@ def _box(given: Fixed, name: str, padded: bool = False, boxes_weight: Tensor | N
     return loss.sum() / given.num_boxes
 
 
-def leaves_padding_out(criterion: Any) -> bool:
+def _leaves_padding_out(criterion: Any) -> bool:
     """Whether rows of targets that are not valid do not count."""
     classes, device = classes_of(criterion), device_of(criterion)
     plain = answered(criterion, criterion.loss_boxes, fixed(classes, classes, device))

@@ -119,6 +119,32 @@ def _tell(
             f"where {form.name} gives {value_and_norm(ours, empty.logits)}",
             BOX_ALONE,
         )
+    slot.padded = _leaves_padding_out(criterion, slot)
+
+
+def _leaves_padding_out(criterion: Any, slot: ClassSlot) -> bool:
+    """Whether rows of targets that are not valid do not count; they do only where its loss of them shows it.
+
+    Raises:
+        UnsupportedCriterion: its loss is neither with these rows nor without them the one that is known.
+    """
+    filled, whole = (_scores(criterion, slot.stock_form, padded) for padded in (True, False))
+    try:
+        theirs = answered(criterion, getattr(criterion, slot.method), filled)[slot.key]
+    except UnsupportedCriterion:  # it takes no such targets
+        return True
+    cases = {True: filled._replace(targets=whole.targets, indices=whole.indices), False: filled}
+    values = {left_out: _stock_score(criterion, slot.stock_form, given) for left_out, given in cases.items()}
+    for left_out, ours in values.items():
+        if equals(theirs, ours, filled.logits):
+            return left_out
+    without, counted = (value_and_norm(ours, filled.logits) for ours in values.values())
+    raise UnsupportedCriterion(
+        criterion,
+        f"its class loss with padded targets is {value_and_norm(theirs, filled.logits)} (value, norm of the gradient), "
+        f"where {slot.stock} gives {without} without these rows and {counted} with them",
+        BOX_ALONE,
+    )
 
 
 def _tell_names(criterion: Any, slot: ClassSlot, given: Fixed) -> None:
@@ -133,9 +159,9 @@ def _tell_names(criterion: Any, slot: ClassSlot, given: Fixed) -> None:
         slot.classes = "labels"
 
 
-def _scores(criterion: Any, form: ClassStock) -> Fixed:
+def _scores(criterion: Any, form: ClassStock, padded: bool = False) -> Fixed:
     classes = classes_of(criterion)
-    return fixed(classes + form.softmax, classes, device_of(criterion), dtype_of(criterion))
+    return fixed(classes + form.softmax, classes, device_of(criterion), dtype_of(criterion), padded)
 
 
 def _stock_score(criterion: Any, form: ClassStock, given: Fixed) -> Tensor:

@@ -72,7 +72,7 @@ class ClassSlot(Slot):
         with torch.autocast(logits.device.type, enabled=False):
             exact = at_least_single(logits)
             if form.softmax:
-                wanted = classes_of_queries(given, pairs.where, labels)
+                wanted = classes_of_queries(given, pairs, labels)
                 weights = form.weights_of(criterion, exact)[wanted]
                 loss = loss_module.elementwise(exact, wanted) * self.factor
                 total = (loss * weights).sum() / weights.sum()
@@ -91,10 +91,12 @@ class ClassSlot(Slot):
         return dense_target(logits, pairs, labels, known.clamp(min=self.stock_form.lowest)).flatten(0, 1)
 
 
-def classes_of_queries(logits: Tensor, where: tuple[Tensor, Tensor], labels: Tensor) -> Tensor:
-    """(b * queries,) the class of each query, the last one where nothing was matched."""
-    classes = torch.full(logits.shape[:2], logits.shape[2] - 1, dtype=torch.int64, device=logits.device)
-    classes[where] = labels.to(logits.device)
+def classes_of_queries(logits: Tensor, pairs: Pairs, labels: Tensor) -> Tensor:
+    """(b * queries,) the class of each query, the last one where no object was matched."""
+    nothing = logits.shape[2] - 1
+    classes = torch.full(logits.shape[:2], nothing, dtype=torch.int64, device=logits.device)
+    wanted = labels.to(logits.device)
+    classes[pairs.where] = wanted if pairs.valid is None else torch.where(pairs.valid > 0, wanted, nothing)
     return classes.flatten()
 
 

@@ -65,15 +65,12 @@ def examined(
         if cls_slot is not None:
             class_probe.examine_scores(criterion, cls_slot)
             _check_form(where, cls_slot)
-            cls_slot.padded = box_probe.leaves_padding_out(criterion)
         if gain == "match":
             _match(box_slot, cls_slot)
         losses = Losses(box_slot, cls_slot, steps)
         matching = matcher_plug(criterion, box_slot if matcher == "match" else None, fast)
         if fast:
             losses.own = class_probe.own_slot(criterion) if cls_slot is None else None
-            if losses.own is not None:
-                losses.own.padded = box_probe.leaves_padding_out(criterion)
             losses.fast = Fast(matching, alone=box_slot is None or box_slot.others)
         _watch_canary(criterion, losses)
     return losses, matching

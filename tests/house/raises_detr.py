@@ -222,6 +222,11 @@ DETR: Table = {
         ),
         "gradient": lambda *_: box_probe.examine_boxes(own.Detached(), box_slot()),
     },
+    (f"{HERE}/class_probe.py::_leaves_padding_out", "UnsupportedCriterion"): {
+        "its loss is neither with these rows nor without them the one that is known": (
+            "tests/adapters/detr/test_padding.py::test_a_class_loss_that_counts_them_otherwise_is_refused"
+        ),
+    },
     (f"{HERE}/class_probe.py::examine_scores", "UnsupportedCriterion"): {
         "there is not one class loss": lambda *_: class_probe.examine_scores(torch.nn.Identity(), class_slot()),
         "it is none of those known, in value or gradient": lambda *_: class_probe.examine_scores(

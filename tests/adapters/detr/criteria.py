@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -30,3 +32,16 @@ def batch(
         indices.append((torch.randperm(queries, generator=drawn)[:count], torch.randperm(count, generator=drawn)))
     outputs = {"logits": logits, "pred_logits": logits, "pred_boxes": pred}
     return outputs, targets, indices, float(max(sum(counts), 1))
+
+
+def padded(targets: Any, indices: Any, queries: int, rows: int) -> tuple[Any, Any]:
+    """Targets filled up to so many rows, of which the matcher gives the filling to queries that are left."""
+    filled, matched = [], []
+    for target, (found, objects) in zip(targets, indices, strict=True):
+        count, left = len(target["boxes"]), [query for query in range(queries) if query not in found.tolist()]
+        more = rows - count
+        labels = torch.cat([target["labels"], torch.zeros(more, dtype=torch.int64)])
+        boxes = torch.cat([target["boxes"], torch.full((more, 4), 0.4, dtype=target["boxes"].dtype)])
+        filled.append({"boxes": boxes, "labels": labels, "valid": torch.arange(rows) < count})
+        matched.append((torch.cat([found, torch.tensor(left[:more])]), torch.cat([objects, torch.arange(count, rows)])))
+    return filled, matched

@@ -16,7 +16,7 @@ from loss_plugins.errors import LossNotUsed
 from loss_plugins.module.gain import box_gain, class_gain
 
 from . import own
-from .criteria import CLASSES, KNOWN, batch
+from .criteria import CLASSES, KNOWN, batch, padded
 
 
 def trained(criterion: Any, given: Any) -> dict[str, Tensor]:
@@ -177,19 +177,6 @@ def test_boxes_come_in_pixels_where_the_size_is_known() -> None:
 
 
 # --- padded targets and weights of pairs ------------------------------------------------------------------------------
-
-
-def padded(targets: Any, indices: Any, queries: int, rows: int) -> tuple[Any, Any]:
-    """Targets filled up to so many rows, of which the matcher gives the filling to queries that are left."""
-    filled, matched = [], []
-    for target, (found, objects) in zip(targets, indices, strict=True):
-        count, left = len(target["boxes"]), [query for query in range(queries) if query not in found.tolist()]
-        more = rows - count
-        labels = torch.cat([target["labels"], torch.zeros(more, dtype=torch.int64)])
-        boxes = torch.cat([target["boxes"], torch.full((more, 4), 0.4, dtype=target["boxes"].dtype)])
-        filled.append({"boxes": boxes, "labels": labels, "valid": torch.arange(rows) < count})
-        matched.append((torch.cat([found, torch.tensor(left[:more])]), torch.cat([objects, torch.arange(count, rows)])))
-    return filled, matched
 
 
 @pytest.mark.parametrize("name", ["rfdetr SetCriterion, ia_bce", "rfdetr SetCriterion, focal"])
