@@ -61,6 +61,7 @@ from .losses.iou import mpdiou_loss as mpdiou_loss
 from .losses.iou import piou_loss as piou_loss
 from .losses.iou import shape_iou_loss as shape_iou_loss
 from .losses.iou import siou_loss as siou_loss
+from .losses.quality import ia_bce_loss as ia_bce_loss
 from .losses.quality import matchability_loss as matchability_loss
 from .losses.region import dice_loss as dice_loss
 from .losses.region import focal_tversky_loss as focal_tversky_loss
@@ -100,6 +101,7 @@ from .module.classes import GIoULoss as GIoULoss
 from .module.classes import GWDLoss as GWDLoss
 from .module.classes import HingeEmbeddingLoss as HingeEmbeddingLoss
 from .module.classes import HuberLoss as HuberLoss
+from .module.classes import IABCELoss as IABCELoss
 from .module.classes import IoULoss as IoULoss
 from .module.classes import JDLoss as JDLoss
 from .module.classes import KFIoULoss as KFIoULoss

@@ -114,7 +114,7 @@ class LabelRule:
             first, *others = (part.masked_fill(ignored, 0) for part in (first, *others))
             mask = ignored.unsqueeze(axis) if bare else ignored
             pred = pred.masked_fill(mask, 0) if labelled else _without_gradient(pred, mask)
-        for number, part in enumerate((first, *others)):
+        for number, part in enumerate((first, *others[:1])):  # a third part is ranks
             if number or not (labelled or form == "input_sign"):
                 self._check_scores(part, f"target[{number}]" if others else "target")
         if form == "mask" or (labelled and self.single == "mask" and pred.shape[axis] == 1):

@@ -193,6 +193,10 @@ def _label_score(n: int, generator: torch.Generator) -> Pair:
     return _logits(n, generator), (_background(n, generator), _uniform(generator, n))
 
 
+def _mild_label_score(n: int, generator: torch.Generator) -> Pair:
+    return _logits(n, generator) / 2, (_background(n, generator), _uniform(generator, n))
+
+
 def _label_score_dense(n: int, generator: torch.Generator) -> Pair:
     pred, label = _hard(n, generator)
     return pred, (label, label * _uniform(generator, n, TABLE_CLASSES))
@@ -297,6 +301,8 @@ def _hard_target(labels: Tensor, quality: Tensor, form: str, scale: Scale, class
         return quality * (classes - 1)
     if form == "label_score":
         return labels, quality
+    if form == "label_score_rank":
+        return labels, quality, torch.arange(len(labels)) % 3
     if form == "input_sign":
         return positive * 2 - 0.5 + quality[:, None], 1 - 2 * positive
     return 2 * positive - 1 if scale == "distances" else positive
@@ -409,6 +415,7 @@ SAMPLES: dict[str, Sample] = {
     "logits, qualities": Sample("the same logits, a fifth with a quality, the rest 0", _quality),
     "logits, labels": Sample("the same logits, labels with background", _labels),
     "logits, labels and scores": Sample("the same logits, (label, quality) per row", _label_score),
+    "mild logits, labels and scores": Sample("the same of deviation 2", _mild_label_score),
     "logits, label and score maps": Sample("the same logits, (positive, quality) per score", _label_score_dense),
     "logits, class map": Sample("the same logits, one class per row, a tenth to ignore", _class_map),
     "logits, classes": Sample("the same logits, one class per row", _all_classes),

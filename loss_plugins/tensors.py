@@ -126,6 +126,16 @@ def _is_label_score(pred: Tensor, target: Target) -> bool:
     )
 
 
+def _is_label_score_rank(pred: Tensor, target: Target) -> bool:
+    return (
+        isinstance(target, tuple)
+        and len(target) == 3
+        and is_label(pred, target[0])
+        and _is_quality(pred, target[1])
+        and tuple(target[2].shape) == without_class_axis(pred)
+    )
+
+
 def _is_input_sign(pred: Tensor, target: Target) -> bool:
     return isinstance(target, tuple) and len(target) == 2 and all(_is_dense(pred, part) for part in target)
 
@@ -139,6 +149,10 @@ FORMS: dict[str, tuple[Callable[[Tensor, Target], bool], str]] = {
     "label_score": (
         _is_label_score,
         "a tuple (labels, scores), both of pred's shape without its class axis, or both of pred's shape",
+    ),
+    "label_score_rank": (
+        _is_label_score_rank,
+        "a tuple (labels, scores, ranks), each of pred's shape without its class axis",
     ),
     "input_sign": (_is_input_sign, "a tuple (second input, sign), both of pred's shape"),
 }

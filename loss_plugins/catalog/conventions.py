@@ -111,6 +111,7 @@ GUARDS: dict[str, dict[str, dict[str, Any]]] = {
     "bce": {"torch": {"bounded_slope": False}},
     "focal": {"kornia": {"soft": "terms"}, "monai": {"soft": "logit"}, "smp": {"soft": "entropy"}},
     "softmax_focal": {"smp": {"one_vs_rest": True}},
+    "ia_bce": {"transformers": {"by_rounded": True}},
     "dice": {"kornia": {"present": True}, "smp": {"halved": True}},
     "tversky": {"kornia": {"present": True}},
     "focal_tversky": {"smp": {"of_mean": True}},

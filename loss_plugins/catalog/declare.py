@@ -26,7 +26,7 @@ COLUMNS = {"box": 4, "coordinate": 4, "rotated_box": 5}
 #: forms of the target (see `tensors.FORMS`), for the kinds that have several
 TARGETS: dict[str, tuple[str, ...]] = {"classification": ("dense", "labels"), "region": ("dense", "class_map")}
 #: those of them that are, or hold, integer labels
-LABELS = frozenset({"labels", "class_map", "label_score"})
+LABELS = frozenset({"labels", "class_map", "label_score", "label_score_rank"})
 
 
 #: of the traits that are neither numbers nor chosen from a list

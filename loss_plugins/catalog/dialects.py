@@ -239,6 +239,7 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
         "transformers": Defaults({"gamma": 2.0}, {"mal_alpha": renamed("alpha"), "focal_loss_gamma": renamed("gamma")}),
         "libreyolo": Defaults({"gamma": 2.0}, {"mal_alpha": renamed("alpha")}),
     },
+    "ia_bce": dict.fromkeys(("transformers", "rfdetr", "libreyolo"), Defaults(names={"focal_alpha": renamed("alpha")})),
     "distribution_focal": {
         "mmdet": Defaults(),
         "ultralytics": Defaults({"margin": 0.01}, {"reg_max": Keyword()}),

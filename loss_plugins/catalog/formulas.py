@@ -87,6 +87,9 @@ READABLE: dict[str, str] = {
     '\\begin{cases} \\frac{d^2}{2} & |d| \\le \\delta \\\\ \\delta (|d| - \\frac{\\delta}{2}) & \\text{else} \\end{cases}': (
         '⎧ d²/2            if |d| ≤ δ\n⎩ δ (|d| - δ/2)   otherwise'
     ),
+    '\\begin{cases} \\mathrm{BCE}(x, t),\\quad t = \\mathrm{sg}(\\max(p^\\alpha q^{1 - \\alpha}, t_0))\\, e^{-r / \\tau} & \\text{matched} \\\\ p^\\gamma\\, \\mathrm{BCE}(x, 0) & \\text{else} \\end{cases}': (
+        '⎧ BCE(x, t) , t = sg(max(p^α q^(1 - α), t₀)) e^(-r/τ)   if matched\n⎩ p^γ BCE(x, 0)                                         otherwise'
+    ),
     '\\begin{cases} 1 - \\mathrm{IoU} & \\text{mode} = \\text{linear} \\\\ -\\ln \\mathrm{IoU} & \\text{mode} = \\text{log} \\\\ 1 - \\mathrm{IoU}^2 & \\text{mode} = \\text{square} \\end{cases}': (
         '⎧ 1 - IoU    if mode = linear\n⎨ -ln IoU    if mode = log\n⎩ 1 - IoU²   if mode = square'
     ),

@@ -224,6 +224,11 @@ REASONS: tuple[Reason, ...] = (
         "dialect='transformers' equals it.",
     ),
     Reason(
+        _row("transformers", "ia_bce"),
+        "It takes the logarithm of a rounded 1 - p, infinite from logits of 17 on in float32; and it returns the sum.",
+        "dialect='transformers' equals it where it is finite.",
+    ),
+    Reason(
         _row("libreyolo", "matchability"),
         "Its gamma is 2 unless its trainer sets another, ours 1.5; and it returns the sum.",
         "dialect='libreyolo' equals it.",

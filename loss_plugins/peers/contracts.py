@@ -25,7 +25,7 @@ from .calls import (
     unchanged,
     weights_third,
 )
-from .criteria import DEIM, DEIMV2, RT_DETR, OfCriterion
+from .criteria import DEIM, DEIMV2, LW_DETR, RF_DETR, RT_DETR, OfCriterion
 from .lookups import find
 from .packages import installed, located
 
@@ -360,13 +360,21 @@ SMP = (
 _DIVISOR = dict.fromkeys(("num_boxes", "num_masks"), "avg_factor at the call")
 _SUMMED: dict[str, Any] = {"reductions": ("mean", "sum"), "avg_factor": True, "apart": _DIVISOR}
 _QUERIES: dict[str, Any] = {**_SUMMED, "bind": over_boxes}
+_OTHERS = "of its other losses"
 #: of DEIM's criterion; a gamma of 0 would make the target of every other score 1 there
 _DEIM_APART = {
-    **dict.fromkeys(("matcher", "weight_dict", "losses", "reg_max", "boxes_weight_format"), "of its other losses"),
-    **dict.fromkeys(("share_matched_indices", "distributed_normalize"), "of its other losses"),
+    **dict.fromkeys(("matcher", "weight_dict", "losses", "reg_max", "boxes_weight_format"), _OTHERS),
+    **dict.fromkeys(("share_matched_indices", "distributed_normalize"), _OTHERS),
     "num_classes": "that of the input",
     "alpha": "of its varifocal loss",
     **dict.fromkeys(("gamma", "mal_alpha"), "tried together"),
+}
+_LW_DETR_APART = {"num_classes": "that of the input", **dict.fromkeys(("matcher", "losses", "group_detr"), _OTHERS)}
+_RF_DETR_APART = {
+    **_LW_DETR_APART,
+    **dict.fromkeys(("weight_dict", "sum_group_losses", "mask_point_sample_ratio", "num_keypoints_per_class"), _OTHERS),
+    **dict.fromkeys(("use_grouppose_keypoints", "distributed_normalize"), _OTHERS),
+    **dict.fromkeys(("use_varifocal_loss", "use_position_supervised_loss", "ia_bce_loss"), "which loss it is"),
 }
 
 
@@ -416,6 +424,15 @@ DETR = (
     *(
         _of_criterion("libreyolo", "DEIMCriterion", "matchability", DEIM, given, _DEIM_APART)
         for given in ({}, {"gamma": 1.5}, {"gamma": 1.2, "mal_alpha": 0.25})
+    ),
+    *(
+        _of_criterion(framework, name, "ia_bce", form, {"focal_alpha": alpha}, apart)
+        for framework, name, form, apart in (
+            ("transformers", "LwDetrImageLoss", LW_DETR, _LW_DETR_APART),
+            ("rfdetr", "SetCriterion", RF_DETR, _RF_DETR_APART),
+            ("libreyolo", "SetCriterion", RF_DETR, _RF_DETR_APART),
+        )
+        for alpha in (0.25, 0.5)
     ),
     Contract("rfdetr", "sigmoid_varifocal_loss", "varifocal", ("qualities", "qualities, maps", "no rows"), **_QUERIES),
 )

@@ -62,8 +62,13 @@ def _with_config(config: str, names: Mapping[str, str]) -> Callable[[Any, int, M
     return build
 
 
-def _deim(place: Any, classes: int, parameters: Mapping[str, Any]) -> Any:
-    return place(matcher=None, weight_dict={}, losses=[], num_classes=classes, **parameters)
+def _with_matcher(**fixed: Any) -> Callable[[Any, int, Mapping[str, Any]], Any]:
+    """A criterion that is built of its parts."""
+
+    def build(place: Any, classes: int, parameters: Mapping[str, Any]) -> Any:
+        return place(num_classes=classes, matcher=None, losses=[], **fixed, **parameters)
+
+    return build
 
 
 RT_DETR = OfCriterion(
@@ -76,4 +81,6 @@ DEIMV2 = OfCriterion(
     "loss_labels_mal",
     "loss_mal",
 )
-DEIM = OfCriterion(_deim, "loss_labels_mal", "loss_mal")
+DEIM = OfCriterion(_with_matcher(weight_dict={}), "loss_labels_mal", "loss_mal")
+LW_DETR = OfCriterion(_with_matcher(group_detr=1), "loss_labels", "loss_ce")
+RF_DETR = OfCriterion(_with_matcher(weight_dict={}, ia_bce_loss=True), "loss_labels", "loss_ce")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .calls import diagonal, over_boxes, over_masks, reduced, similarity_column
-from .criteria import DEIM, DEIMV2, RT_DETR, OfCriterion
+from .criteria import DEIM, DEIMV2, LW_DETR, RF_DETR, RT_DETR, OfCriterion
 from .uses import Audited, Compared, Peer
 
+LABEL_SCORE = "logits, labels and scores"
 SOFT, HARD = "logits, soft targets", "logits, hard targets"
 BOX_LOSSES, CRITERION = "transformers.loss.loss_for_object_detection", "rfdetr.models.criterion"
 ONE_BOX = {"num_boxes": 1}
@@ -19,9 +20,9 @@ def _mean(loss: str, sample: str, variant: str = "", **given: Any) -> Compared:
     return Compared(loss, sample, given, over_boxes, reduction="mean", variant=variant)
 
 
-def _method(loss: str, form: OfCriterion, variant: str, **given: Any) -> Compared:
+def _method(loss: str, form: OfCriterion, variant: str, sample: str = LABEL_SCORE, **given: Any) -> Compared:
     """A method of a criterion, divided by one box."""
-    return Compared(loss, "logits, labels and scores", given, form, reduction="sum", variant=variant)
+    return Compared(loss, sample, given, form, reduction="sum", variant=variant)
 
 
 def _both(framework: str, module: str) -> tuple[Peer, ...]:
@@ -73,6 +74,17 @@ DETR = (
         uses=(_method("matchability", DEIMV2, "Deimv2Loss.loss_labels_mal"),),
     ),
     Peer(
+        "transformers",
+        "transformers.loss.loss_lw_detr:LwDetrImageLoss",
+        # the logarithm of a rounded 1 - p is infinite from logits of 17 on
+        uses=(_method("ia_bce", LW_DETR, "LwDetrImageLoss.loss_labels", f"mild {LABEL_SCORE}", focal_alpha=0.25),),
+    ),
+    Peer(
+        "rfdetr",
+        f"{CRITERION}:SetCriterion",
+        uses=(_method("ia_bce", RF_DETR, "SetCriterion.loss_labels", focal_alpha=0.25),),
+    ),
+    Peer(
         "rfdetr",
         function="rfdetr.utilities.box_ops:elementwise_generalized_box_iou",
         uses=(
@@ -96,5 +108,10 @@ DETR = (
             _method("matchability", DEIM, "DEIMCriterion.loss_labels_mal"),
             _method("matchability", DEIM, "with alpha", gamma=1.5, mal_alpha=0.25),
         ),
+    ),
+    Peer(
+        "libreyolo",
+        "libreyolo.models.rfdetr.loss:SetCriterion",
+        uses=(_method("ia_bce", RF_DETR, "SetCriterion.loss_labels", focal_alpha=0.25),),
     ),
 )

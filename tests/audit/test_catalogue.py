@@ -69,6 +69,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("focal", {"activated": True}),
     ("varifocal", {"gamma": 0.5}),
     ("matchability", {"gamma": 0.5}),
+    ("ia_bce", {"dialect": "transformers"}),
     ("quality_focal", {"beta": 0.5}),
     ("quality_focal", {"activated": True}),
     ("softmax_focal", {"gamma": 0.5}),

@@ -287,6 +287,15 @@ ON_INPUTS: dict[str, OnInputs] = {
         after=lambda loss, _: loss.sum(-1),
     ),
     "vfl_mmdet": OnInputs("varifocal"),
+    **{
+        f"ia_bce_{case}": OnInputs("ia_bce", target=("label", "score"))
+        for case in ("rfdetr", "rfdetr_saturated", "align_detr")
+    },
+    "ia_bce_hf": OnInputs("ia_bce", target=("label", "score"), fixed=dialect("transformers")),
+    "NEGATIVE_ia_bce_hf_saturated": OnInputs("ia_bce", target=("label", "score"), fixed=dialect("transformers")),
+    "ia_bce_align_detr_rank": OnInputs(
+        "ia_bce", target=("label", "score", "rank"), renamed={"candidates": None}, reduction="sum"
+    ),
     **{f"mal_{code}": OnInputs("matchability", target=("label", "score")) for code in ("hf", "deim", "libre")},
     # its binary cross-entropy is float32
     "vfl_ultralytics_scalar": OnInputs("varifocal", target=("label", "gt_score"), exact=False, after=ultralytics_sum),

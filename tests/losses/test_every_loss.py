@@ -110,6 +110,8 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *(("focal", {"gamma": gamma}) for gamma in (0.0, 0.5)),
     *(("quality_focal", {"beta": beta}) for beta in (0.0, 0.5)),
     ("varifocal", {"gamma": 0.5}),
+    *(("ia_bce", {"gamma": 0.5, "alpha": alpha}) for alpha in (0.0, 1.0)),
+    ("ia_bce", {"dialect": "transformers"}),
     *(("matchability", {"gamma": gamma}) for gamma in (0.0, 0.5)),
     ("asymmetric", {"gamma_pos": 0.0, "gamma_neg": 0.5, "detach_focus": False}),
     ("softmax_focal", {"gamma": 0.5, "alpha": 0.25}),
@@ -283,6 +285,8 @@ def test_float64_is_never_rounded_to_less_whatever_the_parameters(name: str) -> 
             own.append({key: 0.9})
     for parameters in own:
         module = build(name, **parameters).double()
+        if "tau" in parameters and "label_score_rank" in module.entry.targets:
+            pred, target = ordinary("classification", "label_score_rank")(12, 0, torch.float64)
         with Precisions() as precisions:
             module(pred, target)
         assert precisions.met <= {torch.float64}, parameters

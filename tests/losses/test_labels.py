@@ -14,6 +14,7 @@ import loss_plugins as lp
 from loss_plugins.catalog.declare import LABELS
 from loss_plugins.catalog.entries import Entry, shipped
 from loss_plugins.samples import as_scale
+from loss_plugins.tensors import on_target
 
 N, C = 6, 4
 ROWS = (N, C)
@@ -54,10 +55,12 @@ def draw(entry: Entry, shape: tuple[int, ...], seed: int = 0) -> tuple[Tensor, T
 
 
 def with_quality(entry: Entry, labels: Tensor, form: str) -> Any:
-    if form != "label_score":
+    if form not in ("label_score", "label_score_rank"):
         return labels
     generator = torch.Generator().manual_seed(9)
-    return labels, torch.rand(labels.shape, generator=generator, dtype=torch.float64)
+    quality = torch.rand(labels.shape, generator=generator, dtype=torch.float64)
+    ranks = torch.randint(0, 3, labels.shape, generator=generator)
+    return (labels, quality) if form == "label_score" else (labels, quality, ranks)
 
 
 def forms(entry: Entry) -> list[str]:
@@ -97,7 +100,7 @@ def test_what_is_ignored_might_as_well_not_be_there(
     left = ~ignored.reshape(-1)
     target = with_quality(entry, labels, form)
     given = with_quality(entry, labels.masked_fill(ignored, -100), form)
-    pieces = tuple(part.reshape(-1)[left] for part in target) if form == "label_score" else target.reshape(-1)[left]
+    pieces = on_target(lambda part: part.reshape(-1)[left], target)
     rows = as_rows(pred)[left]
     for call in ({"reduction_override": "mean"}, {"reduction_override": "sum"}, {"avg_factor": 3.5}):
         ours, gradient = value_and_gradient(lp.build_loss(entry.name, **parameters), pred, given, **call)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -73,3 +75,69 @@ def test_gradients_of_matchability_are_those_of_its_value_with_the_weights_held(
 
 ROW, COLUMN = torch.tensor([0, 1]), torch.tensor([2, 0])
 QUALITY = torch.tensor([0.7**1.5, 0.0], dtype=torch.float64)
+
+
+# --- IA-BCE ---------------------------------------------------------------------------------------------------------
+
+
+def target_of_a_match(p: torch.Tensor, quality: float, alpha: float = 0.25, floor: float = 0.01) -> torch.Tensor:
+    return (p**alpha * quality ** (1 - alpha)).clamp(min=floor)
+
+
+def test_the_target_of_a_match_has_no_gradient_and_the_weight_of_a_negative_has() -> None:
+    """Matched p - t; else the slope of p^gamma ln(1 + e^x) (2304.07527)."""
+    pred = LOGITS.clone().requires_grad_()
+    for alpha, gamma in ((0.25, 2.0), (0.4, 1.5)):
+        (gradient,) = torch.autograd.grad(lp.ia_bce_loss(pred, MATCHED, alpha=alpha, gamma=gamma).sum(), pred)
+        p = LOGITS.sigmoid()
+        wanted = gamma * p**gamma * (1 - p) * -(1 - p).log() + p ** (gamma + 1)
+        wanted[0, 2] = p[0, 2] - target_of_a_match(p[0, 2], 0.7, alpha)
+        wanted[1, 0] = p[1, 0] - 0.01  # no overlap: the floor
+        torch.testing.assert_close(gradient, wanted)
+
+
+@pytest.mark.parametrize("quality", [0.1, 0.5, 0.9])
+def test_the_score_of_a_match_settles_at_its_iou(quality: float) -> None:
+    p = torch.tensor([quality - 0.02, quality, quality + 0.02], dtype=torch.float64)
+    pred = torch.logit(p)[:, None].requires_grad_()
+    target = torch.zeros(3, dtype=torch.int64), torch.full((3,), quality, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad(lp.ia_bce_loss(pred, target).sum(), pred)
+    assert gradient[0] < 0 < gradient[2]
+    assert gradient[1].abs() < 1e-12
+
+
+def test_a_later_candidate_is_to_score_less_after_the_floor() -> None:
+    """Ranks 0, 1, 2: t, t / e^(1 / tau), and for no overlap 0.01 / e^(2 / tau)."""
+    labels, quality, ranks = torch.tensor([0, 0, 0]), torch.tensor([0.7, 0.7, 0.0]).double(), torch.tensor([0, 1, 2])
+    pred = torch.full((3, 1), 0.4, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(lp.ia_bce_loss(pred, (labels, quality, ranks), tau=1.5).sum(), pred)
+    p = pred.detach()[0, 0].sigmoid()
+    best = target_of_a_match(p, 0.7)
+    wanted = torch.stack([best, best * math.exp(-1 / 1.5), torch.full_like(best, 0.01 * math.exp(-2 / 1.5))])
+    torch.testing.assert_close(gradient[:, 0], p - wanted)
+    torch.testing.assert_close(lp.ia_bce_loss(pred, (labels, quality, ranks)), lp.ia_bce_loss(pred, (labels, quality)))
+
+
+def test_a_decay_over_ranks_that_did_not_come_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"ia_bce: tau=1.5 without ranks in the target; allowed: .*; add the rank"):
+        lp.IABCELoss(tau=1.5)(LOGITS, MATCHED)
+
+
+def test_gradients_of_negatives_are_those_of_their_value() -> None:
+    pred = LOGITS.clone().requires_grad_()
+    for dialect in (None, "transformers"):
+        loss = lp.IABCELoss(reduction="none", dialect=dialect)
+        assert torch.autograd.gradcheck(lambda x, loss=loss: loss(x, torch.zeros_like(x)), (pred,))
+
+
+def test_by_rounded_logarithms_the_loss_is_finite_where_the_framework_s_is_not() -> None:
+    """In float32 1 - p is 0 from logits of 17 on, and p from -104 on: there the logit is used."""
+    pred = torch.tensor([[9.0, 40.0, -800.0, 16.0]], requires_grad=True)
+    target = torch.tensor([[0.0, 0.0, 0.5, 0.0]])
+    loss = lp.IABCELoss(reduction="none", dialect="transformers")(pred, target)
+    plain = lp.ia_bce_loss(pred, target)
+    torch.testing.assert_close(loss, plain, rtol=0.06, atol=0)
+    assert (loss != plain)[0, [0, 3]].all()
+    assert torch.autograd.grad(loss.sum(), pred)[0].isfinite().all()
+    for module in ("rfdetr", "libreyolo"):
+        assert torch.equal(lp.IABCELoss(reduction="none", dialect=module, focal_alpha=0.25)(pred, target), plain)

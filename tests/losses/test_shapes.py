@@ -47,6 +47,7 @@ def targets(entry: Entry, pred: Tensor) -> dict[str, Target]:
         "mask": labels.to(pred.dtype),
         "score": torch.full(pred.shape[:-1], 0.5, dtype=pred.dtype),
         "label_score": (labels, labels + pred.new_tensor(0.5)),
+        "label_score_rank": (labels, labels + pred.new_tensor(0.5), labels),
         "input_sign": (pred.flip(0), dense),
     }
     return {form: target for form, target in made.items() if form in entry.forms}

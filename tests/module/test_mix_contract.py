@@ -60,6 +60,8 @@ def samples(entry: Entry) -> Iterator[tuple[Tensor, Target]]:
         elif form == "label_score":
             yield pred, (ignored, quality)
             yield pred, (hard, hard * quality.unsqueeze(class_axis(pred)))
+        elif form == "label_score_rank":
+            yield pred, (ignored, quality, labels)
         elif form == "input_sign":
             yield pred, (pred.flip(0) + 0.1, 2 * hard - 1)
         elif form == "score":

@@ -149,6 +149,11 @@ def test_each_class_or_region_loss_is_called_with_maps_or_has_rows_only() -> Non
         ("transformers", "matchability"),
         ("transformers", "matchability (focal_loss_gamma 1.5)"),
         ("transformers", "matchability (focal_loss_gamma 1.2, mal_alpha 0.25)"),
+        *(
+            (name, f"ia_bce (focal_alpha {alpha})")
+            for name in ("transformers", "rfdetr", "libreyolo")
+            for alpha in (0.25, 0.5)
+        ),
         ("libreyolo", "matchability"),
         ("libreyolo", "matchability (gamma 1.5)"),
         ("libreyolo", "matchability (gamma 1.2, mal_alpha 0.25)"),
@@ -241,6 +246,9 @@ def rows(pred: torch.Tensor, target: Any, **_: Any) -> torch.Tensor:
         ("transformers", "varifocal", DEFAULTS, Defaults()),
         ("transformers", "matchability", DEFAULTS, Defaults()),
         ("libreyolo", "matchability", DEFAULTS, Defaults()),
+        ("transformers", "ia_bce (focal_alpha 0.5)", DEFAULTS, Defaults()),
+        ("rfdetr", "ia_bce (focal_alpha 0.5)", DEFAULTS, Defaults()),
+        ("libreyolo", "ia_bce (focal_alpha 0.5)", DEFAULTS, Defaults()),
         ("rfdetr", "giou", DIALECTS, DIALECTS["giou"]["mmdet"]),
         ("rfdetr", "varifocal", DEFAULTS, Defaults({"alpha": 0.25}, mean="columns")),
     ],

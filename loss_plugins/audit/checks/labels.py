@@ -18,7 +18,7 @@ from ..subject import Scores, Subject, literal
 from .maps import MAP, as_maps, flat_rows, no_maps
 
 #: the forms whose target holds integers
-INTEGERS = ("labels", "class_map", "label_score")
+INTEGERS = ("labels", "class_map", "label_score", "label_score_rank")
 #: an error that says where a label may lie
 REFUSALS = (ValueError, IndexError, RuntimeError, TypeError)
 

@@ -6,3 +6,6 @@ from ..loss import Loss
 
 
 class MatchabilityLoss(Loss, name="matchability"): ...
+
+
+class IABCELoss(Loss, name="ia_bce"): ...

@@ -8,6 +8,48 @@ from torch import Tensor
 from ..loss import Loss
 from ..reduction import Reduction
 
+class IABCELoss(Loss, name="ia_bce"):
+    """IoU-aware cross-entropy (IA-BCE): the target of a match lies between its score and its IoU.
+
+    Formula:
+        ⎧ BCE(x, t) , t = sg(max(p^α q^(1 - α), t₀)) e^(-r/τ)   if matched
+        ⎩ p^γ BCE(x, 0)                                         otherwise
+
+    Args:
+        reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
+        loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
+        compile (default False; allowed: False or True): turn value and gradient into machine code, by
+            torch's compiler; the first call takes the time for it.
+        alpha (default 0.25; allowed: [0, 1]): share of the score in the target, a geometric mean; no
+            weight, as focal loss has it. The paper uses 0.25.
+        gamma (default 2.0; allowed: [0, inf)): exponent of the weight of negatives, which has a
+            gradient. The paper uses 2.
+        floor (default 0.01; allowed: [0, 1]): least target of a match. The authors use 0.01.
+        tau (default None; allowed: (0, inf)): with several candidates per object, how many ranks make a
+            candidate's target e times smaller; rank 0 is the best of an object. The authors use 1.5. None:
+            ranks do not count.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
+        dialect (default None; allowed: 'transformers' or 'rfdetr' or 'libreyolo'): None: the published
+            formula; or the framework whose built-in to equal.
+
+    Use it when:
+        Queries, or groups of them, share an object, as in RF-DETR: the score of each match settles at
+        its IoU.
+
+    Avoid it when:
+        You read the loss as a measure: the target of a match moves with its score, so a match that is
+        scored near 0 costs little.
+
+    Source:
+        Align-DETR: Enhancing End-to-end Object Detection with Aligned Loss (2023) https://arxiv.org/abs/2304.07527
+    """
+    def __init__(
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, alpha: float = 0.25,
+        gamma: float = 2.0, floor: float = 0.01, tau: float | None = None,
+        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
+    ) -> None: ...
+
 class MatchabilityLoss(Loss, name="matchability"):
     """Matchability-aware loss (MAL): cross-entropy of matches with a power of their IoU, negatives as in focal loss.
 
