@@ -22,6 +22,7 @@ from .catalog.declare import KINDS, traits_of
 from .catalog.dialects import dialects_of
 from .catalog.entries import Entry, get_entry, list_losses
 from .catalog.names import IN_CONFIGS
+from .catalog.typed import Meaning
 from .errors import refusal
 from .module.build import class_of
 from .parity.deviations import deviations
@@ -135,11 +136,12 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one loss: formula, parameters, traits, source, when to use it."""
-    from .audit.find import entry_of  # a room that no other command here needs
+    from .audit.find import meant_by  # a room that no other command here needs
 
-    entry = entry_of(name, "show", "NAME")
+    meant = meant_by(name, "show", "NAME")
+    entry = meant.as_entry()
     if as_json:
-        print_json(describe(entry))
+        print_json({**describe(entry), "type": config_type(meant), "sets": meant.parameters})
         return
     console = Console(highlight=False)
     console.print(f"[bold]{entry.name}[/bold] ({entry.kind}) - {escape(entry.summary)}")
@@ -147,13 +149,14 @@ def show(
     facts.add_column()
     facts.add_column(overflow="fold")  # a link that is cut cannot be copied
     for label, text in (
+        ("made of", str(meant) if meant.parameters else ""),
         ("formula", entry.formula if latex else _readable(entry.formula, console.encoding)),
         ("source", str(entry.source)),
         ("use when", entry.use_when),
         ("avoid when", entry.avoid_when),
-        ("in configs", config_type(entry)),
+        ("in configs", config_type(meant)),
         ("dialects", ", ".join(dialects_of(entry.name))),
-        *(("deviates", str(row)) for row in deviations(entry.name)),
+        *(("deviates", str(row)) for row in deviations(entry.name) if not meant.parameters),
     ):
         if text:
             facts.add_row(f"[cyan]{label}[/cyan]", escape(text))
@@ -177,16 +180,17 @@ def _can_show(text: str, encoding: str) -> bool:
     return text.encode(encoding, "replace").decode(encoding) == text
 
 
-def config_type(entry: Entry) -> str:
+def config_type(meant: Meaning) -> str:
     """The `type` of a loss in a config of MMDetection."""
-    return f"{IN_CONFIGS}{class_of(entry).__name__}"
+    return f"{IN_CONFIGS}{meant.named(class_of(meant.entry).__name__)}"
 
 
 def describe(entry: Entry) -> dict[str, Any]:
     """A catalogue entry in plain types."""
     return {
         "name": entry.name,
-        "type": config_type(entry),
+        "type": config_type(Meaning(entry)),
+        "sets": {},
         "kind": entry.kind,
         "summary": entry.summary,
         "formula": entry.formula,

@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Any
 
 from loss_plugins import Loss, build_loss
-from loss_plugins.catalog.entries import Entry, entry_called, shipped
+from loss_plugins.catalog.entries import Entry, meaning_of, shipped
 from loss_plugins.errors import refusal, shown
 from loss_plugins.module.image_size import filled, given_sizes, image_sizes, with_image_size
 from loss_plugins.module.mix import RESOLVED, trains_nothing
@@ -56,7 +56,7 @@ def module_of(where: str, slot: str, asked: Any) -> Loss:
     if isinstance(asked, Mapping) and "reduction" in asked:
         came = f"{slot}={shown(dict(asked))}: the criterion reduces, by its sum over the number of objects"
         raise refusal(where, came, "no reduction", "leave it out")
-    entry_called(*((asked, where, slot) if isinstance(asked, str) else (asked["type"], where, f"{slot}.type")))
+    meaning_of(*((asked, where, slot) if isinstance(asked, str) else (asked["type"], where, f"{slot}.type")))
     loss = build_loss(filled(asked), reduction="none")
     reason = trains_nothing(loss)
     if reason:

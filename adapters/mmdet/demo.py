@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from loss_plugins.catalog.entries import entry_called
+from loss_plugins.catalog.entries import meaning_of
 from loss_plugins.demo.pictures import DetectedScene, Labelled, draw_scenes
 from loss_plugins.errors import refusal
 from loss_plugins.module.build import module_class
@@ -51,7 +51,7 @@ def demo_mmdet(
     absent = missing()
     if absent:
         raise ImportError("; ".join(f"{name} is missing: {COMMANDS[name]}" for name in absent))
-    if entry_called(box, "demo-mmdet", "--box").kind != "box":
+    if meaning_of(box, "demo-mmdet", "--box").entry.kind != "box":
         remedy = "see loss-plugins list --kind box"
         raise refusal("demo-mmdet", f"--box={box!r} is a loss of another kind", "losses of kind box", remedy)
     folder = folder.resolve()

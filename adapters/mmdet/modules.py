@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from loss_plugins import build_loss
 from loss_plugins.catalog.dialects import defaults_of, translated
-from loss_plugins.catalog.entries import Entry, check_tensors
+from loss_plugins.catalog.entry import Entry
+from loss_plugins.catalog.evaluation import check_tensors
 from loss_plugins.catalog.ranges import closest
 from loss_plugins.errors import refusal, shown
 from loss_plugins.module.arguments import entry_of

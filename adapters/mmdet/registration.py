@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from threading import RLock
+from typing import Any
 
 from torch import nn
 
 from loss_plugins import list_losses
-from loss_plugins.catalog.entries import Entry, get_entry, unknown_loss
+from loss_plugins.catalog.entries import Entry, get_entry, meaning_of
+from loss_plugins.catalog.names import IN_CONFIGS
+from loss_plugins.catalog.typed import Meaning
 from loss_plugins.errors import check_type, in_our_words
 from loss_plugins.module.build import module_class
 from loss_plugins.registry import ADAPTER, LOSSES
@@ -36,18 +39,42 @@ LOSS_BY_NAME: dict[str, type[PluggedLoss]] = {"gaussian_focal": HeatmapLoss, "mi
 
 @in_our_words
 def register(name: str) -> type[PluggedLoss] | None:
-    """The registered class called `name` ("EIoULoss"), or of the loss called so ("eiou"), made now if need be.
+    """The registered class called `name`, or of the loss called so, made now if need be.
+
+    Names are "EIoULoss", "eiou", or as people type them: "InnerCIoULoss", "inner_ciou", "GIoU".
 
     None where the catalogue knows no such loss.
     """
     check_type("register", "name", name, str)
     names = {module_class(loss).__name__: loss for loss in list_losses()}
-    if name in names.values():
-        name = module_class(name).__name__
-    if name not in names:
+    if name in names:
+        with MAKING:
+            return _registered(name, get_entry(names[name]))
+    try:
+        meant = meaning_of(name, "MMEngine", "type")
+    except ValueError:  # which `unknown` tells
         return None
     with MAKING:
-        return _registered(name, get_entry(names[name]))
+        cls = _registered(module_class(meant.entry.name).__name__, meant.entry)
+        return _composed(cls, meant) if meant.parameters else cls
+
+
+def _composed(base: type[PluggedLoss], meant: Meaning) -> type[PluggedLoss]:
+    """The registered class whose parameters have the defaults that its name sets."""
+    name = meant.named(base.__name__)
+    known: type[PluggedLoss] | None = LOSSES.module_dict.get(name)
+    if known is not None and issubclass(known, base):
+        return known
+
+    def __init__(self: PluggedLoss, *positional: Any, **parameters: Any) -> None:
+        base.__init__(self, *positional, **{**meant.parameters, **parameters})
+
+    said = f"{meant.entry.summary}\n\nBuilt as {meant}."
+    attributes = {"__init__": __init__, "__doc__": said, "__module__": PACKAGE, "__qualname__": name}
+    cls = type(name, (base,), attributes)
+    LOSSES.module_dict.pop(name, None)
+    LOSSES.register_module(name=name, module=cls)
+    return cls
 
 
 def _registered(name: str, entry: Entry) -> type[PluggedLoss]:
@@ -71,9 +98,11 @@ def register_all() -> None:
 def unknown(name: str) -> str:
     """The message for a name that is not in the catalogue, with the closest names."""
     check_type("unknown", "name", name, str)
-    losses = list_losses()
-    names = [*losses, *(module_class(loss).__name__ for loss in losses)]
-    return str(unknown_loss(name, "MMEngine", f"type='loss_plugins.{name}'", names, OF_YOUR_OWN))
+    try:
+        meant = meaning_of(f"{IN_CONFIGS}{name}", "MMEngine", "type", OF_YOUR_OWN)
+    except ValueError as error:
+        return str(error)
+    return f"MMEngine: type='{IN_CONFIGS}{name}' is {meant}, which was no loss when it was asked for; build it again"
 
 
 def _make(name: str, entry: Entry) -> type[PluggedLoss]:

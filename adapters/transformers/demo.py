@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from loss_plugins.catalog.entries import entry_called
+from loss_plugins.catalog.entries import meaning_of
 from loss_plugins.demo.digits import DigitsSet, make_digits
 from loss_plugins.demo.pictures import DetectedScene, Labelled, draw_scenes
 from loss_plugins.errors import refusal
@@ -36,7 +36,7 @@ def demo_transformers(
     absent = [name for name in ("accelerate", "pycocotools", "sklearn") if find_spec(name) is None]
     if absent:
         raise ImportError(f"{', '.join(absent)} is missing: {INSTALL}")
-    if entry_called(box, "demo-transformers", "--box").kind != "box":
+    if meaning_of(box, "demo-transformers", "--box").entry.kind != "box":
         remedy = "see loss-plugins list --kind box"
         raise refusal("demo-transformers", f"--box={box!r} is a loss of another kind", "losses of kind box", remedy)
     folder = folder.resolve()

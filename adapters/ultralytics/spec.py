@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from loss_plugins import Loss, build_loss
-from loss_plugins.catalog.entries import entry_called
+from loss_plugins.catalog.entries import meaning_of
 from loss_plugins.catalog.ranges import Choice, check_value
 from loss_plugins.errors import check_type, in_our_words, refusal, shown
 from loss_plugins.module.image_size import filled, units_at_odds
@@ -289,7 +289,7 @@ def _module(slot: str, asked: Any, said: str) -> Loss:
         remedy = f"write 'type' for {near[0]!r}" if near else "add the name of a loss"
         raise refusal(where, came, allowed, remedy, TypeError)
     name, argument = (asked, said) if isinstance(asked, str) else (asked["type"], f"{said}.type")
-    entry_called(name, where, argument)
+    meaning_of(name, where, argument)
     loss = build_loss(asked, reduction="none")
     for each in loss.modules():  # a mix, and each of its losses
         if isinstance(each, Loss) and each.parameters_given.get("box_format", "xyxy") != "xyxy":

@@ -13,7 +13,9 @@ from typing import Any
 from torch import nn
 
 from ..catalog.declare import Kind, Traits
-from ..catalog.entries import Entry, entry_called, get_entry, is_shipped, list_losses
+from ..catalog.entries import get_entry, is_shipped, list_losses, meaning_of
+from ..catalog.entry import Entry
+from ..catalog.typed import Meaning
 from ..errors import closest, refusal
 from ..module.build import build_loss, module_class
 from ..module.loss import Loss
@@ -169,7 +171,8 @@ def find_subject(target: str, kind: Kind = "box", scores: Scores | None = None) 
         ValueError: neither.
     """
     if ":" not in target:
-        return catalogued(entry_called(target, "check", "TARGET", OWN).name)
+        meant = meaning_of(target, "check", "TARGET", OWN)
+        return catalogued(meant.entry.name, **meant.parameters)
     function = resolve(target)
     name = _registered_as(function)
     if name is not None:
@@ -184,20 +187,20 @@ def look_here() -> None:
         sys.path.insert(0, here)
 
 
-def entry_of(target: str, where: str, argument: str) -> Entry:
-    """The entry of a catalogue name, or of what an import string names.
+def meant_by(target: str, where: str, argument: str) -> Meaning:
+    """The loss of a name, with the parameters that the name sets, or the loss that an import string names.
 
     Raises:
         ValueError: neither, or it is in no catalogue.
     """
     if ":" not in target:
-        return entry_called(target, where, argument, OWN)
+        return meaning_of(target, where, argument, OWN)
     look_here()
     name = _registered_as(resolve(target, where))
     if name is None:
         remedy = "enter it by the decorator @register_loss"
         raise refusal(where, f"{argument}={target!r} is in no catalogue", "a loss that is registered", remedy)
-    return get_entry(name)
+    return Meaning(get_entry(name))
 
 
 def _registered_as(found: LossCallable) -> str | None:

@@ -13,22 +13,11 @@ from types import NoneType
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-import torch
 from torch import Tensor
 
 from ..errors import check_type, in_our_words, refusal, shown
-from ..labels import ALLOWED, IGNORED, Given, IgnoreIndex, LabelRule, Numbers
-from ..tensors import (
-    Target,
-    check_boxes,
-    check_forms,
-    check_weight,
-    fit_weight,
-    raised,
-    whole_labels,
-)
+from ..labels import ALLOWED, IGNORED, IgnoreIndex, Numbers
 from .declare import (
-    COLUMNS,
     KINDS,
     LABELS,
     TARGETS,
@@ -43,14 +32,15 @@ from .declare import (
 )
 from .dialects import dialects_of, translated
 from .entry import Entry as Entry
+from .evaluation import check_handed, evaluate, read_tensors
 from .identity import Identity, identity_of, not_pickled, place_of
 from .identity import is_shipped as is_shipped
 from .names import IN_CONFIGS, check_name, class_name, name_taken
 from .plugins import load_plugins
-from .ranges import Choice, Integers, check_value, closest, plain
+from .ranges import Choice, Integers, check_value, plain
 from .registration import check_function, check_keywords, check_parts, check_targets
-from .results import called, check_result
 from .text import function_signature, function_text
+from .typed import Meaning, ambiguous, composed, like, meanings
 
 #: the remedy for a loss of one's own that is not known
 OF_YOUR_OWN = "one of your own: import its module first, imports=MODULE on the shell"
@@ -242,23 +232,6 @@ def _functions(
     return [function, *([denominator] if denominator else []), *learnt]
 
 
-def check_handed(entry: Entry, name: str, value: Any, pred: Tensor, parameters: Mapping[str, Any]) -> None:
-    """Raise unless a function's running statistic, or its weight, is of the right form."""
-    if value is None and entry.keywords[name].default is None:
-        return
-    if name == "weight":
-        check_weight(entry.name, value, pred)
-        fitted_weight(entry, value, pred.shape, pred)
-        return
-    shape = tuple(entry.states[name].initial(parameters).shape)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and not shape
-    fits = isinstance(value, Tensor) and not value.is_complex() and tuple(value.shape) in (shape, shape or (1,))
-    if not (number or fits):
-        allowed = f"a tensor of shape {shape}" if shape else "a number, or a tensor with one"
-        remedy = "leave it out, or let the module keep it"
-        raise refusal(entry.name, f"{name}={shown(value)} is no running statistic", allowed, remedy, TypeError)
-
-
 def free_name(name: str, function: LossFunction) -> None:
     """Make a name free for the function that had it, as when a cell of a notebook runs again, and for no other."""
     if name not in _ENTRIES:
@@ -335,48 +308,6 @@ def unregister_loss(name: str) -> None:
         del _ALIASES[alias]
 
 
-def evaluate(entry: Entry, given: Given, parameters: Mapping[str, Any]) -> Tensor:
-    """The loss per element, for tensors and parameters that are checked already."""
-    pred, target = raised(given.pred, given.target)
-    arguments = with_ignored(entry, entry.function, parameters, given)
-    loss = called(entry, entry.function, {"pred": pred, "target": target}, arguments)
-    check_result(entry, loss, pred)
-    return loss if entry.function in entry.told else given.silenced(loss)
-
-
-def with_ignored(
-    entry: Entry, function: Callable[..., Any], arguments: Mapping[str, Any], given: Given
-) -> Mapping[str, Any]:
-    """The arguments, and with them what is left out, if the function is told."""
-    wanted = given.ignored is not None and function in entry.told
-    return {**arguments, "ignored": given.ignored} if wanted else arguments
-
-
-def check_tensors(entry: Entry, pred: Tensor, target: Target) -> str:
-    """Raise unless the tensors are what the loss's kind demands; the form of the target.
-
-    It is one of `tensors.ALL_FORMS`, or "" for boxes.
-    """
-    if entry.kind in COLUMNS:
-        check_boxes(entry.name, pred, target, COLUMNS[entry.kind])
-        return ""
-    return check_forms(entry.name, pred, target, entry.forms)
-
-
-def read_tensors(entry: Entry, pred: Tensor, target: Target, rule: LabelRule | None) -> Given:
-    """Check the tensors, and take out what the labels say is to be ignored; labels become int64."""
-    form = check_tensors(entry, pred, target)
-    target = whole_labels(target)
-    return Given(pred, target) if rule is None else rule.read(pred, target, form)
-
-
-def fitted_weight(entry: Entry, weight: Tensor, shape: torch.Size, pred: Tensor) -> Tensor:
-    """The weight for a loss of that shape of these predictions, see `fit_weight`."""
-    has_class_axis = entry.kind == "classification" and "score" not in entry.targets
-    columns = pred.shape[-1] if pred.ndim == len(shape) + 1 else 1
-    return fit_weight(entry.name, weight, shape, pred.shape if has_class_axis else None, columns)
-
-
 @in_our_words
 def get_entry(name: str) -> Entry:
     """The catalogue entry called `name`: `"ciou"`, `"CIoULoss"` or, as configs write it, `"loss_plugins.CIoULoss"`.
@@ -392,33 +323,43 @@ def entry_called(name: Any, where: str, argument: str, own: str = OF_YOUR_OWN) -
     """The entry for a name that came as an argument of a public call, which an error names.
 
     Args:
-        name: the name.
+        name: the name, of a loss alone.
         where: what was called.
         argument: what the argument is called there.
         own: how a loss of one's own is named there.
     """
+    meant = meaning_of(name, where, argument, own)
+    if meant.parameters:
+        raise composed(meant, where, f"{argument}={shown(name)}")
+    return meant.entry
+
+
+def meaning_of(name: Any, where: str, argument: str, own: str = OF_YOUR_OWN) -> Meaning:
+    """As `entry_called`, of a name that may also set parameters, as "inner_ciou" does."""
     if not isinstance(name, str):
         came, remedy = f"{argument}={shown(name)} is of type {type(name).__name__}", "pass a name of list_losses()"
         raise refusal(where, came, "the name of a loss, 'ciou' or 'CIoULoss'", remedy, TypeError)
-    bare = name.removeprefix(IN_CONFIGS)
+    bare, came = name.removeprefix(IN_CONFIGS), f"{argument}={shown(name)}"
     found = _found(bare)
-    if found is None:  # it may be a loss of another package; they are looked for only now, as that takes a while
+    if not found:  # it may be a loss of another package; they are looked for only now, as that takes a while
         load_plugins()
         found = _found(bare)
-    if found is None:
-        raise unknown_loss(bare, where, f"{argument}={shown(name)}", [*_ENTRIES, *_ALIASES], own)
-    return found
+    if not found:
+        raise unknown_loss(bare, where, came, [*_ENTRIES, *_ALIASES], own)
+    if len(found) > 1:
+        raise ambiguous(found, where, came)
+    return found[0]
 
 
 def unknown_loss(name: str, where: str, came: str, names: list[str], own: str = OF_YOUR_OWN) -> ValueError:
     """The error for a name that is not in the catalogue, with the closest of those that could have been meant."""
-    near = closest(name, names)
-    remedy = f"{near if near.startswith('did you mean') else 'look one up: loss-plugins list'} ({own})"
+    remedy = f"{like(name, names, _ENTRIES) or 'look one up: loss-plugins list'} ({own})"
     return refusal(where, f"{came} is an unknown loss", f"the {len(_ENTRIES)} names of list_losses()", remedy)
 
 
-def _found(name: str) -> Entry | None:
-    return _ENTRIES.get(name) or _ENTRIES.get(_ALIASES.get(name, ""))
+def _found(name: str) -> list[Meaning]:
+    entry = _ENTRIES.get(name) or _ENTRIES.get(_ALIASES.get(name, ""))
+    return [Meaning(entry)] if entry is not None else meanings(name, _ENTRIES, _ALIASES)
 
 
 def add_alias(alias: str, name: str) -> None:

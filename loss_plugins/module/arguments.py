@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ..catalog.declare import COLUMNS
-from ..catalog.entries import Entry, add_alias, fitted_weight, get_entry
+from ..catalog.entries import Entry, add_alias, get_entry
 from ..catalog.entry import SETTINGS as SETTINGS
+from ..catalog.evaluation import fitted_weight
 from ..catalog.identity import place_of
 from ..catalog.ranges import check_value, plain
 from ..errors import refusal, shown

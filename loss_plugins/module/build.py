@@ -7,7 +7,7 @@ import typing
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ..catalog.entries import Entry, entry_called, get_entry
+from ..catalog.entries import Entry, get_entry, meaning_of
 from ..catalog.names import class_name
 from ..catalog.ranges import plain
 from ..catalog.registration import CHECKS
@@ -39,7 +39,7 @@ def build_loss(spec: str | Mapping[str, Any] | None = None, *positional: Any, **
     """Build a loss module.
 
     Args:
-        spec: a name (`"ciou"`, `"CIoULoss"`) or a dict with `type` and parameters.
+        spec: a name (`"ciou"`, `"CIoULoss"`, or as typed, `"Inner-CIoU"`) or a dict with `type` and parameters.
         *positional: nothing; an error says how parameters are passed.
         **parameters: parameters; they win over the dict's.
 
@@ -49,12 +49,15 @@ def build_loss(spec: str | Mapping[str, Any] | None = None, *positional: Any, **
 
     >>> build_loss({"type": "EIoULoss", "loss_weight": 2.0})
     EIoULoss(reduction='mean', loss_weight=2.0)
+    >>> build_loss("Inner-CIoU")
+    CIoULoss(reduction='mean', loss_weight=1.0, inner_ratio=0.75)
     """
     if positional:
         came, remedy = f"{shown(positional[0])} came by position", "name the parameters: build_loss('ciou', eps=1e-7)"
         raise refusal("build_loss", came, "one spec, then keywords", remedy, TypeError)
     if isinstance(spec, str):
-        return _class_called(plain(spec), "spec")(**parameters)
+        cls, preset = _class_called(plain(spec), "spec")
+        return cls(**{**preset, **parameters})
     if not isinstance(spec, Mapping):
         came = f"spec={shown(spec)}: spec must be a name or a dict with 'type', got {type(spec).__name__}"
         remedy = "pass loss.spec() for a loss in hand, or an entry of list_losses()"
@@ -67,14 +70,15 @@ def build_loss(spec: str | Mapping[str, Any] | None = None, *positional: Any, **
     if odd:
         came = f"spec {shown(given)} has the key {shown(odd[0])}, which is no text"
         raise refusal("build_loss", came, "names of parameters as keys", "take it out", TypeError)
-    merged = {**{key: value for key, value in given.items() if key != "type"}, **parameters}
-    return _class_called(given["type"], "type")(**merged)
+    cls, preset = _class_called(given["type"], "type")
+    return cls(**{**preset, **{key: value for key, value in given.items() if key != "type"}, **parameters})
 
 
-def _class_called(name: str, argument: str) -> type[Loss]:
-    """The module class for the name of a loss, or of a class."""
+def _class_called(name: str, argument: str) -> tuple[type[Loss], Mapping[str, Any]]:
+    """The module class for the name of a loss, or of a class, and the parameters that the name sets."""
     try:
-        return class_of(entry_called(name, "build_loss", argument))
+        meant = meaning_of(name, "build_loss", argument)
+        return class_of(meant.entry), meant.parameters
     except ValueError as error:
         if name not in CLASSES:
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..catalog.entries import get_entry
+from ..catalog.entries import meaning_of
 from ..errors import refusal, shown
 from .build import build_loss
 from .loss import Loss
@@ -20,7 +20,7 @@ LEAVE_OUT = "leave image_size out: it is known"
 def takes_image_size(name: Any) -> bool:
     """Whether the boxes of a loss are in the unit of the parameter, by the name or the class name of the loss."""
     try:
-        entry = get_entry(name)
+        entry = meaning_of(name, "image_size", "type").entry
     except (ValueError, TypeError):  # a loss that there is not is refused elsewhere
         return False
     return entry.traits.units == "image" and NAME in entry.parameters

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ..catalog.declare import Parameter
 from ..catalog.dialects import defaults_of, translated
-from ..catalog.entries import Entry, evaluate, is_shipped, read_tensors
+from ..catalog.entries import Entry, is_shipped
+from ..catalog.evaluation import evaluate, read_tensors
 from ..catalog.results import check_result
 from ..labels import Given
 from ..tensors import Target

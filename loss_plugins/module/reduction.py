@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ..catalog.dialects import Defaults
-from ..catalog.entries import Entry, fitted_weight, with_ignored
 from ..catalog.entry import REDUCTIONS as REDUCTIONS
+from ..catalog.entry import Entry
+from ..catalog.evaluation import fitted_weight, with_ignored
 from ..catalog.ranges import plain
 from ..catalog.results import called, check_divisor
 from ..errors import refusal, shown

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..catalog.entries import Entry, with_ignored
+from ..catalog.entry import Entry
+from ..catalog.evaluation import with_ignored
 from ..catalog.results import called, check_part
 from ..errors import refusal
 from ..labels import Given

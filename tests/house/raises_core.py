@@ -15,7 +15,7 @@ from torch import Tensor
 
 import loss_plugins as lp
 from loss_plugins.audit import audit, catalogued, find_subject, resolve
-from loss_plugins.audit.find import entry_of
+from loss_plugins.audit.find import meant_by
 from loss_plugins.catalog.dialects import translated
 from loss_plugins.catalog.entries import add_alias
 from loss_plugins.catalog.latex import rendered
@@ -170,9 +170,9 @@ CORE: Table = {
         "a parameter out of range": lambda *_: catalogued("ciou", eps=-1.0),
     },
     ("loss_plugins/audit/find.py::find_subject", "ValueError"): {"neither": lambda *_: find_subject("no such loss")},
-    ("loss_plugins/audit/find.py::entry_of", "ValueError"): {
-        "neither": lambda *_: entry_of("no such loss", "show", "NAME"),
-        "it is in no catalogue": lambda *_: entry_of("math:sqrt", "show", "NAME"),
+    ("loss_plugins/audit/find.py::meant_by", "ValueError"): {
+        "neither": lambda *_: meant_by("no such loss", "show", "NAME"),
+        "it is in no catalogue": lambda *_: meant_by("math:sqrt", "show", "NAME"),
     },
     ("loss_plugins/audit/suite.py::audit", "ValueError"): {
         "an unknown kind": lambda *_: audit(plain, kind="boxes"),  # type: ignore[arg-type]

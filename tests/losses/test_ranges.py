@@ -16,7 +16,8 @@ import torch
 from loss_plugins import build_loss
 from loss_plugins.catalog.declare import COLUMNS
 from loss_plugins.catalog.dialects import dialects_of, translated
-from loss_plugins.catalog.entries import Entry, evaluate, read_tensors, shipped
+from loss_plugins.catalog.entries import Entry, shipped
+from loss_plugins.catalog.evaluation import evaluate, read_tensors
 from loss_plugins.catalog.ranges import DIVISOR, LARGEST, TINY, Interval, PerClass, Series
 from loss_plugins.samples import ordinary
 from loss_plugins.tensors import Target
