@@ -82,7 +82,7 @@ def _for_core(value: Any) -> Any:
     if isinstance(named, type) and issubclass(named, PluggedLoss):
         if not is_ours(named):
             raise _no_member(named)
-        return named.entry.name
+        return (named.written_as or named).__name__  # which may say more than the name of its loss: InnerCIoULoss
     return value.removeprefix(f"{ADAPTER}.") if isinstance(value, str) else value
 
 

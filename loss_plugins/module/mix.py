@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..catalog.declare import Parameter, Traits
 from ..catalog.entries import Entry, register_loss
 from ..catalog.entry import SETTINGS
-from ..catalog.ranges import Choice, Specs, check_value, plain
+from ..catalog.ranges import Choice, Interval, Specs, check_value, plain
 from ..errors import refusal, shown
 from ..labels import Given, LabelRule
 from ..tensors import Target, check_weight
@@ -44,7 +44,14 @@ COMPILE = Parameter(
     avoid_when="You compare with either of them: neither its values nor its gradient norm are kept.",
     example={"losses": [{"type": "ciou", "loss_weight": 0.5}, {"type": "nwd", "loss_weight": 0.5}]},
 )
-def mix_loss(pred: Tensor, target: Tensor, *, losses: Annotated[Sequence[Spec], Specs()]) -> Tensor:
+def mix_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    losses: Annotated[Sequence[Spec], Specs()],
+    gate: Annotated[str | None, Choice("size")] = None,
+    at: Annotated[float, Interval(0, open_low=True)] = 32.0,
+) -> Tensor:
     """Weighted sum of catalogued losses of one kind, or of class and region losses.
 
     Each loss is weighted and reduced by its own rule, as it would be by itself: a mix of one loss is that loss. The
@@ -55,19 +62,24 @@ def mix_loss(pred: Tensor, target: Tensor, *, losses: Annotated[Sequence[Spec], 
             loss needs.
         target: targets, likewise.
         losses: names or dicts with `type`, parameters and `loss_weight` (1 if not given), but no `reduction`.
+        gate: "size": two box losses, the first for small targets and the second for large ones. For a target of w x h
+            pixels the first weighs g = 1 / (1 + w h / at^2), and the second 1 - g.
+        at: side of a square target, in pixels, for which both weigh 1/2.
 
     Returns:
         the weighted sum in the shape that the losses share, in float32 at least.
 
     Raises:
-        ValueError: losses of different kinds; a spec that names a reduction.
+        ValueError: losses of different kinds; a spec that names a reduction; a gate for other than two box losses.
 
     >>> import torch
     >>> pred, target = torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[0.0, 0, 2, 4]])
     >>> mix_loss(pred, target, losses=["iou", {"type": "alpha_iou", "loss_weight": 2.0}])  # 1/2 + 2 (1 - 1/8)
     tensor([2.2500])
+    >>> mix_loss(pred, target, losses=["iou", "giou"], gate="size", at=2.0)  # (1/3) (1/2) + (2/3) (1/2)
+    tensor([0.5000])
     """
-    return MixLoss(reduction="none", losses=losses).eval().elementwise(pred, target)
+    return MixLoss(reduction="none", losses=losses, gate=gate, at=at).eval().elementwise(pred, target)
 
 
 class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
@@ -89,6 +101,9 @@ class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
         super().__init__(reduction, loss_weight, compile, *positional, **given)
         members = [build_member(spec) for spec in cast(Sequence[Spec], losses)]
         self.entry = joint_entry(self.entry, [member.entry for member in members], [m.loss_weight for m in members])
+        self.gate, self.at = self.resolved()["gate"], self.resolved()["at"]
+        if self.gate is not None:
+            self.entry = gated_entry(self.entry, members)
         self.labels = joint_rule([member.labels for member in members])
         self.members = nn.ModuleList(members)
         for factor in factors(self):
@@ -98,12 +113,18 @@ class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
 
     def per_element(self, given: Given, weight: Tensor | None) -> Tensor:
         """The weighted sum of the members' losses per element."""
-        return added(self._members, [m.loss_weight * m.per_element(given, weight) for m in self._members])
+        losses = [m.loss_weight * m.per_element(given, weight) for m in self._members]
+        if self.gate is None:
+            return added(self._members, losses)
+        share = share_of_small(cast(Tensor, given.target), self.at)
+        return share * losses[0] + (1 - share) * losses[1]
 
     def reduced(
         self, given: Given, weight: Tensor | None, avg_factor: float | Tensor | None, reduction: Reduction
     ) -> Tensor:
-        """The sum of the members' losses, each weighted and reduced by the member's own rule."""
+        """The sum of the members' losses, each weighted and reduced by the member's own rule; of a gate per box."""
+        if self.gate is not None:
+            return super().reduced(given, weight, avg_factor, reduction)
         if weight is not None:
             check_weight(self.entry.name, weight, given.pred)
         losses = [member.reduced(given, weight, avg_factor, reduction) for member in self._members]
@@ -165,6 +186,30 @@ def joint_entry(entry: Entry, members: Sequence[Entry], weights: Sequence[float]
         targets=targets,
         traits=joint_traits([member.traits for member in members], weights),
     )
+
+
+def share_of_small(target: Tensor, at: float) -> Tensor:
+    """1 / (1 + w h / at^2) of boxes in pixels: 1 for a point, 1/2 for a square of side `at`, 0 for the largest."""
+    width, height = (target[..., 2:] - target[..., :2]).clamp(min=0).unbind(-1)
+    return 1 / (1 + (width / at) * (height / at))
+
+
+def gated_entry(entry: Entry, members: Sequence[Loss]) -> Entry:
+    """The entry of a mix whose members share each box by its size.
+
+    Raises:
+        ValueError: the members are not two losses of boxes in pixels, given by their corners.
+    """
+    odd = [f"{each.entry.name} ({each.entry.kind})" for each in members if each.entry.kind != "box"]
+    odd += [f"{each.entry.name} (in sides of the image)" for each in members if each.entry.traits.units == "image"]
+    odd += [f"{m.entry.name} (cxcywh)" for m in members if m.resolved().get("box_format", "xyxy") != "xyxy"]
+    if len(members) != 2 or odd:
+        came = f"gate='size' beside {', '.join(odd or [f'{len(members)} losses'])}"
+        allowed = "two losses of kind box, the first for small targets, of corners in pixels"
+        raise refusal("mix", came, allowed, "leave gate out, or put the sum of several into a mix of its own")
+    ends = [each.loss_weight * end for each in members for end in each.entry.traits.range]
+    changed = {"range": (min(ends), max(ends)), "units": "pixels", "scale_invariant": False, "symmetric": False}
+    return replace(entry, traits=replace(entry.traits, **changed))  # type: ignore[arg-type]
 
 
 def _check_scales(members: Sequence[Entry]) -> None:

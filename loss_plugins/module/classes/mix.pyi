@@ -24,6 +24,11 @@ class MixLoss(Loss, name="mix"):
             {'type': 'ciou', 'compile': True}.
         losses (required; allowed: a list of losses, each a name or a dict with 'type'): names or dicts
             with `type`, parameters and `loss_weight` (1 if not given), but no `reduction`.
+        gate (default None; allowed: 'size'): "size": two box losses, the first for small targets and
+            the second for large ones. For a target of w x h pixels the first weighs g = 1 / (1 + w h /
+            at^2), and the second 1 - g.
+        at (default 32.0; allowed: (0, inf)): side of a square target, in pixels, for which both weigh
+            1/2.
 
     Use it when:
         One loss has what another lacks, for instance NWD for tiny boxes beside CIoU.
@@ -33,5 +38,5 @@ class MixLoss(Loss, name="mix"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: Literal[False] = False, *,
-        losses: Sequence[str | Mapping[str, Any]]
+        losses: Sequence[str | Mapping[str, Any]], gate: str | None = None, at: float = 32.0
     ) -> None: ...

@@ -55,3 +55,11 @@ def test_other_names_are_refused(name: str, said: str) -> None:
         MODELS.build({"type": f"loss_plugins.{name}"})
     with pytest.raises(AttributeError, match=said):
         getattr(adapter, name)
+
+
+def test_a_member_of_a_mix_keeps_what_its_name_sets() -> None:
+    cls = adapter.InnerCIoULoss
+    for member in ("loss_plugins.InnerCIoULoss", "inner_ciou", cls, f"{cls.__module__}.{cls.__qualname__}"):
+        made = MODELS.build({"type": "loss_plugins.MixLoss", "losses": [{"type": member}, "loss_plugins.GIoULoss"]})
+        assert [each["type"] for each in made.core_spec()["losses"]] == ["ciou", "giou"]
+        assert made.core_spec()["losses"][0]["inner_ratio"] == 0.75
