@@ -108,7 +108,7 @@ def test_the_first_batch_with_objects_decides_and_nothing_is_counted_or_learnt_b
     plugged = plug(criterion, box="wiou", fast=True)
     outputs, targets = given_for(0)
     empty = [{name: value[:0] for name, value in target.items()} for target in targets]
-    losses = plugged._losses
+    losses = plugged.losses
     criterion(outputs, empty)
     assert losses.fast.together is None  # type: ignore[union-attr]
     before = torch.get_rng_state()

@@ -129,7 +129,7 @@ def test_class_losses_that_are_not_known_are_refused(flags: dict[str, bool]) -> 
 
 
 def test_the_compiled_path_is_left_and_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    stock, given = criterion(), layers(outputs())
+    stock = criterion()
     stock.enable_compiled_detection_losses()
     with caplog.at_level(logging.INFO, "loss_plugins"):
         made = plug(stock, box="eiou")
@@ -137,9 +137,10 @@ def test_the_compiled_path_is_left_and_that_is_said(caplog: pytest.LogCaptureFix
         "SetCriterion: layers are computed one by one, as RF-DETR's one call for all of them (compile=True, on CUDA)"
         in caplog.text
     )
-    assert stock._can_batch_detection_losses(given, [None] * 4) is False
+    values(stock, outputs(), targets(3, 1))
+    assert made.report.box.calls == 4  # type: ignore[union-attr]  # one for each layer
     made.unplug()
-    assert made._stock is type(stock) is SetCriterion  # the condition under which RF-DETR takes its own path again
+    assert type(stock) is SetCriterion  # the condition under which RF-DETR takes its own path again
 
 
 def test_masks_and_keypoints_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,9 @@ def test_every_detector_is_served_or_refused_by_name() -> None:
             assert re.fullmatch(masks, reason), f"{name}: {reason}"
         else:
             assert re.search("computes no loss$|transformers has no loss for it$", reason), f"{name}: {reason}"
-    assert len(refused) >= 12
+    assert {"Mask2FormerForUniversalSegmentation", "OmDetTurboForObjectDetection", "Owlv2ForObjectDetection"} <= set(
+        refused
+    )
 
 
 def test_a_model_of_masks_is_refused() -> None:
@@ -109,17 +111,18 @@ def test_copies_and_pickles_compute_the_loss_and_count_for_themselves() -> None:
     made = plug(model, box={"type": "wiou"}, cls="focal")
     loss = loss_of(model, given)
     state = made.state_dict()
+    again = loss_of(model, given)  # with a running mean that has learnt from the first batch
     made.load_state_dict(state)
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         of_copy: Plug = plug_of(other)
-        assert of_copy.report.trained == 1
-        of_copy.load_state_dict(state)
-        assert loss_of(other, given)["loss_giou"].item() != pytest.approx(0)
         assert of_copy.report.trained == 2
-        assert made.report.trained == 1
+        of_copy.load_state_dict(state)
+        assert torch.equal(loss_of(other, given)["loss_giou"], again["loss_giou"])
+        assert of_copy.report.trained == 3
+        assert made.report.trained == 2
         of_copy.unplug()
         of_copy.unplug()
-        assert "_loss_function" not in vars(other)
+        assert vars(other).keys() == vars(built("RTDetrForObjectDetection")).keys()
         assert torch.equal(
             loss_of(other, given)["loss_giou"], loss_of(built("RTDetrForObjectDetection"), given)["loss_giou"]
         )
