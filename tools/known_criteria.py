@@ -95,14 +95,18 @@ KNOWN: dict[str, Known] = {
     "transformers DFineLoss": Known(
         lambda: loss_d_fine.DFineLoss(DFineConfig(num_labels=CLASSES)), "varifocal (alpha=0.75, gamma=2)"
     ),
-    "transformers Deimv2Loss": Known(lambda: loss_deimv2.Deimv2Loss(_deim_config())),
+    "transformers Deimv2Loss": Known(lambda: loss_deimv2.Deimv2Loss(_deim_config()), "matchability (gamma=2)"),
     "transformers LwDetrImageLoss": Known(
-        lambda: loss_lw_detr.LwDetrImageLoss(loss_lw_detr.LwDetrHungarianMatcher(1, 5, 2), CLASSES, 0.25, PLAIN, 2)
+        lambda: loss_lw_detr.LwDetrImageLoss(loss_lw_detr.LwDetrHungarianMatcher(1, 5, 2), CLASSES, 0.25, PLAIN, 2),
+        "IA-BCE (alpha=0.25, gamma=2)",
     ),
     "transformers RfDetrImageLoss": Known(
-        lambda: loss_rf_detr.RfDetrImageLoss(loss_rf_detr.RfDetrHungarianMatcher(1, 5, 2), CLASSES, 0.25, PLAIN, 2, 16)
+        lambda: loss_rf_detr.RfDetrImageLoss(loss_rf_detr.RfDetrHungarianMatcher(1, 5, 2), CLASSES, 0.25, PLAIN, 2, 16),
+        "IA-BCE (alpha=0.25, gamma=2)",
     ),
-    "rfdetr SetCriterion, ia_bce": Known(lambda: _rfdetr(rfdetr_criterion, rfdetr_matcher, ia_bce_loss=True)),
+    "rfdetr SetCriterion, ia_bce": Known(
+        lambda: _rfdetr(rfdetr_criterion, rfdetr_matcher, ia_bce_loss=True), "IA-BCE (alpha=0.25, gamma=2)"
+    ),
     "rfdetr SetCriterion, focal": Known(
         lambda: _rfdetr(rfdetr_criterion, rfdetr_matcher), "focal (alpha=0.25, gamma=2)"
     ),
@@ -122,14 +126,21 @@ KNOWN: dict[str, Known] = {
     "libreyolo DEIM": Known(
         lambda: _libreyolo(
             libreyolo_deim.DEIMCriterion, libreyolo_deim_matcher.HungarianMatcher, losses=["mal", "boxes"]
-        )
+        ),
+        "matchability (gamma=2)",
     ),
-    "libreyolo DEIMv2": Known(lambda: _libreyolo(libreyolo_deimv2.DEIMv2Criterion, losses=["mal", "boxes"])),
+    "libreyolo DEIMv2": Known(
+        lambda: _libreyolo(libreyolo_deimv2.DEIMv2Criterion, losses=["mal", "boxes"]), "matchability (gamma=2)"
+    ),
     "libreyolo Dome-DETR": Known(lambda: _libreyolo(libreyolo_dome.DomeCriterion), "varifocal (alpha=0.75, gamma=2)"),
-    "libreyolo EC": Known(lambda: _libreyolo(libreyolo_ec.ECCriterion, losses=["mal", "boxes"])),
+    "libreyolo EC": Known(
+        lambda: _libreyolo(libreyolo_ec.ECCriterion, losses=["mal", "boxes"]), "matchability (gamma=2)"
+    ),
     "libreyolo EC segmentation": Known(
-        lambda: _libreyolo(libreyolo_ec_seg.ECSegCriterion, losses=["mal", "boxes", "masks"])
+        lambda: _libreyolo(libreyolo_ec_seg.ECSegCriterion, losses=["mal", "boxes", "masks"]), "matchability (gamma=2)"
     ),
     "libreyolo GTR": Known(lambda: _libreyolo(libreyolo_gtr.GTRCriterion), "varifocal (alpha=0.75, gamma=2)"),
-    "libreyolo RF-DETR": Known(lambda: _rfdetr(libreyolo_rfdetr, libreyolo_rfdetr_matcher, ia_bce_loss=True)),
+    "libreyolo RF-DETR": Known(
+        lambda: _rfdetr(libreyolo_rfdetr, libreyolo_rfdetr_matcher, ia_bce_loss=True), "IA-BCE (alpha=0.25, gamma=2)"
+    ),
 }

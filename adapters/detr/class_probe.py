@@ -82,8 +82,8 @@ def examine_scores(criterion: Any, slot: ClassSlot) -> None:
     why = f" ({tried[0]})" if tried and theirs.startswith("nothing") else ""
     raise UnsupportedCriterion(
         criterion,
-        "sought a class loss equal to weighted cross-entropy, focal, varifocal or binary cross-entropy, found "
-        f"{theirs} (value, norm of the gradient) from {slot.method}{why}",
+        "sought a class loss equal to weighted cross-entropy, focal, varifocal, matchability, IA-BCE or binary "
+        f"cross-entropy, found {theirs} (value, norm of the gradient) from {slot.method}{why}",
         BOX_ALONE,
     )
 

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from loss_plugins import build_loss
 
+from .asked import takes_quality
+
 
 @dataclass(frozen=True)
 class ClassStock:
@@ -44,6 +46,7 @@ def known_stocks(criterion: Any, classes: int) -> Iterator[ClassStock]:
             yield ClassStock("weighted cross-entropy", {"type": "cross_entropy"}, softmax=True, weights=name)
     alphas = _numbers(criterion, ("focal_alpha", "alpha"), 0.25)
     gammas = _numbers(criterion, ("gamma", "focal_gamma"), 2.0)
+    yield from _matched_alone(criterion, alphas, gammas)
     for alpha, gamma in itertools.product(alphas, gammas):
         given, said = {"alpha": alpha, "gamma": gamma}, f"(alpha={alpha:g}, gamma={gamma:g})"
         if alpha <= 1:
@@ -52,6 +55,17 @@ def known_stocks(criterion: Any, classes: int) -> Iterator[ClassStock]:
             yield ClassStock(f"varifocal with 1 - alpha {said}", other, lowest=0.0)
         yield ClassStock(f"varifocal {said}", {"type": "varifocal", **given, "detach_weight": True})
     yield ClassStock("binary cross-entropy", {"type": "bce_with_logits"})
+
+
+def _matched_alone(criterion: Any, alphas: list[float], gammas: list[float]) -> Iterator[ClassStock]:
+    """The forms in which a match counts in full whatever its quality."""
+    for alpha in (alpha for alpha in alphas if alpha <= 1):  # of IA-BCE, a share; its gamma is 2 everywhere
+        yield ClassStock(f"IA-BCE (alpha={alpha:g}, gamma=2)", {"type": "ia_bce", "alpha": alpha})
+    weight = getattr(criterion, "mal_alpha", None)
+    said = "" if weight is None else f", alpha={weight:g}"
+    for gamma in gammas:
+        spec = {"type": "matchability", "gamma": gamma, "alpha": weight}
+        yield ClassStock(f"matchability (gamma={gamma:g}{said})", spec)
 
 
 def _buffers(criterion: Any) -> list[tuple[str, Tensor]]:
@@ -85,6 +99,6 @@ def stock_value(
         total: Tensor = (loss.elementwise(rows, label.flatten()) * weights).sum() / weights.sum()
         return total
     target = (label[..., None] == torch.arange(logits.shape[-1], device=label.device)).to(logits)
-    if "varifocal" in form.spec["type"]:
+    if takes_quality(loss.entry):
         target = target * quality.clamp(min=form.lowest)[..., None]
     return loss.elementwise(rows, target.flatten(0, 1)).sum() / num_boxes

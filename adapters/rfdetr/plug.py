@@ -47,8 +47,7 @@ def plug(
     Args:
         criterion: a `SetCriterion`, or an `RFDETRModelModule`.
         box: as of `adapters.detr.plug`; takes the place of `loss_giou`.
-        cls: likewise, where RF-DETR trains focal or varifocal; its IoU-aware BCE (ia_bce_loss=True, the default) is
-            refused.
+        cls: likewise, where RF-DETR trains IoU-aware BCE (the default), focal or varifocal.
         image_size: likewise.
         gain: likewise.
         matcher: likewise.

@@ -49,6 +49,11 @@ CLASS_LOSSES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         "gamma": given["gamma"],
         "detach_weight": True,
     },
+    "deimv2_hf": lambda given: {"type": "mal", "gamma": given["gamma"], "alpha": given["mal_alpha"]},
+    **dict.fromkeys(
+        ("lw_detr_hf", "rf_detr_hf", "rfdetr_ia_bce", "rfdetr_ia_bce_padded"),
+        lambda given: {"type": "ia_bce", "alpha": given["alpha"], "gamma": given["gamma"]},
+    ),
     "rfdetr_focal": lambda given: {"type": "focal", "alpha": given["alpha"], "gamma": given["gamma"]},
 }
 

@@ -143,10 +143,13 @@ def test_other_threads_train_what_they_did(tmp_path: Path) -> None:
     assert type(made.criterion) is DEIMv2Criterion
 
 
-def test_the_class_loss_of_deim_is_refused_before_training(tmp_path: Path) -> None:
+def test_the_class_loss_of_deim_is_recognised_before_training(tmp_path: Path) -> None:
     made = trainer(data=digits(tmp_path), imgsz=320, batch=2, project=str(tmp_path))
-    with pytest.raises(UnsupportedCriterion, match="sought a class loss equal to"), patched(cls="focal"):
-        made.setup()
+    made.setup()
+    plugged = plug(made.criterion, cls="focal")
+    assert plugged.report.cls is not None
+    assert plugged.report.cls.stock == "matchability (gamma=1.5)"
+    plugged.unplug()
     assert type(made.criterion) is DEIMv2Criterion
 
 

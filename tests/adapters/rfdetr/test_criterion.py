@@ -99,10 +99,11 @@ def test_the_caller_s_number_of_objects_divides() -> None:
 @pytest.mark.parametrize(
     ("flags", "stock"),
     [
+        ({}, "IA-BCE (alpha=0.25, gamma=2)"),
         ({"ia_bce_loss": False}, "focal (alpha=0.25, gamma=2)"),
         ({"ia_bce_loss": False, "use_varifocal_loss": True}, "varifocal with 1 - alpha (alpha=0.25, gamma=2)"),
     ],
-    ids=["focal", "varifocal"],
+    ids=["IoU-aware BCE", "focal", "varifocal"],
 )
 def test_class_losses_that_are_known_are_replaced(flags: dict[str, bool], stock: str) -> None:
     given, wanted, built = outputs(), targets(3, 1), criterion(**flags).train()
@@ -116,13 +117,8 @@ def test_class_losses_that_are_known_are_replaced(flags: dict[str, bool], stock:
     assert changed == {f"loss_ce{layer}" for layer in LAYERS}
 
 
-@pytest.mark.parametrize(
-    "flags",
-    [{}, {"ia_bce_loss": False, "use_position_supervised_loss": True}],
-    ids=["IoU-aware BCE", "position-supervised"],
-)
-def test_class_losses_that_are_not_known_are_refused(flags: dict[str, bool]) -> None:
-    built = criterion(**flags)
+def test_a_class_loss_that_is_not_known_is_refused() -> None:
+    built = criterion(ia_bce_loss=False, use_position_supervised_loss=True)
     with pytest.raises(UnsupportedCriterion, match=r"sought a class loss equal to .* found loss_ce"):
         plug(built, cls="focal")
     assert type(built) is SetCriterion

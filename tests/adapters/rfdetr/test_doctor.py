@@ -19,8 +19,13 @@ def test_everything_holds_in_the_installed_version() -> None:
     assert found is not None
     assert found["ok"]
     assert found["versions"]["rfdetr"]
-    assert found["tasks"] == ["box loss", "class loss, focal", "class loss, varifocal"]
-    assert sorted(found["refused"]) == ["class loss, IoU-aware BCE, the default", "class loss, position-supervised"]
+    assert found["tasks"] == [
+        "box loss",
+        "class loss, IoU-aware BCE, the default",
+        "class loss, focal",
+        "class loss, varifocal",
+    ]
+    assert sorted(found["refused"]) == ["class loss, position-supervised"]
     assert "sought a class loss equal to" in found["refused"]["class loss, position-supervised"]
 
 

@@ -142,9 +142,12 @@ def test_mistakes_are_told_before_anything_is_built() -> None:
         patched(box="mpdiou")
 
 
-def test_the_default_class_loss_is_refused_before_training() -> None:
-    with pytest.raises(UnsupportedCriterion, match="sought a class loss equal to"), patched(cls="focal"):
-        built()
+def test_the_default_class_loss_is_recognised() -> None:
+    module = module_model.RFDETRModelModule(RFDETRNanoConfig(**SMALL), train_config())
+    made = plug(module, cls="matchability")
+    assert made.report.cls is not None
+    assert made.report.cls.stock == "IA-BCE (alpha=0.25, gamma=2)"
+    made.unplug()
 
 
 def test_processes_whose_calls_are_not_seen_are_refused() -> None:

@@ -29,6 +29,11 @@ CLASS_LOSSES = {
     "RTDetrForObjectDetection": "varifocal (alpha=0.75, gamma=2)",
     "RTDetrV2ForObjectDetection": "varifocal (alpha=0.75, gamma=2)",
     "DFineForObjectDetection": "varifocal (alpha=0.75, gamma=2)",
+    "Deimv2ForObjectDetection": "matchability (gamma=2)",
+    **dict.fromkeys(
+        ("LwDetrForObjectDetection", "RfDetrForObjectDetection", "RfDetrForInstanceSegmentation"),
+        "IA-BCE (alpha=0.25, gamma=2)",
+    ),
 }
 
 
@@ -79,7 +84,7 @@ def test_the_class_loss_is_recognised_or_refused(name: str) -> None:
     assert made.report.cls is not None
     assert made.report.cls.stock == CLASS_LOSSES[name]
     changed = {key for key in stock if not torch.equal(stock[key], other[key])}
-    assert changed == {key for key in stock if key.startswith(("loss_ce", "loss_vfl"))} | {"total"}
+    assert changed == {key for key in stock if key.startswith(("loss_ce", "loss_vfl", "loss_mal"))} | {"total"}
 
 
 def test_every_detector_is_served_or_refused_by_name() -> None:
