@@ -24,6 +24,7 @@ from .box_slot import BoxSlot, side_distance
 from .errors import UnsupportedCriterion
 from .fixed import Fixed, fixed, without_objects
 from .matches import Pairs, pairs_of
+from .written import names_written
 
 #: the losses of boxes that a criterion may have, the usual one first
 BOX_STOCKS = ("giou", "ciou", "diou", "iou", "eiou")
@@ -57,7 +58,7 @@ def examine_boxes(criterion: Any, slot: BoxSlot) -> None:
         )
     slot.key, slot.stock = found[0]
     slot.probe = (returned[slot.key].item(), _box(given, slot.stock).item())
-    slot.others = bool(set(returned) - {slot.key, slot.side_key})
+    slot.others = bool({*returned, *names_written(criterion, "loss_boxes")} - {slot.key, slot.side_key})
     _examine_more_boxes(criterion, slot, given)
 
 

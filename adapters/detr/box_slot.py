@@ -26,7 +26,7 @@ class BoxSlot(Slot):
     Attributes:
         key: under which the criterion returns the loss.
         side_key: under which it returns the distance of the sides, which stays as it is; None: it does not.
-        others: whether it returns more, which it has to compute itself.
+        others: whether it returns more, if only sometimes, which it has to compute itself.
         padded: whether it leaves out rows of targets that are not valid.
         weighed: whether it multiplies by `boxes_weight`, where it is given one.
     """

@@ -26,6 +26,7 @@ from .class_stocks import ClassStock, known_stocks, stock_value
 from .errors import UnsupportedCriterion
 from .fixed import Fixed, fixed, without_objects
 from .matches import pairs_of, where_of
+from .written import names_written
 
 #: the class loss that a word in `criterion.losses` stands for
 METHODS = {
@@ -104,7 +105,7 @@ def _tell(
 ) -> None:
     """Note what was found, after the same comparison without any object."""
     slot.stock_form, slot.stock, slot.key = form, form.name, key
-    slot.others = len(returned) > 1
+    slot.others = bool({*returned, *names_written(criterion, slot.method)} - {slot.key})
     _tell_names(criterion, slot, given)
     slot.probe = (returned[key].item(), _stock_score(criterion, form, given).item())
     empty = without_objects(given)

@@ -23,7 +23,7 @@ class ClassSlot(Slot):
     Attributes:
         method: of the criterion that computes the loss.
         key: under which it returns it.
-        others: whether it returns more, which it has to compute itself.
+        others: whether it returns more, if only sometimes, which it has to compute itself.
         stock_form: how the criterion's own class loss is computed.
         padded: whether it leaves out rows of targets that are not valid.
         scores: the name under which it finds scores, where outputs have two.
