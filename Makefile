@@ -47,8 +47,9 @@ $(VENV)/.demo: $(VENV)/.venv pyproject.toml .ci/constraints.txt
 	$(PIP) -e ".[demo]"
 	touch $@
 
-$(VENV)/.transformers: $(VENV)/.demo
-	$(PIP) -e ".[demo,transformers]" accelerate pycocotools
+$(VENV)/.transformers: $(VENV)/.venv pyproject.toml .ci/constraints.txt
+	@echo "installing into $(VENV): torch, transformers and what the demo needs (some minutes the first time)"
+	$(PIP) -e ".[digits,transformers]" accelerate pycocotools
 	touch $@
 
 # mmcv has no wheel for this torch: it is built from its source, with what it needs to know of torch at hand

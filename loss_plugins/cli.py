@@ -254,8 +254,8 @@ def doctor(
     what: Annotated[
         str | None,
         typer.Argument(
-            help="A framework; an MMDetection config, to check without training; or the folder of an Ultralytics run, "
-            "or a checkpoint: what trained it."
+            help="A framework; an MMDetection config, to check without training; or a checkpoint, or the folder of a "
+            "run, of Ultralytics or of transformers' Trainer: what trained it."
         ),
     ] = None,
     cfg_options: Annotated[
@@ -303,9 +303,12 @@ def doctor(
 
 @contextmanager
 def _working(text: str) -> Iterator[None]:
-    """Show on a terminal what is done, and for how long already."""
+    """Show on a terminal what is done, and for how long already; elsewhere nothing."""
     columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
     console = Console(stderr=True)
+    if not console.is_terminal:  # an empty line would be printed for each
+        yield
+        return
     with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
         progress.add_task(text)
         yield
@@ -349,7 +352,7 @@ def _print_report(name: str, report: dict[str, Any], to_stderr: bool = False) ->
     for check in report["checks"]:
         mark = "[green]ok[/green]" if check["ok"] else "[red]no[/red]"
         console.print(f"  {mark} {escape(check['name'])} - {escape(check['detail'])}", soft_wrap=True)
-    lines = {"supported": report["supported"], "served": ", ".join(report.get("tasks", ()))}
+    lines = {"supported": report["supported"], "served": "; ".join(report.get("tasks", ()))}
     lines |= {f"refused: {task}": reason for task, reason in report.get("refused", {}).items()}
     for label, text in lines.items():
         if text:

@@ -212,6 +212,7 @@ def test_what_is_tried_is_shown_on_a_terminal_alone(
     out, err = capsys.readouterr()
     assert out == "a line of the framework\n"
     assert ("mmdet: trying [config].py" in err, "0:00:0" in err) == (terminal, terminal)
+    assert bool(err) is terminal
 
 
 @pytest.mark.parametrize("columns", [60, 80])

@@ -37,6 +37,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "": (("loss_plugins.adapters",), ()),
     "cli": ((), (("list",), ("show", "ciou"), ("doctor",))),
     "demo": (("loss_plugins.demo.pictures",), (("list",), ("demo", "--help"))),
+    "digits": (("loss_plugins.demo.pictures", "sklearn.datasets", "PIL.Image", "matplotlib.pyplot"), (("list",),)),
     "mmdet": (("loss_plugins.adapters.mmdet",), (("list",), ("demo-mmdet", "--help"))),
     "libreyolo": (("loss_plugins.adapters.libreyolo",), (("list",), ("doctor", "libreyolo"))),
     "plots": (("loss_plugins.bench.chart",), ()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from .installed import versions
@@ -33,20 +34,26 @@ def checked(name: str, action: Callable[[], str], *refusals: type[Exception]) ->
         return {"name": name, "ok": False, "detail": str(error)}
 
 
-def reported(package: str) -> Callable[[Callable[[], Examined]], Callable[..., dict[str, Any] | None]]:
+def reported(
+    package: str, told_by: Callable[[Path], list[Check] | None] = lambda _: None
+) -> Callable[[Callable[[], Examined]], Callable[..., dict[str, Any] | None]]:
     """Decorator of what examines a framework: a function of what the doctor is asked about.
 
     What it returns has the keys "ok", "versions", "checks", "tasks" and "refused", in plain types; None where the
-    doctor is asked about a config, a run or a checkpoint, which is not these adapters' affair.
+    doctor is asked about a config, a run or a checkpoint that is not the adapter's affair.
 
     Args:
         package: of the framework.
+        told_by: what is found in a folder or a file; None: it is not the adapter's affair.
     """
 
     def decorated(examine: Callable[[], Examined]) -> Callable[..., dict[str, Any] | None]:
         @functools.wraps(examine)
         def report(what: str | None = None) -> dict[str, Any] | None:
-            return None if what is not None else _in_plain_types(package, examine())
+            if what is None:
+                return _in_plain_types(package, examine())
+            found = told_by(Path(what))
+            return None if found is None else _in_plain_types(package, Examined(found, {}, []))
 
         return report
 

@@ -26,8 +26,6 @@ class Layers(Protocol):
     """Another way than one by one to compute the layers of a criterion.
 
     Attributes:
-        waiting: the layers whose losses are computed later, in a call that does so; else None.
-        seen: what the matcher said, where somebody asks; else None.
         own_scores: whether the criterion's own class loss is computed from pairs.
     """
 
@@ -35,11 +33,11 @@ class Layers(Protocol):
 
     @property
     def waiting(self) -> list[Any] | None:
-        """See above."""
+        """The layers whose losses are computed later; None: each is computed at once."""
 
     @property
     def seen(self) -> list[Indices] | None:
-        """See above."""
+        """What the matcher said; None: nobody asks."""
 
     def run(
         self,

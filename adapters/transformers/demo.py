@@ -21,7 +21,9 @@ from .digits import Scenes, coco_scores, collate, detections, small_rt_detr, spl
 from .plug import plug
 from .record import RECORD_FILE
 
-INSTALL = 'pip install "loss-plugins[demo,transformers]" accelerate pycocotools'
+INSTALL = 'pip install "loss-plugins[digits,transformers]" accelerate pycocotools'
+#: modules that the demo imports when it needs them, which may be after the training
+NEEDED = ("accelerate", "matplotlib", "pycocotools", "sklearn")
 EPOCHS = 20
 FINISHED = "finished.json"
 SURE = 0.3  # score from which a detection is drawn
@@ -33,7 +35,7 @@ def demo_transformers(
     epochs: Annotated[int, typer.Option(min=1, help="Epochs; fewer for a quick look.")] = EPOCHS,
 ) -> None:
     """Train a small RT-DETR from scratch on handwritten digits through transformers' Trainer, and prove the loss."""
-    absent = [name for name in ("accelerate", "pycocotools", "sklearn") if find_spec(name) is None]
+    absent = [name for name in NEEDED if find_spec(name) is None]
     if absent:
         raise ImportError(f"{', '.join(absent)} is missing: {INSTALL}")
     if meaning_of(box, "demo-transformers", "--box").entry.kind != "box":

@@ -12,12 +12,13 @@ from ..detr import plug as plug_criterion
 from ..detr.class_probe import examine_scores
 from ..detr.class_slot import ClassSlot
 from ..detr.doctors import Check, Examined, checked, reported
+from .runs import examine
 from .stock import Stock, detectors, stock_of_class, unserved
 
 TRIED = "eiou"
 
 
-@reported("transformers")
+@reported("transformers", examine)
 def report() -> Examined:
     """Each class of models with a criterion, and why others are not served."""
     reasons = {cls: unserved(cls) for cls in detectors()}

@@ -211,9 +211,11 @@ def report(asked: str | None = None) -> dict[str, Any] | None:
         The report; None: this is neither, another adapter may know it.
     """
     from .doctor import doctor
-    from .runs import examine
+    from .runs import examine, is_of_another_framework
 
     if asked is None:
         return doctor()
     path = Path(asked)
-    return examine(path) if path.is_dir() or path.suffix == ".pt" else None
+    if path.is_dir():
+        return None if is_of_another_framework(path) else examine(path)
+    return examine(path) if path.suffix == ".pt" else None

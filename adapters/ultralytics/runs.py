@@ -71,6 +71,18 @@ def examine(path: Path) -> dict[str, Any]:
     }
 
 
+def is_of_another_framework(folder: Path) -> bool:
+    """Whether a record names versions, and none of Ultralytics; or there is a config.json and no trace of a run."""
+    if not any((folder / name).exists() for name in (ARGUMENTS, PROOF_FILE, "weights")):
+        return (folder / "config.json").is_file()
+    try:
+        said = read_yaml(folder / PROOF_FILE) if (folder / PROOF_FILE).is_file() else None
+    except (OSError, ValueError):
+        return False
+    named = said.get("versions") if isinstance(said, Mapping) else None
+    return isinstance(named, Mapping) and "ultralytics" not in named
+
+
 def stamp_of(file: Path) -> dict[str, Any] | None:
     """The stamp of a checkpoint; None: no loss of ours trained it.
 

@@ -36,7 +36,13 @@ def bench(
     losses: Annotated[str, typer.Option(help="Comma-separated names; empty: all that a peer has.")] = "",
     repeats: Annotated[int, typer.Option(min=LEAST, help="Interleaved repeats.")] = 30,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    extensions: Annotated[bool, typer.Option(help="Also run what adapters bring (a whole training step).")] = True,
+    extensions: Annotated[
+        bool | None,
+        typer.Option(
+            "--extensions/--no-extensions",
+            help="Also run what adapters bring (a whole training step), which is so by default.",
+        ),
+    ] = None,
     criteria: Annotated[bool, typer.Option(help="Time whole criteria of installed frameworks instead.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write a Markdown report here, its chart beside it.")] = None,
 ) -> None:
@@ -45,6 +51,8 @@ def bench(
     check_device(device)
     if repeats < LEAST:
         raise refusal("bench", f"--repeats={repeats}", f"{LEAST} or more", "leave it out for the default")
+    if criteria:
+        refuse_beside_criteria(losses, extensions)
     numbers = out / ("criteria.json" if criteria else "bench.json")
     require_writable("--out", numbers)
     require_writable("--report", report)
@@ -57,7 +65,7 @@ def bench(
         console.print(f"{name} is left out: {escape(why)}", highlight=False)
     results = _measured(cases, repeats, device, console)
     costs: dict[str, Any] = {"record": record_cost(), "compile": compile_cost(device)}
-    if extensions:
+    if extensions is not False:
         steps, without = extension_costs()
         costs, left_out = {**costs, **steps}, {**without, **left_out}
     found = Report(environment(device), results, costs, left_out)
@@ -84,6 +92,15 @@ def bench_criteria(file: Path, repeats: int, device: str, report: Path | None, c
     if report is not None:
         write_whole(report, criteria_page(around, table))
         console.print(f"report: {escape(str(report))}", soft_wrap=True, highlight=False)
+
+
+def refuse_beside_criteria(losses: str, extensions: bool | None) -> None:
+    """Raise for options that whole criteria have no use for."""
+    if losses:
+        raise refusal("bench", f"--losses={losses!r} beside --criteria", "one of the two", "leave --losses out")
+    if extensions is not None:
+        name = "--extensions" if extensions else "--no-extensions"
+        raise refusal("bench", f"{name} beside --criteria", "one of the two", f"leave {name} out")
 
 
 def chosen(losses: str) -> list[Case]:

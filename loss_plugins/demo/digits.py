@@ -23,7 +23,7 @@ from ..reports import write_whole
 FORMAT = 2  # raise it when the pictures or the files change: sets of another format are composed anew
 SPLITS = ("train", "val")
 NAMES = tuple("0123456789")
-INSTALL = 'pip install "loss-plugins[demo]"'
+INSTALL = 'pip install "loss-plugins[digits]"'
 
 VAL_SHARE = 0.2  # of the 1,797 digits
 MAX_DIGITS = 8  # per scene

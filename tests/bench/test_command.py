@@ -115,13 +115,17 @@ def test_what_an_adapter_cannot_measure_is_left_out_with_the_reason(monkeypatch:
         ({"repeats": 2}, "--repeats=2; allowed: 3 or more"),
         ({"report": Path()}, "--report='.' is a folder"),
         ({"out": Path(__file__)}, "--out="),
+        ({"criteria": True, "losses": "ciou"}, "--losses='ciou' beside --criteria; allowed: one of the two; leave"),
+        ({"criteria": True, "extensions": True}, "bench: --extensions beside --criteria; allowed: one of the two"),
+        ({"criteria": True, "extensions": False}, "--no-extensions beside --criteria; .*; leave --no-extensions out"),
     ],
     ids=str,
 )
 def test_unusable_arguments_are_refused_before_anything_is_timed(
     wrong: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "measure_case", lambda *_: pytest.fail("timed"))
+    for name in ("measure_case", "measure_criterion"):
+        monkeypatch.setattr(command, name, lambda *_: pytest.fail("timed"))
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         bench(**wrong)  # type: ignore[arg-type]
 

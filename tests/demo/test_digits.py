@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn", reason="needs the extra: loss-plugins[demo]")
-pytest.importorskip("PIL", reason="needs the extra: loss-plugins[demo]")
+pytest.importorskip("sklearn", reason="needs the extra: loss-plugins[digits]")
+pytest.importorskip("PIL", reason="needs the extra: loss-plugins[digits]")
 
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -357,7 +357,7 @@ def test_missing_package_names_the_extra(missing: str, tmp_path: Path) -> None:
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 1
     reason = rf"ImportError: make_digits needs scikit-learn, pillow and rich \(.*{missing}.*\): "
-    assert re.search(reason + re.escape('pip install "loss-plugins[demo]"'), run.stderr)
+    assert re.search(reason + re.escape('pip install "loss-plugins[digits]"'), run.stderr)
     assert not (tmp_path / "new").exists()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("matplotlib", reason="needs the extra: loss-plugins[demo]")
+pytest.importorskip("matplotlib", reason="needs the extra: loss-plugins[digits]")
 
 from matplotlib import pyplot
 from PIL import Image

@@ -81,8 +81,8 @@ def bench_extensions(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.setattr(bench_command, "record_cost", lambda: {"seconds": 0.1})
     patch.setattr(bench_command, "compile_cost", lambda device: {"seconds": [1.0, 2.0], "recompilations": 0})
     patch.setattr(bench_command, "write", lambda *_: {})
-    for option, calls in (("--extensions", 1), ("--no-extensions", 1)):
-        told(bench_command.bench, "--out", str(folder), "--losses", "l1", option)
+    for options, calls in (((), 1), (("--extensions",), 2), (("--no-extensions",), 2)):
+        told(bench_command.bench, "--out", str(folder), "--losses", "l1", *options)
         assert len(asked.arguments) == calls
 
 

@@ -124,7 +124,7 @@ def test_the_command_line_says_its_version_and_what_it_is_made_for() -> None:
     assert any(each.startswith(report["supported"] + ";") for each in needed)
     lines = called("doctor", "ultralytics", columns=60).stdout.splitlines()
     assert f"  supported - {report['supported']}" in lines
-    assert f"  served - {', '.join(report['tasks'])}" in lines
+    assert f"  served - {'; '.join(report['tasks'])}" in lines
     for task, reason in report["refused"].items():
         assert f"  refused: {task} - {reason}" in lines, "in one line, however narrow the terminal"
 

@@ -81,6 +81,14 @@ def test_the_core_works_beside_torch_alone(tmp_path: Path) -> None:
     assert Path(adapters) == Path(core) / "adapters"
 
 
+def test_digits_bring_no_framework() -> None:
+    """Data and pictures are the same for every framework, and a demonstration of one needs no other."""
+    needed = required("loss-plugins[digits]")
+    assert {"scikit-learn", "pillow", "matplotlib", "rich", "typer"} <= needed
+    assert not {"ultralytics", "transformers", "torchvision", "mmdet"} & needed
+    assert "ultralytics" not in required("loss-plugins[digits,transformers]")
+
+
 def test_the_environments_are_no_larger_than_what_is_asked_for(tmp_path: Path) -> None:
     """Else the tests above would prove nothing: what only the tests need cannot be imported there."""
     code = "import importlib.util; print([n for n in ('pytest', 'mmdet', 'sklearn') if importlib.util.find_spec(n)])"

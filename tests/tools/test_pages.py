@@ -61,12 +61,6 @@ def test_an_environment_without_versions_would_not_match() -> None:
     assert not re.fullmatch(pattern("on {environment}."), f"on {whole.partition(', Python')[0]}, torch 2.9.1.")
 
 
-@pytest.mark.parametrize("file", sorted(DOCS.glob("*.md")), ids=lambda file: file.name)
-def test_links_of_the_documentation_lead_somewhere(file: Path) -> None:
-    for link in re.findall(r"\]\(([^)#\s]+)\)", file.read_text(encoding="utf-8")):
-        assert link.startswith("http") or (file.parent / link).exists(), link
-
-
 def test_the_parity_page_is_made_of_the_report_that_the_command_makes() -> None:
     report = make_report("torch", 400)
     page = pages.parity_page(report)

@@ -118,7 +118,7 @@ def test_every_extra_has_its_environment() -> None:
     assert {environment.extra for environment in ENVIRONMENTS} == {None, *EXTRAS}
 
 
-@pytest.mark.parametrize("extra", ["cli", "mmdet", "transformers", "ultralytics"])
+@pytest.mark.parametrize("extra", ["cli", "digits", "mmdet", "transformers", "ultralytics"])
 def test_an_extra_does_what_it_is_for(extra: str, tmp_path: Path) -> None:
     """The matrix's own program, where pip's work is done by links."""
     done = run(environment(f"loss-plugins[{extra}]"), "python", *extra_checks(extra), cwd=tmp_path)

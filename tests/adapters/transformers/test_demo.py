@@ -57,9 +57,12 @@ def test_an_epoch_through_the_trainer(app: typer.Typer, tmp_path: Path) -> None:
         demo.print_result(run)
 
 
-def test_missing_packages_are_named_with_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(demo, "find_spec", lambda name: None if name == "pycocotools" else find_spec(name))
-    with pytest.raises(ImportError, match="pycocotools is missing: pip install"):
+@pytest.mark.parametrize("lacking", ["accelerate", "matplotlib", "pycocotools", "sklearn"])
+def test_missing_packages_are_named_with_the_command(
+    lacking: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(demo, "find_spec", lambda name: None if name == lacking else find_spec(name))
+    with pytest.raises(ImportError, match=rf"{lacking} is missing: pip install .loss-plugins\[digits,transformers\]"):
         demo.demo_transformers(tmp_path)
 
 

@@ -20,6 +20,7 @@ from ultralytics.cfg import get_cfg
 from ultralytics.utils import LOGGER
 
 from loss_plugins.adapters import ultralytics as lpu
+from loss_plugins.adapters.ultralytics.cli import report as ultralytics_report
 from loss_plugins.adapters.ultralytics.record import Record, read_comment
 from loss_plugins.adapters.ultralytics.runs import examine
 from loss_plugins.cli import app
@@ -221,6 +222,24 @@ def test_what_is_no_run_is_refused_by_name(tmp_path: Path, content: bytes) -> No
     file.write_bytes(content)
     with pytest.raises(ValueError, match=r"last\.pt cannot be read"):
         examine(file)
+
+
+@pytest.mark.parametrize(
+    ("files", "others"),
+    [
+        ({"loss_plugins.yaml": "versions: {transformers: 5.24.0}"}, True),
+        ({"loss_plugins.yaml": "versions: {ultralytics: 8.4.190}"}, False),
+        ({"loss_plugins.yaml": "losses: {box: eiou}"}, False),
+        ({"loss_plugins.yaml": "[versions"}, False),
+        ({"config.json": "{}"}, True),
+        ({"config.json": "{}", "args.yaml": "imgsz: 64"}, False),
+    ],
+    ids=str,
+)
+def test_folders_of_other_frameworks_are_left_to_them(files: dict[str, str], others: bool, tmp_path: Path) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert (ultralytics_report(str(tmp_path)) is None) is others
 
 
 def test_a_stock_run_has_no_trace(tmp_path: Path) -> None:
