@@ -71,6 +71,8 @@ from .losses.rotated import jd_loss as jd_loss
 from .losses.rotated import kfiou_loss as kfiou_loss
 from .losses.rotated import kld_loss as kld_loss
 from .losses.rotated import prob_iou_loss as prob_iou_loss
+from .losses.slide import ema_slide_loss as ema_slide_loss
+from .losses.slide import slide_loss as slide_loss
 from .losses.wise import wiou_loss as wiou_loss
 from .module.build import build_loss as build_loss
 from .module.classes import AlphaCIoULoss as AlphaCIoULoss
@@ -90,6 +92,7 @@ from .module.classes import DiceLoss as DiceLoss
 from .module.classes import DIoULoss as DIoULoss
 from .module.classes import DistributionFocalLoss as DistributionFocalLoss
 from .module.classes import EIoULoss as EIoULoss
+from .module.classes import EMASlideLoss as EMASlideLoss
 from .module.classes import ExtendedIoULoss as ExtendedIoULoss
 from .module.classes import FocalEIoULoss as FocalEIoULoss
 from .module.classes import FocalL1Loss as FocalL1Loss
@@ -122,6 +125,7 @@ from .module.classes import ProbIoULoss as ProbIoULoss
 from .module.classes import QualityFocalLoss as QualityFocalLoss
 from .module.classes import ShapeIoULoss as ShapeIoULoss
 from .module.classes import SIoULoss as SIoULoss
+from .module.classes import SlideLoss as SlideLoss
 from .module.classes import SmoothL1Loss as SmoothL1Loss
 from .module.classes import SoftmaxFocalLoss as SoftmaxFocalLoss
 from .module.classes import TverskyLoss as TverskyLoss

@@ -111,7 +111,7 @@ class LabelRule:
             ignored = self._ignored_labels(first, pred.shape[axis]) if labelled else self._ignored_scores(first)
         mask = ignored
         if ignored is not None:
-            first, *others = (part.masked_fill(ignored, 0) for part in (first, *others))
+            first, *others = (_filled(part, ignored) for part in (first, *others))
             mask = ignored.unsqueeze(axis) if bare else ignored
             pred = pred.masked_fill(mask, 0) if labelled else _without_gradient(pred, mask)
         for number, part in enumerate((first, *others[:1])):  # a third part is ranks
@@ -201,6 +201,11 @@ class LabelRule:
             names = ["0 for background and 1 for the object"]
         left_out = [*map(str, self.ignore), *(["negative labels"] if self.negative else [])]
         return ", ".join(names) + (f", and {', '.join(left_out)} to ignore" if left_out else "")
+
+
+def _filled(part: Tensor, ignored: Tensor) -> Tensor:
+    """With 0 where something is ignored; IoUs of rows, which stand beside scores, stay."""
+    return part if part.ndim < ignored.ndim else part.masked_fill(ignored, 0)
 
 
 def _without_gradient(pred: Tensor, mask: Tensor) -> Tensor:

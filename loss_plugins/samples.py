@@ -299,12 +299,14 @@ def _hard_target(labels: Tensor, quality: Tensor, form: str, scale: Scale, class
         return labels
     if form == "score":
         return quality * (classes - 1)
-    if form == "label_score":
-        return labels, quality
-    if form == "label_score_rank":
-        return labels, quality, torch.arange(len(labels)) % 3
-    if form == "input_sign":
-        return positive * 2 - 0.5 + quality[:, None], 1 - 2 * positive
+    several: dict[str, Target] = {
+        "label_score": (labels, quality),
+        "label_score_rank": (labels, quality, torch.arange(len(labels)) % 3),
+        "target_iou": (positive * quality[:, None], quality),
+        "input_sign": (positive * 2 - 0.5 + quality[:, None], 1 - 2 * positive),
+    }
+    if form in several:
+        return several[form]
     return 2 * positive - 1 if scale == "distances" else positive
 
 

@@ -136,6 +136,12 @@ def _is_label_score_rank(pred: Tensor, target: Target) -> bool:
     )
 
 
+def _is_target_iou(pred: Tensor, target: Target) -> bool:
+    return (
+        isinstance(target, tuple) and len(target) == 2 and _is_dense(pred, target[0]) and _is_quality(pred, target[1])
+    )
+
+
 def _is_input_sign(pred: Tensor, target: Target) -> bool:
     return isinstance(target, tuple) and len(target) == 2 and all(_is_dense(pred, part) for part in target)
 
@@ -153,6 +159,10 @@ FORMS: dict[str, tuple[Callable[[Tensor, Target], bool], str]] = {
     "label_score_rank": (
         _is_label_score_rank,
         "a tuple (labels, scores, ranks), each of pred's shape without its class axis",
+    ),
+    "target_iou": (
+        _is_target_iou,
+        "a tuple (targets, IoUs), of pred's shape and of pred's shape without its class axis",
     ),
     "input_sign": (_is_input_sign, "a tuple (second input, sign), both of pred's shape"),
 }

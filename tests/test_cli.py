@@ -132,7 +132,7 @@ def test_show_as_json_for_every_loss(name: str) -> None:
     [
         (
             ["show", "coiu"],
-            "show: NAME='coiu' is an unknown loss; allowed: the 54 names of list_losses(); did you mean",
+            "show: NAME='coiu' is an unknown loss; allowed: the 56 names of list_losses(); did you mean",
         ),
         (["list", "--kind", "boxes"], "kind='boxes'"),
         (["check", "my_iou_loss"], "one of your own is MODULE:FUNCTION"),

@@ -100,8 +100,8 @@ def register_loss(
         without: keywords of `options` that this loss sets itself.
         targets: forms of the target of a class or region loss, of "dense" (pred's shape), "labels" and
             "class_map" (integers without pred's class axis), "score" (floats without the last axis),
-            "label_score" and "input_sign" (tuples of two tensors), "label_score_rank" (of three); None: dense or
-            labels; of regions dense, class_map.
+            "label_score", "target_iou" and "input_sign" (tuples of two tensors), "label_score_rank" (of three); None:
+            dense or labels; of regions dense, class_map.
             "labels" may be C for background, "class_map" may not. The catalogue checks labels and gives the loss the
             keyword `ignore_index`: where something is left out, the function sees zeros, and its result is replaced by
             0. If rows depend on each other, as the pixels of a region do, the function takes `ignored=None` before the

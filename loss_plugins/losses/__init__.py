@@ -1,7 +1,8 @@
 """The formulas. Importing this package fills the catalogue."""
 
-from . import alpha, classification, coordinates, focal, gaussian, ghm, iou, quality, region, rotated, wise
+from . import alpha, classification, coordinates, focal, gaussian, ghm, iou, quality, region, rotated, slide, wise
 
 __all__ = [
-    "alpha", "classification", "coordinates", "focal", "gaussian", "ghm", "iou", "quality", "region", "rotated", "wise",
+    "alpha", "classification", "coordinates", "focal", "gaussian", "ghm", "iou", "quality", "region", "rotated",
+    "slide", "wise",
 ]  # fmt: skip

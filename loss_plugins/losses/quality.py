@@ -12,7 +12,6 @@ from torch.nn import functional
 from ..catalog.declare import Source
 from ..catalog.entries import add_alias, register_loss
 from ..catalog.ranges import Interval
-from ..errors import refusal, shown
 from ..tensors import class_axis
 from .boxes import safe_power
 from .focal import Exponent, LabelScore, label_and_score
@@ -111,21 +110,18 @@ def ia_bce_loss(
     Args:
         target: qualities in [0, 1] of the shape of pred, matched where above 0; or one integer label per row, C for
             background, of quality 1; or a tuple (labels, qualities), which says apart what is matched: both one per
-            row, or both of the shape of pred; or a tuple (labels, qualities, ranks), each one per row, as `tau` needs.
+            row, or both of the shape of pred; or a tuple (labels, qualities, ranks), each one per row, for `tau`.
         alpha: share of the score in the target, a geometric mean; no weight, as focal loss has it. The paper uses 0.25.
         gamma: exponent of the weight of negatives, which has a gradient. The paper uses 2.
         floor: least target of a match. The authors use 0.01.
         tau: with several candidates per object, how many ranks make a candidate's target e times smaller; rank 0 is
-            the best of an object. The authors use 1.5. None: ranks do not count.
+            the best of an object, as are all where no ranks came. The authors use 1.5. None: ranks do not count.
 
     >>> pred, target = torch.tensor([[0.0, 0.0]]), (torch.tensor([0]), torch.tensor([0.5]))
     >>> ia_bce_loss(pred, target)  # ln 2, (1/2)^2 ln 2
     tensor([[0.6931, 0.1733]])
     """
     label, quality, ranks = matches(pred, target)
-    if tau is not None and ranks is None:
-        came, allowed = f"tau={shown(tau)} without ranks in the target", "a target (labels, scores, ranks)"
-        raise refusal("ia_bce", came, allowed, "add the rank of each row, or leave tau out")
     p = pred.sigmoid()
     wanted = (safe_power(p.detach(), alpha) * safe_power(quality, 1 - alpha)).clamp(min=floor)
     if ranks is not None and tau is not None:

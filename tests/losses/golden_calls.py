@@ -291,6 +291,8 @@ ON_INPUTS: dict[str, OnInputs] = {
         f"ia_bce_{case}": OnInputs("ia_bce", target=("label", "score"))
         for case in ("rfdetr", "rfdetr_saturated", "align_detr")
     },
+    "slide": OnInputs("slide"),
+    "NEGATIVE_slide_reswan": OnInputs("slide"),
     "ia_bce_hf": OnInputs("ia_bce", target=("label", "score"), fixed=dialect("transformers")),
     "NEGATIVE_ia_bce_hf_saturated": OnInputs("ia_bce", target=("label", "score"), fixed=dialect("transformers")),
     "ia_bce_align_detr_rank": OnInputs(

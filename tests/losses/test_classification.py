@@ -323,7 +323,8 @@ def test_weights_per_row_and_per_score() -> None:
 def test_any_number_of_axes_before_the_classes() -> None:
     # the trainer of Ultralytics passes (batch, anchors, classes)
     pred, target = draw(2, 5, 3), draw(2, 5, 3, seed=1).sigmoid()
-    for name in ("bce_with_logits", "focal", "quality_focal", "varifocal", "poly_focal", "asymmetric", "ghm_c"):
+    focal = "focal", "quality_focal", "varifocal", "poly_focal", "asymmetric", "ghm_c"
+    for name in ("bce_with_logits", *focal, "matchability", "ia_bce", "slide", "ema_slide"):
         loss = lp.build_loss(name, reduction="none")(pred, target)
         assert loss.shape == pred.shape
         flat = lp.build_loss(name, reduction="none")(pred.flatten(0, 1), target.flatten(0, 1))

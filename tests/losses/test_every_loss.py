@@ -112,6 +112,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("varifocal", {"gamma": 0.5}),
     *(("ia_bce", {"gamma": 0.5, "alpha": alpha}) for alpha in (0.0, 1.0)),
     ("ia_bce", {"dialect": "transformers"}),
+    *((name, {"mu": mu}) for name in ("slide", "ema_slide") for mu in (0.0, 1.0)),
     *(("matchability", {"gamma": gamma}) for gamma in (0.0, 0.5)),
     ("asymmetric", {"gamma_pos": 0.0, "gamma_neg": 0.5, "detach_focus": False}),
     ("softmax_focal", {"gamma": 0.5, "alpha": 0.25}),

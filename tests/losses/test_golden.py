@@ -39,7 +39,6 @@ AWAITED = {
     "cls_eqlv2.json",
     "cls_fgl.json",
     "cls_seesaw.json",
-    "cls_slide.json",
     "keypoint_oks.json",
     "keypoint_rle.json",
     "keypoint_wing.json",
@@ -134,7 +133,7 @@ def element_cases() -> list[Any]:
 
 
 #: Cases that are steps with a state.
-SEQUENCES = ("wiou", "NEGATIVE_wiou", "ghmc")
+SEQUENCES = ("wiou", "NEGATIVE_wiou", "ghmc", "ema_slide")
 SPECIAL = {"focal_l1", "focal_eiou_batch_normalised"}
 
 
@@ -278,6 +277,22 @@ def test_ghmc_sequence(case: dict[str, Any]) -> None:
         assert_close(gradient.double(), numbers(step["grad_pred"]), exact=False)
         if step["acc_sum_after"] is not None:
             assert_close(module.counts.value, numbers(step["acc_sum_after"]), exact=False)
+
+
+@pytest.mark.parametrize("case", stateful_cases("ema_slide"))
+def test_ema_slide_sequence(case: dict[str, Any]) -> None:
+    """A mean IoU of -1 is that of a batch without positives: no IoU comes with its target."""
+    module = lp.build_loss("ema_slide", reduction="none", **case["params"])
+    for step in case["steps"]:
+        module.train(step["mode"] == "train")
+        assert_close(module.mean.current[0], numbers(step["iou_mean_before"]), exact=True)
+        pred, target = numbers(step["pred_logits"]).requires_grad_(), numbers(step["target"])
+        mean = step["mean_iou"]
+        loss = module(pred, target if mean == -1 else (target, torch.full_like(target[:, 0], mean)))
+        (gradient,) = torch.autograd.grad(loss.sum(), pred)
+        assert_close(module.mean.current, numbers([step["iou_mean_after"], step["updates_after"]]), exact=True)
+        assert_close(loss, numbers(step["loss"]), exact=True)
+        assert_close(gradient, numbers(step["grad_pred_of_sum"]), exact=True)
 
 
 # --- rotated boxes ------------------------------------------------------------------------------------------------

@@ -118,9 +118,10 @@ def test_a_later_candidate_is_to_score_less_after_the_floor() -> None:
     torch.testing.assert_close(lp.ia_bce_loss(pred, (labels, quality, ranks)), lp.ia_bce_loss(pred, (labels, quality)))
 
 
-def test_a_decay_over_ranks_that_did_not_come_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"ia_bce: tau=1.5 without ranks in the target; allowed: .*; add the rank"):
-        lp.IABCELoss(tau=1.5)(LOGITS, MATCHED)
+def test_without_ranks_each_match_is_the_best_of_its_object() -> None:
+    plain = lp.ia_bce_loss(LOGITS, MATCHED)
+    assert torch.equal(lp.ia_bce_loss(LOGITS, MATCHED, tau=1.5), plain)
+    torch.testing.assert_close(lp.ia_bce_loss(LOGITS, (*MATCHED, torch.zeros(3)), tau=1.5), plain)
 
 
 def test_gradients_of_negatives_are_those_of_their_value() -> None:

@@ -48,6 +48,7 @@ def targets(entry: Entry, pred: Tensor) -> dict[str, Target]:
         "score": torch.full(pred.shape[:-1], 0.5, dtype=pred.dtype),
         "label_score": (labels, labels + pred.new_tensor(0.5)),
         "label_score_rank": (labels, labels + pred.new_tensor(0.5), labels),
+        "target_iou": (dense, torch.full(labels.shape, 0.5, dtype=pred.dtype)),
         "input_sign": (pred.flip(0), dense),
     }
     return {form: target for form, target in made.items() if form in entry.forms}

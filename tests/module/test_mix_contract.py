@@ -62,6 +62,8 @@ def samples(entry: Entry) -> Iterator[tuple[Tensor, Target]]:
             yield pred, (hard, hard * quality.unsqueeze(class_axis(pred)))
         elif form == "label_score_rank":
             yield pred, (ignored, quality, labels)
+        elif form == "target_iou":
+            yield pred, (hard * quality.unsqueeze(class_axis(pred)), quality)
         elif form == "input_sign":
             yield pred, (pred.flip(0) + 0.1, 2 * hard - 1)
         elif form == "score":

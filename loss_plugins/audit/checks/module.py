@@ -6,6 +6,7 @@ import copy
 import functools
 import inspect
 import io
+import itertools
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...tensors import Target
+from ...tensors import Target, on_target
 from ..check import EVERY, Check, Finding, judged, not_applicable
-from ..subject import Subject, literal
+from ..subject import Scores, Subject, literal
 
 NOT_A_MODULE = "a function, not a module"
 NO_CONTRACT = "forward takes no weight, avg_factor and reduction_override"
@@ -64,11 +65,16 @@ def keeps_state(subject: Subject) -> Finding:
     module = copy.deepcopy(subject.module).train()
     pair = subject.sample(16, dtype=torch.float32)
     first = module(*pair).detach().clone()
-    for seed in range(1, 4):
-        module(*subject.sample(16, seed, torch.float32))
+    for seed, fed in itertools.product(range(1, 4), every_form(subject)):
+        module(*fed.sample(16, seed, torch.float32))
     changed = not torch.equal(first, module(*pair).detach()) or _state_differs(module, subject.module)
     promise = subject.traits is not None and subject.traits.stateful
     return judged(changed == promise, f"{'keeps' if changed else 'keeps no'} state; promised: {promise}")
+
+
+def every_form(subject: Subject) -> list[Subject]:
+    """The subject, fed with each form of the target that it takes: some teach a running statistic, others do not."""
+    return [subject.fed(Scores(form, subject.scores.scale)) for form in subject.forms] or [subject]
 
 
 def _state_differs(one: nn.Module, other: nn.Module) -> bool:
@@ -81,10 +87,11 @@ def survives_bad_batches(subject: Subject) -> Finding:
     if subject.module is None or subject.traits is None or not subject.traits.stateful:
         return not_applicable("not declared stateful")
     module = copy.deepcopy(subject.module).train()
-    pred, target = subject.sample(16, dtype=torch.float32)
-    module(pred[:0], target[:0])
-    module(pred * float("nan"), target)
-    module(pred, target)
+    for fed in every_form(subject):
+        pred, target = fed.sample(16, dtype=torch.float32)
+        module(pred[:0], on_target(lambda part: part[:0], target))
+        module(pred * float("nan"), target)
+        module(pred, target)
     loss = module.eval()(pred, target)
     return judged(bool(loss.isfinite().all()), f"loss afterwards {float(loss.sum()):.4g}", float(loss.sum()))
 

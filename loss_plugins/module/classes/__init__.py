@@ -50,8 +50,10 @@ from .penalties import PIoULoss as PIoULoss
 from .penalties import ShapeIoULoss as ShapeIoULoss
 from .penalties import SIoULoss as SIoULoss
 from .penalties import WIoULoss as WIoULoss
+from .quality import EMASlideLoss as EMASlideLoss
 from .quality import IABCELoss as IABCELoss
 from .quality import MatchabilityLoss as MatchabilityLoss
+from .quality import SlideLoss as SlideLoss
 from .region import DiceLoss as DiceLoss
 from .region import FocalTverskyLoss as FocalTverskyLoss
 from .region import TverskyLoss as TverskyLoss

@@ -8,6 +8,49 @@ from torch import Tensor
 from ..loss import Loss
 from ..reduction import Reduction
 
+class EMASlideLoss(Loss, name="ema_slide"):
+    """Slide loss with a running mean of the IoU; no paper has it, copies of its code agree.
+
+    The module keeps `mean`, which learns before use in training with gradients on, from IoUs that come with the
+    target: once per call (or per `begin_step`). Batches without positives leave it alone.
+
+    Formula:
+        f(y) BCE(x, y)
+        f = ⎧ 1           if y ≤ m - 0.1
+        ⎨ e^(1 - m)   if y < m
+        ⎩ e^(1 - y)   otherwise
+        m : = d m + (1 - d) mean(IoU)
+        d = decay (1 - e^(-n/τ))
+
+    Args:
+        reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
+        loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
+        compile (default False; allowed: False or True): turn value and gradient into machine code, by
+            torch's compiler; the first call takes the time for it.
+        mu (default 0.5; allowed: [0, 1]): the mean IoU until the first update; below 0.2 either counts
+            as 0.2.
+        decay (default 0.999; allowed: [0, 1]): share of the running mean that stays, in the end. Its
+            authors use 0.999.
+        tau (default 2000.0; allowed: (0, inf)): after how many updates that share has come near: it is
+            decay (1 - e^(-n / tau)) in the n-th. Its authors use 2000, with which the first updates keep
+            next to nothing.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
+
+    Use it when:
+        As slide, with few positives in a batch: its mean IoU is a running one.
+
+    Avoid it when:
+        Targets are 0 or 1, or no IoUs come with them: then it is binary cross-entropy, or slide.
+
+    Source:
+        YOLO-FaceV2: A Scale and Occlusion Aware Face Detector (2022) https://arxiv.org/abs/2208.02019
+    """
+    def __init__(
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, mu: float = 0.5,
+        decay: float = 0.999, tau: float = 2000.0, ignore_index: int | Sequence[int] | None = -100
+    ) -> None: ...
+
 class IABCELoss(Loss, name="ia_bce"):
     """IoU-aware cross-entropy (IA-BCE): the target of a match lies between its score and its IoU.
 
@@ -26,8 +69,8 @@ class IABCELoss(Loss, name="ia_bce"):
             gradient. The paper uses 2.
         floor (default 0.01; allowed: [0, 1]): least target of a match. The authors use 0.01.
         tau (default None; allowed: (0, inf)): with several candidates per object, how many ranks make a
-            candidate's target e times smaller; rank 0 is the best of an object. The authors use 1.5. None:
-            ranks do not count.
+            candidate's target e times smaller; rank 0 is the best of an object, as are all where no ranks
+            came. The authors use 1.5. None: ranks do not count.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'transformers' or 'rfdetr' or 'libreyolo'): None: the published
@@ -84,4 +127,39 @@ class MatchabilityLoss(Loss, name="matchability"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, gamma: float = 1.5,
         alpha: float | None = None, ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
+    ) -> None: ...
+
+class SlideLoss(Loss, name="slide"):
+    """Slide loss: binary cross-entropy that weighs soft targets near the mean IoU up.
+
+    Formula:
+        f(y) BCE(x, y)
+        f = ⎧ 1           if y ≤ μ - 0.1
+        ⎨ e^(1 - μ)   if y < μ
+        ⎩ e^(1 - y)   otherwise
+
+    Args:
+        reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
+        loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
+        compile (default False; allowed: False or True): turn value and gradient into machine code, by
+            torch's compiler; the first call takes the time for it.
+        mu (default 0.5; allowed: [0, 1]): mean IoU of positives; below 0.2 it counts as 0.2. The paper
+            takes each batch's.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
+
+    Use it when:
+        Targets are soft, as those of YOLOv8's assigner, and samples around the mean IoU should count
+        more.
+
+    Avoid it when:
+        Targets are 0 or 1: then it is binary cross-entropy. Or batches have few positives: take
+        ema_slide.
+
+    Source:
+        YOLO-FaceV2: A Scale and Occlusion Aware Face Detector (2022) https://arxiv.org/abs/2208.02019
+    """
+    def __init__(
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, mu: float = 0.5,
+        ignore_index: int | Sequence[int] | None = -100
     ) -> None: ...
