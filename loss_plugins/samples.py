@@ -417,7 +417,7 @@ SAMPLES: dict[str, Sample] = {
     "logits, qualities": Sample("the same logits, a fifth with a quality, the rest 0", _quality),
     "logits, labels": Sample("the same logits, labels with background", _labels),
     "logits, labels and scores": Sample("the same logits, (label, quality) per row", _label_score),
-    "mild logits, labels and scores": Sample("the same of deviation 2", _mild_label_score),
+    "mild logits, labels and scores": Sample("half of those logits, (label, quality) per row", _mild_label_score),
     "logits, label and score maps": Sample("the same logits, (positive, quality) per score", _label_score_dense),
     "logits, class map": Sample("the same logits, one class per row, a tenth to ignore", _class_map),
     "logits, classes": Sample("the same logits, one class per row", _all_classes),

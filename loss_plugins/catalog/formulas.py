@@ -54,8 +54,8 @@ READABLE: dict[str, str] = {
     '1 - \\mathrm{IoU} + \\frac{\\rho^2}{c^2} + \\frac{(w - w_g)^2}{c_w^2} + \\frac{(h - h_g)^2}{c_h^2}': (
         '1 - IoU + ρ²/c² + (w - w_g)²/c_w² + (h - h_g)²/c_h²'
     ),
-    'f(y)\\, \\mathrm{BCE}(x, y),\\quad f = \\begin{cases} 1 & y \\le m - 0.1 \\\\ e^{1 - m} & y < m \\\\ e^{1 - y} & \\text{else} \\end{cases},\\quad m := d\\, m + (1 - d) \\mathrm{mean}(\\mathrm{IoU}),\\quad d = \\mathrm{decay}\\, (1 - e^{-n / \\tau})': (
-        'f(y) BCE(x, y)\nf = ⎧ 1           if y ≤ m - 0.1\n⎨ e^(1 - m)   if y < m\n⎩ e^(1 - y)   otherwise\nm : = d m + (1 - d) mean(IoU)\nd = decay (1 - e^(-n/τ))'
+    "\\begin{cases} \\mathrm{BCE}(x, y) & y \\le m - \\frac{1}{10} \\\\ e^{1 - m}\\, \\mathrm{BCE}(x, y) & y < m \\\\ e^{1 - y}\\, \\mathrm{BCE}(x, y) & \\text{else} \\end{cases},\\quad m' = d\\, m + (1 - d)\\, \\mathrm{mean}(\\mathrm{IoU}),\\quad d = \\lambda (1 - e^{-n / \\tau})": (
+        "⎧ BCE(x, y)             if y ≤ m - 1/10\n⎨ e^(1 - m) BCE(x, y)   if y < m\n⎩ e^(1 - y) BCE(x, y)   otherwise\nm' = d m + (1 - d) mean(IoU)\nd = λ (1 - e^(-n/τ))"
     ),
     "\\begin{cases} \\frac{x^2}{2s} & x < s \\\\ x - \\frac{s}{2} & \\text{else} \\end{cases},\\quad x = 1 - \\frac{I'}{A + A_g - I'}": (
         "⎧ x²/(2 s)   if x < s\n⎩ x - s/2    otherwise\nx = 1 - I'/(A + A_g - I')"
@@ -90,8 +90,8 @@ READABLE: dict[str, str] = {
     '\\begin{cases} \\frac{d^2}{2} & |d| \\le \\delta \\\\ \\delta (|d| - \\frac{\\delta}{2}) & \\text{else} \\end{cases}': (
         '⎧ d²/2            if |d| ≤ δ\n⎩ δ (|d| - δ/2)   otherwise'
     ),
-    '\\begin{cases} \\mathrm{BCE}(x, t),\\quad t = \\mathrm{sg}(\\max(p^\\alpha q^{1 - \\alpha}, t_0))\\, e^{-r / \\tau} & \\text{matched} \\\\ p^\\gamma\\, \\mathrm{BCE}(x, 0) & \\text{else} \\end{cases}': (
-        '⎧ BCE(x, t) , t = sg(max(p^α q^(1 - α), t₀)) e^(-r/τ)   if matched\n⎩ p^γ BCE(x, 0)                                         otherwise'
+    '\\begin{cases} \\mathrm{BCE}(x, t) & \\text{matched} \\\\ p^\\gamma\\, \\mathrm{BCE}(x, 0) & \\text{else} \\end{cases},\\quad t = \\mathrm{sg}(\\max(p^\\alpha q^{1 - \\alpha}, t_0))\\, e^{-r / \\tau}': (
+        '⎧ BCE(x, t)       if matched\n⎩ p^γ BCE(x, 0)   otherwise\nt = sg(max(p^α q^(1 - α), t₀)) e^(-r/τ)'
     ),
     '\\begin{cases} 1 - \\mathrm{IoU} & \\text{mode} = \\text{linear} \\\\ -\\ln \\mathrm{IoU} & \\text{mode} = \\text{log} \\\\ 1 - \\mathrm{IoU}^2 & \\text{mode} = \\text{square} \\end{cases}': (
         '⎧ 1 - IoU    if mode = linear\n⎨ -ln IoU    if mode = log\n⎩ 1 - IoU²   if mode = square'
@@ -153,8 +153,8 @@ READABLE: dict[str, str] = {
     '1 - \\mathrm{IoU} + \\frac{\\Delta + \\Omega}{2},\\quad \\Delta = \\sum_{t=x,y} \\left(1 - e^{-(2 - \\Lambda) (d_t / c_t)^2}\\right),\\quad \\Lambda = \\frac{2 |d_x d_y|}{\\rho^2},\\quad \\Omega = \\sum_{t=w,h} \\left(1 - e^{-|t - t_g| / \\max(t, t_g)}\\right)^\\theta': (
         '1 - IoU + (Δ + Ω)/2\nΔ = ∑_(t=x,y) (1 - e^(-(2 - Λ) (d_t/c_t)²))\nΛ = 2 |d_x d_y|/ρ²\nΩ = ∑_(t=w,h) (1 - e^(-|t - t_g|/max(t, t_g)))^θ'
     ),
-    'f(y)\\, \\mathrm{BCE}(x, y),\\quad f = \\begin{cases} 1 & y \\le \\mu - 0.1 \\\\ e^{1 - \\mu} & y < \\mu \\\\ e^{1 - y} & \\text{else} \\end{cases}': (
-        'f(y) BCE(x, y)\nf = ⎧ 1           if y ≤ μ - 0.1\n⎨ e^(1 - μ)   if y < μ\n⎩ e^(1 - y)   otherwise'
+    '\\begin{cases} \\mathrm{BCE}(x, y) & y \\le \\mu - \\frac{1}{10} \\\\ e^{1 - \\mu}\\, \\mathrm{BCE}(x, y) & y < \\mu \\\\ e^{1 - y}\\, \\mathrm{BCE}(x, y) & \\text{else} \\end{cases}': (
+        '⎧ BCE(x, y)             if y ≤ μ - 1/10\n⎨ e^(1 - μ) BCE(x, y)   if y < μ\n⎩ e^(1 - y) BCE(x, y)   otherwise'
     ),
     '\\begin{cases} \\frac{d^2}{2\\beta} & |d| < \\beta \\\\ |d| - \\frac{\\beta}{2} & \\text{else} \\end{cases}': (
         '⎧ d²/(2 β)    if |d| < β\n⎩ |d| - β/2   otherwise'

@@ -83,8 +83,8 @@ def matches(pred: Tensor, target: RankedScore) -> tuple[Tensor, Tensor, Tensor |
 @register_loss(
     "ia_bce",
     kind="classification",
-    formula=r"\begin{cases} \mathrm{BCE}(x, t),\quad t = \mathrm{sg}(\max(p^\alpha q^{1 - \alpha}, t_0))\,"
-    r" e^{-r / \tau} & \text{matched} \\ p^\gamma\, \mathrm{BCE}(x, 0) & \text{else} \end{cases}",
+    formula=r"\begin{cases} \mathrm{BCE}(x, t) & \text{matched} \\ p^\gamma\, \mathrm{BCE}(x, 0) & \text{else}"
+    r" \end{cases},\quad t = \mathrm{sg}(\max(p^\alpha q^{1 - \alpha}, t_0))\, e^{-r / \tau}",
     source=Source(
         "Align-DETR: Enhancing End-to-end Object Detection with Aligned Loss", 2023, "https://arxiv.org/abs/2304.07527"
     ),

@@ -100,8 +100,8 @@ def updated_level(
 @register_loss(
     "slide",
     kind="classification",
-    formula=r"f(y)\, \mathrm{BCE}(x, y),\quad f = \begin{cases} 1 & y \le \mu - 0.1 \\ e^{1 - \mu} & y < \mu \\"
-    r" e^{1 - y} & \text{else} \end{cases}",
+    formula=r"\begin{cases} \mathrm{BCE}(x, y) & y \le \mu - \frac{1}{10} \\"
+    r" e^{1 - \mu}\, \mathrm{BCE}(x, y) & y < \mu \\ e^{1 - y}\, \mathrm{BCE}(x, y) & \text{else} \end{cases}",
     source=SLIDE,
     traits=replace(UNEQUAL, proper=True),
     targets=("dense", "labels", "label_score", "target_iou"),
@@ -134,9 +134,9 @@ def slide_loss(pred: Tensor, target: LabelScore, ignored: Tensor | None = None, 
 @register_loss(
     "ema_slide",
     kind="classification",
-    formula=r"f(y)\, \mathrm{BCE}(x, y),\quad f = \begin{cases} 1 & y \le m - 0.1 \\ e^{1 - m} & y < m \\"
-    r" e^{1 - y} & \text{else} \end{cases},\quad m := d\, m + (1 - d) \mathrm{mean}(\mathrm{IoU}),\quad"
-    r" d = \mathrm{decay}\, (1 - e^{-n / \tau})",
+    formula=r"\begin{cases} \mathrm{BCE}(x, y) & y \le m - \frac{1}{10} \\"
+    r" e^{1 - m}\, \mathrm{BCE}(x, y) & y < m \\ e^{1 - y}\, \mathrm{BCE}(x, y) & \text{else} \end{cases},\quad "
+    r"m' = d\, m + (1 - d)\, \mathrm{mean}(\mathrm{IoU}),\quad d = \lambda (1 - e^{-n / \tau})",
     source=SLIDE,
     traits=replace(UNEQUAL, proper=True, stateful=True),
     targets=("dense", "labels", "label_score", "target_iou"),

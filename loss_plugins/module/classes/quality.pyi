@@ -15,12 +15,11 @@ class EMASlideLoss(Loss, name="ema_slide"):
     target: once per call (or per `begin_step`). Batches without positives leave it alone.
 
     Formula:
-        f(y) BCE(x, y)
-        f = ⎧ 1           if y ≤ m - 0.1
-        ⎨ e^(1 - m)   if y < m
-        ⎩ e^(1 - y)   otherwise
-        m : = d m + (1 - d) mean(IoU)
-        d = decay (1 - e^(-n/τ))
+        ⎧ BCE(x, y)             if y ≤ m - 1/10
+        ⎨ e^(1 - m) BCE(x, y)   if y < m
+        ⎩ e^(1 - y) BCE(x, y)   otherwise
+        m' = d m + (1 - d) mean(IoU)
+        d = λ (1 - e^(-n/τ))
 
     Args:
         reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
@@ -55,8 +54,9 @@ class IABCELoss(Loss, name="ia_bce"):
     """IoU-aware cross-entropy (IA-BCE): the target of a match lies between its score and its IoU.
 
     Formula:
-        ⎧ BCE(x, t) , t = sg(max(p^α q^(1 - α), t₀)) e^(-r/τ)   if matched
-        ⎩ p^γ BCE(x, 0)                                         otherwise
+        ⎧ BCE(x, t)       if matched
+        ⎩ p^γ BCE(x, 0)   otherwise
+        t = sg(max(p^α q^(1 - α), t₀)) e^(-r/τ)
 
     Args:
         reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
@@ -133,10 +133,9 @@ class SlideLoss(Loss, name="slide"):
     """Slide loss: binary cross-entropy that weighs soft targets near the mean IoU up.
 
     Formula:
-        f(y) BCE(x, y)
-        f = ⎧ 1           if y ≤ μ - 0.1
-        ⎨ e^(1 - μ)   if y < μ
-        ⎩ e^(1 - y)   otherwise
+        ⎧ BCE(x, y)             if y ≤ μ - 1/10
+        ⎨ e^(1 - μ) BCE(x, y)   if y < μ
+        ⎩ e^(1 - y) BCE(x, y)   otherwise
 
     Args:
         reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
