@@ -230,7 +230,7 @@ DETR: Table = {
     (f"{HERE}/class_probe.py::examine_scores", "UnsupportedCriterion"): {
         "there is not one class loss": lambda *_: class_probe.examine_scores(torch.nn.Identity(), class_slot()),
         "it is none of those known, in value or gradient": lambda *_: class_probe.examine_scores(
-            KNOWN["transformers LwDetrImageLoss"].build(), class_slot()
+            KNOWN["rfdetr SetCriterion, position-supervised"].build(), class_slot()
         ),
     },
     (f"{HERE}/canary.py::check_boxes", "UnsupportedCriterion"): {

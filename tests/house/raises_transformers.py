@@ -61,7 +61,7 @@ TRANSFORMERS: Table = {
     (f"{HERE}/plug.py::plug", "UnsupportedCriterion"): {
         "the model computes no loss of boxes": "tests/adapters/transformers/test_models.py::"
         "test_a_model_of_masks_is_refused",
-        "none that is known": lambda *_: plug(built("LwDetrForObjectDetection"), cls="focal"),
+        "none that is known": lambda *_: plug(built("GroundingDinoForObjectDetection"), cls="focal"),
     },
     (f"{HERE}/plug.py::plug_again", "ValueError"): {"its config names none": lambda *_: plug_again(built(NAME))},
     (f"{HERE}/plug.py::plug_of", "ValueError"): {"it has none": lambda *_: plug_of(built(NAME))},
