@@ -31,11 +31,6 @@ class Use:
     _counts: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     @property
-    def all_calls(self) -> int:
-        """Losses computed, with gradients and without."""
-        return self.calls + self.val_calls + self.frozen_calls
-
-    @property
     def gradient_calls(self) -> int:
         """Calls whose loss received a gradient other than 0."""
         return self._count("calls")

@@ -27,6 +27,7 @@ from .doors import standing_in
 from .losses import Losses
 from .matcher import MatcherPlug
 from .matches import Indices, Pairs
+from .proof import tensors_in
 from .subclass import stock_class
 
 #: how far losses may lie apart, relative, in double precision
@@ -307,15 +308,7 @@ def _objects(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> bool:
 
 def _same_random_numbers(given: Any) -> Any:
     """Random numbers that are drawn inside are the same each time, and those of the training are not touched."""
-    return torch.random.fork_rng(devices=list({tensor.device for tensor in _tensors(given) if tensor.is_cuda}))
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (Mapping, list, tuple)):
-        for each in value.values() if isinstance(value, Mapping) else value:
-            yield from _tensors(each)
+    return torch.random.fork_rng(devices=list({tensor.device for tensor in tensors_in(given) if tensor.is_cuda}))
 
 
 def _alone() -> AbstractContextManager[None]:

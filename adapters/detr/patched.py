@@ -5,45 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from typing import Any, Protocol
+from typing import Any
 
 from loss_plugins.errors import LossNotUsed, refusal
 
+from .base import BasePlug
 from .report import Report
-
-#: training calls after which a loss that was not used ends the training
-PROVEN_AFTER = 8
-
-
-class AnyPlug(Protocol):
-    """The losses of a criterion, as `Plug`."""
-
-    @property
-    def report(self) -> Report:
-        """What was computed."""
-
-    @property
-    def called(self) -> bool:
-        """Whether anything was."""
-
-    def prove_after(self, calls: int) -> None:
-        """End a training in which a loss is not used, after so many steps."""
-
-    def require_use(self) -> None:
-        """Raise LossNotUsed unless the losses were used."""
-
-    def sync(self) -> None:
-        """End the step: ranks share what they have seen in it."""
-
-    def unplug(self) -> None:
-        """Take the losses out."""
 
 
 class Patched(AbstractContextManager["Patched"]):
     """From entering to leaving, criteria that this thread builds are plugged.
 
     Leaving puts back what was found and takes the losses out again. Without an exception it raises `LossNotUsed` where
-    a loss was not used; training itself ends with that after a few steps.
+    a loss was not trained; a training without it ends with that after a few steps already.
 
     Args:
         where: the framework, for errors.
@@ -55,13 +29,12 @@ class Patched(AbstractContextManager["Patched"]):
 
     def __init__(self, where: str, doors: Callable[[Patched], AbstractContextManager[Any]]) -> None:
         self.where = where
-        self.plugs: list[Any] = []
+        self.plugs: list[BasePlug] = []
         self._doors = doors
         self._leaving: ExitStack | None = None
 
-    def take(self, plug: AnyPlug) -> None:
+    def take(self, plug: BasePlug) -> None:
         """Keep the plug of a criterion that was built, until the context is left."""
-        plug.prove_after(PROVEN_AFTER)
         self.plugs.append(plug)
 
     @property
@@ -80,17 +53,17 @@ class Patched(AbstractContextManager["Patched"]):
         """Raise unless the losses were used.
 
         Raises:
-            LossNotUsed: no criterion was built, or none was called; or one was trained without a loss.
+            LossNotUsed: no criterion was built, or none was trained; or one was trained without a loss.
         """
         if not self.plugs:
             raise LossNotUsed(self._none_built())
-        called = [plug for plug in self.plugs if plug.called]
-        if not called:
+        trained = [plug for plug in self.plugs if plug.trained]
+        if not trained:
             raise LossNotUsed(
-                f"{self.where}: no criterion that was built here was called: was it trained by other processes, which "
-                "have to be inside of a context of their own, or after the context was left?"
+                f"{self.where}: no criterion that was built here was trained: did other processes train, which have to "
+                "be inside of a context of their own, or was it after the context was left?"
             )
-        for plug in called:
+        for plug in trained:
             plug.require_use()
 
     def _none_built(self) -> str:

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
-from loss_plugins.errors import LossNotUsed, in_our_words, refusal
+from loss_plugins.errors import in_our_words, refusal
 
 from .agreement import check_method
 from .asked import LossSpec
-from .context import LeavingPlug
+from .base import BasePlug
 from .errors import UnsupportedCriterion
 from .examination import examined
 from .losses import Losses
 from .matcher import MatcherPlug
-from .report import Report, report_of
-from .saved import load_state, state_of
+from .steps import Steps
 from .subclass import losses_of, put_in, stock_class, take_out
 
 WHERE = "detr adapter"
 logger = logging.getLogger("loss_plugins")
 
 
-class Plug(LeavingPlug):
+class Plug(BasePlug):
     """The losses of one criterion; a context manager that takes them out again.
 
-    Made by `plug`. Leaving the context without an exception raises `LossNotUsed` where the criterion was trained and a
-    loss was not used, or where it was not called at all.
+    Made by `plug`. Leaving the context without an exception raises `LossNotUsed` where a loss was not trained; a
+    training without it ends with that after a few calls already.
     """
 
     where = WHERE
@@ -40,9 +38,14 @@ class Plug(LeavingPlug):
             matcher.put_in(criterion.matcher)
 
     @property
-    def report(self) -> Report:
-        """Which loss replaces which, what the probe found, and what was computed since."""
-        return report_of(self._losses)
+    def name(self) -> str:
+        """The class of the criterion."""
+        return self._stock.__name__
+
+    @property
+    def losses(self) -> Losses:
+        """The losses, of which other criteria may compute the same."""
+        return self._losses
 
     @property
     def plugged(self) -> bool:
@@ -56,62 +59,9 @@ class Plug(LeavingPlug):
         if self.plugged:
             take_out(self._criterion, self._stock)
 
-    @property
-    def losses(self) -> Losses:
-        """The losses, of which other criteria may compute the same."""
-        return self._losses
-
-    @property
-    def called(self) -> bool:
-        """Whether the criterion, or its method of a loss alone, was called since its losses were plugged."""
-        calls = self._losses.trained + self._losses.validated
-        return bool(calls + sum(slot.use.all_calls for slot in self._losses.slots))
-
-    def prove_after(self, calls: int) -> None:
-        """End a training in which a loss is not used: with `LossNotUsed`, when so many training calls are over."""
-        self._losses.proven_at = calls
-
-    def require_use(self) -> None:
-        """Raise unless the losses were used.
-
-        Raises:
-            LossNotUsed: the criterion was not called; or it was trained, and a loss was not computed there, or nothing
-                learnt from it.
-        """
-        if not self.called:
-            raise LossNotUsed(
-                f"{self._stock.__name__} was not called since its losses were plugged: is the loss computed by another "
-                "criterion, as one that the trainer built anew?"
-            )
-        self._losses.require_use()
-
-    def sync(self) -> None:
-        """End the step, on every rank: running statistics are those of the rows of all of them.
-
-        Each call of the criterion in training does so for the step before; after the last one, before the state is
-        saved, nobody else does.
-        """
-        self._losses.end_step()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The losses, their gains and running statistics, to be saved beside a checkpoint."""
-        return state_of(self._losses)
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with the running statistics and gains of an earlier plug.
-
-        Raises:
-            ValueError: its losses were others.
-        """
-        load_state(WHERE, self._losses, state)
-
-    @property
-    def title(self) -> str:
-        """The class of the criterion."""
-        return f"criterion={self._stock.__name__}"
-
-    def __repr__(self) -> str:
-        return f"Plug({self._stock.__name__}: {self.report})"
+    def _parts(self) -> list[tuple[str, Steps, str]]:
+        question = "is the loss computed by another criterion, as one that the trainer built anew?"
+        return [(self.name, self._losses, question)]
 
 
 @in_our_words
@@ -163,9 +113,10 @@ def plug(
     >>> criterion, box = Criterion(), torch.tensor([[0.5, 0.5, 0.2, 0.2]])
     >>> outputs, targets = {"pred_boxes": box[None]}, [{"boxes": box * torch.tensor([1, 1, 1, 2])}]
     >>> indices = [(torch.tensor([0]), torch.tensor([0]))]
-    >>> with torch.no_grad(), plug(criterion, box="eiou"):
-    ...     criterion(outputs, targets, indices)  # 1/2, twice 0, and 1/4 for the height
+    >>> plugged = plug(criterion, box="eiou")
+    >>> criterion(outputs, targets, indices)  # 1/2, twice 0, and 1/4 for the height
     {'loss_giou': tensor(0.7500)}
+    >>> plugged.unplug()
     """
     _check_criterion(criterion, box, cls)
     losses, matching = examined(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .losses import Losses
 from .slot import Slot
+from .steps import Steps
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,11 @@ class Report:
         return asdict(self)
 
 
-def report_of(losses: Losses) -> Report:
-    """What is known by now; reading it waits for the device."""
-    return Report(_of(losses.box), _of(losses.cls), losses.trained, losses.validated)
+def report_of(computed: Sequence[Steps]) -> Report:
+    """What is known by now of the losses of each part; reading it waits for the device."""
+    slots = {slot.name: slot for steps in computed for slot in steps.slots}
+    counts = max(steps.trained for steps in computed), max(steps.validated for steps in computed)
+    return Report(_of(slots.get("box")), _of(slots.get("cls")), *counts)
 
 
 def _of(slot: Slot | None) -> SlotReport | None:

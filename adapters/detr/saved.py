@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loss_plugins.errors import check_type, refusal, shown
 
 from . import asked
-from .losses import Losses
+from .slot import Slot
 
 
-def state_of(losses: Losses) -> dict[str, Any]:
+def state_of(slots: Sequence[Slot]) -> dict[str, Any]:
     """Of each slot the loss in plain types, its gain, and the tensors of its running statistics."""
     return {
         slot.name: {
@@ -19,16 +19,16 @@ def state_of(losses: Losses) -> dict[str, Any]:
             "gain": slot.gain,
             "statistics": {name: value.clone() for name, value in slot.loss.state_dict().items()},
         }
-        for slot in losses.slots
+        for slot in slots
     }
 
 
-def load_state(where: str, losses: Losses, state: Mapping[str, Any]) -> None:
+def load_state(where: str, slots: Sequence[Slot], state: Mapping[str, Any]) -> None:
     """Go on with saved statistics and gains.
 
     Args:
         where: the adapter, for errors.
-        losses: to be told.
+        slots: of the losses, to be told.
         state: what `state_of` returned.
 
     Raises:
@@ -37,12 +37,12 @@ def load_state(where: str, losses: Losses, state: Mapping[str, Any]) -> None:
     """
     check_type(where, "state", state, Mapping)
     for name in ("box", "cls"):
-        slot = next((slot for slot in losses.slots if slot.name == name), None)
+        slot = next((slot for slot in slots if slot.name == name), None)
         saved = state.get(name)
         loss, found = slot and asked.resolved(slot.loss), saved["loss"] if isinstance(saved, Mapping) else saved
         if found != loss:
             came = f"{name}: the state is of {shown(found)}"
             raise refusal(where, came, shown(loss), "plug the losses that the state is of")
-    for slot in losses.slots:
+    for slot in slots:
         slot.gain = state[slot.name]["gain"]
         slot.loss.load_state_dict(state[slot.name]["statistics"])

@@ -25,9 +25,11 @@ class Slot:
         stock: the loss of the criterion that it replaces, as papers call it; "": not known yet.
         probe: the value of the criterion's own loss on fixed outputs, and that of the catalogue's form of it.
         canary: the value of the new loss there, through the live criterion.
+        always: whether it is computed in every call of the criterion, also in one without objects.
     """
 
     name = ""
+    always = True
 
     def __init__(self, loss: Loss, gain: float = 1.0) -> None:
         self.loss, self.gain = loss, gain

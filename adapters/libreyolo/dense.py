@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from loss_plugins import Loss, build_loss
-from loss_plugins.errors import LossNotUsed
 from loss_plugins.module.gain import box_gain
 
-from ..detr import Report, UnsupportedCriterion, saved
+from ..detr import UnsupportedCriterion
 from ..detr.agreement import gradient_of
+from ..detr.base import BasePlug
 from ..detr.box_slot import BoxSlot
-from ..detr.context import LeavingPlug
-from ..detr.losses import Losses
 from ..detr.rebound import rebound
-from ..detr.report import report_of
 from ..detr.slot import at_least_single
+from ..detr.steps import Steps
 from ..detr.subclass import PREFIX, state_of
 from .forms import STOCKS, Form, entrance, probe
 
@@ -37,6 +35,8 @@ class DenseSlot(BoxSlot):
         loss: takes corners, one number per box.
         form: how the losses are called that it replaces.
     """
+
+    always = False
 
     def __init__(self, loss: Loss, form: Form) -> None:
         super().__init__(loss, None)
@@ -85,14 +85,17 @@ class Place:
             return functools.partial(instead_of, self.owner)
         return global_function(self.stock, self.function)
 
-    def put_in(self, slot: DenseSlot) -> None:
+    def put_in(self, losses: Steps) -> None:
         """Make the object compute another loss.
+
+        Args:
+            losses: of which the one slot is a `DenseSlot`.
 
         Raises:
             UnsupportedCriterion: its class cannot be changed.
         """
         try:
-            vars(self.owner)[SEAT] = slot, self.form, self.function
+            vars(self.owner)[SEAT] = losses, self.form, self.function
             self.owner.__class__ = plugged_class(self.stock, self.function)  # type: ignore[arg-type]
         except (AttributeError, TypeError) as error:
             found = f"its class cannot be changed: {error}"
@@ -104,7 +107,7 @@ class Place:
             self.owner.__class__ = self.stock
 
 
-class DensePlug(LeavingPlug):
+class DensePlug(BasePlug):
     """The box loss of dense criteria; a context manager that takes it out again.
 
     Args:
@@ -118,81 +121,41 @@ class DensePlug(LeavingPlug):
 
     where = "libreyolo adapter"
 
-    def __init__(self, losses: Losses, places: Iterable[Place]) -> None:
+    def __init__(self, losses: Steps, places: Iterable[Place]) -> None:
         self.losses = losses
         self.places: list[Place] = []
         self.add(places)
 
     @property
-    def slot(self) -> DenseSlot:
-        """The box loss."""
-        assert isinstance(self.losses.box, DenseSlot)
-        return self.losses.box
+    def name(self) -> str:
+        """The classes of the criteria."""
+        return ", ".join(sorted({place.title for place in self.places}))
 
     @property
-    def report(self) -> Report:
-        """Which loss replaces which, what the probe found, and what was computed since."""
-        return report_of(self.losses)
+    def slot(self) -> DenseSlot:
+        """The box loss."""
+        (slot,) = self.losses.slots
+        assert isinstance(slot, DenseSlot)
+        return slot
 
     @property
     def plugged(self) -> bool:
         """Whether the loss is in."""
         return any(SEAT in vars(place.owner) for place in self.places)
 
-    @property
-    def called(self) -> bool:
-        """Whether a criterion was called since its loss was plugged."""
-        use = self.slot.use
-        return bool(self.losses.trained + use.calls + use.val_calls + use.frozen_calls)
-
     def add(self, places: Iterable[Place]) -> None:
         """Put the loss in."""
         for place in places:
-            place.put_in(self.slot)
+            place.put_in(self.losses)
             self.places.append(place)
-
-    def prove_after(self, calls: int) -> None:
-        """End a training in which the loss is not used: with `LossNotUsed`, when so many steps are over."""
-        self.losses.proven_at = calls
 
     def unplug(self) -> None:
         """Give all objects their classes back; a second call does nothing."""
         for place in self.places:
             place.take_out()
 
-    def require_use(self) -> None:
-        """Raise unless the loss was used.
-
-        Raises:
-            LossNotUsed: it was not called; or it was trained, and nothing learnt from it.
-        """
-        if not self.called:
-            raise LossNotUsed(f"{self.title} was not called since its loss was plugged")
-        self.losses.require_use()
-
-    def sync(self) -> None:
-        """End the step, on every rank: running statistics are those of the rows of all of them."""
-        self.losses.end_step()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The loss, its gain and running statistics, to be saved beside a checkpoint."""
-        return saved.state_of(self.losses)
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with the running statistics and the gain of an earlier plug.
-
-        Raises:
-            ValueError: its loss was another one.
-        """
-        saved.load_state(self.where, self.losses, state)
-
-    @property
-    def title(self) -> str:
-        """The classes of the criteria."""
-        return ", ".join(sorted({place.title for place in self.places}))
-
-    def __repr__(self) -> str:
-        return f"DensePlug({self.title}: {self.report})"
+    def _parts(self) -> list[tuple[str, Steps, str]]:
+        return [(self.name, self.losses, "is the loss computed by another criterion, as a copy of this one?")]
 
 
 def compared(place: Place, slot: DenseSlot) -> None:
@@ -203,8 +166,9 @@ def compared(place: Place, slot: DenseSlot) -> None:
     """
     theirs, ours, _ = probe(place.call, place.form, build_loss(STOCKS[place.form.stock]))
     slot.probe = (float(theirs.detach().sum()), float(ours.detach().sum()))
-    with slot.set_apart():
-        place.put_in(slot)
+    losses = Steps([slot])
+    with losses.set_apart():
+        place.put_in(losses)
         try:
             live, expected, boxes = probe(place.call, place.form, slot.loss, slot.factor)
         finally:
@@ -243,8 +207,8 @@ def _instead(replaced: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(replaced)
     def call(self: Any, *arguments: Any, **named: Any) -> Tensor:
-        slot, form, _ = vars(self)[SEAT]
-        return _value(self, slot, form, signature.bind(self, *arguments, **named), first=1)
+        losses, form, _ = vars(self)[SEAT]
+        return losses.alone(_value(self, losses, form, signature.bind(self, *arguments, **named), first=1))  # type: ignore[no-any-return]
 
     return call
 
@@ -261,12 +225,12 @@ def _through(replaced: Callable[..., Any], function: str) -> Callable[..., Any]:
 
 def instead_of(owner: Any, *arguments: Any, **named: Any) -> Tensor:
     """What a criterion gets where it calls its function of boxes."""
-    slot, form, function = vars(owner)[SEAT]
+    losses, form, function = vars(owner)[SEAT]
     signature = inspect.signature(global_function(type(owner), function))
-    return _value(owner, slot, form, signature.bind(*arguments, **named))
+    return losses.alone(_value(owner, losses, form, signature.bind(*arguments, **named)))  # type: ignore[no-any-return]
 
 
-def _value(owner: Any, slot: DenseSlot, form: Form, given: inspect.BoundArguments, first: int = 0) -> Tensor:
+def _value(owner: Any, losses: Steps, form: Form, given: inspect.BoundArguments, first: int = 0) -> Tensor:
     """The loss, in the shape of the one that it replaces.
 
     Raises:
@@ -279,6 +243,7 @@ def _value(owner: Any, slot: DenseSlot, form: Form, given: inspect.BoundArgument
     if lost:
         found = f"it calls its box loss with {lost[0]}=..., which is not known"
         raise UnsupportedCriterion(owner, found, "plug the stock criterion")
+    slot: Any = losses.slots[0]
     loss = form.value(slot.of_corners, *(given.arguments[name] for name in known))
     return loss[:, None] if form.column else loss
 
@@ -300,8 +265,8 @@ def _reduce(self: Any, protocol: Any) -> tuple[Any, ...]:
     return _rebuilt, (stock, vars(self)[SEAT]), state_of(self, stock, SEAT)
 
 
-def _rebuilt(stock: Any, seat: tuple[DenseSlot, Form, str]) -> Any:
+def _rebuilt(stock: Any, seat: tuple[Steps, Form, str]) -> Any:
     owner = stock.__new__(stock)
-    slot, form, function = seat
-    Place(owner, form, function).put_in(slot)
+    losses, form, function = seat
+    Place(owner, form, function).put_in(losses)
     return owner

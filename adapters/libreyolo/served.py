@@ -8,9 +8,10 @@ from typing import Any
 from loss_plugins.errors import refusal
 
 from ..detr import Plug, UnsupportedCriterion
+from ..detr.base import BasePlug
 from ..detr.examination import examined, requested
 from ..detr.losses import Losses
-from ..detr.patched import AnyPlug
+from ..detr.steps import Steps
 from .dense import DensePlug, DenseSlot, Place, compared
 from .forms import STOCKS
 from .found import found_in
@@ -30,7 +31,7 @@ class Served:
         keep: called with each plug that is made.
     """
 
-    def __init__(self, asked: dict[str, Any], keep: Callable[[AnyPlug], None]) -> None:
+    def __init__(self, asked: dict[str, Any], keep: Callable[[BasePlug], None]) -> None:
         self.asked, self._keep = asked, keep
         self.plugs: list[Plug] = []
         self.dense: DensePlug | None = None
@@ -74,7 +75,7 @@ class Served:
         if self.dense is not None:
             self.dense.add(places)
             return
-        self.dense = DensePlug(Losses(slots[0], None), places)
+        self.dense = DensePlug(Steps([slots[0]]), places)
         self._keep(self.dense)
 
     def _slot(self, place: Place) -> DenseSlot:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from loss_plugins.catalog.ranges import Choice, check_value
-from loss_plugins.errors import LossNotUsed, check_type, in_our_words, refusal
+from loss_plugins.errors import check_type, in_our_words, refusal
 
 from ..detr.asked import LossSpec
-from ..detr.context import LeavingPlug
-from ..detr.report import Report, report_of
-from ..detr.saved import load_state, state_of
+from ..detr.base import BasePlug
+from ..detr.steps import Steps
 from . import gain as gains
 from . import probe
 from .asked import WHERE, box_module, class_module
@@ -37,28 +36,15 @@ class Seated(NamedTuple):
     stock: type
 
 
-class Used(NamedTuple):
-    """What reports are made of, and what is saved."""
-
-    box: HeadSlot | None
-    cls: HeadSlot | None
-    trained: int
-    validated: int
-
-    @property
-    def slots(self) -> list[HeadSlot]:
-        """The slots in use."""
-        return [slot for slot in (self.box, self.cls) if slot is not None]
-
-
-class Plug(LeavingPlug):
+class Plug(BasePlug):
     """The losses of one model; a context manager that takes them out again.
 
-    Made by `plug`. Leaving the context without an exception raises `LossNotUsed` where the model was trained and a loss
-    was not used, or where its heads were not called at all.
+    Made by `plug`. Leaving the context without an exception raises `LossNotUsed` where a loss was not trained, or where
+    a head was not called in training at all; a training without a loss ends with that after a few calls already.
     """
 
     where = WHERE
+    owner = "model"
 
     def __init__(self, model: nn.Module, seated: list[Seated]) -> None:
         self._model, self._seated = model, seated
@@ -67,9 +53,9 @@ class Plug(LeavingPlug):
             put_in(part, seat)
 
     @property
-    def report(self) -> Report:
-        """Which loss replaces which, what the probe found, and what was computed since."""
-        return report_of(self._used)  # type: ignore[arg-type]
+    def name(self) -> str:
+        """The class of the model."""
+        return type(self._model).__name__
 
     @property
     def plugged(self) -> bool:
@@ -79,64 +65,22 @@ class Plug(LeavingPlug):
             for each in self._seated
         )
 
-    @property
-    def _used(self) -> Used:
-        slots = {slot.name: slot for each in self._seated for slot in each.seat.slots.values()}
-        seats = [each.seat for each in self._seated]
-        steps = max(seat.trained for seat in seats), max(seat.validated for seat in seats)
-        return Used(slots.get("box"), slots.get("cls"), *steps)
-
     def unplug(self) -> None:
         """Give each part its own class back; a second call does nothing."""
         for each in self._seated:
             if seat_of(each.part) is each.seat:
                 take_out(each.part, each.stock)
 
-    def require_use(self) -> None:
-        """Raise unless the losses were used.
-
-        Raises:
-            LossNotUsed: the heads were not called; or they were trained, and a loss was not computed there, or nothing
-                learnt from it.
-        """
-        for each in self._seated:
-            if not each.seat.trained + each.seat.validated:
-                now = type(self._model.get_submodule(each.path)).__name__
-                raise LossNotUsed(
-                    f"{each.path or 'the model'} ({each.stock.__name__}) computed no loss since the plug: was another "
-                    f"model trained, a copy say, or was this part replaced (it is {now} now)?"
-                )
-            for slot in each.seat.slots.values():
-                slot.use.require(f"the {slot.title}", each.seat.trained, slot.rests)
-
-    def sync(self) -> None:
-        """End the step, on every rank: running statistics are those of the rows of all of them.
-
-        Each call of the model in training does so for the step before; after the last one, before the state is saved,
-        nobody else does.
-        """
-        for each in self._seated:
-            each.seat.end_step()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The losses, their gains and running statistics, to be saved beside a checkpoint."""
-        return state_of(self._used)  # type: ignore[arg-type]
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with the running statistics and gains of an earlier plug.
-
-        Raises:
-            ValueError: its losses were others.
-        """
-        load_state(WHERE, self._used, state)  # type: ignore[arg-type]
-
-    @property
-    def title(self) -> str:
-        """The class of the model."""
-        return f"model={type(self._model).__name__}"
-
-    def __repr__(self) -> str:
-        return f"Plug({type(self._model).__name__}: {self.report})"
+    def _parts(self) -> list[tuple[str, Steps, str]]:
+        return [
+            (
+                f"{each.path or 'the model'} ({each.stock.__name__})",
+                each.seat.steps,
+                "was another model trained, a copy say, or was this part replaced (it is "
+                f"{type(self._model.get_submodule(each.path)).__name__} now)?",
+            )
+            for each in self._seated
+        ]
 
 
 @in_our_words

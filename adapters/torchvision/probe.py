@@ -101,7 +101,7 @@ def check_live(part: nn.Module, seam: Seam, slot: HeadSlot) -> None:
     plain = Trial(lambda pred, target, *_: _elementwise(loss, pred, target), slot.factor, slot.of_quality)
     twin = _twin(stock, seam, plain)
     try:
-        with seat.set_apart():  # type: ignore[union-attr]  # it has just been put in
+        with seat.steps.set_apart():  # type: ignore[union-attr]  # it has just been put in
             live = called(part, getattr(type(part), seam.method), seam.key, given)[seam.key]
         with torch.autograd.set_detect_anomaly(True, check_nan=False):  # type: ignore[no-untyped-call]  # no program
             wanted = called(twin, getattr(type(twin), seam.method), seam.key, given)[seam.key]
@@ -149,7 +149,7 @@ def stock_twin(part: nn.Module) -> nn.Module:
 def _twin(part: nn.Module, seam: Seam, trial: Trial) -> nn.Module:
     """A copy of a part that calls the trial: it shares all tensors."""
     twin = copy.copy(part)
-    put_in(twin, Seat({seam: trial}, apart=True))  # type: ignore[dict-item]  # which has what the seams call
+    put_in(twin, Seat({seam: trial}, counted=False))  # type: ignore[dict-item]  # which has what the seams call
     return twin
 
 

@@ -1,16 +1,12 @@
-"""The losses of one part of a model, which are no modules of it, and what is counted of its steps."""
+"""The losses of one part of a model, which are no modules of it, and what they are handed beside predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
-
-from loss_plugins.module.state import sync_losses
-
 from ..detr.rebound import rebound
+from ..detr.steps import Steps
 from .seams import Seam
 from .slot import HeadSlot
 
@@ -20,21 +16,18 @@ class Seat:
 
     Args:
         slots: by the seam that each is put into.
-        apart: nothing is counted or learnt.
+        counted: whether they are losses of a plug; else they stand for one in a comparison.
 
     Attributes:
-        trained: steps in training.
-        validated: losses that were computed without gradients.
+        steps: the losses, and what is counted of the calls of their part.
         handed: what the losses of the step need and their part does not get: what offsets are relative to, or
             qualities.
     """
 
-    def __init__(self, slots: Mapping[Seam, HeadSlot], apart: bool = False) -> None:
+    def __init__(self, slots: Mapping[Seam, HeadSlot], counted: bool = True) -> None:
         self.slots = dict(slots)
-        self.trained = self.validated = 0
+        self.steps = Steps(self.slots.values() if counted else ())
         self.handed: Any = None
-        self._begun = False
-        self._apart = apart
         self._bound: dict[Any, Callable[..., Any]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -45,25 +38,11 @@ class Seat:
         """Whether one of the losses is of qualities."""
         return any(slot.of_quality for slot in self.slots.values())
 
-    def called(self) -> None:
-        """The part computes its losses: in training, running statistics have learnt from the step before."""
-        if self._apart:
-            return
-        if not torch.is_grad_enabled():
-            self.validated += 1
-            return
-        self.trained += 1
-        self.end_step()
-        for slot in () if self._begun else self.slots.values():
-            slot.loss.begin_step()
-        self._begun = True
+    def run(self, method: Callable[..., Any], part: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """What a method of the part returns that computes losses; with these."""
+        return self.steps.run(self._with_losses(method), part, arguments, named)
 
-    def end_step(self) -> None:
-        """Share what the ranks have seen since the step began, and begin the next one."""
-        if self._begun:
-            sync_losses([slot.loss for slot in self.slots.values()])
-
-    def bound(self, method: Callable[..., Any]) -> Callable[..., Any]:
+    def _with_losses(self, method: Callable[..., Any]) -> Callable[..., Any]:
         """The method that calls these losses, made once."""
         if method not in self._bound:
             names = {seam.name: seam.function(slot, self._what_was_handed) for seam, slot in self.slots.items()}
@@ -73,15 +52,3 @@ class Seat:
     def _what_was_handed(self) -> Any:
         assert self.handed is not None, "the part was entered by another way than its own"
         return self.handed
-
-    @contextmanager
-    def set_apart(self) -> Iterator[None]:
-        """Calls that are no training: nothing is counted or learnt."""
-        with ExitStack() as stack:
-            for slot in self.slots.values():
-                stack.enter_context(slot.set_apart())
-            self._apart = True
-            try:
-                yield
-            finally:
-                self._apart = False

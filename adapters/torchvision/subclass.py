@@ -76,10 +76,7 @@ def _entrance(stock: Method) -> Method:
     @functools.wraps(stock)
     def enter(self: Any, *arguments: Any, **named: Any) -> Any:
         seat = seat_of(self)
-        if seat is None:
-            return stock(self, *arguments, **named)
-        seat.called()
-        return seat.bound(stock)(self, *arguments, **named)
+        return stock(self, *arguments, **named) if seat is None else seat.run(stock, self, arguments, named)
 
     return enter
 

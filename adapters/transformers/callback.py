@@ -11,11 +11,10 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from loss_plugins.errors import LossNotUsed, refusal, shown
 
 from ..detr.installed import versions
+from ..detr.proof import PROVEN_AFTER
 from .record import RECORD_FILE, as_tensors, in_plain_types, read_record, write_record
 from .stock import WHERE
 
-#: steps after which the losses have to have been used
-FIRST_STEPS = 3
 #: how a loss is computed, not which
 MAY_CHANGE = ("fast",)
 
@@ -58,7 +57,7 @@ class PlugCallback(TrainerCallback):  # type: ignore[misc]
         Raises:
             LossNotUsed: they were not.
         """
-        if state.global_step == self._first + FIRST_STEPS:
+        if state.global_step == self._first + PROVEN_AFTER:
             self._prove()
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from loss_plugins.errors import LossNotUsed, in_our_words, refusal
+from loss_plugins.errors import in_our_words, refusal
 
-from ..detr import Report
 from ..detr.asked import LossSpec, resolved
-from ..detr.context import LeavingPlug
+from ..detr.base import BasePlug
 from ..detr.examination import examined
 from ..detr.losses import Losses
-from ..detr.report import report_of
-from ..detr.saved import load_state, state_of
+from ..detr.steps import Steps
 from .callback import PlugCallback
 from .plugged_loss import PluggedLoss
 from .stock import OWN, WHERE, stock_of
@@ -26,20 +23,27 @@ KEY = "loss_plugins"
 logger = logging.getLogger("loss_plugins")
 
 
-class Plug(LeavingPlug):
+class Plug(BasePlug):
     """The losses of one model; a context manager that takes them out again.
 
-    Made by `plug`. Leaving the context without an exception raises `LossNotUsed` where the model was trained and a loss
-    was not used, or where it computed no loss at all.
+    Made by `plug`. Leaving the context without an exception raises `LossNotUsed` where a loss was not trained; a
+    training without it ends with that after a few calls already. In a loop of one's own every rank calls `sync` after
+    the optimizer's step, before the state is saved; the callback does it for a Trainer.
 
     Attributes:
         model: whose losses they are.
     """
 
     where = WHERE
+    owner = "model"
 
     def __init__(self, model: Any, loss: PluggedLoss) -> None:
         self.model, self._loss = model, loss
+
+    @property
+    def name(self) -> str:
+        """The class of the model."""
+        return type(self.model).__name__
 
     @property
     def losses(self) -> Losses:
@@ -55,11 +59,6 @@ class Plug(LeavingPlug):
     def asked(self) -> dict[str, Any]:
         """The arguments of `plug`, in plain types: what `model.config.loss_plugins` holds."""
         return dict(self._loss.asked)
-
-    @property
-    def report(self) -> Report:
-        """Which loss replaces which, what the probe found, and what was computed since."""
-        return report_of(self.losses)
 
     @property
     def plugged(self) -> bool:
@@ -84,47 +83,9 @@ class Plug(LeavingPlug):
             else:
                 delattr(owner, name)
 
-    def require_use(self) -> None:
-        """Raise unless the losses were used.
-
-        Raises:
-            LossNotUsed: the model computed no loss; or it was trained, and a loss was not computed there, or nothing
-                learnt from it.
-        """
-        if not self.calls:
-            raise LossNotUsed(
-                f"{type(self.model).__name__} computed no loss since its losses were plugged: is another model "
-                "trained, as one that a Trainer built by model_init, or were there no labels?"
-            )
-        self.losses.require_use()
-
-    def sync(self) -> None:
-        """End the step: ranks share what their losses have learnt in it.
-
-        The next call of the model does it too, and so does the callback. In a loop of one's own every rank calls it
-        after the optimizer's step, before the state is saved.
-        """
-        self.losses.end_step()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The losses, their gains and running statistics, to be saved beside a checkpoint."""
-        return state_of(self.losses)
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with the running statistics and gains of an earlier plug.
-
-        Raises:
-            ValueError: its losses were others.
-        """
-        load_state(WHERE, self.losses, state)
-
-    @property
-    def title(self) -> str:
-        """The class of the model."""
-        return f"model={type(self.model).__name__}"
-
-    def __repr__(self) -> str:
-        return f"Plug({type(self.model).__name__}: {self.report})"
+    def _parts(self) -> list[tuple[str, Steps, str]]:
+        question = "is another model trained, as one that a Trainer built by model_init, or were there no labels?"
+        return [(self.name, self.losses, question)]
 
 
 @in_our_words

@@ -31,6 +31,7 @@ from tests.adapters.detr.criteria import KNOWN, batch
 from tests.house.raises_core import Table, plain
 
 HERE = "adapters/detr"
+PLUG = "tests/adapters/detr/test_plug.py::test_"
 NOTHING = {"box": None, "cls": None, "image_size": None, "gain": "keep", "matcher": "keep", "fast": False}
 
 
@@ -107,6 +108,12 @@ def trained_elsewhere() -> None:
         criterion(*own.layers())["loss_ce"].backward()
 
 
+def validated_alone() -> None:
+    criterion = own.Criterion()
+    with plug(criterion, box="eiou"), torch.no_grad():
+        criterion(*own.layers())
+
+
 def without_backward() -> None:
     criterion = own.Criterion()
     with plug(criterion, box="eiou"):
@@ -123,7 +130,7 @@ def resumed(**state: Any) -> None:
 
 
 def loaded(**state: Any) -> None:
-    saved.load_state("detr adapter", Losses(box_slot(), None), plug(own.Criterion(), **state).state_dict())
+    saved.load_state("detr adapter", [box_slot()], plug(own.Criterion(), **state).state_dict())
 
 
 def plugged(name: str) -> None:
@@ -216,6 +223,14 @@ DETR: Table = {
         "something else": lambda *_: asked.checked_size("here", 640),
         "sides that are no lengths": lambda *_: asked.checked_size("here", (0, 640)),
     },
+    (f"{HERE}/base.py::BasePlug.require_use", "LossNotUsed"): {
+        "nothing was computed in training": lambda *_: plug(own.Criterion(), box="eiou").require_use(),
+        "a loss was not computed there": lambda *_: trained_elsewhere(),
+        "nothing learnt from it": lambda *_: without_backward(),
+    },
+    (f"{HERE}/base.py::BasePlug.load_state_dict", "ValueError"): {
+        "its losses were others": lambda *_: resumed(box="siou"),
+    },
     (f"{HERE}/box_probe.py::examine_boxes", "UnsupportedCriterion"): {
         "its losses of fixed outputs are not those known, in value": lambda *_: box_probe.examine_boxes(
             own.Doubling(), box_slot()
@@ -269,14 +284,6 @@ DETR: Table = {
         "the matcher is shared with a criterion that has a plug": lambda *_: shared(),
         "the loss keeps a running statistic": lambda *_: matcher.matcher_plug(own.Criterion(), box_slot("wiou"), False),
     },
-    (f"{HERE}/plug.py::Plug.require_use", "LossNotUsed"): {
-        "the criterion was not called": lambda *_: plug(own.Criterion(), box="eiou").require_use(),
-        "it was trained, and a loss was not computed there": lambda *_: trained_elsewhere(),
-        "nothing learnt from it": lambda *_: without_backward(),
-    },
-    (f"{HERE}/plug.py::Plug.load_state_dict", "ValueError"): {
-        "its losses were others": lambda *_: resumed(box="siou"),
-    },
     (f"{HERE}/plug.py::plug", "UnsupportedCriterion"): {
         "its losses are none that are known; the message has both numbers": lambda *_: plug(own.Doubling(), box="eiou"),
     },
@@ -286,10 +293,22 @@ DETR: Table = {
         "a second plug on it": lambda *_: twice(own.Criterion()),
     },
     (f"{HERE}/saved.py::load_state", "TypeError"): {
-        "it is no dict": lambda *_: saved.load_state("here", Losses(box_slot(), None), None),  # type: ignore[arg-type]
+        "it is no dict": lambda *_: saved.load_state("here", [box_slot()], None),  # type: ignore[arg-type]
     },
     (f"{HERE}/saved.py::load_state", "ValueError"): {
         "its losses were others": lambda *_: loaded(cls="focal"),
+    },
+    (f"{HERE}/steps.py::Steps.run", "LossNotUsed"): {
+        "a few calls were trained with, and a loss was not used in them": PLUG
+        + "a_training_that_leaves_the_loss_out_ends_after_some_calls",
+    },
+    (f"{HERE}/steps.py::Steps.alone", "LossNotUsed"): {
+        "a few were trained with, and a loss was not used in them": PLUG
+        + "methods_of_losses_that_are_called_by_themselves_are_proven_too",
+    },
+    (f"{HERE}/steps.py::Steps.require_training", "LossNotUsed"): {
+        "it was not called": lambda *_: Losses(box_slot(), None).require_training("it", "why?"),
+        "without gradients alone": lambda *_: validated_alone(),
     },
     (f"{HERE}/subclass.py::put_in", "UnsupportedCriterion"): {
         "its class cannot be changed": lambda *_: subclass.put_in(own.Slotted(), Losses(box_slot(), None)),

@@ -64,14 +64,6 @@ TORCHVISION: Table = {
             REFUSALS + "a_head_around_the_scores_that_is_another_is_refused"
         ),
     },
-    (f"{HERE}/plug.py::Plug.require_use", "LossNotUsed"): {
-        "the heads were not called": lambda *_: plug(head(), box="ciou").require_use(),
-        "they were trained, and a loss was not computed there": PLUG + "leaving_raises_where_the_loss_was_not_used",
-        "nothing learnt from it": PLUG + "frozen_predictions_are_told",
-    },
-    (f"{HERE}/plug.py::Plug.load_state_dict", "ValueError"): {
-        "its losses were others": lambda *_: plug(head(), box="ciou").load_state_dict({}),
-    },
     (f"{HERE}/plug.py::plug", "UnsupportedModel"): {
         "the model has no such head": lambda *_: plug(nn.Linear(1, 1), box="ciou"),
         "one whose losses are not those known": (

@@ -14,6 +14,7 @@ from loss_plugins import build_loss
 from loss_plugins.adapters.detr import installed
 from loss_plugins.adapters.detr.examination import requested
 from loss_plugins.adapters.detr.patched import Patched
+from loss_plugins.adapters.detr.steps import Steps
 from loss_plugins.adapters.libreyolo import patched, plug
 from loss_plugins.adapters.libreyolo.dense import DenseSlot, Place, compared
 from loss_plugins.adapters.libreyolo.forms import Form
@@ -61,21 +62,6 @@ class Leaking(DenseSlot):
         return plain(pred, target)
 
 
-def trained(name: str) -> None:
-    """A dense loss, computed in a step or not, and no gradient."""
-    criterion = DENSE["YOLO-NAS, PP-YOLOE"].build()
-    made: Any = plug(criterion, box="eiou")
-    if name == "step":
-        boxes = torch.tensor([[0.0, 0, 4, 4]], requires_grad=True)
-        made.losses.run(lambda *_: criterion.iou_loss(boxes, boxes.detach() + 1), None, (), {})
-    made.require_use()
-
-
-def resumed() -> None:
-    first, second = (plug(DENSE["YOLO9"].build(), box=box) for box in ("eiou", "siou"))
-    first.load_state_dict(second.state_dict())
-
-
 def of_two_kinds() -> None:
     served = Served({**NOTHING, "box": "eiou"}, lambda _: None)
     served.serve(DENSE["YOLO9"].build())
@@ -104,19 +90,12 @@ TRAINERS: Table = {
     },
     ("adapters/detr/patched.py::Patched.require_use", "LossNotUsed"): {
         "no criterion was built": lambda *_: context().require_use(),
-        "none was called": RFDETR + "training.py::test_nothing_built_or_nothing_called_is_an_error",
+        "none was trained": RFDETR + "training.py::test_nothing_built_or_nothing_called_is_an_error",
         "one was trained without a loss": RFDETR
         + "criterion.py::test_a_loss_without_weight_ends_the_training_after_some_steps",
     },
-    ("adapters/libreyolo/dense.py::DensePlug.load_state_dict", "ValueError"): {
-        "its loss was another one": lambda *_: resumed(),
-    },
-    ("adapters/libreyolo/dense.py::DensePlug.require_use", "LossNotUsed"): {
-        "it was not called": lambda *_: trained("nothing"),
-        "it was trained, and nothing learnt from it": lambda *_: trained("step"),
-    },
     ("adapters/libreyolo/dense.py::Place.put_in", "UnsupportedCriterion"): {
-        "its class cannot be changed": lambda *_: Place(Slotted(), Form("rows")).put_in(slot()),
+        "its class cannot be changed": lambda *_: Place(Slotted(), Form("rows")).put_in(Steps([slot()])),
     },
     ("adapters/libreyolo/dense.py::_value", "UnsupportedCriterion"): {
         "an argument that nobody knows would be lost": LIBREYOLO

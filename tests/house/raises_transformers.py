@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from loss_plugins.adapters.transformers import Plug, plug, plug_again, plug_of
-from loss_plugins.adapters.transformers.plugged_loss import PluggedLoss
 from loss_plugins.adapters.transformers.record import read_record
 from loss_plugins.adapters.transformers.stock import stock_of
-from tests.adapters.transformers.models import batch, build, built, loss_of
+from tests.adapters.transformers.models import build, built
 from tests.house.raises_core import Table
 
 HERE = "adapters/transformers"
@@ -27,22 +25,6 @@ ANOTHER = TRAINER + "a_training_with_another_loss_ends"
 
 def plugged(**losses: Any) -> Plug:
     return plug(build(NAME), **losses)
-
-
-def trained_by_another() -> None:
-    """A model that is trained, and whose criterion computes its own loss of boxes."""
-    made = plugged(box="eiou")
-    loss: PluggedLoss = vars(made.model)["_loss_function"]
-    loss.losses, losses = copy.deepcopy(loss.losses), loss.losses
-    loss_of(made.model, batch(made.model))
-    losses.trained += 1
-    losses.require_use()
-
-
-def without_gradient() -> None:
-    made = plugged(box="eiou")
-    loss_of(made.model, batch(made.model))
-    made.require_use()
 
 
 def torn(folder: Path) -> None:
@@ -65,14 +47,6 @@ TRANSFORMERS: Table = {
     },
     (f"{HERE}/plug.py::plug_again", "ValueError"): {"its config names none": lambda *_: plug_again(built(NAME))},
     (f"{HERE}/plug.py::plug_of", "ValueError"): {"it has none": lambda *_: plug_of(built(NAME))},
-    (f"{HERE}/plug.py::Plug.require_use", "LossNotUsed"): {
-        "the model computed no loss": lambda *_: plugged(box="eiou").require_use(),
-        "it was trained, and a loss was not computed there": lambda *_: trained_by_another(),
-        "nothing learnt from it": lambda *_: without_gradient(),
-    },
-    (f"{HERE}/plug.py::Plug.load_state_dict", "ValueError"): {
-        "its losses were others": lambda *_: plugged(box="eiou").load_state_dict(plugged(box="giou").state_dict()),
-    },
     (f"{HERE}/stock.py::stock_of", "TypeError"): {"it is no model of transformers": lambda *_: stock_of(3)},
     (f"{HERE}/stock.py::stock_of", "UnsupportedCriterion"): {
         "it computes no loss of boxes": REFUSALS + "a_model_of_something_else_is_refused",

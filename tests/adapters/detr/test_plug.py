@@ -13,6 +13,7 @@ from torch import Tensor
 from loss_plugins import build_loss, cxcywh_to_xyxy, nwd_loss
 from loss_plugins.adapters.detr import Plug, UnsupportedCriterion, plug
 from loss_plugins.adapters.detr.class_probe import class_methods
+from loss_plugins.adapters.detr.proof import PROVEN_AFTER
 from loss_plugins.errors import LossNotUsed
 from loss_plugins.module.gain import box_gain, class_gain
 
@@ -48,11 +49,13 @@ def test_every_layer_gets_the_loss_and_nothing_else_changes() -> None:
 
 def test_calls_without_gradients_are_counted_apart() -> None:
     criterion, given = own.Criterion(), own.layers()
-    with plug(criterion, box="eiou", cls="varifocal") as plugged:
-        with torch.no_grad():
-            criterion(*given)
-        assert plugged.report.box.val_calls == plugged.report.cls.val_calls == 3  # type: ignore[union-attr]
-        assert plugged.report.box.calls == plugged.report.validated - 1 == 0  # type: ignore[union-attr]
+    plugged = plug(criterion, box="eiou", cls="varifocal")
+    with torch.no_grad():
+        criterion(*given)
+    assert plugged.report.box.val_calls == plugged.report.cls.val_calls == 3  # type: ignore[union-attr]
+    assert plugged.report.box.calls == plugged.report.validated - 1 == 0  # type: ignore[union-attr]
+    with pytest.raises(LossNotUsed, match="Criterion computed its losses without gradients alone since the plug"):
+        plugged.require_use()
 
 
 def test_a_batch_without_objects_costs_nothing_and_stays_in_the_graph() -> None:
@@ -368,10 +371,52 @@ def test_an_exception_passes_and_restores() -> None:
 
 def test_a_criterion_that_nobody_called_is_an_error() -> None:
     with (
-        pytest.raises(LossNotUsed, match=r"Criterion was not called since its losses were plugged"),
+        pytest.raises(LossNotUsed, match=r"Criterion computed no loss since the plug: is the loss computed by another"),
         plug(own.Criterion(), box="eiou"),
     ):
         pass
+
+
+def test_a_training_that_leaves_the_loss_out_ends_after_some_calls() -> None:
+    criterion, given = own.Criterion(), own.layers(1)
+    plug(criterion, box="eiou")
+    for _ in range(3):
+        criterion(*given)  # without a backward pass, as for a log
+        with torch.no_grad():
+            criterion(*given)
+    for _ in range(PROVEN_AFTER):
+        criterion(*given)["loss_bbox"].backward()
+    with pytest.raises(
+        LossNotUsed, match=r"received no gradient.*\(after 8 calls that were trained with; .*prove_after"
+    ):
+        criterion(*given)
+
+
+def test_calls_whose_results_nothing_learns_from_end_nothing() -> None:
+    criterion, given = own.Criterion(), own.layers(1)
+    with plug(criterion, box="eiou"):
+        for _ in range(3 * PROVEN_AFTER):
+            criterion(*given)
+        for _ in range(2 * PROVEN_AFTER):
+            trained(criterion, given)
+
+
+def test_a_loss_that_trains_late_is_proven_at_the_end() -> None:
+    criterion, given = own.Criterion(), own.layers(1)
+    with plug(criterion, box="eiou") as plugged:
+        plugged.prove_after(0)
+        for _ in range(2 * PROVEN_AFTER):
+            criterion(*given)["loss_bbox"].backward()
+        trained(criterion, given)
+
+
+def test_methods_of_losses_that_are_called_by_themselves_are_proven_too() -> None:
+    criterion, given = own.Criterion(), batch()
+    plug(criterion, box="eiou")
+    for _ in range(PROVEN_AFTER):
+        criterion.loss_boxes(*given)["loss_bbox"].backward()
+    with pytest.raises(LossNotUsed, match="received no gradient"):
+        criterion.loss_boxes(*given)
 
 
 def test_a_criterion_that_leaves_the_loss_out_is_an_error() -> None:

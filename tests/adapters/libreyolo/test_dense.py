@@ -14,6 +14,7 @@ from torch import Tensor
 from torchvision.ops import box_convert
 
 from loss_plugins import build_loss, eiou_loss
+from loss_plugins.adapters.detr.proof import PROVEN_AFTER
 from loss_plugins.adapters.libreyolo import DensePlug, LossNotUsed, UnsupportedCriterion, plug
 from loss_plugins.adapters.libreyolo.dense import instead_of
 from loss_plugins.adapters.libreyolo.forms import STOCKS, recognised
@@ -111,8 +112,53 @@ def test_losses_of_boxes_come_back_in_the_shape_that_they_had() -> None:
     for name in ("YOLO-NAS, PP-YOLOE", "YOLOX"):
         criterion = DENSE[name].build()
         stock = criterion.iou_loss(*boxes()).shape
-        with plug(criterion, box="eiou"), torch.no_grad():
-            assert criterion.iou_loss(*boxes()).shape == stock
+        plug(criterion, box="eiou")
+        assert criterion.iou_loss(*boxes()).shape == stock
+
+
+def test_a_loss_of_no_weight_ends_the_training_after_some_calls() -> None:
+    for name in ("YOLO-NAS, PP-YOLOE", "PicoDet"):
+        dense = DENSE[name]
+        criterion = dense.build()
+        plug(criterion, box={"type": "eiou"})
+        for _ in range(3):
+            box_loss(dense, criterion)  # without a backward pass
+        for _ in range(PROVEN_AFTER):
+            (0 * box_loss(dense, criterion)).sum().backward()
+        with pytest.raises(LossNotUsed, match=r"received no gradient.*after 8 calls"):
+            box_loss(dense, criterion)
+
+
+def box_loss(dense: Dense, criterion: Any) -> Tensor:
+    pred, target = boxes()
+    function = criterion.iou_loss if dense.kind == "rows" else lambda *given: instead_of(criterion, *given)
+    found: Tensor = function(pred.requires_grad_(), target)
+    return found
+
+
+def test_a_trainer_whose_total_leaves_the_loss_out_ends_after_some_steps() -> None:
+    criterion = DENSE["YOLO-NAS, PP-YOLOE"].build()
+    made: Any = plug(criterion, box="eiou")
+    weight = torch.ones(4, requires_grad=True)
+
+    def step(_: Any) -> dict[str, Tensor]:
+        criterion.iou_loss(weight * boxes()[0][:, :4].float(), boxes()[1].float())
+        return {"total_loss": weight.sum()}
+
+    for _ in range(PROVEN_AFTER):
+        made.losses.run(step, None, (), {})["total_loss"].backward()
+    with pytest.raises(LossNotUsed, match=r"received no gradient.*after 8 calls"):
+        made.losses.run(step, None, (), {})
+
+
+def test_steps_without_objects_end_no_training() -> None:
+    """Some criteria call their box loss where there are objects alone."""
+    made: Any = plug(DENSE["YOLO-NAS, PP-YOLOE"].build(), box="eiou")
+    weight = torch.ones(4, requires_grad=True)
+    for _ in range(2 * PROVEN_AFTER):
+        made.losses.run(lambda _: {"total_loss": weight.sum()}, None, (), {})["total_loss"].backward()
+    with pytest.raises(LossNotUsed, match="never called in 16 training calls"):
+        made.require_use()
 
 
 def test_the_two_losses_of_end_to_end_heads_are_one() -> None:
@@ -202,7 +248,8 @@ def test_a_second_plug_finds_nothing_left_to_plug() -> None:
 
 
 def test_a_plug_that_is_not_called_says_so() -> None:
-    with pytest.raises(LossNotUsed, match="BoxLoss was not called"), plug(DENSE["YOLO9"].build(), box="eiou"):
+    criterion = DENSE["YOLO9"].build()
+    with pytest.raises(LossNotUsed, match="BoxLoss computed no loss since the plug"), plug(criterion, box="eiou"):
         pass
 
 

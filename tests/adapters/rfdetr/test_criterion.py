@@ -13,6 +13,7 @@ from rfdetr.models.criterion import SetCriterion
 from torch import Tensor
 
 from loss_plugins import cxcywh_to_xyxy, eiou_loss
+from loss_plugins.adapters.detr.proof import PROVEN_AFTER
 from loss_plugins.adapters.rfdetr import LossNotUsed, UnsupportedCriterion, plug
 
 from .parts import criterion, outputs, targets
@@ -149,8 +150,10 @@ def test_masks_and_keypoints_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(
         stock, "loss_keypoints", lambda *_, **__: called.append("keypoints") or {"loss_keypoints_l1": torch.ones(())}
     )
-    with plug(stock, box="eiou"), torch.no_grad():
+    made = plug(stock, box="eiou")
+    with torch.no_grad():
         found = values(stock, outputs(), targets(3, 1))
+    made.unplug()
     assert called == ["masks", "keypoints"] * 4
     assert found["loss_mask_ce_enc"] == found["loss_keypoints_l1"] == 1
 
@@ -168,9 +171,8 @@ def test_copies_and_pickles_keep_the_losses() -> None:
 def test_a_loss_without_weight_ends_the_training_after_some_steps() -> None:
     stock = criterion().train()
     made = plug(stock, box="eiou")
-    made.prove_after(2)
-    for _ in range(2):
+    for _ in range(PROVEN_AFTER):
         values(stock, outputs(), targets(3, 1))["loss_bbox"].backward()
-    with pytest.raises(LossNotUsed, match="the box loss eiou was computed on 64 rows and received no gradient"):
+    with pytest.raises(LossNotUsed, match="the box loss eiou was computed on 256 rows and received no gradient"):
         values(stock, outputs(), targets(3, 1))
     made.unplug()

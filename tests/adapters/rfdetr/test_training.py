@@ -110,7 +110,7 @@ def test_every_criterion_of_the_thread_is_plugged_and_unplugged() -> None:
 def test_nothing_built_or_nothing_called_is_an_error() -> None:
     with pytest.raises(LossNotUsed, match="no criterion was built in this context by this thread"), patched(box="eiou"):
         pass
-    with pytest.raises(LossNotUsed, match="no criterion that was built here was called"), patched(box="eiou"):
+    with pytest.raises(LossNotUsed, match="no criterion that was built here was trained"), patched(box="eiou"):
         built()
     assert module_model.build_criterion_from_config is FOUND
 

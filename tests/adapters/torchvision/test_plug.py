@@ -10,6 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from loss_plugins import build_loss
+from loss_plugins.adapters.detr.proof import PROVEN_AFTER
 from loss_plugins.adapters.torchvision import LossNotUsed, plug, unplug
 from tests.two_ranks import run_two_ranks
 
@@ -204,6 +205,33 @@ def test_leaving_raises_where_the_loss_was_not_used():
     with pytest.raises(ZeroDivisionError), plug(model, box="eiou"):
         raise ZeroDivisionError
     assert type(model.head).__name__ == "FCOSHead"
+
+
+@pytest.mark.parametrize("make", [fcos, retinanet], ids=["fcos", "retinanet"])
+def test_a_training_without_the_loss_ends_after_some_calls(make):
+    model = built(make)
+    plug(model, box={"type": "eiou", "loss_weight": 1.0}, cls="focal")
+    for _ in range(3):
+        losses(model)  # without a backward pass
+    for _ in range(PROVEN_AFTER):
+        found = losses(model)
+        (found["classification"] + 0 * found["bbox_regression"]).backward()
+    with pytest.raises(LossNotUsed, match=r"box loss eiou .* received no gradient.*after 8 calls"):
+        losses(model)
+
+
+def test_results_that_nothing_learns_from_end_no_training():
+    model = built(faster_rcnn)
+    with plug(model, box="eiou"):
+        for _ in range(2 * PROVEN_AFTER):
+            losses(model)
+        sum(losses(model).values()).backward()
+
+
+def test_heads_that_were_called_without_gradients_alone_are_told():
+    model = built(fcos)
+    with pytest.raises(LossNotUsed, match="without gradients alone"), plug(model, box="eiou"), torch.no_grad():
+        losses(model)
 
 
 def test_frozen_predictions_are_told():

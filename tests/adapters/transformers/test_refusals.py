@@ -17,6 +17,7 @@ from transformers import (
 from transformers.loss.loss_for_object_detection import ForObjectDetectionLoss, HungarianMatcher, ImageLoss
 from transformers.loss.loss_rt_detr import RTDetrForObjectDetectionLoss
 
+from loss_plugins.adapters.detr.proof import PROVEN_AFTER
 from loss_plugins.adapters.transformers import LossNotUsed, UnsupportedCriterion, plug, plug_of
 from tests.house.wrong_values import STYLE
 
@@ -86,6 +87,21 @@ def test_a_context_in_which_no_loss_was_computed_ends_with_an_error() -> None:
         model(pixel_values=batch(model)["pixel_values"])
     with pytest.raises(LossNotUsed, match="received no gradient"), plug(model, box="eiou"):
         loss_of(model, batch(model))
+    with pytest.raises(LossNotUsed, match="without gradients alone"), plug(model, box="eiou"), torch.no_grad():
+        loss_of(model, batch(model))
+
+
+def test_a_loop_of_ones_own_without_the_loss_ends_after_some_calls() -> None:
+    model = built(NAME)
+    plugged, given = plug(model, box="eiou"), batch(model)
+    for _ in range(2):
+        loss_of(model, given)  # without a backward pass
+    for _ in range(PROVEN_AFTER):
+        loss_of(model, given)["loss_bbox"].backward()
+    with pytest.raises(LossNotUsed, match=r"received no gradient.*after 8 calls"):
+        loss_of(model, given)
+    plugged.unplug()
+    model.zero_grad()
 
 
 def test_a_class_of_ones_own_has_the_loss_of_the_class_it_derives_from() -> None:
