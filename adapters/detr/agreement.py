@@ -143,9 +143,18 @@ def equals(theirs: Tensor, ours: Tensor, leaf: Tensor) -> bool:
     if theirs.ndim or gradients[0] is None or gradients[1] is None:
         return False
     parts = zip((theirs.detach(), gradients[0]), (ours.detach(), gradients[1]), strict=True)
-    return all(
-        bool((one - other).abs().max() <= TOLERANCE * max(1.0, float(other.abs().max()))) for one, other in parts
-    )
+    return all(close(one, other) for one, other in parts)
+
+
+def close(found: Tensor | None, wanted: Tensor | None, tolerance: float = TOLERANCE) -> bool:
+    """Whether numbers lie no farther apart than so much of 1, or of the largest one wanted; or are both None."""
+    if found is None or wanted is None:
+        return found is wanted
+    if found.shape != wanted.shape:
+        return False
+    found, wanted = found.detach(), wanted.detach()
+    farthest, largest = ((each.abs().max() if each.numel() else 0.0) for each in (found - wanted, wanted))
+    return bool(farthest <= tolerance * max(1.0, float(largest)))
 
 
 def value_and_norm(loss: Tensor, leaf: Tensor) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -16,6 +17,37 @@ from loss_plugins.module.mix import RESOLVED, trains_nothing
 LossSpec = str | Mapping[str, Any] | Loss
 Size = tuple[float, float]
 SPECS = "a name, a dict with 'type', or a module of loss_plugins"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a plug was asked for, as the user gave it.
+
+    Attributes:
+        box: the box loss; None: the own one stays.
+        cls: the class loss, likewise.
+        image_size: (height, width) in pixels.
+        gain: "keep" or "match".
+        matcher: "keep" or "match".
+        fast: whether the layers are computed in fewer steps.
+    """
+
+    box: LossSpec | None = None
+    cls: LossSpec | None = None
+    image_size: Size | None = None
+    gain: str = "keep"
+    matcher: str = "keep"
+    fast: bool = False
+
+    def check_any(self, where: str) -> None:
+        """Raise unless a loss is asked for.
+
+        Raises:
+            ValueError: none is.
+        """
+        if self.box is None and self.cls is None:
+            came = "box=None and cls=None: no loss was asked for"
+            raise refusal(where, came, "one of them, or both", "pass box='eiou'")
 
 
 def singles(loss: Loss) -> Iterator[Loss]:
@@ -65,6 +97,29 @@ def module_of(where: str, slot: str, asked: Any) -> Loss:
     return loss
 
 
+def upright_module(where: str, asked: Any, compares: str) -> Loss:
+    """The module of a loss of upright boxes, which come as corners.
+
+    Args:
+        where: the adapter, for errors.
+        asked: the loss.
+        compares: who compares boxes there, with the verb, for errors.
+
+    Raises:
+        ValueError: one of something else; boxes in another form.
+    """
+    loss = module_of(where, "box", asked)
+    if loss.entry.kind != "box":
+        came = f"box={loss.entry.name!r} is a loss of kind {loss.entry.kind}, and {compares} upright boxes"
+        raise refusal(where, came, "losses of kind box", "see `loss-plugins list --kind box`")
+    for each in singles(loss):
+        box_format = each.parameters_given.get("box_format", "xyxy")
+        if box_format != "xyxy":
+            remedy = "leave box_format out: boxes are handed over as corners"
+            raise refusal(where, f"box={each.entry.name!r}: box_format={box_format!r}", "'xyxy'", remedy)
+    return loss
+
+
 def box_module(where: str, asked: Any, image_size: Size | None, why_unknown: str) -> tuple[Loss, Size | None]:
     """The module of a box loss, and the size of the image in whose pixels it takes boxes; None: sides of the image.
 
@@ -77,15 +132,7 @@ def box_module(where: str, asked: Any, image_size: Size | None, why_unknown: str
     Raises:
         ValueError: no loss of axis-aligned boxes; its constants are in pixels, and nobody says how many there are.
     """
-    loss = module_of(where, "box", asked)
-    if loss.entry.kind != "box":
-        came = f"box={loss.entry.name!r} is a loss of kind {loss.entry.kind}, and this criterion compares upright boxes"
-        raise refusal(where, came, "losses of kind box", "see `loss-plugins list --kind box`")
-    for each in singles(loss):
-        box_format = each.parameters_given.get("box_format", "xyxy")
-        if box_format != "xyxy":
-            remedy = "leave box_format out: boxes are handed over as corners"
-            raise refusal(where, f"box={each.entry.name!r}: box_format={box_format!r}", "'xyxy'", remedy)
+    loss = upright_module(where, asked, "this criterion compares")
     size = _the_size(where, loss, image_size)
     units = {each.entry.name: each.entry.traits.units for each in singles(loss)}
     asking = [name for name, unit in units.items() if unit in ("pixels", "image")]
@@ -137,9 +184,9 @@ def per_row(entry: Entry) -> bool:
     return entry.kind == "classification" and entry.traits.scale == "logits" and "class_map" in entry.targets
 
 
-def takes_quality(entry: Entry) -> bool:
-    """Whether the targets of a class loss are qualities, as the IoU of the box, beside labels."""
-    return "label_score" in entry.targets
+def of_quality(loss: Loss) -> bool:
+    """Whether the targets of a class loss, or of one in a mix, are qualities, as the IoU of the box, beside labels."""
+    return any("label_score" in each.entry.targets for each in singles(loss))
 
 
 def names_of(fits: Any) -> str:

@@ -26,7 +26,7 @@ class BasePlug:
         owner: what the argument is called that has the losses.
     """
 
-    where: ClassVar[str]
+    where: str
     owner: ClassVar[str] = "criterion"
 
     @property

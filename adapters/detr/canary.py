@@ -13,7 +13,7 @@ from torch import Tensor
 
 from loss_plugins import Loss, cxcywh_to_xyxy
 
-from .agreement import TOLERANCE, called, classes_of, device_of, dtype_of, gradient_of
+from .agreement import called, classes_of, close, device_of, dtype_of, gradient_of
 from .box_slot import BoxSlot
 from .class_slot import ClassSlot
 from .errors import UnsupportedCriterion
@@ -113,7 +113,7 @@ def _agreed(criterion: Any, slot: Slot, live: Tensor, expected: Tensor, leaf: Te
             raise UnsupportedCriterion(
                 criterion, f"the {what} of the {slot.title} is not finite on fixed ordinary outputs", MEND
             )
-        if not (found - wanted).abs().max() <= TOLERANCE * max(1.0, float(wanted.abs().max())):
+        if not close(found, wanted):
             raise UnsupportedCriterion(
                 criterion,
                 f"it gives {float(found.norm()):.6f} as {what} (norm) of the {slot.title}, which is "

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .asked import singles, takes_quality
+from .asked import of_quality
 from .class_stocks import ClassStock
 from .matches import Indices, Outputs, Pairs, Targets, labels_of, logits_of
 from .slot import Slot, at_least_single
@@ -42,7 +42,7 @@ class ClassSlot(Slot):
     @property
     def of_quality(self) -> bool:
         """Whether the targets are the qualities of pairs, else labels."""
-        return any(takes_quality(each.entry) for each in singles(self.loss))
+        return of_quality(self.loss)
 
     def value(
         self,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-#: what the names of classes made here begin with; errors name the class that they are made of
-PREFIX = "Plugged"
+#: the attribute of a class made for a plug that holds the class which it was made of
+STOCK = "loss_plugins_stock"
 
 
 class UnsupportedCriterion(RuntimeError):
@@ -15,10 +15,12 @@ class UnsupportedCriterion(RuntimeError):
         criterion: which one.
         found: what was sought there, and what was found.
         remedy: what to do, as an instruction.
+        version: of its framework, after a space; "": it does not matter.
     """
 
-    def __init__(self, criterion: Any, found: str, remedy: str) -> None:
-        super().__init__(f"{type(criterion).__name__.removeprefix(PREFIX)}: {found}; {remedy}")
+    def __init__(self, criterion: Any, found: str, remedy: str, version: str = "") -> None:
+        name = getattr(type(criterion), STOCK, type(criterion)).__name__
+        super().__init__(f"{name}{version}: {found}; {remedy}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Other processes get the whole message, not its parts."""

@@ -25,10 +25,10 @@ from .agreement import FAILURES
 from .box_slot import BoxSlot, side_distance
 from .doors import standing_in
 from .losses import Losses
+from .making import stock_class
 from .matcher import MatcherPlug
 from .matches import Indices, Pairs
 from .proof import tensors_in
-from .subclass import stock_class
 
 #: how far losses may lie apart, relative, in double precision
 SAME = 1e-5

@@ -14,12 +14,12 @@ from torch import Tensor
 from loss_plugins import build_loss
 from loss_plugins.errors import refusal
 
+from . import making
 from .box_slot import BoxSlot
 from .errors import UnsupportedCriterion
 from .matches import Targets
 from .rebound import rebound
 from .slot import at_least_single
-from .subclass import PREFIX, state_of
 
 #: the function of every matcher of the family that gives its box cost
 COST = "generalized_box_iou"
@@ -85,14 +85,12 @@ class MatcherPlug:
         stock = type(matcher)
         if stock not in self._classes:
             self._classes[stock] = _plugged(stock, self.cost)
-        matcher.__dict__[SEAT] = self
-        matcher.__class__ = self._classes[stock]
+        making.put_in(matcher, self._classes[stock], SEAT, self)
 
     def take_out(self, matcher: Any) -> None:
         """Give a matcher its class back; a second call does nothing, nor does one for what another plug has changed."""
         if matcher.__dict__.get(SEAT) is self:
-            del matcher.__dict__[SEAT]
-            matcher.__class__ = type(matcher).__bases__[0]
+            making.take_out(matcher, SEAT)
 
 
 def matcher_plug(criterion: Any, slot: BoxSlot | None, by_image: bool) -> MatcherPlug | None:
@@ -163,8 +161,11 @@ def _plugged(stock: type, cost: PairwiseSimilarity | None) -> type:
     if match is not None:
         unchecked = with_cost(stock, PairwiseSimilarity(_giou_slot())) if cost is None else methods
         methods["forward"] = _by_image(match, unchecked.get("forward", match))
-    about = {"__doc__": stock.__doc__, "__module__": stock.__module__, "__reduce_ex__": _reduce}
-    return type(f"{PREFIX}{stock.__name__}", (stock,), {**about, **methods})
+    return making.subclass_of(stock, methods, SEAT, _again)
+
+
+def _again(matcher: Any, plug: MatcherPlug) -> None:
+    plug.put_in(matcher)
 
 
 def _giou_slot() -> BoxSlot:
@@ -229,15 +230,3 @@ def _same(known: list[tuple[Tensor, int]], read: list[tuple[Tensor, int]]) -> bo
     return len(known) == len(read) and all(
         one is other and version == now for (one, version), (other, now) in zip(known, read, strict=True)
     )
-
-
-def _reduce(self: Any, protocol: Any) -> tuple[Any, ...]:
-    """Copies and other processes get the matcher's own class, and make the subclass of it there."""
-    stock = type(self).__bases__[0]
-    return _rebuilt, (stock, self.__dict__[SEAT]), state_of(self, stock, SEAT)
-
-
-def _rebuilt(stock: Any, plug: MatcherPlug) -> Any:
-    matcher = stock.__new__(stock)
-    plug.put_in(matcher)
-    return matcher

@@ -8,14 +8,15 @@ from typing import Any
 from loss_plugins.errors import in_our_words, refusal
 
 from .agreement import check_method
-from .asked import LossSpec
+from .asked import Asked, LossSpec
 from .base import BasePlug
 from .errors import UnsupportedCriterion
 from .examination import examined
 from .losses import Losses
+from .making import stock_class
 from .matcher import MatcherPlug
 from .steps import Steps
-from .subclass import losses_of, put_in, stock_class, take_out
+from .subclass import losses_of, put_in, take_out
 
 WHERE = "detr adapter"
 logger = logging.getLogger("loss_plugins")
@@ -28,9 +29,8 @@ class Plug(BasePlug):
     training without it ends with that after a few calls already.
     """
 
-    where = WHERE
-
-    def __init__(self, criterion: Any, losses: Losses, matcher: MatcherPlug | None) -> None:
+    def __init__(self, criterion: Any, losses: Losses, matcher: MatcherPlug | None, where: str = WHERE) -> None:
+        self.where = where
         self._criterion, self._losses, self._matcher = criterion, losses, matcher
         self._stock = type(criterion)
         put_in(criterion, losses)
@@ -57,7 +57,7 @@ class Plug(BasePlug):
         if self._matcher is not None:
             self._matcher.take_out(self._criterion.matcher)
         if self.plugged:
-            take_out(self._criterion, self._stock)
+            take_out(self._criterion)
 
     def _parts(self) -> list[tuple[str, Steps, str]]:
         question = "is the loss computed by another criterion, as one that the trainer built anew?"
@@ -118,24 +118,32 @@ def plug(
     {'loss_giou': tensor(0.7500)}
     >>> plugged.unplug()
     """
-    _check_criterion(criterion, box, cls)
-    losses, matching = examined(
-        WHERE, criterion, box=box, cls=cls, image_size=image_size, gain=gain, matcher=matcher, fast=fast
-    )
-    made = Plug(criterion, losses, matching)
-    logger.info("%s: %s", stock_class(criterion).__name__, made.report)
+    return plugged(WHERE, criterion, Asked(box, cls, image_size, gain, matcher, fast))
+
+
+def plugged(where: str, criterion: Any, asked: Asked) -> Plug:
+    """As `plug`, for the adapter of a framework.
+
+    Args:
+        where: the adapter, for errors.
+        criterion: as of `plug`.
+        asked: likewise.
+    """
+    asked.check_any(where)
+    _check_criterion(where, criterion)
+    losses, matching = examined(where, criterion, asked)
+    made = Plug(criterion, losses, matching, where)
+    logger.info("%s: %s", made.name, made.report)
     return made
 
 
-def _check_criterion(criterion: Any, box: Any, cls: Any) -> None:
-    if box is None and cls is None:
-        raise refusal(WHERE, "box=None and cls=None: no loss was asked for", "one of them, or both", "pass box='eiou'")
+def _check_criterion(where: str, criterion: Any) -> None:
     if losses_of(criterion) is not None:
         came = f"the losses of criterion={stock_class(criterion).__name__} are plugged already"
-        raise refusal(WHERE, came, "one plug for each criterion", "call .unplug() of the first one")
+        raise refusal(where, came, "one plug for each criterion", "call .unplug() of the first one")
     if isinstance(criterion, type):
         came = f"criterion={criterion.__name__} is a class"
-        raise refusal(WHERE, came, "an object that computes the losses", "pass an instance of it", TypeError)
+        raise refusal(where, came, "an object that computes the losses", "pass an instance of it", TypeError)
     if not callable(getattr(criterion, "loss_boxes", None)):
         methods = [name for name in dir(criterion) if name.startswith("loss") and callable(getattr(criterion, name))]
         found = ", ".join(methods) or "no method whose name begins with 'loss'"

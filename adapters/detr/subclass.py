@@ -7,8 +7,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from . import making
 from .class_probe import METHODS
-from .errors import PREFIX as PREFIX
 from .errors import UnsupportedCriterion
 from .losses import READ, Losses
 
@@ -27,20 +27,13 @@ def put_in(criterion: Any, losses: Losses) -> None:
     Raises:
         UnsupportedCriterion: its class cannot be changed.
     """
-    stock = type(criterion)
-    try:
-        criterion.__class__ = plugged_class(stock)  # type: ignore[arg-type]
-    except (AttributeError, TypeError) as error:
-        raise UnsupportedCriterion(
-            criterion, f"its class cannot be changed: {error}", "plug an object of a class"
-        ) from error
-    criterion.__dict__[SEAT] = losses
+    stock: Any = type(criterion)
+    making.put_in(criterion, plugged_class(stock), SEAT, losses)
 
 
-def take_out(criterion: Any, stock: type) -> None:
+def take_out(criterion: Any) -> None:
     """Give an object its class back."""
-    criterion.__class__ = stock
-    criterion.__dict__.pop(SEAT, None)
+    making.take_out(criterion, SEAT)
 
 
 @functools.cache
@@ -48,24 +41,8 @@ def plugged_class(stock: Any) -> type:
     """The subclass of a class of criteria, made once."""
     methods = {name: _scores(stock, name) for name in METHODS.values() if hasattr(stock, name)}
     called = [name for name in ("forward", "__call__") if any(name in vars(cls) for cls in stock.__mro__)]
-    return type(
-        f"{PREFIX}{stock.__name__}",
-        (stock,),
-        {
-            "__doc__": stock.__doc__,
-            "__module__": stock.__module__,
-            "__reduce_ex__": _reduce,
-            "loss_boxes": _boxes(stock),
-            **{name: _entrance(stock, name) for name in called[:1]},
-            **methods,
-        },
-    )
-
-
-def stock_class(criterion: Any) -> type:
-    """The class that a criterion has without a plug."""
-    cls = type(criterion)
-    return cls.__bases__[0] if losses_of(criterion) is not None else cls
+    entrance = {name: _entrance(stock, name) for name in called[:1]}
+    return making.subclass_of(stock, {"loss_boxes": _boxes(stock), **entrance, **methods}, SEAT, put_in)
 
 
 def _stock_method(criterion: Any, stock: type, name: str) -> Callable[..., Any]:
@@ -80,7 +57,10 @@ def _entrance(stock: type, name: str) -> Callable[..., Any]:
 
     @functools.wraps(getattr(stock, name))
     def enter(self: Any, *arguments: Any, **keywords: Any) -> Any:
-        return losses_of(self).run(entered, self, arguments, keywords)  # type: ignore[union-attr]
+        losses = losses_of(self)
+        if losses is None:
+            return entered(self, *arguments, **keywords)
+        return losses.run(entered, self, arguments, keywords)
 
     return enter
 
@@ -144,28 +124,3 @@ def _read(
             criterion, f"it calls its losses with {lost[0]}=..., which is not known", "plug the stock criterion"
         )
     return (outputs, targets, indices, num_boxes), more
-
-
-def _reduce(self: Any, protocol: Any) -> tuple[Any, ...]:
-    """Copies and other processes get the criterion's own class, and make the subclass of it there."""
-    stock = stock_class(self)
-    return _rebuilt, (stock, losses_of(self)), state_of(self, stock)
-
-
-def state_of(instance: Any, stock: type, seat: str = "") -> Any:
-    """What an object of a class pickles of itself, in whatever form that class does it.
-
-    Args:
-        instance: the object.
-        stock: its class without a plug.
-        seat: an attribute that is left out; "": none is.
-    """
-    own = getattr(stock, "__getstate__", None)
-    given = own(instance) if own is not None and own is not getattr(object, "__getstate__", None) else vars(instance)
-    return {name: value for name, value in given.items() if name != seat} if isinstance(given, Mapping) else given
-
-
-def _rebuilt(stock: Any, losses: Losses) -> Any:
-    criterion = stock.__new__(stock)
-    put_in(criterion, losses)
-    return criterion

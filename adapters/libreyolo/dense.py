@@ -13,19 +13,17 @@ from torch import Tensor
 from loss_plugins import Loss, build_loss
 from loss_plugins.module.gain import box_gain
 
-from ..detr import UnsupportedCriterion
-from ..detr.agreement import gradient_of
+from ..detr import UnsupportedCriterion, making
+from ..detr.agreement import close, gradient_of
 from ..detr.base import BasePlug
 from ..detr.box_slot import BoxSlot
 from ..detr.rebound import rebound
 from ..detr.slot import at_least_single
 from ..detr.steps import Steps
-from ..detr.subclass import PREFIX, state_of
 from .forms import STOCKS, Form, entrance, probe
 
 #: the attribute of an object that holds what is computed instead
 SEAT = "loss_plugins_box"
-TOLERANCE = 1e-5
 
 
 class DenseSlot(BoxSlot):
@@ -94,17 +92,13 @@ class Place:
         Raises:
             UnsupportedCriterion: its class cannot be changed.
         """
-        try:
-            vars(self.owner)[SEAT] = losses, self.form, self.function
-            self.owner.__class__ = plugged_class(self.stock, self.function)  # type: ignore[arg-type]
-        except (AttributeError, TypeError) as error:
-            found = f"its class cannot be changed: {error}"
-            raise UnsupportedCriterion(self.owner, found, "plug an object of a class") from error
+        stock: Any = self.stock
+        making.put_in(self.owner, plugged_class(stock, self.function), SEAT, (losses, self.form, self.function))
 
     def take_out(self) -> None:
         """Give the object its class back; a second call does nothing."""
-        if vars(self.owner).pop(SEAT, None) is not None:
-            self.owner.__class__ = self.stock
+        if SEAT in vars(self.owner):
+            making.take_out(self.owner, SEAT)
 
 
 class DensePlug(BasePlug):
@@ -173,18 +167,16 @@ def compared(place: Place, slot: DenseSlot) -> None:
             live, expected, boxes = probe(place.call, place.form, slot.loss, slot.factor)
         finally:
             place.take_out()
-    for one, other in ((live, expected), (gradient_of(live, boxes), gradient_of(expected, boxes))):
-        if one is None or other is None or not other.isfinite().all() or not _close(one, other):
+    pairs = [(live, expected), (gradient_of(live, boxes), gradient_of(expected, boxes))]
+    for one, other in pairs:
+        same = one is not None and other is not None and close(one.reshape(-1), other.reshape(-1))
+        if not same or not other.isfinite().all():  # type: ignore[union-attr]
             raise UnsupportedCriterion(
                 place.owner,
                 f"the {slot.title} does not come back through {place.title} with a finite value and gradient",
                 "mend the loss: `loss-plugins check` names the input",
             )
     slot.canary = float(live.detach().sum())
-
-
-def _close(one: Tensor, other: Tensor) -> bool:
-    return torch.allclose(one.detach().reshape(-1), other.detach().reshape(-1), rtol=TOLERANCE, atol=TOLERANCE)
 
 
 @functools.cache
@@ -197,8 +189,12 @@ def plugged_class(stock: Any, function: str) -> type:
     """
     name = entrance(stock)
     method = _through(getattr(stock, name), function) if function else _instead(getattr(stock, name))
-    about = {"__doc__": stock.__doc__, "__module__": stock.__module__, "__reduce_ex__": _reduce}
-    return type(f"{PREFIX}{stock.__name__}", (stock,), {**about, name: method})
+    return making.subclass_of(stock, {name: method}, SEAT, _again)
+
+
+def _again(owner: Any, held: tuple[Steps, Form, str]) -> None:
+    losses, form, function = held
+    Place(owner, form, function).put_in(losses)
 
 
 def _instead(replaced: Callable[..., Any]) -> Callable[..., Any]:
@@ -257,16 +253,3 @@ def global_function(cls: type, name: str) -> Callable[..., Any]:
     """A function that the entrance of a class finds under a global name."""
     method = inspect.unwrap(getattr(cls, entrance(cls)))
     return method.__globals__[name]  # type: ignore[attr-defined, no-any-return]
-
-
-def _reduce(self: Any, protocol: Any) -> tuple[Any, ...]:
-    """Copies and other processes get the object's own class, and make the subclass of it there."""
-    stock = type(self).__bases__[0]
-    return _rebuilt, (stock, vars(self)[SEAT]), state_of(self, stock, SEAT)
-
-
-def _rebuilt(stock: Any, seat: tuple[Steps, Form, str]) -> Any:
-    owner = stock.__new__(stock)
-    losses, form, function = seat
-    Place(owner, form, function).put_in(losses)
-    return owner

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from loss_plugins import Loss, build_loss, cxcywh_to_xyxy
 
-from ..detr.agreement import gradient_of
+from ..detr.agreement import close, gradient_of
 
 #: losses that a criterion may have, as papers call them
 STOCKS: dict[str, Any] = {
@@ -27,7 +27,6 @@ STOCKS: dict[str, Any] = {
 BOX_FORMATS = ("xyxy", "cxcywh")
 #: what a function that is no box loss may raise when it gets boxes
 NO_LOSS = (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError, AssertionError)
-TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -177,4 +176,4 @@ def _equal(theirs: Tensor, ours: Tensor, leaf: Tensor) -> bool:
     if gradients[0] is None or gradients[1] is None:
         return False
     pairs = zip((theirs.detach().reshape(-1), gradients[0]), (ours.detach().reshape(-1), gradients[1]), strict=True)
-    return all(bool((one - other).abs().max() <= TOLERANCE) for one, other in pairs)
+    return all(close(one, other) for one, other in pairs)

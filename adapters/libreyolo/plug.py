@@ -8,6 +8,7 @@ from typing import Any
 from loss_plugins.errors import in_our_words, refusal
 
 from ..detr import LossSpec, Plug
+from ..detr.asked import Asked
 from ..detr.examination import requested
 from ..detr.installed import framework
 from ..detr.patched import Patched
@@ -45,8 +46,8 @@ def plug(
         UnsupportedCriterion: its losses are none that are known.
         ValueError, TypeError: what was asked for does not go with it; several criteria in one object.
     """
-    asked = {"box": box, "cls": cls, "image_size": image_size, "gain": gain, "matcher": matcher, "fast": fast}
-    _check(asked)
+    asked = Asked(box, cls, image_size, gain, matcher, fast)
+    requested(WHERE, asked)
     made: list[Any] = []
     others = Served(asked, made.append).serve(criterion)
     if not made:
@@ -90,14 +91,7 @@ def patched(
         ValueError, TypeError: an argument that no detector goes with.
         ModuleNotFoundError: LibreYOLO is not installed.
     """
-    asked = {"box": box, "cls": cls, "image_size": image_size, "gain": gain, "matcher": matcher, "fast": fast}
-    _check(asked)
+    asked = Asked(box, cls, image_size, gain, matcher, fast)
+    requested(WHERE, asked)
     framework("libreyolo.training.trainer")
     return Patched(WHERE, partial(doors, asked))
-
-
-def _check(asked: dict[str, Any]) -> None:
-    if asked["box"] is None and asked["cls"] is None:
-        came = "box=None and cls=None: no loss was asked for"
-        raise refusal(WHERE, came, "one of them, or both", "pass box='eiou'")
-    requested(WHERE, **asked)

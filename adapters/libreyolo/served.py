@@ -8,6 +8,7 @@ from typing import Any
 from loss_plugins.errors import refusal
 
 from ..detr import Plug, UnsupportedCriterion
+from ..detr.asked import Asked
 from ..detr.base import BasePlug
 from ..detr.examination import examined, requested
 from ..detr.losses import Losses
@@ -27,11 +28,11 @@ class Served:
     are one.
 
     Args:
-        asked: the arguments of the request.
+        asked: the request.
         keep: called with each plug that is made.
     """
 
-    def __init__(self, asked: dict[str, Any], keep: Callable[[BasePlug], None]) -> None:
+    def __init__(self, asked: Asked, keep: Callable[[BasePlug], None]) -> None:
         self.asked, self._keep = asked, keep
         self.plugs: list[Plug] = []
         self.dense: DensePlug | None = None
@@ -62,9 +63,9 @@ class Served:
         return found.others
 
     def _plug_criterion(self, criterion: Any) -> None:
-        losses, matching = examined(WHERE, criterion, **self.asked)
+        losses, matching = examined(WHERE, criterion, self.asked)
         first = next((plug.losses for plug in self.plugs if _same(plug.losses, losses)), losses)
-        made = Plug(criterion, first, matching)
+        made = Plug(criterion, first, matching, WHERE)
         self.plugs.append(made)
         self._keep(made)
 
@@ -91,10 +92,10 @@ class Served:
                 raise UnsupportedCriterion(place.owner, found, LISTED)
             return self.dense.slot
         _check_dense(place, self.asked)
-        box, _ = requested(WHERE, **self.asked)
+        box, _ = requested(WHERE, self.asked)
         assert box is not None
         slot = DenseSlot(box.loss, place.form)
-        if self.asked["gain"] == "match":
+        if self.asked.gain == "match":
             slot.match()
         return slot
 
@@ -110,17 +111,17 @@ def _same(one: Losses, other: Losses) -> bool:
     return kinds[0] == kinds[1]
 
 
-def _check_dense(place: Place, asked: dict[str, Any]) -> None:
+def _check_dense(place: Place, asked: Asked) -> None:
     """Raise unless the request is one of a box loss alone, of boxes in any unit."""
     title = place.title
-    if asked["cls"] is not None:
-        came = f"cls={asked['cls']!r}: the class loss of a dense criterion ({title}) is computed inside of it"
+    if asked.cls is not None:
+        came = f"cls={asked.cls!r}: the class loss of a dense criterion ({title}) is computed inside of it"
         raise refusal(WHERE, came, "box", "leave cls out")
-    if asked["image_size"] is not None:
-        came = f"image_size={asked['image_size']!r}: {title} gets boxes in a unit that it does not say"
+    if asked.image_size is not None:
+        came = f"image_size={asked.image_size!r}: {title} gets boxes in a unit that it does not say"
         raise refusal(WHERE, came, "losses that no image size belongs to", "leave image_size out")
-    if asked["matcher"] != "keep" or asked["fast"]:
-        name = "fast=True" if asked["fast"] else f"matcher={asked['matcher']!r}"
+    if asked.matcher != "keep" or asked.fast:
+        name = "fast=True" if asked.fast else f"matcher={asked.matcher!r}"
         raise refusal(WHERE, f"{name}: {title} has no Hungarian matcher", "matcher='keep', fast=False", "leave it out")
 
 

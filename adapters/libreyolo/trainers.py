@@ -10,6 +10,7 @@ import torch
 
 from loss_plugins.errors import refusal
 
+from ..detr.asked import Asked
 from ..detr.doors import standing_in
 from ..detr.installed import framework
 from ..detr.patched import Patched
@@ -93,7 +94,7 @@ def _without_a_trace(model: torch.nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def doors(asked: dict[str, Any], context: Patched) -> Iterator[None]:
+def doors(asked: Asked, context: Patched) -> Iterator[None]:
     """While inside, trainers that this thread sets up are plugged; processes that LibreYOLO starts are refused."""
     trainers: dict[int, Trained] = {}
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from loss_plugins.errors import in_our_words, refusal
 
-from .. import detr
-from ..detr import Plug, UnsupportedCriterion
+from ..detr import LossSpec, Plug, UnsupportedCriterion
+from ..detr.asked import Asked
 from ..detr.doors import standing_in
 from ..detr.installed import framework
 from ..detr.patched import Patched
+from ..detr.plug import plugged
 
 WHERE = "rfdetr adapter"
 BUILDER = "build_criterion_from_config"
@@ -33,8 +34,8 @@ logger = logging.getLogger("loss_plugins")
 def plug(
     criterion: Any,
     *,
-    box: detr.LossSpec | None = None,
-    cls: detr.LossSpec | None = None,
+    box: LossSpec | None = None,
+    cls: LossSpec | None = None,
     image_size: tuple[float, float] | None = None,
     gain: str = "keep",
     matcher: str = "keep",
@@ -58,25 +59,27 @@ def plug(
         TypeError: a whole `RFDETR`, whose `train()` builds another criterion.
         ValueError: as of `adapters.detr.plug`.
     """
+    return _plugged(criterion, Asked(box, cls, image_size, gain, matcher, fast))
+
+
+def _plugged(criterion: Any, asked: Asked) -> Plug:
     if not hasattr(criterion, "loss_boxes"):
         if isinstance(criterion, framework("rfdetr.detr").RFDETR):
             came = f"criterion={type(criterion).__name__}, whose train() builds a criterion of its own"
             remedy = "call train() inside of `with patched(box=...)`"
             raise refusal(WHERE, came, "a SetCriterion or an RFDETRModelModule", remedy, TypeError)
         criterion = getattr(criterion, "criterion", criterion)
-    asked = {"box": box, "cls": cls, "image_size": image_size, "gain": gain, "matcher": matcher, "fast": fast}
-    name = type(criterion).__name__
-    made = detr.plug(criterion, **asked)  # type: ignore[arg-type]
+    made = plugged(WHERE, criterion, asked)
     if hasattr(criterion, "enable_compiled_detection_losses"):
-        logger.info(UNCOMPILED, name)
+        logger.info(UNCOMPILED, made.name)
     return made
 
 
 @in_our_words
 def patched(
     *,
-    box: detr.LossSpec | None = None,
-    cls: detr.LossSpec | None = None,
+    box: LossSpec | None = None,
+    cls: LossSpec | None = None,
     image_size: tuple[float, float] | None = None,
     gain: str = "keep",
     matcher: str = "keep",
@@ -103,8 +106,8 @@ def patched(
         UnsupportedCriterion, ValueError, TypeError: as of `plug`.
         ModuleNotFoundError: RF-DETR, or a package of its training, is not installed.
     """
-    asked = {"box": box, "cls": cls, "image_size": image_size, "gain": gain, "matcher": matcher, "fast": fast}
-    plug(criterion_with(), **asked).unplug()  # type: ignore[arg-type]
+    asked = Asked(box, cls, image_size, gain, matcher, fast)
+    _plugged(criterion_with(), asked).unplug()
     return Patched(WHERE, partial(_doors, asked))
 
 
@@ -116,11 +119,11 @@ def criterion_with(**flags: bool) -> Any:
 
 
 @contextmanager
-def _doors(asked: dict[str, Any], context: Patched) -> Iterator[None]:
+def _doors(asked: Asked, context: Patched) -> Iterator[None]:
     def built(found: Any, model_config: Any, train_config: Any, *more: Any, **named: Any) -> Any:
         criterion, *others = found(model_config, train_config, *more, **named)
         _check_processes(criterion, train_config)
-        context.take(plug(criterion, **asked))
+        context.take(_plugged(criterion, asked))
         return (criterion, *others)
 
     first, second = (framework(name) for name in BUILT_IN)

@@ -8,7 +8,7 @@ from loss_plugins import Loss
 from loss_plugins.errors import refusal
 from loss_plugins.module.image_size import NORMALISED, image_sizes
 
-from ..detr.asked import module_of, names_of, per_score, singles, takes_quality
+from ..detr.asked import module_of, names_of, per_score, upright_module
 
 WHERE = "torchvision adapter"
 SOFTMAX = "is a softmax over classes, of which one is true: these heads have a score and a sigmoid for each class"
@@ -22,15 +22,7 @@ def box_module(asked: Any) -> Loss:
         ValueError: an unknown loss; one of something else, or of boxes in another form; one that needs the size of the
             images.
     """
-    loss = module_of(WHERE, "box", asked)
-    if loss.entry.kind != "box":
-        came = f"box={loss.entry.name!r} is a loss of kind {loss.entry.kind}, and these heads compare upright boxes"
-        raise refusal(WHERE, came, "losses of kind box", "see `loss-plugins list --kind box`")
-    for each in singles(loss):
-        box_format = each.parameters_given.get("box_format", "xyxy")
-        if box_format != "xyxy":
-            remedy = "leave box_format out: boxes are handed over as corners"
-            raise refusal(WHERE, f"box={each.entry.name!r}: box_format={box_format!r}", "'xyxy'", remedy)
+    loss = upright_module(WHERE, asked, "these heads compare")
     if NORMALISED in image_sizes(loss.spec()):
         came = f"box={loss.entry.name!r} needs the size of the images, and boxes are in pixels here"
         remedy = "write {'type': 'mpdiou', 'image_size': (height, width)}, the size that model.transform resizes to"
@@ -50,11 +42,6 @@ def class_module(asked: Any) -> Loss:
         came = f"cls={loss.entry.name!r} {_otherwise(loss)}"
         raise refusal(WHERE, came, f"losses of single scores: {names_of(per_score)}", "pass one of these")
     return loss
-
-
-def of_quality(loss: Loss) -> bool:
-    """Whether the targets of a class loss, or of one in a mix, are qualities, as the IoU of the box."""
-    return any(takes_quality(each.entry) for each in singles(loss))
 
 
 def _otherwise(loss: Loss) -> str:

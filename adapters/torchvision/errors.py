@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-#: the attribute of a class made here that holds the class which it was made of
-STOCK = "loss_plugins_stock"
+from ..detr.errors import UnsupportedCriterion
 
 
-class UnsupportedModel(RuntimeError):
+class UnsupportedModel(UnsupportedCriterion):
     """A loss cannot be plugged into this model, or into this version of torchvision, with certainty.
 
     Args:
@@ -20,13 +19,4 @@ class UnsupportedModel(RuntimeError):
     def __init__(self, model: Any, found: str, remedy: str) -> None:
         import torchvision
 
-        name = getattr(type(model), STOCK, type(model)).__name__
-        super().__init__(f"{name} (torchvision {torchvision.__version__}): {found}; {remedy}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Other processes get the whole message, not its parts."""
-        return _told_again, (type(self), self.args)
-
-
-def _told_again(error: type[UnsupportedModel], said: tuple[Any, ...]) -> UnsupportedModel:
-    return error.__new__(error, *said)
+        super().__init__(model, found, remedy, f" (torchvision {torchvision.__version__})")

@@ -12,7 +12,7 @@ from torch import nn
 from loss_plugins.catalog.ranges import Choice, check_value
 from loss_plugins.errors import check_type, in_our_words, refusal
 
-from ..detr.asked import LossSpec
+from ..detr.asked import Asked, LossSpec
 from ..detr.base import BasePlug
 from ..detr.steps import Steps
 from . import gain as gains
@@ -21,7 +21,7 @@ from .asked import WHERE, box_module, class_module
 from .parts import Place, knows_boxes, places, plugged_parts
 from .seat import Seat
 from .slot import BoxSlot, ClassSlot, HeadSlot
-from .subclass import put_in, seat_of, stock_class, take_out
+from .subclass import put_in, seat_of, take_out
 
 GAINS = Choice("keep", "match")
 logger = logging.getLogger("loss_plugins")
@@ -69,7 +69,7 @@ class Plug(BasePlug):
         """Give each part its own class back; a second call does nothing."""
         for each in self._seated:
             if seat_of(each.part) is each.seat:
-                take_out(each.part, each.stock)
+                take_out(each.part)
 
     def _parts(self) -> list[tuple[str, Steps, str]]:
         return [
@@ -121,8 +121,7 @@ def plug(
     """
     check_type(WHERE, "model", model, nn.Module)
     check_value(WHERE, "gain", gain, GAINS)
-    if box is None and cls is None:
-        raise refusal(WHERE, "box=None and cls=None: no loss was asked for", "one of them, or both", "pass box='eiou'")
+    Asked(box, cls).check_any(WHERE)
     slots: dict[str, HeadSlot] = {}
     if box is not None:
         slots["box"] = BoxSlot(box_module(box))
@@ -143,7 +142,7 @@ def unplug(model: nn.Module) -> None:
     """
     check_type(WHERE, "model", model, nn.Module)
     for part in plugged_parts(model):
-        take_out(part, stock_class(part))
+        take_out(part)
 
 
 def _placed(model: nn.Module, slots: Mapping[str, HeadSlot], match: bool) -> Plug:

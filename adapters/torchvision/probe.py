@@ -12,6 +12,8 @@ from torchvision.models.detection import retinanet
 from loss_plugins import Loss
 from loss_plugins.errors import in_one_line, refusal, shown
 
+from ..detr.agreement import close
+from ..detr.making import stock_class
 from .asked import WHERE
 from .errors import UnsupportedModel
 from .fixed import Fixed, called, classes_of, device_of, fixed
@@ -19,7 +21,7 @@ from .seams import Seam, owner_of
 from .seat import Seat
 from .slot import BoxSlot, HeadSlot
 from .stocks import box_stock, class_stock, of_boxes
-from .subclass import SEAT, put_in, seat_of, stock_class
+from .subclass import SEAT, put_in, seat_of
 
 Function = Callable[..., Tensor]
 #: how far values and gradients may lie apart, in float64
@@ -173,18 +175,9 @@ def _equal(wanted: dict[str, Tensor], found: dict[str, Tensor], given: Fixed) ->
         return False
     for key, loss in wanted.items():
         pairs = [(loss, found[key]), *zip(_gradients(loss, given), _gradients(found[key], given), strict=True)]
-        if not all(_close(one, other) for one, other in pairs):
+        if not all(close(other, one, TOLERANCE) for one, other in pairs):
             return False
     return True
-
-
-def _close(one: Tensor | None, other: Tensor | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    if one.shape != other.shape:
-        return False
-    one, other = one.detach(), other.detach()
-    return bool((one - other).abs().max() <= TOLERANCE * max(1.0, float(one.abs().max())))
 
 
 def _gradients(loss: Tensor, given: Fixed) -> list[Tensor | None]:

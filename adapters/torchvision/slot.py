@@ -9,8 +9,8 @@ from torch import Tensor
 
 from loss_plugins import Loss
 
+from ..detr.asked import of_quality
 from ..detr.slot import Slot
-from .asked import of_quality
 
 
 class HeadSlot(Slot):

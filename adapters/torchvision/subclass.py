@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torchvision.models.detection import fcos, retinanet, roi_heads, rpn
 
+from ..detr import making
 from ..detr.slot import at_least_single
-from .errors import STOCK, UnsupportedModel
+from .errors import UnsupportedModel
 from .quality import of_valid, qualities
 from .seams import SEAMS, Handed
 from .seat import Seat
@@ -32,25 +33,13 @@ def put_in(part: Any, seat: Seat) -> None:
     Raises:
         UnsupportedModel: its class cannot be changed.
     """
-    try:
-        part.__class__ = plugged_class(type(part))  # type: ignore[arg-type]
-    except TypeError as error:
-        found = f"its class cannot be changed: {error}"
-        raise UnsupportedModel(part, found, "plug the model before it is wrapped") from error
-    part.__dict__[SEAT] = seat
+    stock: Any = type(part)
+    making.put_in(part, plugged_class(stock), SEAT, seat, UnsupportedModel, "plug the model before it is wrapped")
 
 
-def take_out(part: Any, stock: type) -> None:
+def take_out(part: Any) -> None:
     """Give a part its class back, unless somebody else has put a class of his own over it."""
-    if type(part) is plugged_class(stock):
-        part.__class__ = stock
-    part.__dict__.pop(SEAT, None)
-
-
-def stock_class(part: Any) -> type:
-    """The class that a part has without a plug."""
-    stock: type = getattr(type(part), STOCK, type(part))
-    return stock
+    making.take_out(part, SEAT)
 
 
 @functools.cache
@@ -62,8 +51,7 @@ def plugged_class(stock: type) -> type:
     hands_over = HANDS_OVER.get(owner)
     if hands_over is not None:
         methods[hands_over] = _hands_over(getattr(stock, hands_over), proposals=owner is roi_heads.RoIHeads)
-    about = {"__doc__": stock.__doc__, "__module__": stock.__module__, "__reduce_ex__": _reduce, STOCK: stock}
-    return type(f"Plugged{stock.__name__}", (stock,), {**about, **methods})
+    return making.subclass_of(stock, methods, SEAT, put_in)
 
 
 def owner_of_class(stock: type) -> type:
@@ -165,14 +153,3 @@ def _hands_over(stock: Method, proposals: bool) -> Method:
         return found
 
     return hand_over
-
-
-def _reduce(self: Any, protocol: Any) -> tuple[Any, ...]:
-    """Copies and other processes get the part's own class, and make the subclass of it there."""
-    state = self.__getstate__() if hasattr(self, "__getstate__") else self.__dict__.copy()  # Python 3.10 has none
-    return _rebuilt, (stock_class(self),), state
-
-
-def _rebuilt(stock: type) -> Any:
-    cls: Any = plugged_class(stock)
-    return cls.__new__(cls)

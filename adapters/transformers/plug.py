@@ -9,7 +9,7 @@ from typing import Any
 
 from loss_plugins.errors import in_our_words, refusal
 
-from ..detr.asked import LossSpec, resolved
+from ..detr.asked import Asked, LossSpec, resolved
 from ..detr.base import BasePlug
 from ..detr.examination import examined
 from ..detr.losses import Losses
@@ -123,32 +123,22 @@ def plug(
         ValueError: a loss or an argument that does not go with the model; a second plug on it.
         UnsupportedCriterion: the model computes no loss of boxes, or none that is known.
     """
-    if box is None and cls is None:
-        raise refusal(WHERE, "box=None and cls=None: no loss was asked for", "one of them, or both", "pass box='eiou'")
+    asked = Asked(box, cls, image_size, gain, matcher, fast)
+    asked.check_any(WHERE)
     if isinstance(getattr(model, OWN, None), PluggedLoss):
         came = f"the losses of model={type(model).__name__} are plugged already"
         raise refusal(WHERE, came, "one plug for each model", "call plug_of(model).unplug() first")
     stock = stock_of(model)
-    losses, matching = examined(
-        WHERE,
-        stock.live_criterion(model.config),
-        box=box,
-        cls=cls,
-        image_size=image_size,
-        gain=gain,
-        matcher=matcher,
-        fast=fast,
-        steps=False,
-    )
+    losses, matching = examined(WHERE, stock.live_criterion(model.config), asked, steps=False)
     before = {name: vars(owner)[name] for owner, name in ((model, OWN), (model.config, KEY)) if name in vars(owner)}
     size = image_size and [float(side) for side in image_size]
-    asked = {
+    plain = {
         **{slot.name: resolved(slot.loss) for slot in losses.slots},
         **{"image_size": size, "gain": gain, "matcher": matcher, "fast": fast},
     }
-    loss = PluggedLoss(stock, losses, matching, asked, before)
+    loss = PluggedLoss(stock, losses, matching, plain, before)
     model.loss_function = loss
-    setattr(model.config, KEY, copy.deepcopy(asked))
+    setattr(model.config, KEY, copy.deepcopy(plain))
     made = Plug(model, loss)
     logger.info("%s: %s", type(model).__name__, made.report)
     return made

@@ -20,6 +20,7 @@ from loss_plugins.adapters.detr import (
     saved,
     subclass,
 )
+from loss_plugins.adapters.detr.asked import Asked
 from loss_plugins.adapters.detr.box_slot import BoxSlot
 from loss_plugins.adapters.detr.class_slot import ClassSlot
 from loss_plugins.adapters.detr.counting import Use
@@ -32,7 +33,6 @@ from tests.house.raises_core import Table, plain
 
 HERE = "adapters/detr"
 PLUG = "tests/adapters/detr/test_plug.py::test_"
-NOTHING = {"box": None, "cls": None, "image_size": None, "gain": "keep", "matcher": "keep", "fast": False}
 
 
 def box_slot(name: str = "eiou") -> BoxSlot:
@@ -138,7 +138,7 @@ def plugged(name: str) -> None:
 
 
 def looked_at_with(name: str) -> None:
-    examined("here", own.Criterion(), **{**NOTHING, "box": name})
+    examined("here", own.Criterion(), Asked(box=name))
 
 
 def matched(name: str) -> None:
@@ -213,6 +213,13 @@ DETR: Table = {
         "a reduction": lambda *_: asked.module_of("here", "box", {"type": "eiou", "reduction": "sum"}),
         "factors that train nothing": lambda *_: asked.module_of("here", "box", {"type": "eiou", "loss_weight": 0.0}),
     },
+    (f"{HERE}/asked.py::Asked.check_any", "ValueError"): {"none is": lambda *_: Asked().check_any("here")},
+    (f"{HERE}/asked.py::upright_module", "ValueError"): {
+        "one of something else": lambda *_: asked.upright_module("here", "kld", "we compare"),
+        "boxes in another form": lambda *_: asked.upright_module(
+            "here", {"type": "eiou", "box_format": "cxcywh"}, "we compare"
+        ),
+    },
     (f"{HERE}/asked.py::box_module", "ValueError"): {
         "no loss of axis-aligned boxes": lambda *_: asked.box_module("here", "kld", None, "nobody says"),
         "its constants are in pixels, and nobody says how many there are": lambda *_: asked.box_module(
@@ -260,12 +267,12 @@ DETR: Table = {
         "it was not": lambda *_: used().require("the loss", 1),
     },
     (f"{HERE}/examination.py::examined", "UnsupportedCriterion"): {
-        "its losses are none that are known": lambda *_: examined("here", own.Doubling(), **{**NOTHING, "box": "eiou"}),
+        "its losses are none that are known": lambda *_: examined("here", own.Doubling(), Asked(box="eiou")),
         "a new one does not come back through it": lambda *_: with_own(detached, looked_at_with),
     },
     (f"{HERE}/examination.py::examined", "ValueError, TypeError"): {
         "what was asked for does not go with the criterion": lambda *_: examined(
-            "here", own.Criterion(), **{**NOTHING, "cls": "cross_entropy"}
+            "here", own.Criterion(), Asked(cls="cross_entropy")
         ),
     },
     (f"{HERE}/gain.py::match_boxes", "ValueError"): {

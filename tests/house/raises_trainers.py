@@ -12,6 +12,7 @@ from torch import Tensor
 
 from loss_plugins import build_loss
 from loss_plugins.adapters.detr import installed
+from loss_plugins.adapters.detr.asked import Asked
 from loss_plugins.adapters.detr.examination import requested
 from loss_plugins.adapters.detr.patched import Patched
 from loss_plugins.adapters.detr.steps import Steps
@@ -26,9 +27,6 @@ from tests.adapters.libreyolo.parts import DENSE
 from tests.house.raises_core import Table, plain
 
 RFDETR, LIBREYOLO = "tests/adapters/rfdetr/test_", "tests/adapters/libreyolo/test_"
-NOTHING: dict[str, Any] = {
-    "box": None, "cls": None, "image_size": None, "gain": "keep", "matcher": "keep", "fast": False
-}  # fmt: skip
 
 
 def context() -> Patched:
@@ -63,7 +61,7 @@ class Leaking(DenseSlot):
 
 
 def of_two_kinds() -> None:
-    served = Served({**NOTHING, "box": "eiou"}, lambda _: None)
+    served = Served(Asked(box="eiou"), lambda _: None)
     served.serve(DENSE["YOLO9"].build())
     served.serve(DENSE["RTMDet"].build())
 
@@ -78,7 +76,8 @@ def doctor_without_rfdetr(patch: pytest.MonkeyPatch, _: Path) -> None:
 
 TRAINERS: Table = {
     ("adapters/detr/examination.py::requested", "ValueError, TypeError"): {
-        "an argument that no criterion goes with": lambda *_: requested("here", **{**NOTHING, "gain": "much"}),
+        "no loss": lambda *_: requested("here", Asked()),
+        "an argument that no criterion goes with": lambda *_: requested("here", Asked(box="eiou", gain="much")),
     },
     ("adapters/detr/installed.py::framework", "ModuleNotFoundError"): {
         "it, or a package that it needs, is not installed; the message says how to": lambda *_: installed.framework(

@@ -13,6 +13,7 @@ from libreyolo.models.deimv2.trainer import DEIMv2Trainer
 from libreyolo.training import ddp_spawn
 from libreyolo.training.trainer import BaseTrainer
 
+from loss_plugins.adapters.detr.asked import Asked
 from loss_plugins.adapters.detr.losses import Losses
 from loss_plugins.adapters.libreyolo import LossNotUsed, Patched, UnsupportedCriterion, patched, plug
 from loss_plugins.adapters.libreyolo.trainers import Trained
@@ -112,8 +113,7 @@ class Bare:
 def served(asked: dict[str, Any]) -> Any:
     from loss_plugins.adapters.libreyolo.served import Served
 
-    whole = {"box": None, "cls": None, "image_size": None, "gain": "keep", "matcher": "keep", "fast": False}
-    return Served({**whole, **asked}, lambda _: None)
+    return Served(Asked(**asked), lambda _: None)
 
 
 def test_a_trainer_without_a_loss_of_boxes_is_refused_in_its_first_step() -> None:
