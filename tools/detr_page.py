@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from loss_plugins.adapters.detr import UnsupportedCriterion, plug
-from loss_plugins.adapters.detr.agreement import classes_of, device_of, gradient_of
+from loss_plugins.adapters.detr.agreement import classes_of, device_of, leaf_gradient
 from loss_plugins.adapters.detr.fixed import Fixed, fixed
 from loss_plugins.reports import markdown_table
 
@@ -71,7 +71,7 @@ def measured(name: str, known: Known) -> Row:
     with_giou = _plugged(criterion, given, "giou")
     with_eiou = _plugged(criterion, given, "eiou")
     again = criterion.loss_boxes(*given)
-    gradients = [gradient_of(losses["loss_giou"], given.boxes) for losses in (stock, with_eiou)]
+    gradients = [leaf_gradient(losses["loss_giou"], given.boxes) for losses in (stock, with_eiou)]
     flat = [gradient.flatten() for gradient in gradients if gradient is not None]
     return Row(
         name,

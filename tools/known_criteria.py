@@ -46,22 +46,20 @@ class Known:
     Attributes:
         build: makes one.
         cls: the form of its class loss; "": none that is known.
-        channels: how many scores a query has beyond the classes.
     """
 
     build: Callable[[], Any]
     cls: str = ""
-    channels: int = 0
 
 
 def _hungarian() -> Any:
     return loss_for_object_detection.HungarianMatcher(1, 5, 2)
 
 
-def _deim_config(**more: Any) -> Any:
+def _deim_config() -> Any:
     from transformers import Deimv2Config
 
-    return Deimv2Config(num_labels=CLASSES, **more)
+    return Deimv2Config(num_labels=CLASSES)
 
 
 def _libreyolo(cls: type, matcher: type = libreyolo_matcher.HungarianMatcher, **more: Any) -> Any:

@@ -4,9 +4,10 @@
 """
 
 from .asked import LossSpec as LossSpec
-from .counting import Use as Use
 from .errors import UnsupportedCriterion as UnsupportedCriterion
 from .plug import Plug as Plug
 from .plug import plug as plug
+from .plug import plug_of as plug_of
+from .plug import unplug as unplug
 from .report import Report as Report
 from .report import SlotReport as SlotReport

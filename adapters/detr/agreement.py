@@ -92,13 +92,13 @@ def takes(method: Method, argument: str) -> bool:
 
 
 def answered(criterion: Any, method: Method, given: Fixed, **keywords: Any) -> dict[str, Tensor]:
-    """As `called`, of a criterion that nobody knows yet.
+    """As `returned_by`, of a criterion that nobody knows yet.
 
     Raises:
         UnsupportedCriterion: it cannot take them, as one of rotated boxes; it returns something else.
     """
     try:
-        return called(criterion, method, given, **keywords)
+        return returned_by(criterion, method, given, **keywords)
     except UnsupportedCriterion:
         raise
     except FAILURES as error:
@@ -106,7 +106,7 @@ def answered(criterion: Any, method: Method, given: Fixed, **keywords: Any) -> d
         raise UnsupportedCriterion(criterion, f"sought losses of boxes (cx, cy, w, h), {found}", LISTED) from error
 
 
-def called(criterion: Any, method: Method, given: Fixed, **keywords: Any) -> dict[str, Tensor]:
+def returned_by(criterion: Any, method: Method, given: Fixed, **keywords: Any) -> dict[str, Tensor]:
     """The losses that a method of a criterion returns for fixed outputs.
 
     Raises:
@@ -126,10 +126,10 @@ def _name(method: Method) -> str:
 
 def depends(loss: Tensor, leaf: Tensor) -> bool:
     """Whether a loss is computed from the leaf."""
-    return gradient_of(loss, leaf) is not None
+    return leaf_gradient(loss, leaf) is not None
 
 
-def gradient_of(loss: Tensor, leaf: Tensor) -> Tensor | None:
+def leaf_gradient(loss: Tensor, leaf: Tensor) -> Tensor | None:
     """The gradient of a loss; None: it does not depend on the leaf."""
     if not loss.requires_grad:
         return None
@@ -139,7 +139,7 @@ def gradient_of(loss: Tensor, leaf: Tensor) -> Tensor | None:
 
 def equals(theirs: Tensor, ours: Tensor, leaf: Tensor) -> bool:
     """Whether two losses and their gradients are equal, to the epsilon that a criterion may add."""
-    gradients = [gradient_of(loss, leaf) for loss in (theirs, ours)]
+    gradients = [leaf_gradient(loss, leaf) for loss in (theirs, ours)]
     if theirs.ndim or gradients[0] is None or gradients[1] is None:
         return False
     parts = zip((theirs.detach(), gradients[0]), (ours.detach(), gradients[1]), strict=True)
@@ -159,6 +159,6 @@ def close(found: Tensor | None, wanted: Tensor | None, tolerance: float = TOLERA
 
 def value_and_norm(loss: Tensor, leaf: Tensor) -> str:
     """A loss as errors show it: the value, and the norm of the gradient."""
-    gradient = gradient_of(loss, leaf)
+    gradient = leaf_gradient(loss, leaf)
     norm = "no gradient" if gradient is None else f"{float(gradient.norm()):.6f}"
     return f"({loss.sum().item():.6f}, {norm})"

@@ -21,7 +21,6 @@ class BoxSlot(Slot):
     Args:
         loss: takes corners, one number per box.
         size: (height, width) of the image in whose pixels it takes them; None: in sides of the image.
-        gain: factor on the loss.
 
     Attributes:
         key: under which the criterion returns the loss.
@@ -33,8 +32,8 @@ class BoxSlot(Slot):
 
     name = "box"
 
-    def __init__(self, loss: Loss, size: Size | None, gain: float = 1.0) -> None:
-        super().__init__(loss, gain)
+    def __init__(self, loss: Loss, size: Size | None) -> None:
+        super().__init__(loss)
         self.size = size
         self.key = "loss_giou"
         self.side_key: str | None = "loss_bbox"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from loss_plugins import Loss, cxcywh_to_xyxy
 
-from .agreement import called, classes_of, close, device_of, dtype_of, gradient_of
+from .agreement import classes_of, close, device_of, dtype_of, leaf_gradient, returned_by
 from .box_slot import BoxSlot
 from .class_slot import ClassSlot
 from .errors import UnsupportedCriterion
@@ -35,7 +35,7 @@ def check_boxes(criterion: Any, losses: Losses, slot: BoxSlot) -> None:
     classes = classes_of(criterion)
     given = fixed(classes, classes, device_of(criterion))
     with losses.set_apart():
-        live = called(criterion, criterion.loss_boxes, given)[slot.key]
+        live = returned_by(criterion, criterion.loss_boxes, given)[slot.key]
         with _by_autograd():
             expected = slot.factor * _box_loss(slot, given)
     slot.canary = _agreed(criterion, slot, live, expected, given.boxes)
@@ -50,7 +50,7 @@ def check_scores(criterion: Any, losses: Losses, slot: ClassSlot) -> None:
     classes = classes_of(criterion)
     given = fixed(classes + slot.stock_form.softmax, classes, device_of(criterion), dtype_of(criterion))
     with losses.set_apart():
-        live = called(criterion, getattr(criterion, slot.method), given)[slot.key]
+        live = returned_by(criterion, getattr(criterion, slot.method), given)[slot.key]
         with _by_autograd():
             expected = slot.factor * _class_loss(criterion, slot, given)
     slot.canary = _agreed(criterion, slot, live, expected, given.logits)
@@ -100,7 +100,7 @@ def _by_autograd() -> Iterator[None]:
 
 def _agreed(criterion: Any, slot: Slot, live: Tensor, expected: Tensor, leaf: Tensor) -> float:
     """The live value, after comparing it and its gradient with those expected."""
-    gradients = [gradient_of(loss, leaf) for loss in (live, expected)]
+    gradients = [leaf_gradient(loss, leaf) for loss in (live, expected)]
     if gradients[0] is None or gradients[1] is None:
         raise UnsupportedCriterion(
             criterion,

@@ -18,7 +18,6 @@ class ClassSlot(Slot):
 
     Args:
         loss: of logits; what its targets are, it says itself: labels, or the IoU of each pair for losses of qualities.
-        gain: factor on the loss.
 
     Attributes:
         method: of the criterion that computes the loss.

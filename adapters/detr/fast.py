@@ -54,7 +54,7 @@ class Waiting(NamedTuple):
 Enter = Callable[..., Any]
 
 
-class Trial(NamedTuple):
+class Run(NamedTuple):
     """A run of a criterion.
 
     Attributes:
@@ -170,7 +170,7 @@ class Fast:
             return
         self._set(criterion, by_image=False, own_scores=False)
 
-    def _compare(self, losses: Losses, criterion: Any, trial: Callable[..., Trial], wanted: Trial) -> None:
+    def _compare(self, losses: Losses, criterion: Any, trial: Callable[..., Run], wanted: Run) -> None:
         by_image = self.matching is not None and _equal(criterion, partial(trial, by_image=True), wanted, less=True)
         own_scores = losses.own is not None and _equal(criterion, partial(trial, own_scores=True), wanted)
         possible = not self.alone and losses.box is not None
@@ -192,7 +192,7 @@ class Fast:
         by_image: bool = False,
         own_scores: bool = False,
         together: bool = False,
-    ) -> Trial:
+    ) -> Run:
         """A run that is no training, of which other processes do not hear."""
         self._set(criterion, by_image, own_scores)
         seen = self._seen[threading.get_ident()] = []
@@ -206,7 +206,7 @@ class Fast:
                 returned = run(losses, enter, criterion, arguments, named)
         finally:
             del self._seen[threading.get_ident()]
-        return Trial(returned, seen, counted.elements)
+        return Run(returned, seen, counted.elements)
 
     def _set(self, criterion: Any, by_image: bool, own_scores: bool) -> None:
         """Compute so. A matcher that is called as it is has its own class, on which quicker ways of its own depend."""
@@ -265,7 +265,7 @@ def _plainly(losses: Losses, enter: Enter, criterion: Any, arguments: tuple[Any,
     return enter(criterion, *arguments, **named)
 
 
-def _equal(criterion: Any, trial: Callable[[], Trial], wanted: Trial, less: bool = False) -> bool:
+def _equal(criterion: Any, trial: Callable[[], Run], wanted: Run, less: bool = False) -> bool:
     """Whether a run of a criterion matches the same and gives the same losses, and, if `less`, computes less."""
     try:
         losses, seen, elements = trial()

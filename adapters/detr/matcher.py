@@ -93,10 +93,17 @@ class MatcherPlug:
             making.take_out(matcher, SEAT)
 
 
-def matcher_plug(criterion: Any, slot: BoxSlot | None, by_image: bool) -> MatcherPlug | None:
+def plug_of_matcher(matcher: Any) -> MatcherPlug | None:
+    """What a plug has changed in a matcher; None: nothing."""
+    found: MatcherPlug | None = getattr(matcher, "__dict__", {}).get(SEAT)
+    return found
+
+
+def matcher_plug(where: str, criterion: Any, slot: BoxSlot | None, by_image: bool) -> MatcherPlug | None:
     """What changes in the matcher of a criterion; None: nothing.
 
     Args:
+        where: the adapter, for errors.
         criterion: whose matcher it is.
         slot: whose loss is the cost; None: the cost stays.
         by_image: call the matcher image by image.
@@ -106,15 +113,15 @@ def matcher_plug(criterion: Any, slot: BoxSlot | None, by_image: bool) -> Matche
         ValueError: the loss keeps a running statistic; the matcher is shared with a criterion that has a plug.
     """
     matcher = getattr(criterion, "matcher", None)
-    taken = SEAT in getattr(matcher, "__dict__", {})
+    taken = plug_of_matcher(matcher) is not None
     if slot is None:
         return MatcherPlug(None, by_image) if by_image and matcher is not None and not taken else None
     if taken:
         came = "matcher='match', and the matcher of the criterion belongs to another one, whose losses are plugged"
-        raise refusal("detr adapter", came, "a matcher of its own", "give each criterion one: copy.deepcopy(matcher)")
+        raise refusal(where, came, "a matcher of its own", "give each criterion one: copy.deepcopy(matcher)")
     if slot.loss.entry.traits.stateful:
         came = f"matcher='match' with box={slot.loss.entry.name!r}, whose running statistic would count candidates"
-        raise refusal("detr adapter", came, "matcher='keep'", "leave matcher out")
+        raise refusal(where, came, "matcher='keep'", "leave matcher out")
     cost = PairwiseSimilarity(slot)
     if matcher is None or not with_cost(type(matcher), cost):
         found = "no attribute matcher" if matcher is None else f"{type(matcher).__name__} without it"

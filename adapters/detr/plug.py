@@ -14,7 +14,7 @@ from .errors import UnsupportedCriterion
 from .examination import examined
 from .losses import Losses
 from .making import stock_class
-from .matcher import MatcherPlug
+from .matcher import MatcherPlug, plug_of_matcher
 from .steps import Steps
 from .subclass import losses_of, put_in, take_out
 
@@ -32,10 +32,11 @@ class Plug(BasePlug):
     def __init__(self, criterion: Any, losses: Losses, matcher: MatcherPlug | None, where: str = WHERE) -> None:
         self.where = where
         self._criterion, self._losses, self._matcher = criterion, losses, matcher
-        self._stock = type(criterion)
-        put_in(criterion, losses)
-        if matcher is not None:
-            matcher.put_in(criterion.matcher)
+        self._stock = stock_class(criterion)
+        if not self.plugged:
+            put_in(criterion, losses)
+            if matcher is not None:
+                matcher.put_in(criterion.matcher)
 
     @property
     def name(self) -> str:
@@ -137,10 +138,33 @@ def plugged(where: str, criterion: Any, asked: Asked) -> Plug:
     return made
 
 
+def plug_of(criterion: Any) -> Plug:
+    """The plug of a criterion, such as a copy of one that was plugged.
+
+    Raises:
+        ValueError: it has none.
+    """
+    losses = losses_of(criterion)
+    if losses is None:
+        came = f"criterion={type(criterion).__name__} has no plug"
+        raise refusal(
+            WHERE, came, "a criterion whose losses were plugged, or its copy", "call plug(criterion, box=...)"
+        )
+    return Plug(criterion, losses, plug_of_matcher(getattr(criterion, "matcher", None)))
+
+
+def unplug(criterion: Any) -> None:
+    """Give a criterion its own class back: a copy, say, for which nobody has the plug. Without one nothing changes."""
+    if losses_of(criterion) is not None:
+        plug_of(criterion).unplug()
+
+
 def _check_criterion(where: str, criterion: Any) -> None:
     if losses_of(criterion) is not None:
         came = f"the losses of criterion={stock_class(criterion).__name__} are plugged already"
-        raise refusal(where, came, "one plug for each criterion", "call .unplug() of the first one")
+        raise refusal(
+            where, came, "one plug for each criterion", "call .unplug() of the first one, or unplug(criterion)"
+        )
     if isinstance(criterion, type):
         came = f"criterion={criterion.__name__} is a class"
         raise refusal(where, came, "an object that computes the losses", "pass an instance of it", TypeError)

@@ -18,9 +18,9 @@ class Slot:
 
     Args:
         loss: the module, which learns where it keeps running statistics.
-        gain: factor on the loss beside its own `loss_weight`.
 
     Attributes:
+        gain: factor on the loss beside its own `loss_weight`.
         use: what was computed through it.
         stock: the loss of the criterion that it replaces, as papers call it; "": not known yet.
         probe: the value of the criterion's own loss on fixed outputs, and that of the catalogue's form of it.
@@ -31,8 +31,9 @@ class Slot:
     name = ""
     always = True
 
-    def __init__(self, loss: Loss, gain: float = 1.0) -> None:
-        self.loss, self.gain = loss, gain
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+        self.gain = 1.0
         self.use = Use()
         self.stock = ""
         self.probe: tuple[float, float] = (0.0, 0.0)

@@ -14,3 +14,4 @@ from ..detr.patched import Patched as Patched
 from .dense import DensePlug as DensePlug
 from .plug import patched as patched
 from .plug import plug as plug
+from .plug import unplug as unplug

@@ -14,7 +14,7 @@ from loss_plugins import Loss, build_loss
 from loss_plugins.module.gain import box_gain
 
 from ..detr import UnsupportedCriterion, making
-from ..detr.agreement import close, gradient_of
+from ..detr.agreement import close, leaf_gradient
 from ..detr.base import BasePlug
 from ..detr.box_slot import BoxSlot
 from ..detr.rebound import rebound
@@ -167,7 +167,7 @@ def compared(place: Place, slot: DenseSlot) -> None:
             live, expected, boxes = probe(place.call, place.form, slot.loss, slot.factor)
         finally:
             place.take_out()
-    pairs = [(live, expected), (gradient_of(live, boxes), gradient_of(expected, boxes))]
+    pairs = [(live, expected), (leaf_gradient(live, boxes), leaf_gradient(expected, boxes))]
     for one, other in pairs:
         same = one is not None and other is not None and close(one.reshape(-1), other.reshape(-1))
         if not same or not other.isfinite().all():  # type: ignore[union-attr]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from loss_plugins import Loss, build_loss, cxcywh_to_xyxy
 
-from ..detr.agreement import close, gradient_of
+from ..detr.agreement import close, leaf_gradient
 
 #: losses that a criterion may have, as papers call them
 STOCKS: dict[str, Any] = {
@@ -172,7 +172,7 @@ def _equal(theirs: Tensor, ours: Tensor, leaf: Tensor) -> bool:
     """Whether values are equal, but for an axis of one, and so are gradients."""
     if theirs.numel() != ours.numel() or theirs.ndim > 2:
         return False
-    gradients = [gradient_of(loss, leaf) for loss in (theirs, ours)]
+    gradients = [leaf_gradient(loss, leaf) for loss in (theirs, ours)]
     if gradients[0] is None or gradients[1] is None:
         return False
     pairs = zip((theirs.detach().reshape(-1), gradients[0]), (ours.detach().reshape(-1), gradients[1]), strict=True)

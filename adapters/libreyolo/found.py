@@ -50,6 +50,11 @@ def found_in(root: Any) -> Found:
     return found
 
 
+def plugged_in(root: Any) -> list[Any]:
+    """The objects in an object whose losses are plugged."""
+    return [each for each in _objects(root) if losses_of(each) is not None or SEAT in _held(each)]
+
+
 def place_of(each: Any) -> Place | None:
     """The place that an object is; None: it computes no box loss that is known."""
     if isinstance(each, nn.Module) and next(each.parameters(), None) is not None:

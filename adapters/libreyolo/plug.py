@@ -11,8 +11,12 @@ from ..detr import LossSpec, Plug
 from ..detr.asked import Asked
 from ..detr.examination import requested
 from ..detr.installed import framework
+from ..detr.making import stock_class, take_out
 from ..detr.patched import Patched
-from .dense import DensePlug
+from ..detr.plug import unplug as unplug_criterion
+from ..detr.subclass import losses_of
+from .dense import SEAT, DensePlug
+from .found import plugged_in
 from .served import WHERE, Served, nothing_found
 from .trainers import doors
 
@@ -51,6 +55,7 @@ def plug(
     made: list[Any] = []
     others = Served(asked, made.append).serve(criterion)
     if not made:
+        _check_free(criterion)
         raise nothing_found(criterion, others)
     if len(made) > 1:
         for each in made:
@@ -58,6 +63,29 @@ def plug(
         came = f"criterion={type(criterion).__name__} holds {len(made)} criteria"
         raise refusal(WHERE, came, "one", "pass the criterion itself")
     return made[0]  # type: ignore[no-any-return]
+
+
+@in_our_words
+def unplug(criterion: Any) -> None:
+    """Give all in an object that computes other losses its own class back. Without a plug nothing changes.
+
+    Args:
+        criterion: as of `plug`: a copy, say, for which nobody has the plug.
+    """
+    for each in plugged_in(criterion):
+        if losses_of(each) is not None:
+            unplug_criterion(each)
+        else:
+            take_out(each, SEAT)
+
+
+def _check_free(criterion: Any) -> None:
+    names = ", ".join(sorted({stock_class(each).__name__ for each in plugged_in(criterion)}))
+    if names:
+        came = f"the losses of criterion={stock_class(criterion).__name__} ({names}) are plugged already"
+        raise refusal(
+            WHERE, came, "one plug for each criterion", "call .unplug() of the first one, or unplug(criterion)"
+        )
 
 
 @in_our_words

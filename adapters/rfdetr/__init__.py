@@ -13,3 +13,4 @@ from ..detr import UnsupportedCriterion as UnsupportedCriterion
 from ..detr.patched import Patched as Patched
 from .plug import patched as patched
 from .plug import plug as plug
+from .plug import unplug as unplug

@@ -16,6 +16,7 @@ from ..detr.doors import standing_in
 from ..detr.installed import framework
 from ..detr.patched import Patched
 from ..detr.plug import plugged
+from ..detr.plug import unplug as unplug_criterion
 
 WHERE = "rfdetr adapter"
 BUILDER = "build_criterion_from_config"
@@ -62,17 +63,33 @@ def plug(
     return _plugged(criterion, Asked(box, cls, image_size, gain, matcher, fast))
 
 
+def _criterion_of(criterion: Any) -> Any:
+    """The criterion in hand, or that of a training module."""
+    if hasattr(criterion, "loss_boxes"):
+        return criterion
+    if isinstance(criterion, framework("rfdetr.detr").RFDETR):
+        came = f"criterion={type(criterion).__name__}, whose train() builds a criterion of its own"
+        remedy = "call train() inside of `with patched(box=...)`"
+        raise refusal(WHERE, came, "a SetCriterion or an RFDETRModelModule", remedy, TypeError)
+    return getattr(criterion, "criterion", criterion)
+
+
 def _plugged(criterion: Any, asked: Asked) -> Plug:
-    if not hasattr(criterion, "loss_boxes"):
-        if isinstance(criterion, framework("rfdetr.detr").RFDETR):
-            came = f"criterion={type(criterion).__name__}, whose train() builds a criterion of its own"
-            remedy = "call train() inside of `with patched(box=...)`"
-            raise refusal(WHERE, came, "a SetCriterion or an RFDETRModelModule", remedy, TypeError)
-        criterion = getattr(criterion, "criterion", criterion)
+    criterion = _criterion_of(criterion)
     made = plugged(WHERE, criterion, asked)
     if hasattr(criterion, "enable_compiled_detection_losses"):
         logger.info(UNCOMPILED, made.name)
     return made
+
+
+@in_our_words
+def unplug(criterion: Any) -> None:
+    """Give a criterion, or that of a training module, its own class back. Without a plug nothing changes.
+
+    Args:
+        criterion: as of `plug`.
+    """
+    unplug_criterion(_criterion_of(criterion))
 
 
 @in_our_words

@@ -1,4 +1,4 @@
-"""Fixed outputs of each part of a model, on which losses are compared, and how the part is called with them."""
+"""HeadOutputs outputs of each part of a model, on which losses are compared, and how the part is called with them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OBJECTS = (2, 0, 3)
 Method = Callable[..., Any]
 
 
-class Fixed(NamedTuple):
+class HeadOutputs(NamedTuple):
     """Outputs of a part for three images, and what they are matched with."""
 
     logits: Tensor  # (images, anchors, classes)
@@ -38,7 +38,7 @@ class Fixed(NamedTuple):
         return self.logits, self.offsets
 
 
-def fixed(classes: int, device: torch.device, objects: bool = True) -> Fixed:
+def fixed(classes: int, device: torch.device, objects: bool = True) -> HeadOutputs:
     """In float64, with two objects, none, and three; or with none at all."""
     count = IMAGES * ANCHORS
     logits = torch.linspace(-2.0, 2.5, count * classes, dtype=torch.float64).sin().mul(3)
@@ -59,7 +59,7 @@ def fixed(classes: int, device: torch.device, objects: bool = True) -> Fixed:
         matched.append(matches)
     shaped = logits.view(IMAGES, ANCHORS, classes), offsets.view(IMAGES, ANCHORS, 4)
     leaves = [each.to(device).requires_grad_() for each in shaped]
-    return Fixed(leaves[0], leaves[1], anchors, targets, matched)
+    return HeadOutputs(leaves[0], leaves[1], anchors, targets, matched)
 
 
 def _around(boxes: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def device_of(part: nn.Module) -> torch.device:
     return next((tensor.device for tensor in part.parameters()), torch.device("cpu"))
 
 
-def called(part: nn.Module, method: Method, key: str, given: Fixed) -> dict[str, Tensor]:
+def losses_by_name(part: nn.Module, method: Method, key: str, given: HeadOutputs) -> dict[str, Tensor]:
     """The losses by name that a method of a part returns for fixed outputs.
 
     Args:
@@ -96,20 +96,20 @@ def called(part: nn.Module, method: Method, key: str, given: Fixed) -> dict[str,
     return dict(returned) if isinstance(returned, Mapping) else {key: returned}
 
 
-def _outputs(given: Fixed) -> dict[str, Tensor]:
+def _outputs(given: HeadOutputs) -> dict[str, Tensor]:
     return {"cls_logits": given.logits, "bbox_regression": given.offsets, "bbox_ctrness": given.logits[..., :1]}
 
 
-def _of_fcos(part: nn.Module, method: Method, given: Fixed) -> Any:
+def _of_fcos(part: nn.Module, method: Method, given: HeadOutputs) -> Any:
     matched = [found.clamp(min=-1) for found in given.matched]
     return method(part, given.targets, _outputs(given), given.anchors, matched)
 
 
-def _of_boxes(part: nn.Module, method: Method, given: Fixed) -> Any:
+def _of_boxes(part: nn.Module, method: Method, given: HeadOutputs) -> Any:
     return method(part, given.targets, _outputs(given), given.anchors, given.matched)
 
 
-def _of_scores(part: nn.Module, method: Method, given: Fixed) -> Any:
+def _of_scores(part: nn.Module, method: Method, given: HeadOutputs) -> Any:
     seat = seat_of(part)
     if seat is not None and seat.of_quality:
         decode = det_utils.BoxCoder((1.0, 1.0, 1.0, 1.0)).decode_single
@@ -118,7 +118,7 @@ def _of_scores(part: nn.Module, method: Method, given: Fixed) -> Any:
     return method(part, given.targets, _outputs(given), given.matched)
 
 
-def _of_anchors(part: Any, method: Method, given: Fixed) -> dict[str, Tensor]:
+def _of_anchors(part: Any, method: Method, given: HeadOutputs) -> dict[str, Tensor]:
     matched = [found.clamp(min=0) for found in given.matched]
     pairs = zip(given.targets, given.anchors, matched, strict=True)
     boxes = [target["boxes"][found] if len(target["boxes"]) else anchors for target, anchors, found in pairs]
@@ -142,7 +142,7 @@ class _Features(nn.Module):
 class _Predictor(nn.Module):
     """Stands for the predictor: fixed outputs, however many proposals there are."""
 
-    def __init__(self, given: Fixed) -> None:
+    def __init__(self, given: HeadOutputs) -> None:
         super().__init__()
         self.given = given
 
@@ -153,7 +153,7 @@ class _Predictor(nn.Module):
         return logits[rows], offsets[rows]
 
 
-def _of_proposals(part: Any, method: Method, given: Fixed) -> Any:
+def _of_proposals(part: Any, method: Method, given: HeadOutputs) -> Any:
     stand_ins = {"box_roi_pool": _Features(), "box_head": nn.Identity(), "box_predictor": _Predictor(given)}
     children = dict(part.named_children())
     others = dict.fromkeys(name for name in children if name.startswith(("mask_", "keypoint_")))
@@ -165,7 +165,7 @@ def _of_proposals(part: Any, method: Method, given: Fixed) -> Any:
     return losses
 
 
-CALLS: dict[type, Callable[[Any, Method, Fixed], Any]] = {
+CALLS: dict[type, Callable[[Any, Method, HeadOutputs], Any]] = {
     fcos.FCOSHead: _of_fcos,
     retinanet.RetinaNetRegressionHead: _of_boxes,
     retinanet.RetinaNetClassificationHead: _of_scores,

@@ -29,7 +29,7 @@ REFUSED: dict[tuple[type, str], str] = {
 }
 
 
-class Place(NamedTuple):
+class LossPart(NamedTuple):
     """A part of a model that computes a loss."""
 
     model: nn.Module
@@ -38,14 +38,14 @@ class Place(NamedTuple):
     seam: Seam
 
 
-def places(model: nn.Module, slot: str) -> Place:
+def places(model: nn.Module, slot: str) -> LossPart:
     """Where a model computes the loss of a slot.
 
     Raises:
         UnsupportedModel: nowhere, in a part that is not served, or in several.
     """
     held = [
-        Place(model, path, part, seam)
+        LossPart(model, path, part, seam)
         for path, part in model.named_modules()
         for seam in SEAMS.get(owner_of(part), ())  # type: ignore[arg-type]  # which None is no key of
         if seam.slot == slot and not (isinstance(part, rpn.RegionProposalNetwork) and part is not model)
@@ -67,7 +67,7 @@ def places(model: nn.Module, slot: str) -> Place:
     )
 
 
-def knows_boxes(place: Place) -> tuple[str, nn.Module] | None:
+def knows_boxes(place: LossPart) -> tuple[str, nn.Module] | None:
     """The part around a loss of scores that knows the boxes beside them, and its path; None: the part itself does.
 
     Raises:

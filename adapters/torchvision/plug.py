@@ -18,7 +18,7 @@ from ..detr.steps import Steps
 from . import gain as gains
 from . import probe
 from .asked import WHERE, box_module, class_module
-from .parts import Place, knows_boxes, places, plugged_parts
+from .parts import LossPart, knows_boxes, places, plugged_parts
 from .seat import Seat
 from .slot import BoxSlot, ClassSlot, HeadSlot
 from .subclass import put_in, seat_of, take_out
@@ -164,7 +164,7 @@ def _placed(model: nn.Module, slots: Mapping[str, HeadSlot], match: bool) -> Plu
     return made
 
 
-def _seated(found: Mapping[str, Place], slots: Mapping[str, HeadSlot]) -> list[Seated]:
+def _seated(found: Mapping[str, LossPart], slots: Mapping[str, HeadSlot]) -> list[Seated]:
     """The losses by part: FCOS has both in one."""
     seated = []
     for place in {id(place.part): place for place in found.values()}.values():
@@ -175,7 +175,7 @@ def _seated(found: Mapping[str, Place], slots: Mapping[str, HeadSlot]) -> list[S
     return seated
 
 
-def _check_free(found: list[Place]) -> None:
+def _check_free(found: list[LossPart]) -> None:
     for place in found:
         if seat_of(place.part) is not None:
             came = f"the losses of model={type(place.model).__name__} are plugged already"

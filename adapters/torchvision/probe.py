@@ -16,7 +16,7 @@ from ..detr.agreement import close
 from ..detr.making import stock_class
 from .asked import WHERE
 from .errors import UnsupportedModel
-from .fixed import Fixed, called, classes_of, device_of, fixed
+from .fixed import HeadOutputs, classes_of, device_of, fixed, losses_by_name
 from .seams import Seam, owner_of
 from .seat import Seat
 from .slot import BoxSlot, HeadSlot
@@ -31,7 +31,7 @@ STOCK_ONLY = "plug the stock part, or write your loss into your own"
 FAULTS = (AttributeError, AssertionError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
 
-class Trial:
+class StandIn:
     """Stands for a slot: another loss in its place, times a factor, and how often it was called."""
 
     def __init__(self, function: Function, factor: float = 1.0, of_quality: bool = False) -> None:
@@ -74,7 +74,7 @@ def _compared(part: nn.Module, seam: Seam, name: str, function: Function) -> tup
     for objects in (True, False):
         given = fixed(classes_of(part), device_of(part), objects)
         theirs = _tried(part, seam, given)
-        trial, twice = Trial(function), Trial(function, 2.0)
+        trial, twice = StandIn(function), StandIn(function, 2.0)
         ours, doubled = (_tried(_twin(part, seam, each), seam, given) for each in (trial, twice))
         if seam.key not in theirs or not trial.calls:
             found = f"found {', '.join(theirs)} without a call of {seam.name}"
@@ -100,13 +100,13 @@ def check_live(part: nn.Module, seam: Seam, slot: HeadSlot) -> None:
     """
     given, seat, stock = fixed(classes_of(part), device_of(part)), seat_of(part), stock_twin(part)
     loss = copy.deepcopy(slot.loss).eval()
-    plain = Trial(lambda pred, target, *_: _elementwise(loss, pred, target), slot.factor, slot.of_quality)
+    plain = StandIn(lambda pred, target, *_: _elementwise(loss, pred, target), slot.factor, slot.of_quality)
     twin = _twin(stock, seam, plain)
     try:
         with seat.steps.set_apart():  # type: ignore[union-attr]  # it has just been put in
-            live = called(part, getattr(type(part), seam.method), seam.key, given)[seam.key]
+            live = losses_by_name(part, getattr(type(part), seam.method), seam.key, given)[seam.key]
         with torch.autograd.set_detect_anomaly(True, check_nan=False):  # type: ignore[no-untyped-call]  # no program
-            wanted = called(twin, getattr(type(twin), seam.method), seam.key, given)[seam.key]
+            wanted = losses_by_name(twin, getattr(type(twin), seam.method), seam.key, given)[seam.key]
     except (ValueError, TypeError, RuntimeError) as error:
         came = f"{slot.name}={slot.loss.entry.name!r} does not take what {type(stock).__name__} gives it: {error}"
         raise refusal(WHERE, came, "a loss that does", "change its parameters") from error
@@ -127,7 +127,7 @@ def _elementwise(loss: Loss, pred: Tensor, target: Tensor) -> Tensor:
     return loss.elementwise(pred.flatten(0, -2), target.flatten(0, -2)).view(pred.shape)
 
 
-def _require_gradient(part: nn.Module, slot: HeadSlot, loss: Tensor, given: Fixed) -> None:
+def _require_gradient(part: nn.Module, slot: HeadSlot, loss: Tensor, given: HeadOutputs) -> None:
     gradients = [gradient for gradient in _gradients(loss, given) if gradient is not None]
     if not gradients:
         raise UnsupportedModel(
@@ -148,28 +148,28 @@ def stock_twin(part: nn.Module) -> nn.Module:
     return twin
 
 
-def _twin(part: nn.Module, seam: Seam, trial: Trial) -> nn.Module:
+def _twin(part: nn.Module, seam: Seam, trial: StandIn) -> nn.Module:
     """A copy of a part that calls the trial: it shares all tensors."""
     twin = copy.copy(part)
     put_in(twin, Seat({seam: trial}, counted=False))  # type: ignore[dict-item]  # which has what the seams call
     return twin
 
 
-def _tried(part: nn.Module, seam: Seam, given: Fixed) -> dict[str, Tensor]:
+def _tried(part: nn.Module, seam: Seam, given: HeadOutputs) -> dict[str, Tensor]:
     """The losses that a part returns.
 
     Raises:
         UnsupportedModel: it cannot be called as torchvision's own.
     """
     try:
-        return called(part, getattr(type(part), seam.method), seam.key, given)
+        return losses_by_name(part, getattr(type(part), seam.method), seam.key, given)
     except FAULTS as error:
         own = f"torchvision's {owner_of(part).__name__}"  # type: ignore[union-attr]
         found = f"sought {seam.method} as in {own}, found that it raises {in_one_line(error)}"
         raise UnsupportedModel(part, found, STOCK_ONLY) from error
 
 
-def _equal(wanted: dict[str, Tensor], found: dict[str, Tensor], given: Fixed) -> bool:
+def _equal(wanted: dict[str, Tensor], found: dict[str, Tensor], given: HeadOutputs) -> bool:
     """Whether all losses and their gradients are equal."""
     if wanted.keys() != found.keys():
         return False
@@ -180,14 +180,14 @@ def _equal(wanted: dict[str, Tensor], found: dict[str, Tensor], given: Fixed) ->
     return True
 
 
-def _gradients(loss: Tensor, given: Fixed) -> list[Tensor | None]:
+def _gradients(loss: Tensor, given: HeadOutputs) -> list[Tensor | None]:
     """The gradients of a loss for the leaves; None: it does not depend on one."""
     if not loss.requires_grad:
         return [None] * len(given.leaves)
     return list(torch.autograd.grad(loss.sum(), given.leaves, retain_graph=True, allow_unused=True))
 
 
-def _shown(loss: Tensor, given: Fixed) -> str:
+def _shown(loss: Tensor, given: HeadOutputs) -> str:
     """A loss as errors show it: the value, and the norm of the gradient."""
     norms = [float(gradient.norm()) for gradient in _gradients(loss, given) if gradient is not None]
     return f"({float(loss.detach().sum()):.6f}, {f'{max(norms):.6f}' if norms else 'no gradient'})"

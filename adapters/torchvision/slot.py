@@ -22,9 +22,6 @@ class HeadSlot(Slot):
 
     of_quality = False
 
-    def __init__(self, loss: Loss) -> None:
-        super().__init__(loss, 1.0)
-
     def computed(self, pred: Tensor, target: Tensor) -> Tensor:
         """The loss per row or score in single precision, counted."""
         pred = self.use.follow(pred)

@@ -20,3 +20,4 @@ from .plug import Plug as Plug
 from .plug import plug as plug
 from .plug import plug_again as plug_again
 from .plug import plug_of as plug_of
+from .plug import unplug as unplug

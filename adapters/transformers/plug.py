@@ -7,7 +7,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from loss_plugins.errors import in_our_words, refusal
+from transformers import PreTrainedModel
+
+from loss_plugins.errors import check_type, in_our_words, refusal
 
 from ..detr.asked import Asked, LossSpec, resolved
 from ..detr.base import BasePlug
@@ -127,7 +129,7 @@ def plug(
     asked.check_any(WHERE)
     if isinstance(getattr(model, OWN, None), PluggedLoss):
         came = f"the losses of model={type(model).__name__} are plugged already"
-        raise refusal(WHERE, came, "one plug for each model", "call plug_of(model).unplug() first")
+        raise refusal(WHERE, came, "one plug for each model", "call unplug(model) first")
     stock = stock_of(model)
     losses, matching = examined(WHERE, stock.live_criterion(model.config), asked, steps=False)
     before = {name: vars(owner)[name] for owner, name in ((model, OWN), (model.config, KEY)) if name in vars(owner)}
@@ -168,3 +170,15 @@ def plug_of(model: Any) -> Plug:
         came = f"model={type(model).__name__} has no plug"
         raise refusal(WHERE, came, "a model whose losses were plugged, or its copy", "call plug(model, box=...)")
     return Plug(model, loss)
+
+
+@in_our_words
+def unplug(model: Any) -> None:
+    """Give a model its loss function back: a copy, say, for which nobody has the plug. Without a plug nothing changes.
+
+    Raises:
+        TypeError: it is no model of transformers.
+    """
+    check_type(WHERE, "model", model, PreTrainedModel)
+    if isinstance(getattr(model, OWN, None), PluggedLoss):
+        plug_of(model).unplug()

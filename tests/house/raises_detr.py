@@ -17,6 +17,7 @@ from loss_plugins.adapters.detr import (
     gain,
     matcher,
     plug,
+    plug_of,
     saved,
     subclass,
 )
@@ -179,7 +180,7 @@ def shared() -> None:
     first, second = own.Criterion(), own.Criterion()
     second.matcher = first.matcher
     plug(first, box="eiou", matcher="match")
-    matcher.matcher_plug(second, box_slot(), False)
+    matcher.matcher_plug("here", second, box_slot(), False)
 
 
 DETR: Table = {
@@ -197,7 +198,7 @@ DETR: Table = {
         "the object alone has it": lambda *_: agreement.check_method(Bound(), "loss_boxes"),
         "one that it wraps": lambda *_: agreement.check_method(torch.compile(own.Criterion()), "loss_boxes"),
     },
-    (f"{HERE}/agreement.py::called", "UnsupportedCriterion"): {
+    (f"{HERE}/agreement.py::returned_by", "UnsupportedCriterion"): {
         "it returns something else": lambda *_: box_probe.examine_boxes(Returning(), box_slot()),
     },
     (f"{HERE}/agreement.py::answered", "UnsupportedCriterion"): {
@@ -285,11 +286,15 @@ DETR: Table = {
         ),
     },
     (f"{HERE}/matcher.py::matcher_plug", "UnsupportedCriterion"): {
-        "there is no matcher with a GIoU cost": lambda *_: matcher.matcher_plug(torch.nn.Identity(), box_slot(), False),
+        "there is no matcher with a GIoU cost": lambda *_: matcher.matcher_plug(
+            "here", torch.nn.Identity(), box_slot(), False
+        ),
     },
     (f"{HERE}/matcher.py::matcher_plug", "ValueError"): {
         "the matcher is shared with a criterion that has a plug": lambda *_: shared(),
-        "the loss keeps a running statistic": lambda *_: matcher.matcher_plug(own.Criterion(), box_slot("wiou"), False),
+        "the loss keeps a running statistic": lambda *_: matcher.matcher_plug(
+            "here", own.Criterion(), box_slot("wiou"), False
+        ),
     },
     (f"{HERE}/plug.py::plug", "UnsupportedCriterion"): {
         "its losses are none that are known; the message has both numbers": lambda *_: plug(own.Doubling(), box="eiou"),
@@ -298,6 +303,10 @@ DETR: Table = {
         "a loss": lambda *_: plug(own.Criterion(), box="l1"),
         "an argument that does not go with the criterion": lambda *_: plug(own.Criterion, box="eiou"),
         "a second plug on it": lambda *_: twice(own.Criterion()),
+    },
+    (f"{HERE}/plug.py::plug_of", "ValueError"): {"it has none": lambda *_: plug_of(own.Criterion())},
+    (f"{HERE}/making.py::put_in", "UnsupportedCriterion"): {
+        "its class cannot be changed": lambda *_: subclass.put_in(own.Slotted(), Losses(box_slot(), None)),
     },
     (f"{HERE}/saved.py::load_state", "TypeError"): {
         "it is no dict": lambda *_: saved.load_state("here", [box_slot()], None),  # type: ignore[arg-type]

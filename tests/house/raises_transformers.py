@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from loss_plugins.adapters.transformers import Plug, plug, plug_again, plug_of
+from loss_plugins.adapters.transformers import Plug, plug, plug_again, plug_of, unplug
 from loss_plugins.adapters.transformers.record import read_record
 from loss_plugins.adapters.transformers.stock import stock_of
 from tests.adapters.transformers.models import build, built
@@ -47,6 +47,9 @@ TRANSFORMERS: Table = {
     },
     (f"{HERE}/plug.py::plug_again", "ValueError"): {"its config names none": lambda *_: plug_again(built(NAME))},
     (f"{HERE}/plug.py::plug_of", "ValueError"): {"it has none": lambda *_: plug_of(built(NAME))},
+    (f"{HERE}/plug.py::unplug", "TypeError"): {
+        "it is no model of transformers": lambda *_: unplug(torch.nn.Linear(1, 1))
+    },
     (f"{HERE}/stock.py::stock_of", "TypeError"): {"it is no model of transformers": lambda *_: stock_of(3)},
     (f"{HERE}/stock.py::stock_of", "UnsupportedCriterion"): {
         "it computes no loss of boxes": REFUSALS + "a_model_of_something_else_is_refused",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from loss_plugins import build_loss, cxcywh_to_xyxy, nwd_loss
-from loss_plugins.adapters.detr import Plug, UnsupportedCriterion, plug
+from loss_plugins.adapters.detr import Plug, UnsupportedCriterion, plug, plug_of, unplug
 from loss_plugins.adapters.detr.class_probe import class_methods
 from loss_plugins.adapters.detr.proof import PROVEN_AFTER
 from loss_plugins.errors import LossNotUsed
@@ -444,6 +444,40 @@ def test_a_copy_counts_for_itself() -> None:
         assert type(copied).__mro__[1] is own.Criterion
     assert plugged.report.box.calls == 0  # type: ignore[union-attr]
     plugged.unplug()
+
+
+def test_the_plug_of_a_copy_is_found_and_leaves_it() -> None:
+    criterion, given = own.Criterion(), own.layers()
+    plugged = plug(criterion, box="wiou", matcher="match")
+    trained(criterion, given)
+    copied = copy.deepcopy(criterion)
+    found = plug_of(copied)
+    assert repr(found) == repr(plugged)
+    assert torch.equal(statistic(found), statistic(plugged))
+    trained(copied, given)
+    assert (found.report.trained, plug_of(copied).report.trained, plugged.report.trained) == (2, 2, 1)
+    found.require_use()
+    found.unplug()
+    assert (type(copied), type(copied.matcher)) == (own.Criterion, own.Matcher)
+    assert plug_of(criterion).plugged
+    other = copy.deepcopy(criterion)
+    for _ in range(2):
+        unplug(other)
+        assert (type(other), type(other.matcher)) == (own.Criterion, own.Matcher)
+    with pytest.raises(ValueError, match=r"criterion=Criterion has no plug; allowed: .*, or its copy"):
+        plug_of(other)
+    assert plugged.plugged
+
+
+def test_a_class_that_somebody_put_over_ours_stays() -> None:
+    criterion, given = own.Criterion(), own.layers()
+    stock = criterion(*given)
+    plugged = plug(criterion, box="eiou")
+    mine = type("Mine", (type(criterion),), {})
+    criterion.__class__ = mine
+    plugged.unplug()
+    assert type(criterion) is mine
+    assert all(torch.equal(loss, stock[name]) for name, loss in criterion(*given).items())
 
 
 def test_a_report_is_plain_and_says_what_was_done() -> None:

@@ -15,9 +15,10 @@ from torchvision.ops import box_convert
 
 from loss_plugins import build_loss, eiou_loss
 from loss_plugins.adapters.detr.proof import PROVEN_AFTER
-from loss_plugins.adapters.libreyolo import DensePlug, LossNotUsed, UnsupportedCriterion, plug
+from loss_plugins.adapters.libreyolo import DensePlug, LossNotUsed, UnsupportedCriterion, plug, unplug
 from loss_plugins.adapters.libreyolo.dense import instead_of
 from loss_plugins.adapters.libreyolo.forms import STOCKS, recognised
+from loss_plugins.adapters.libreyolo.found import plugged_in
 
 from .parts import DENSE, Dense, boxes
 
@@ -245,6 +246,21 @@ def test_a_second_plug_finds_nothing_left_to_plug() -> None:
     plug(criterion, box="eiou")
     with pytest.raises(UnsupportedCriterion, match="sought a criterion"):
         plug(criterion, box="ciou")
+
+
+@pytest.mark.parametrize("name", ["YOLO9-E2E", "PicoDet"])
+def test_a_second_plug_is_told_and_a_copy_is_unplugged(name: str) -> None:
+    criterion = DENSE[name].build()
+    made = plug(criterion, box="eiou")
+    with pytest.raises(ValueError, match=r"libreyolo adapter: the losses of criterion=\w+ \(\w+\) are plugged already"):
+        plug(criterion, box="siou")
+    copied = copy.deepcopy(criterion)
+    assert [type(each).__name__ for each in plugged_in(copied)]
+    unplug(copied)
+    assert not plugged_in(copied)
+    assert made.plugged
+    unplug(copied)
+    plug(copied, box="siou")
 
 
 def test_a_plug_that_is_not_called_says_so() -> None:

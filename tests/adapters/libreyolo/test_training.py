@@ -15,7 +15,7 @@ from libreyolo.training.trainer import BaseTrainer
 
 from loss_plugins.adapters.detr.asked import Asked
 from loss_plugins.adapters.detr.losses import Losses
-from loss_plugins.adapters.libreyolo import LossNotUsed, Patched, UnsupportedCriterion, patched, plug
+from loss_plugins.adapters.libreyolo import LossNotUsed, Patched, UnsupportedCriterion, patched, plug, unplug
 from loss_plugins.adapters.libreyolo.trainers import Trained
 
 from .parts import DETECTORS, digits, train
@@ -167,7 +167,9 @@ def test_a_criterion_of_the_detr_family_in_hand_is_served() -> None:
     made = plug(criterion, box="eiou", image_size=(320, 320))
     assert made.report.box is not None
     assert made.report.box.stock == "giou"
-    made.unplug()
+    with pytest.raises(ValueError, match=r"criterion=DEIMv2Criterion \(DEIMv2Criterion\) are plugged already"):
+        plug(criterion, box="giou")
+    unplug(criterion)
     second = DEIMv2Criterion(matcher=None, weight_dict={}, losses=["boxes"], num_classes=4)
     with pytest.raises(ValueError, match="criterion=ModuleList holds 2 criteria; allowed: one"):
         plug(torch.nn.ModuleList([criterion, second]), box="eiou")

@@ -18,7 +18,7 @@ from rfdetr.training import auto_batch, module_model
 from torch import Tensor
 
 from loss_plugins import EIoULoss, State, giou_loss, register_loss, unregister_loss
-from loss_plugins.adapters.rfdetr import LossNotUsed, Patched, UnsupportedCriterion, patched, plug
+from loss_plugins.adapters.rfdetr import LossNotUsed, Patched, UnsupportedCriterion, patched, plug, unplug
 
 from .parts import QUICK, SMALL, criterion, digits, outputs, targets, train_config
 
@@ -140,6 +140,8 @@ def test_mistakes_are_told_before_anything_is_built() -> None:
         patched(boxes="eiou")  # type: ignore[call-arg]
     with pytest.raises(ValueError, match=r"pass image_size=\(height, width\) in pixels"):
         patched(box="mpdiou")
+    with pytest.raises(ValueError, match=r"rfdetr adapter: matcher='match' with box='wiou'"):
+        patched(box="wiou", matcher="match")
 
 
 def test_the_default_class_loss_is_recognised() -> None:
@@ -160,7 +162,11 @@ def test_a_module_in_hand_is_served_and_a_whole_detector_told_what_to_do() -> No
     made = plug(module, box="eiou")
     assert made.plugged
     assert type(module.criterion) is not SetCriterion
-    made.unplug()
+    with pytest.raises(ValueError, match=r"rfdetr adapter: the losses of criterion=SetCriterion are plugged already"):
+        plug(module, box="giou")
+    unplug(module)
+    assert type(module.criterion) is SetCriterion
+    assert not made.plugged
     with pytest.raises(TypeError, match=r"RFDETRNano, whose train\(\) builds a criterion of its own"):
         plug(RFDETRNano(**SMALL), box="eiou")
     with pytest.raises(UnsupportedCriterion, match="pass the criterion, not the model"):

@@ -10,6 +10,7 @@ from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops import generalized_box_iou_loss
 
 from loss_plugins import CIoULoss, register_loss
+from loss_plugins.adapters.detr import UnsupportedCriterion
 from loss_plugins.adapters.torchvision import UnsupportedModel, plug, unplug
 from loss_plugins.catalog.entries import unregister_loss
 
@@ -128,6 +129,7 @@ def test_the_error_travels_whole():
     error = UnsupportedModel(nn.Linear(1, 1), "sought a head, found none", "plug a model")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
     assert str(error).startswith("Linear (torchvision 0.")
+    assert isinstance(error, UnsupportedCriterion)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -18,7 +19,7 @@ from transformers.loss.loss_for_object_detection import ForObjectDetectionLoss, 
 from transformers.loss.loss_rt_detr import RTDetrForObjectDetectionLoss
 
 from loss_plugins.adapters.detr.proof import PROVEN_AFTER
-from loss_plugins.adapters.transformers import LossNotUsed, UnsupportedCriterion, plug, plug_of
+from loss_plugins.adapters.transformers import LossNotUsed, UnsupportedCriterion, plug, plug_of, unplug
 from tests.house.wrong_values import STYLE
 
 from .models import CONFIGS, batch, build, built, loss_of
@@ -66,6 +67,12 @@ def test_no_loss_a_second_plug_and_no_plug_are_refused() -> None:
     with pytest.raises(ValueError, match="plugged already"):
         plug(model, box="giou")
     assert plug_of(model).report.box == made.report.box
+    copied = copy.deepcopy(model)
+    for _ in range(2):
+        unplug(copied)
+        assert "_loss_function" not in vars(copied)
+        assert not hasattr(copied.config, "loss_plugins")
+    assert made.plugged
     made.unplug()
 
 
