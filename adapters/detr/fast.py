@@ -24,11 +24,12 @@ from loss_plugins.operators import Counted
 from .agreement import FAILURES
 from .box_slot import BoxSlot, side_distance
 from .doors import standing_in
-from .losses import Losses
+from .losses import Losses, boxes_of
 from .making import stock_class
 from .matcher import MatcherPlug
 from .matches import Indices, Pairs
 from .proof import tensors_in
+from .steps import Call
 
 #: how far losses may lie apart, relative, in double precision
 SAME = 1e-5
@@ -49,9 +50,6 @@ class Waiting(NamedTuple):
     pairs: Pairs
     num_boxes: Any
     boxes_weight: Tensor | None
-
-
-Enter = Callable[..., Any]
 
 
 class Run(NamedTuple):
@@ -97,21 +95,19 @@ class Fast:
         """What the matcher said in that call; None: nobody asks."""
         return self._seen.get(threading.get_ident())
 
-    def run(
-        self, losses: Losses, enter: Enter, criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]
-    ) -> Any:
+    def run(self, losses: Losses, call: Call) -> Any:
         """What the criterion returns."""
         if self.matching is not None:
             self.matching.begin()
-        if self.together is None and _objects(arguments, named):
-            self._judge(losses, enter, criterion, arguments, named)
+        if self.together is None and any(len(boxes) for boxes in boxes_of(call)):
+            self._judge(losses, call)
         if not self.together:
-            return enter(criterion, *arguments, **named)
-        returned = self._together(losses, enter, criterion, arguments, named)
+            return call.returned()
+        returned = self._together(losses, call)
         if returned is None:
             self.together = False
-            _told(criterion, "layers are computed one by one, as its losses are not handed on as they are")
-            return enter(criterion, *arguments, **named)
+            _told(call.criterion, "layers are computed one by one, as its losses are not handed on as they are")
+            return call.returned()
         return returned
 
     def wait(self, slot: BoxSlot, pairs: Pairs, num_boxes: Any, boxes_weight: Tensor | None) -> dict[str, Tensor]:
@@ -122,13 +118,11 @@ class Fast:
         self.waiting.append(Waiting(places, pairs, num_boxes, boxes_weight))
         return dict(places)
 
-    def _together(
-        self, losses: Losses, enter: Enter, criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]
-    ) -> dict[str, Any] | None:
+    def _together(self, losses: Losses, call: Call) -> dict[str, Any] | None:
         """The losses, those of boxes computed in one call; None: some of them are not handed on as they are."""
         waiting = self._waiting[threading.get_ident()] = []
         try:
-            returned = enter(criterion, *arguments, **named)
+            returned = call.returned()
         finally:
             del self._waiting[threading.get_ident()]
         places = {id(place): (layer, key) for layer, each in enumerate(waiting) for key, place in each.places.items()}
@@ -142,33 +136,29 @@ class Fast:
                 returned[name] = values[layer][key]
         return returned
 
-    def _judge(
-        self, losses: Losses, enter: Enter, criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]
-    ) -> None:
+    def _judge(self, losses: Losses, call: Call) -> None:
         """Find out what gives the same assignment and the same losses, on a copy of the batch.
 
         In double precision, or as it came, where the criterion has numbers that do not go with that.
         """
         self.together = False
-        with _unchanged(criterion):
-            self._try(losses, enter, criterion, arguments, named)
+        with _unchanged(call.criterion):
+            self._try(losses, call)
 
-    def _try(
-        self, losses: Losses, enter: Enter, criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]
-    ) -> None:
+    def _try(self, losses: Losses, call: Call) -> None:
         for doubled in (True, False):
-            try_out = partial(self._trial, losses, enter, criterion, _apart((arguments, named), doubled))
+            try_out = partial(self._trial, losses, _apart(call, doubled))
             try:
                 wanted = try_out()
             except FAILURES as error:
                 as_it_is = (
                     "judged in the precision of the batch, as in double it" if doubled else "computed as it is: it"
                 )
-                _told(criterion, f"{as_it_is} says {in_one_line(error)}")
+                _told(call.criterion, f"{as_it_is} says {in_one_line(error)}")
                 continue
-            self._compare(losses, criterion, try_out, wanted)
+            self._compare(losses, call.criterion, try_out, wanted)
             return
-        self._set(criterion, by_image=False, own_scores=False)
+        self._set(call.criterion, by_image=False, own_scores=False)
 
     def _compare(self, losses: Losses, criterion: Any, trial: Callable[..., Run], wanted: Run) -> None:
         by_image = self.matching is not None and _equal(criterion, partial(trial, by_image=True), wanted, less=True)
@@ -184,26 +174,20 @@ class Fast:
             _told(criterion, "layers are computed one by one, as it weighs their losses, or adds them up, itself")
 
     def _trial(
-        self,
-        losses: Losses,
-        enter: Enter,
-        criterion: Any,
-        given: Any,
-        by_image: bool = False,
-        own_scores: bool = False,
-        together: bool = False,
+        self, losses: Losses, call: Call, by_image: bool = False, own_scores: bool = False, together: bool = False
     ) -> Run:
         """A run that is no training, of which other processes do not hear."""
-        self._set(criterion, by_image, own_scores)
+        self._set(call.criterion, by_image, own_scores)
         seen = self._seen[threading.get_ident()] = []
+        given = call.arguments, call.named
         try:
             with ExitStack() as stack:
                 counted = Counted()
                 for each in (torch.no_grad(), _same_random_numbers(given), _alone(), losses.set_apart(), counted):
                     stack.enter_context(each)
                 arguments, named = copy.deepcopy(given)  # some criteria write into their arguments
-                run = self._together if together else _plainly
-                returned = run(losses, enter, criterion, arguments, named)
+                again = call._replace(arguments=arguments, named=named)
+                returned = self._together(losses, again) if together else again.returned()
         finally:
             del self._seen[threading.get_ident()]
         return Run(returned, seen, counted.elements)
@@ -261,10 +245,6 @@ def _unchanged(criterion: Any) -> Iterator[None]:
             setattr(criterion, name, value)
 
 
-def _plainly(losses: Losses, enter: Enter, criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    return enter(criterion, *arguments, **named)
-
-
 def _equal(criterion: Any, trial: Callable[[], Run], wanted: Run, less: bool = False) -> bool:
     """Whether a run of a criterion matches the same and gives the same losses, and, if `less`, computes less."""
     try:
@@ -288,22 +268,19 @@ def _close(loss: Any, wanted: Any) -> bool:
     return torch.allclose(loss.double(), wanted.double(), rtol=SAME, atol=SAME * 1e-3, equal_nan=True)
 
 
-def _apart(value: Any, doubled: bool) -> Any:
-    """A copy of tensors in lists and dicts, detached; `doubled`: floats in double precision."""
+def _apart(call: Call, doubled: bool) -> Call:
+    """A call with copies of tensors, detached; `doubled`: floats in double precision."""
+    return call._replace(arguments=_copied(call.arguments, doubled), named=_copied(call.named, doubled))
+
+
+def _copied(value: Any, doubled: bool) -> Any:
     if isinstance(value, Tensor):
         return value.detach().double() if doubled and value.is_floating_point() else value.detach().clone()
     if isinstance(value, Mapping):
-        return {name: _apart(each, doubled) for name, each in value.items()}
+        return {name: _copied(each, doubled) for name, each in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_apart(each, doubled) for each in value)
+        return type(value)(_copied(each, doubled) for each in value)
     return value
-
-
-def _objects(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> bool:
-    """Whether a batch has objects to match: targets are the list of dicts with boxes."""
-    lists = [value for value in (*arguments, *named.values()) if isinstance(value, (list, tuple))]
-    targets = [each for value in lists for each in value if isinstance(each, Mapping) and "boxes" in each]
-    return any(len(target["boxes"]) for target in targets)
 
 
 def _same_random_numbers(given: Any) -> Any:

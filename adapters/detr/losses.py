@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -11,7 +11,7 @@ from .box_slot import BoxSlot
 from .class_slot import ClassSlot
 from .matches import Indices, Outputs, Pairs, Targets, pairs_of, tensors_of
 from .slot import Slot
-from .steps import Steps
+from .steps import Call, Steps
 
 #: arguments beyond the four that all criteria have, which are read, or say nothing that would be lost
 READ = ("boxes_weight", "values", "matched_targets", "log")
@@ -34,18 +34,17 @@ class Layers(Protocol):
     def seen(self) -> list[Indices] | None:
         """What the matcher said; None: nobody asks."""
 
-    def run(
-        self,
-        losses: Losses,
-        enter: Callable[..., Any],
-        criterion: Any,
-        arguments: tuple[Any, ...],
-        named: dict[str, Any],
-    ) -> Any:
+    def run(self, losses: Losses, call: Call) -> Any:
         """What the criterion returns."""
 
     def wait(self, slot: BoxSlot, pairs: Pairs, num_boxes: Any, boxes_weight: Tensor | None) -> dict[str, Tensor]:
         """Places for the losses of a layer."""
+
+
+def boxes_of(call: Call) -> list[Any]:
+    """The boxes of the objects of each image: targets are a list of dicts that have them."""
+    lists = [value for value in (*call.arguments, *call.named.values()) if isinstance(value, (list, tuple))]
+    return [each["boxes"] for value in lists for each in value if isinstance(each, Mapping) and "boxes" in each]
 
 
 class Losses(Steps):
@@ -73,12 +72,12 @@ class Losses(Steps):
         quick = self.fast is not None and self.fast.own_scores
         return self.own if self.cls is None and quick else self.cls
 
-    def _computed(
-        self, enter: Callable[..., Any], criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]
-    ) -> Any:
-        if self.fast is None:
-            return enter(criterion, *arguments, **named)
-        return self.fast.run(self, enter, criterion, arguments, named)
+    def _computed(self, call: Call) -> Any:
+        return call.returned() if self.fast is None else self.fast.run(self, call)
+
+    def _is_due(self, call: Call) -> bool:
+        boxes = boxes_of(call)
+        return not boxes or any(len(each) for each in boxes)
 
     def _computing(self) -> list[Slot]:
         return [*self.slots, *([self.own] if self.own is not None else [])]

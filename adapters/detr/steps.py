@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
@@ -17,6 +17,26 @@ from .proof import Proof
 from .slot import Slot
 
 Returned = TypeVar("Returned")
+
+
+class Call(NamedTuple):
+    """A call of a criterion, or of another part that computes losses.
+
+    Attributes:
+        enter: its own method.
+        criterion: itself.
+        arguments: that it was called with.
+        named: likewise, by name.
+    """
+
+    enter: Callable[..., Any]
+    criterion: Any
+    arguments: tuple[Any, ...]
+    named: dict[str, Any]
+
+    def returned(self) -> Any:
+        """What it returns."""
+        return self.enter(self.criterion, *self.arguments, **self.named)
 
 
 class Steps:
@@ -55,16 +75,16 @@ class Steps:
         Raises:
             LossNotUsed: a few calls were trained with, and a loss was not used in them.
         """
-        thread = threading.get_ident()
+        thread, call = threading.get_ident(), Call(enter, criterion, arguments, named)
         if thread in self._inside:
-            return enter(criterion, *arguments, **named)
+            return call.returned()
         self._inside.add(thread)
         try:
             self._begin_call()
-            returned = self._computed(enter, criterion, arguments, named)
+            returned = self._computed(call)
         finally:
             self._inside.discard(thread)
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and self._is_due(call):
             self.proof.follow(returned)
         return returned
 
@@ -79,10 +99,12 @@ class Steps:
             self.proof.follow(returned)
         return returned
 
-    def _computed(
-        self, enter: Callable[..., Any], criterion: Any, arguments: tuple[Any, ...], named: dict[str, Any]
-    ) -> Any:
-        return enter(criterion, *arguments, **named)
+    def _computed(self, call: Call) -> Any:
+        return call.returned()
+
+    def _is_due(self, call: Call) -> bool:
+        """Whether each loss has to be computed in a call; one without objects may leave some out."""
+        return True
 
     def _begin_call(self) -> None:
         """The criterion is called: in training, running statistics have learnt from the step before."""

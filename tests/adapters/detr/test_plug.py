@@ -401,6 +401,23 @@ def test_calls_whose_results_nothing_learns_from_end_nothing() -> None:
             trained(criterion, given)
 
 
+class Sparing(own.Criterion):
+    """Computes its box loss where there are objects alone."""
+
+    def forward(self, outputs: Any, targets: Any) -> dict[str, Tensor]:
+        self.losses = ["labels", "boxes"] if any(len(target["boxes"]) for target in targets) else ["labels"]
+        return super().forward(outputs, targets)
+
+
+def test_batches_without_objects_prove_nothing() -> None:
+    criterion, given = Sparing(), own.layers(1)
+    empty = [{name: value[:0] for name, value in target.items()} for target in given[1]]
+    with plug(criterion, box="eiou"):
+        for _ in range(2 * PROVEN_AFTER):
+            criterion(given[0], empty)["loss_ce"].backward()
+        trained(criterion, given)
+
+
 def test_a_loss_that_trains_late_is_proven_at_the_end() -> None:
     criterion, given = own.Criterion(), own.layers(1)
     with plug(criterion, box="eiou") as plugged:
