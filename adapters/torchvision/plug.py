@@ -60,10 +60,8 @@ class Plug(BasePlug):
     @property
     def plugged(self) -> bool:
         """Whether the losses are in, in the parts that the model has now."""
-        return all(
-            seat_of(each.part) is each.seat and self._model.get_submodule(each.path) is each.part
-            for each in self._seated
-        )
+        now = dict(self._model.named_modules())
+        return all(seat_of(each.part) is each.seat and now.get(each.path) is each.part for each in self._seated)
 
     def unplug(self) -> None:
         """Give each part its own class back; a second call does nothing."""
@@ -72,12 +70,13 @@ class Plug(BasePlug):
                 take_out(each.part)
 
     def _parts(self) -> list[tuple[str, Steps, str]]:
+        now = dict(self._model.named_modules())
+        question = "was another model trained, a copy say, or was this part replaced (it is {} now)?"
         return [
             (
                 f"{each.path or 'the model'} ({each.stock.__name__})",
                 each.seat.steps,
-                "was another model trained, a copy say, or was this part replaced (it is "
-                f"{type(self._model.get_submodule(each.path)).__name__} now)?",
+                question.format(type(now.get(each.path)).__name__),
             )
             for each in self._seated
         ]

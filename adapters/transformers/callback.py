@@ -11,7 +11,6 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from loss_plugins.errors import LossNotUsed, refusal, shown
 
 from ..detr.installed import versions
-from ..detr.proof import PROVEN_AFTER
 from .record import RECORD_FILE, as_tensors, in_plain_types, read_record, write_record
 from .stock import WHERE
 
@@ -57,7 +56,8 @@ class PlugCallback(TrainerCallback):  # type: ignore[misc]
         Raises:
             LossNotUsed: they were not.
         """
-        if state.global_step == self._first + PROVEN_AFTER:
+        after = self.plugged.losses.proof.after
+        if after and state.global_step == self._first + after:
             self._prove()
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:

@@ -249,6 +249,9 @@ def test_a_part_that_was_replaced_is_told():
     assert not placed.plugged
     with pytest.raises(LossNotUsed, match=r"was this part replaced \(it is FCOSHead now\)"):
         placed.require_use()
+    del model.head
+    assert not placed.plugged
+    assert placed.report.trained == 0
 
 
 def test_a_class_that_somebody_put_over_ours_stays():

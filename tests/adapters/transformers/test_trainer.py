@@ -125,6 +125,29 @@ class LateOwnLoss(OwnLoss):
     first = 9
 
 
+class WarmUp(Trainer):
+    """Trains another loss than the model's in the first steps."""
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **more: Any) -> Any:
+        if self.state.global_step < 9:
+            return model(**inputs).pred_boxes.sum()
+        return super().compute_loss(model, inputs, return_outputs, **more)
+
+
+def test_a_loss_that_trains_late_is_proven_at_the_end(tmp_path: Path) -> None:
+    for proven_after in (8, 0):
+        model = build(NAME)
+        plugged = plug(model, box="eiou")
+        plugged.prove_after(proven_after)
+        run = trainer(model, tmp_path, plugged.callback(), kind=WarmUp, save_strategy="no", num_train_epochs=3)
+        if proven_after:
+            with pytest.raises(LossNotUsed, match="received no gradient"):
+                run.train()
+        else:
+            run.train()
+        assert run.state.global_step == (proven_after or 12)
+
+
 class TakesOut(TrainerCallback):
     def __init__(self, plugged: Any) -> None:
         self.plugged = plugged
