@@ -76,7 +76,7 @@ def _rfdetr(module: Any, matcher: Any, **flags: Any) -> Any:
 
 KNOWN: dict[str, Known] = {
     "transformers ImageLoss": Known(
-        lambda: loss_for_object_detection.ImageLoss(_hungarian(), CLASSES, 0.1, PLAIN), "weighted cross-entropy", 1
+        lambda: loss_for_object_detection.ImageLoss(_hungarian(), CLASSES, 0.1, PLAIN), "weighted cross-entropy"
     ),
     "transformers DeformableDetrImageLoss": Known(
         lambda: loss_deformable_detr.DeformableDetrImageLoss(
