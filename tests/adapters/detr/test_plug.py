@@ -465,7 +465,7 @@ def test_a_copy_counts_for_itself() -> None:
 
 def test_the_plug_of_a_copy_is_found_and_leaves_it() -> None:
     criterion, given = own.Criterion(), own.layers()
-    plugged = plug(criterion, box="wiou", matcher="match")
+    plugged = plug(criterion, box="wiou", fast=True)
     trained(criterion, given)
     copied = copy.deepcopy(criterion)
     found = plug_of(copied)
