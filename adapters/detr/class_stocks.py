@@ -12,7 +12,7 @@ from torch import Tensor
 
 from loss_plugins import build_loss
 
-from .asked import takes_quality
+from .asked import of_quality
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,6 @@ def stock_value(
         total: Tensor = (loss.elementwise(rows, label.flatten()) * weights).sum() / weights.sum()
         return total
     target = (label[..., None] == torch.arange(logits.shape[-1], device=label.device)).to(logits)
-    if takes_quality(loss.entry):
+    if of_quality(loss):
         target = target * quality.clamp(min=form.lowest)[..., None]
     return loss.elementwise(rows, target.flatten(0, 1)).sum() / num_boxes
