@@ -39,7 +39,7 @@ def stock_class(instance: Any) -> type:
 
 def put_in(
     instance: Any,
-    cls: type,
+    made_of: Callable[[Any], type],
     seat: str,
     held: Any,
     error: type[UnsupportedCriterion] = UnsupportedCriterion,
@@ -49,7 +49,7 @@ def put_in(
 
     Args:
         instance: the object.
-        cls: made of its class.
+        made_of: gives the class that is made of its own.
         seat: the attribute for what it computes.
         held: that itself.
         error: the type of the exception.
@@ -59,7 +59,7 @@ def put_in(
         UnsupportedCriterion: its class cannot be changed.
     """
     try:
-        instance.__class__ = cls
+        instance.__class__ = made_of(type(instance))
     except (AttributeError, TypeError) as refused:
         raise error(instance, f"its class cannot be changed: {refused}", remedy) from refused
     instance.__dict__[seat] = held

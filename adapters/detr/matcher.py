@@ -82,10 +82,12 @@ class MatcherPlug:
         """Change a matcher that has its own class; leave it alone where nothing would change."""
         if SEAT in matcher.__dict__ or not (self.by_image or self.cost is not None):
             return
-        stock = type(matcher)
+        making.put_in(matcher, self._made_of, SEAT, self)
+
+    def _made_of(self, stock: type) -> type:
         if stock not in self._classes:
             self._classes[stock] = _plugged(stock, self.cost)
-        making.put_in(matcher, self._classes[stock], SEAT, self)
+        return self._classes[stock]
 
     def take_out(self, matcher: Any) -> None:
         """Give a matcher its class back; a second call does nothing, nor does one for what another plug has changed."""

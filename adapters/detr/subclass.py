@@ -27,8 +27,7 @@ def put_in(criterion: Any, losses: Losses) -> None:
     Raises:
         UnsupportedCriterion: its class cannot be changed.
     """
-    stock: Any = type(criterion)
-    making.put_in(criterion, plugged_class(stock), SEAT, losses)
+    making.put_in(criterion, plugged_class, SEAT, losses)
 
 
 def take_out(criterion: Any) -> None:

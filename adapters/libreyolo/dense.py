@@ -92,8 +92,8 @@ class Place:
         Raises:
             UnsupportedCriterion: its class cannot be changed.
         """
-        stock: Any = self.stock
-        making.put_in(self.owner, plugged_class(stock, self.function), SEAT, (losses, self.form, self.function))
+        made_of = functools.partial(plugged_class, function=self.function)
+        making.put_in(self.owner, made_of, SEAT, (losses, self.form, self.function))
 
     def take_out(self) -> None:
         """Give the object its class back; a second call does nothing."""

@@ -33,8 +33,7 @@ def put_in(part: Any, seat: Seat) -> None:
     Raises:
         UnsupportedModel: its class cannot be changed.
     """
-    stock: Any = type(part)
-    making.put_in(part, plugged_class(stock), SEAT, seat, UnsupportedModel, "plug the model before it is wrapped")
+    making.put_in(part, plugged_class, SEAT, seat, UnsupportedModel, "plug the model before it is wrapped")
 
 
 def take_out(part: Any) -> None:

@@ -386,9 +386,7 @@ def test_a_training_that_leaves_the_loss_out_ends_after_some_calls() -> None:
             criterion(*given)
     for _ in range(PROVEN_AFTER):
         criterion(*given)["loss_bbox"].backward()
-    with pytest.raises(
-        LossNotUsed, match=r"received no gradient.*\(after 8 calls that were trained with; .*prove_after"
-    ):
+    with pytest.raises(LossNotUsed, match=r"received no gradient.*after 8 calls .* needs prove_after\(0\)"):
         criterion(*given)
 
 

@@ -241,13 +241,6 @@ def test_a_loss_of_other_values_is_not_recognised() -> None:
     assert recognised(whole) is not None
 
 
-def test_a_second_plug_finds_nothing_left_to_plug() -> None:
-    criterion = DENSE["YOLO9"].build()
-    plug(criterion, box="eiou")
-    with pytest.raises(UnsupportedCriterion, match="sought a criterion"):
-        plug(criterion, box="ciou")
-
-
 @pytest.mark.parametrize("name", ["YOLO9-E2E", "PicoDet"])
 def test_a_second_plug_is_told_and_a_copy_is_unplugged(name: str) -> None:
     criterion = DENSE[name].build()

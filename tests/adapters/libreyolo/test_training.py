@@ -90,7 +90,7 @@ def test_the_criterion_of_the_validation_is_plugged_with_the_same_losses(tmp_pat
         assert isinstance(first, Losses)
         assert first is second
         assert len(used.plugs) == 2
-        first.validated = 1  # as if it had been called
+        first.trained = first.slots[0].use.calls = 1  # as if it had been trained
     assert type(made.criterion) is type(adapter.criterion) is DEIMv2Criterion
     assert type(made.build_validation_loss_adapter(made.model).criterion) is DEIMv2Criterion
     assert not {"on_forward", "build_validation_loss_adapter"} & set(vars(made))

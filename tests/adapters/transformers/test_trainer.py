@@ -122,7 +122,7 @@ class OwnLoss(Trainer):
 
 
 class LateOwnLoss(OwnLoss):
-    first = 9
+    first = 8
 
 
 class WarmUp(Trainer):
