@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import copy
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from loss_plugins import Loss, cxcywh_to_xyxy
+from loss_plugins.fusion import by_autograd
 
 from .agreement import classes_of, close, device_of, dtype_of, leaf_gradient, returned_by
 from .box_slot import BoxSlot
@@ -23,7 +21,6 @@ from .matches import labels_of, pairs_of, where_of
 from .slot import Slot
 
 MEND = "mend the loss: `loss-plugins check` names the input"
-_switch = threading.Lock()
 
 
 def check_boxes(criterion: Any, losses: Losses, slot: BoxSlot) -> None:
@@ -36,7 +33,7 @@ def check_boxes(criterion: Any, losses: Losses, slot: BoxSlot) -> None:
     given = fixed(classes, classes, device_of(criterion))
     with losses.set_apart():
         live = returned_by(criterion, criterion.loss_boxes, given)[slot.key]
-        with _by_autograd():
+        with by_autograd():
             expected = slot.factor * _box_loss(slot, given)
     slot.canary = _agreed(criterion, slot, live, expected, given.boxes)
 
@@ -51,7 +48,7 @@ def check_scores(criterion: Any, losses: Losses, slot: ClassSlot) -> None:
     given = fixed(classes + slot.stock_form.softmax, classes, device_of(criterion), dtype_of(criterion))
     with losses.set_apart():
         live = returned_by(criterion, getattr(criterion, slot.method), given)[slot.key]
-        with _by_autograd():
+        with by_autograd():
             expected = slot.factor * _class_loss(criterion, slot, given)
     slot.canary = _agreed(criterion, slot, live, expected, given.logits)
 
@@ -86,16 +83,6 @@ def _class_loss(criterion: Any, slot: ClassSlot, given: Fixed) -> Tensor:
 
 def _twin(loss: Loss) -> Loss:
     return copy.deepcopy(loss).eval()
-
-
-@contextmanager
-def _by_autograd() -> Iterator[None]:
-    """Losses are computed by plain autograd, not by a recorded program: detecting anomalies needs its graph.
-
-    The switch is one for all threads: two plugs that are put in at once would leave each other's on.
-    """
-    with _switch, torch.autograd.set_detect_anomaly(True, check_nan=False):  # type: ignore[no-untyped-call]
-        yield
 
 
 def _agreed(criterion: Any, slot: Slot, live: Tensor, expected: Tensor, leaf: Tensor) -> float:

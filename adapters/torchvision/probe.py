@@ -11,6 +11,7 @@ from torchvision.models.detection import retinanet
 
 from loss_plugins import Loss
 from loss_plugins.errors import in_one_line, refusal, shown
+from loss_plugins.fusion import by_autograd
 
 from ..detr.agreement import close
 from ..detr.making import stock_class
@@ -105,7 +106,7 @@ def check_live(part: nn.Module, seam: Seam, slot: HeadSlot) -> None:
     try:
         with seat.steps.set_apart():  # type: ignore[union-attr]  # it has just been put in
             live = losses_by_name(part, getattr(type(part), seam.method), seam.key, given)[seam.key]
-        with torch.autograd.set_detect_anomaly(True, check_nan=False):  # type: ignore[no-untyped-call]  # no program
+        with by_autograd():
             wanted = losses_by_name(twin, getattr(type(twin), seam.method), seam.key, given)[seam.key]
     except (ValueError, TypeError, RuntimeError) as error:
         came = f"{slot.name}={slot.loss.entry.name!r} does not take what {type(stock).__name__} gives it: {error}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from loss_plugins import Loss, build_loss
+from loss_plugins.fusion import by_autograd
 from loss_plugins.module.image_size import with_image_size
 
 from . import probe
@@ -149,19 +149,6 @@ def check_cls(branch: Any, slot: ClassSlot) -> float:
 def twin(slot: Slot, part: Any) -> Loss:
     """A copy of the branch's loss on the CPU, with the running statistics that it has, which do not learn."""
     return copy.deepcopy(slot.loss_of(part, torch.device("cpu"))).eval()
-
-
-_switch = threading.Lock()
-
-
-@contextmanager
-def by_autograd() -> Iterator[None]:
-    """Losses are computed by plain autograd, not by a recorded program: detecting anomalies needs its graph.
-
-    The switch is one for all threads: two trainings that begin at once would leave each other's on.
-    """
-    with _switch, torch.autograd.set_detect_anomaly(True, check_nan=False):  # type: ignore[no-untyped-call]
-        yield
 
 
 @contextmanager

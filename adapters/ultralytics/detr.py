@@ -11,11 +11,12 @@ from torch import Tensor
 
 from loss_plugins import Loss, cxcywh_to_xyxy, giou_loss, varifocal_loss
 from loss_plugins.errors import refusal
+from loss_plugins.fusion import by_autograd
 from loss_plugins.module.image_size import given_sizes
 
 from . import probe
 from .box_slot import BoxSlot
-from .canary import TOLERANCE, by_autograd, checked, set_apart, twin, value_and_gradient
+from .canary import TOLERANCE, checked, set_apart, twin, value_and_gradient
 from .errors import UnsupportedUltralytics
 from .slots import Slot, Stock
 from .spec import Spec

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from loss_plugins.fusion import by_autograd
+
 from . import probe
-from .canary import TOLERANCE, by_autograd, checked, cloned, fixed_arguments, set_apart, twin, value_and_gradient
+from .canary import TOLERANCE, checked, cloned, fixed_arguments, set_apart, twin, value_and_gradient
 from .dfl_slot import DflSlot, bins_of, stock_loss
 from .errors import UnsupportedUltralytics
 

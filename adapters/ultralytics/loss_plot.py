@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from loss_plugins.fusion import by_autograd
 from loss_plugins.module.curves import Curve, over_iou, over_logit
 from loss_plugins.module.gain import FAIR, IOUS
 from loss_plugins.module.image_size import NAME as IMAGE_SIZE
@@ -17,7 +18,6 @@ from loss_plugins.module.state import statistics_of
 from loss_plugins.reports import beside
 
 from .box_slot import BoxSlot
-from .canary import by_autograd
 from .plug import Plug
 from .slot_table import SLOTS
 from .slots import Slot, Stock, non_defaults

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from loss_plugins.fusion import by_autograd
+
 from . import probe
-from .canary import TOLERANCE, by_autograd, checked, set_apart, twin, value_and_gradient
+from .canary import TOLERANCE, checked, set_apart, twin, value_and_gradient
 from .class_slot import stock_class_loss
 from .errors import UnsupportedUltralytics
 from .mask_fits import example_masks

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from loss_plugins.fusion import by_autograd
+
 from . import probe
-from .canary import TOLERANCE, by_autograd, checked, set_apart, twin, value_and_gradient
+from .canary import TOLERANCE, checked, set_apart, twin, value_and_gradient
 from .errors import UnsupportedUltralytics
 from .sem_fits import example_maps, require_maps
 from .sem_slot import SemSlot, mean_of

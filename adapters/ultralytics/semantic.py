@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from loss_plugins.fusion import by_autograd
+
 from . import probe
-from .canary import TOLERANCE, by_autograd, checked, set_apart, twin, value_and_gradient
+from .canary import TOLERANCE, checked, set_apart, twin, value_and_gradient
 from .errors import UnsupportedUltralytics
 from .sem_fits import require_labels
 from .sem_slot import LEFT_OUT, SemSlot, mean_of, target_of

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .plain import by_autograd as by_autograd
+
 if TYPE_CHECKING:
     from .fused import Fused as Fused
     from .tracing import LossFunction

@@ -28,6 +28,7 @@ from .kernels import kernel_for
 from .keys import NoKeyError, key_of_parameters
 from .native import SERIAL, require_compiler
 from .observed import READS
+from .plain import autograd_wanted
 from .program import FEW
 from .tracing import LossFunction, NotTraceable
 from .trials import Form, Kernel, Layout, Samples, brief, is_separable
@@ -246,6 +247,7 @@ def _differentiates(pred: Tensor, target: Tensor) -> bool:
         and not target.is_inference()
         and not private.transformed(pred, target)
         and not torch.is_anomaly_enabled()
+        and not autograd_wanted()
     )
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 import loss_plugins as lp
+from loss_plugins.fusion import by_autograd
 
 
 @contextlib.contextmanager
@@ -44,7 +45,7 @@ def by_both(loss: lp.Loss, pred: Tensor, target: Any) -> list[tuple[Tensor, Tens
     results = []
     for plainly in (False, True):
         leaf = pred.detach().requires_grad_()  # the layout stays as it is
-        with torch.autograd.set_detect_anomaly(plainly, check_nan=False):
+        with by_autograd() if plainly else contextlib.nullcontext():
             value = loss(leaf, target)
             upstream = torch.linspace(0.1, 1, value.numel(), dtype=value.dtype).view(value.shape)
             (gradient,) = torch.autograd.grad(value, leaf, upstream)

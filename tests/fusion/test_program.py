@@ -13,7 +13,7 @@ from torch import Tensor
 
 import loss_plugins as lp
 from loss_plugins.catalog.entries import shipped
-from loss_plugins.fusion import fused, kernels, program
+from loss_plugins.fusion import by_autograd, fused, kernels, program
 from loss_plugins.fusion.algebra import simplify
 from loss_plugins.fusion.kernels import program_kernel
 from loss_plugins.fusion.program import Program
@@ -46,8 +46,8 @@ def differentiated(loss: Any, pred: Tensor, target: Tensor) -> tuple[Tensor, Ten
 
 
 def plainly(module: lp.Loss, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """The same by autograd: anomaly detection, which names the operation that failed, needs its graph."""
-    with torch.autograd.set_detect_anomaly(True, check_nan=False):
+    """The same by autograd."""
+    with by_autograd():
         return differentiated(module, pred, target)
 
 

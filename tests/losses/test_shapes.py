@@ -14,6 +14,7 @@ from torch import Tensor
 import loss_plugins as lp
 from loss_plugins.catalog.dialects import dialects_of
 from loss_plugins.catalog.entries import Entry, shipped
+from loss_plugins.fusion import by_autograd
 from loss_plugins.peers.contracts import CONTRACTS, Contract
 from loss_plugins.samples import as_scale
 from loss_plugins.tensors import Target, class_axis, without_class_axis
@@ -74,8 +75,8 @@ def build(entry: Entry, dialect: str | None, reduction: str) -> lp.Loss:
 
 @pytest.fixture
 def plain_autograd() -> Iterator[None]:
-    """No program is recorded for each shape, which takes longer than the calls: anomaly detection needs a graph."""
-    with torch.autograd.set_detect_anomaly(True, check_nan=False):
+    """No program is recorded for each shape, which takes longer than the calls."""
+    with by_autograd():
         yield
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ...fusion import rows_per_block
+from ...fusion import by_autograd, rows_per_block
 from ...module.loss import Loss
 from ...tensors import Target, on_target
 from ..check import BOXES, EVERY, Check, Finding, judged, measured, not_applicable
@@ -132,7 +132,7 @@ def _same_as_autograd(subject: Subject, function: LossCallable, sizes: tuple[int
     largest = 0.0
     for n in sizes:
         pred, target = subject.sample(n, seed=n, dtype=torch.float32)
-        found, expected = _gradient(function, pred, target), by_autograd(subject, pred, target)
+        found, expected = _gradient(function, pred, target), _plain_gradient(subject, pred, target)
         for what, one, other in zip(("value", "gradient"), found, expected, strict=True):
             off = (one - other).abs() / other.abs().clamp(min=1)
             difference = float(off.nan_to_num(torch.inf).max())
@@ -149,9 +149,9 @@ def _same_as_autograd(subject: Subject, function: LossCallable, sizes: tuple[int
     return judged(True, f"difference to autograd {largest:.2g}", largest)
 
 
-def by_autograd(subject: Subject, pred: Tensor, target: Target) -> tuple[Tensor, Tensor]:
-    """Value and gradient without the engine, which leaves its place to autograd while anomalies are looked for."""
-    with torch.autograd.set_detect_anomaly(True, check_nan=False):
+def _plain_gradient(subject: Subject, pred: Tensor, target: Target) -> tuple[Tensor, Tensor]:
+    """Value and gradient without the engine."""
+    with by_autograd():
         return _gradient(subject.function, pred, target)
 
 

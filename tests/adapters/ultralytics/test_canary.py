@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -104,24 +103,3 @@ def test_a_loss_that_changes_its_arguments_is_refused_before_training(changed: s
             lpu.make_spec("test_own", "focal")
     finally:
         lp.unregister_loss("test_own")
-
-
-def test_two_trainings_that_begin_at_once_leave_no_switch_on() -> None:
-    """Anomaly detection is one switch for all threads: the second would restore what the first had set."""
-    first, second, leave, gone = (threading.Event() for _ in range(4))
-
-    def stay(entered: threading.Event, until: threading.Event) -> None:
-        with canary.by_autograd():
-            entered.set()
-            until.wait(timeout=60)
-
-    threads = [threading.Thread(target=stay, args=events) for events in ((first, leave), (second, gone))]
-    threads[0].start()
-    first.wait(timeout=60)
-    threads[1].start()
-    second.wait(timeout=0.5)  # it has to wait until the first has left
-    leave.set()
-    threads[0].join()
-    gone.set()
-    threads[1].join()
-    assert not torch.is_anomaly_enabled()

@@ -1,0 +1,31 @@
+"""Losses that take the plain path on purpose, as where what was recorded is compared with it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class _Wanted(threading.local):
+    """Whether this thread wants the plain path."""
+
+    here = False
+
+
+_wanted = _Wanted()
+
+
+@contextmanager
+def by_autograd() -> Iterator[None]:
+    """Losses that this thread calls here are computed by plain autograd, by no program and no machine code."""
+    before, _wanted.here = _wanted.here, True
+    try:
+        yield
+    finally:
+        _wanted.here = before
+
+
+def autograd_wanted() -> bool:
+    """Whether losses that this thread calls take the plain path."""
+    return _wanted.here
