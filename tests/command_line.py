@@ -13,6 +13,8 @@ import pytest
 
 from loss_plugins import cli
 
+from .adapters import interpreter
+
 COMMAND = [sys.executable, "-m", "loss_plugins"]
 Done = subprocess.CompletedProcess[str]
 
@@ -26,6 +28,13 @@ def started(*arguments: str, cwd: Path | None = None, columns: int = 200) -> Don
     """From its start in a fresh interpreter: one test of each kind does this."""
     environment = {**os.environ, **terminal(columns)}
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, cwd=cwd, env=environment)
+
+
+def forked(*arguments: str, cwd: Path | None = None, columns: int = 200, **environment: str) -> Done:
+    """In a process that has imported torch and nothing of this package: what other tests did is unknown there."""
+    return interpreter.forked(
+        "from loss_plugins.cli import main; main()", *arguments, cwd=cwd, **terminal(columns), **environment
+    )
 
 
 def called(*arguments: str, cwd: Path | None = None, columns: int = 200) -> Done:

@@ -6,17 +6,21 @@ import csv
 import json
 import os
 import subprocess
-import sys
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
+from transformers import RTDetrForObjectDetection
 
 import loss_plugins as lp
+from loss_plugins import cli
+from loss_plugins.adapters.transformers import doctor as transformers_doctor
 from loss_plugins.catalog.entries import shipped
 from loss_plugins.demo.digits import make_digits
 from loss_plugins.module.build import module_class
 
-from .command_line import COMMAND, called, started
+from .adapters.interpreter import forked_python
+from .command_line import COMMAND, called, forked, started
 
 #: the losses of other tests are in the catalogue of this process, and not in that of a fresh one
 FRESH = (["show", "coiu"], ["doctor", "nosuch.py"], ["yolo", "detect", "train", "box_loss=eiou"])
@@ -64,7 +68,7 @@ def test_show_prints_latex_when_asked_or_where_the_terminal_has_no_unicode() -> 
     assert latex in done.stdout
 
 
-def test_a_formula_that_is_not_known_is_shown_as_it_was_written(tmp_path: Path) -> None:
+def test_a_formula_that_is_not_known_is_shown_as_it_was_written() -> None:
     code = (
         "import sys, loss_plugins as lp\n"
         "from loss_plugins.cli import main\n"
@@ -72,9 +76,7 @@ def test_a_formula_that_is_not_known_is_shown_as_it_was_written(tmp_path: Path) 
         "sys.argv = ['loss-plugins', 'show', 'odd']\n"
         "main()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert r"\dfrac{a + b}{c}" in done.stdout
+    assert r"\dfrac{a + b}{c}" in forked_python(code)
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["show", "balanced_l1"]])
@@ -93,7 +95,7 @@ def test_a_narrow_terminal_folds_links_and_leaves_columns_out_whole() -> None:
 
 
 def test_list_of_one_kind_as_json() -> None:
-    done = started("list", "--kind", "coordinate", "--json")
+    done = forked("list", "--kind", "coordinate", "--json")
     entries = json.loads(done.stdout)
     assert [entry["name"] for entry in entries] == [entry.name for entry in shipped() if entry.kind == "coordinate"]
     assert {entry["kind"] for entry in entries} == {"coordinate"}
@@ -153,16 +155,20 @@ def test_show_as_json_for_every_loss(name: str) -> None:
     ],
 )
 def test_mistakes_are_explained_without_a_traceback(arguments: list[str], message: str) -> None:
-    done = (started if arguments in FRESH else called)(*arguments)
+    done = (forked if arguments in FRESH else called)(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_doctor_finds_a_working_installation() -> None:
-    done = started("doctor", "--json")
+def test_doctor_finds_a_working_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every adapter's report; those of each model, and of a doctor in a process of its own, are tested with them."""
+    monkeypatch.setattr(transformers_doctor, "detectors", lambda: [RTDetrForObjectDetection])
+    done = called("doctor", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout[done.stdout.index("{") :])
+    assert set(report) == {point.name for point in entry_points(group=cli.DOCTORS)}
+    assert all(each["ok"] for each in report.values())
     assert report["ultralytics"]["ok"]
     assert "classify" in report["ultralytics"]["refused"]
 
@@ -187,11 +193,7 @@ def test_yolo_trains_with_the_loss(tmp_path: Path) -> None:
 
 
 def test_doctor_takes_a_missing_framework_for_no_fault() -> None:
-    from importlib import metadata
-
-    from loss_plugins import cli
-
-    point = metadata.EntryPoint("absent", "no_such_module_of_ours:report", cli.DOCTORS)
+    point = EntryPoint("absent", "no_such_module_of_ours:report", cli.DOCTORS)
     report = cli._examined(point, None)
     assert report["ok"]
     assert report["checks"] == [
@@ -203,8 +205,6 @@ def test_doctor_takes_a_missing_framework_for_no_fault() -> None:
 def test_what_is_tried_is_shown_on_a_terminal_alone(
     terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from loss_plugins import cli
-
     monkeypatch.setenv("FORCE_COLOR", "1" if terminal else "")
     monkeypatch.setenv("TERM", "xterm")
     with cli._working("mmdet: trying [config].py"):
@@ -219,8 +219,6 @@ def test_what_is_tried_is_shown_on_a_terminal_alone(
 def test_doctor_cuts_no_remedy(
     columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from loss_plugins import cli
-
     monkeypatch.setenv("COLUMNS", str(columns))
     detail = "set model.bbox_head.a_head_of_a_long_name.reg_decoded_bbox=True in the config"
     cli._print_report(
@@ -235,12 +233,12 @@ def test_show_takes_a_loss_of_ones_own(tmp_path: Path) -> None:
         "import loss_plugins as lp\n\n\n@lp.register_loss('shown_iou')\ndef shown_iou_loss(pred, target):\n"
         '    "One minus IoU."\n    return lp.iou_loss(pred, target)\n\n\ndef plain(pred, target):\n    return pred\n'
     )
-    done = started("show", "shown_losses:shown_iou_loss", cwd=tmp_path)
+    done = forked("show", "shown_losses:shown_iou_loss", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("shown_iou (box) - One minus IoU")
     assert "in configs  loss_plugins.ShownIouLoss" in done.stdout
-    unknown = started("show", "shown_iou", cwd=tmp_path)
+    unknown = forked("show", "shown_iou", cwd=tmp_path)
     assert "MODULE:FUNCTION" in unknown.stderr
     assert "imports=" not in unknown.stderr
-    plain = started("show", "shown_losses:plain", cwd=tmp_path)
+    plain = forked("show", "shown_losses:plain", cwd=tmp_path)
     assert "show: NAME='shown_losses:plain' is in no catalogue" in plain.stderr

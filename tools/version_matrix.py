@@ -32,19 +32,19 @@ CHECKS = "tools.matrix_checks"
 NEWEST = ""
 MINUTES = 30
 
-#: extra: modules that it must bring, commands that must work with it
+#: extra: modules that it must bring, commands that must work with it; `list` where no other is brought
 EXTRAS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "": (("loss_plugins.adapters",), ()),
     "cli": ((), (("list",), ("show", "ciou"), ("doctor",))),
-    "demo": (("loss_plugins.demo.pictures",), (("list",), ("demo", "--help"))),
+    "demo": (("loss_plugins.demo.pictures",), (("demo", "--help"),)),
     "digits": (("loss_plugins.demo.pictures", "sklearn.datasets", "PIL.Image", "matplotlib.pyplot"), (("list",),)),
-    "mmdet": (("loss_plugins.adapters.mmdet",), (("list",), ("demo-mmdet", "--help"))),
-    "libreyolo": (("loss_plugins.adapters.libreyolo",), (("list",), ("doctor", "libreyolo"))),
+    "mmdet": (("loss_plugins.adapters.mmdet",), (("demo-mmdet", "--help"),)),
+    "libreyolo": (("loss_plugins.adapters.libreyolo",), (("doctor", "libreyolo"),)),
     "plots": (("loss_plugins.bench.chart",), ()),
-    "rfdetr": (("loss_plugins.adapters.rfdetr",), (("list",), ("doctor", "rfdetr"))),
-    "torchvision": (("loss_plugins.adapters.torchvision",), (("list",), ("doctor", "torchvision"))),
-    "transformers": (("loss_plugins.adapters.transformers",), (("list",), ("doctor", "transformers"))),
-    "ultralytics": (("loss_plugins.adapters.ultralytics",), (("list",), ("doctor",), ("yolo", "--help"))),
+    "rfdetr": (("loss_plugins.adapters.rfdetr",), (("doctor", "rfdetr"),)),
+    "torchvision": (("loss_plugins.adapters.torchvision",), (("doctor", "torchvision"),)),
+    "transformers": (("loss_plugins.adapters.transformers",), (("doctor", "transformers"),)),
+    "ultralytics": (("loss_plugins.adapters.ultralytics",), (("doctor",), ("yolo", "--help"))),
 }
 
 

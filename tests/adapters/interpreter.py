@@ -63,6 +63,15 @@ def _forks() -> subprocess.Popen[str]:
 
 def forked_python(code: str, *arguments: object, cwd: Path | None = None, **environment: str) -> str:
     """The same in an interpreter that has imported `KNOWN`, whatever surrounds it."""
+    done = forked(code, *arguments, cwd=cwd, **environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def forked(
+    code: str, *arguments: object, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """However it ends."""
     server = _forks()
     assert server.stdin is not None
     assert server.stdout is not None
@@ -76,5 +85,5 @@ def forked_python(code: str, *arguments: object, cwd: Path | None = None, **envi
         err.touch()
         server.stdin.write(json.dumps(asked) + "\n")
         server.stdin.flush()
-        assert server.stdout.readline() == "0\n", err.read_text()
-        return out.read_text().strip()
+        code_of_exit = int(server.stdout.readline())
+        return subprocess.CompletedProcess(asked["arguments"], code_of_exit, out.read_text(), err.read_text())

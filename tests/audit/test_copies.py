@@ -19,7 +19,10 @@ from loss_plugins.module.build import module_class
 NAMES = [entry.name for entry in shipped()]
 #: the number of this check is a time
 TIMED = "20 000 classes"
-#: takes a compiler some seconds, and is the same machine code as that of the loss which is copied
+#: take a compiler some seconds, and read the code of the function that is copied, not its name: one copy of each kind
+TRACED = ("compiles to one graph", "export")
+ONE_OF_EACH_KIND = ("ciou", "smooth_l1", "gwd", "focal", "dice")
+#: the same of machine code, which the catalogue's audit has for one loss of each kind
 COMPILED = "compiled path"
 
 
@@ -77,10 +80,15 @@ def test_a_copy_under_another_name_passes_the_same_audit(
     name: str, copied: Callable[..., str], audited: Callable[[str], AuditReport]
 ) -> None:
     subject = catalogued(copied(name))
-    checks = [check for check in checks_for(subject.kind) if check.name != COMPILED]
+    left_out = (COMPILED,) if name in ONE_OF_EACH_KIND else (COMPILED, *TRACED)
+    checks = [check for check in checks_for(subject.kind) if check.name not in left_out]
     copy, twin = outcome(audit_subject(subject, checks)), outcome(audited(name))
-    assert copy.keys() == twin.keys()
-    assert {check: copy[check] for check in copy if copy[check] != twin[check]} == {}
+    assert twin.keys() - copy.keys() <= {*TRACED}
+    assert {check: copy[check] for check in copy if copy[check] != twin.get(check)} == {}
+
+
+def test_one_copy_of_each_kind_is_traced() -> None:
+    assert {lp.get_entry(name).kind for name in ONE_OF_EACH_KIND} == {entry.kind for entry in shipped()}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from loss_plugins.catalog.plugins import ENTRY_POINTS
 
 from ..adapters.interpreter import forked_python, fresh_python
-from ..command_line import COMMAND
+from ..command_line import COMMAND, forked
 from ..packages import write
 
 #: a module that brings the loss `NAME`; it notes in a file how often it was run
@@ -92,15 +92,11 @@ def test_the_module_may_be_imported_before_anything_else(installed: Path) -> Non
 
 def test_the_command_line_knows_its_losses(installed: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(installed)}
-
-    def done(*arguments: str) -> str:
-        return subprocess.run(
-            [*COMMAND, *arguments], capture_output=True, text=True, check=True, env=environment, cwd=installed
-        ).stdout
-
-    shown = json.loads(done("show", "plugged_iou", "--json"))
+    command = [*COMMAND, "show", "plugged_iou", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=installed)
+    shown = json.loads(done.stdout)
     assert shown["type"] == "loss_plugins.PluggedIouLoss"
-    assert shown in json.loads(done("list", "--json"))
+    assert shown in json.loads(forked("list", "--json", cwd=installed, PYTHONPATH=str(installed)).stdout)
 
 
 #: by the cause that the warning names: the module of a package that fails, and its entry point

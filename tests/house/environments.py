@@ -63,10 +63,33 @@ def environment(*wanted: str) -> Path:
             top = file.parts[0]
             if top not in ("..", "__pycache__") and not (site / top).exists():
                 (site / top).symlink_to(Path(str(file.locate())).parents[len(file.parts) - 1] / top)
-    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin/python")]
-    options = ["install", "-q", "--disable-pip-version-check", "--no-index", "--no-deps", str(wheel())]
-    subprocess.run([*pip, *options], check=True)
+    _install(folder, site)
     return folder
+
+
+#: the environment into which pip has installed the wheel, and its site-packages
+_FIRST: list[tuple[Path, Path]] = []
+
+
+def _install(folder: Path, site: Path) -> None:
+    """The wheel: by pip into the first environment, and as it lies there into the others."""
+    if not _FIRST:
+        pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin/python")]
+        options = ["install", "-q", "--disable-pip-version-check", "--no-index", "--no-deps", str(wheel())]
+        subprocess.run([*pip, *options], check=True)
+        _FIRST.append((folder, site))
+        return
+    ((first, from_site),) = _FIRST
+    installed = importlib.metadata.Distribution.at(next(from_site.glob("loss_plugins-*.dist-info"))).files or []
+    for file in installed:
+        source, target = Path(str(file.locate())), (site / file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if ".." in file.parts:
+            program = source.read_text(encoding="utf-8").replace(str(first), str(folder))  # begins with its Python
+            target.write_text(program, encoding="utf-8")
+            target.chmod(source.stat().st_mode)
+        else:
+            shutil.copy2(source, target)  # what pip has compiled is of the same time
 
 
 def run(folder: Path, *command: str, cwd: Path) -> subprocess.CompletedProcess[str]:

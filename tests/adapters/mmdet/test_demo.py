@@ -14,15 +14,15 @@ from typer.testing import CliRunner
 from loss_plugins.adapters.mmdet import demo
 from tools.wheel import unpacked
 
-from ..interpreter import fresh_python
+from ..interpreter import forked_python
 
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch):
-    """The command, on 16 scenes."""
+    """The command, on the scenes of one step."""
     import typer
 
-    few = [f"{loader}_dataloader['dataset'].update(train=16, val=8)" for loader in ("train", "val")]
+    few = [f"{loader}_dataloader['dataset'].update(train=8, val=4)" for loader in ("train", "val")]
     monkeypatch.setattr(demo, "CONFIG", "\n".join([demo.CONFIG, *few]))
     app = typer.Typer()
     app.command()(demo.demo_mmdet)
@@ -36,7 +36,7 @@ def test_one_epoch_through_mmdets_script(app, tmp_path: Path) -> None:
     run = tmp_path / "ciou-1"
     record = yaml.safe_load((run / "loss_plugins.yaml").read_text())
     [entry] = record["losses"]
-    assert (entry["loss"]["type"], entry["head"], entry["calls"]) == ("loss_plugins.CIoULoss", "ATSSHead", 2)
+    assert (entry["loss"]["type"], entry["head"], entry["calls"]) == ("loss_plugins.CIoULoss", "ATSSHead", 1)
     assert f"picture: {tmp_path / 'ciou-1.png'}" in done.output
     assert "bbox_mAP_50" in done.output
     assert "coco/bbox_mAP_50" in json.loads((run / "finished.json").read_text())
@@ -68,7 +68,7 @@ def test_its_base_is_in_the_wheel(tmp_path: Path) -> None:
         "print(demo.__file__, Config.fromfile(config).train_dataloader.batch_size, config.read_text())"
     )
     package = unpacked()
-    printed = fresh_python(code, tmp_path, cwd=tmp_path, PYTHONPATH=str(package))
+    printed = forked_python(code, tmp_path, cwd=tmp_path, PYTHONPATH=str(package))
     adapter = package / "loss_plugins/adapters/mmdet"
     assert printed.startswith(f"{adapter / 'demo.py'} 8 ")
     assert (adapter / "_base_/demo.py").as_posix() in printed

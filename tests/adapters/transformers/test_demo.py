@@ -66,7 +66,7 @@ def test_missing_packages_are_named_with_the_command(
         demo.demo_transformers(tmp_path)
 
 
-def test_the_doctor_tries_every_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_tries_every_model() -> None:
     report: Any = doctor.report()
     assert report["ok"] is True
     assert set(report["tasks"]) == set(CONFIGS)
@@ -77,10 +77,16 @@ def test_the_doctor_tries_every_model(monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor.report("config.py") is None
     json.dumps(report)
 
-    stock = loss_rt_detr.generalized_box_iou
+
+def test_the_doctor_names_the_models_whose_loss_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    stock, every = loss_rt_detr.generalized_box_iou, doctor.detectors()
+    share_it = {f"{name}ForObjectDetection" for name in ("RTDetr", "RTDetrV2", "DFine", "Deimv2")}
+    tried = {*share_it, "DetrForObjectDetection", "LwDetrForObjectDetection"}
+    monkeypatch.setattr(doctor, "detectors", lambda: [cls for cls in every if cls.__name__ in tried])
     monkeypatch.setattr(loss_rt_detr, "generalized_box_iou", lambda *boxes: 2 * stock(*boxes))
-    report = doctor.report()
+    report: Any = doctor.report()
     assert report["ok"] is False
     failed = {check["name"]: check["detail"] for check in report["checks"] if not check["ok"]}
-    assert set(failed) == {f"{name}ForObjectDetection" for name in ("RTDetr", "RTDetrV2", "DFine", "Deimv2")}
+    assert set(failed) == share_it
+    assert set(report["tasks"]) == tried - share_it
     assert "sought a box loss equal to GIoU" in failed["RTDetrForObjectDetection"]
