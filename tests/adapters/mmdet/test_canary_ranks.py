@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ...two_ranks import run_two_ranks
+from ...two_ranks import MMDET, run_two_ranks
 from . import canary_ranks
 
 L1, CIOU, WIOU = ({"type": f"loss_plugins.{name}Loss"} for name in ("L1", "CIoU", "WIoU"))
@@ -26,7 +26,7 @@ REFUSED = {"RTMDet": "l1 is hundreds", "Libra R-CNN": f"set {ROI}.reg_decoded_bb
 @pytest.fixture(scope="module")
 def told() -> list[dict[str, Any]]:
     """What the hook says of each model on each rank."""
-    return run_two_ranks(canary_ranks.__file__, json.dumps(CASES))
+    return run_two_ranks(canary_ranks.__file__, json.dumps(CASES), known=MMDET)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -17,7 +17,7 @@ from loss_plugins import EIoULoss
 from loss_plugins.adapters.mmdet import LossNotUsed, LossPluginsHook, SenselessSlot
 from loss_plugins.adapters.mmdet.record import RECORD_FILE
 
-from ...two_ranks import run_two_ranks
+from ...two_ranks import MMDET, run_two_ranks
 from . import proof_ranks
 from .heads import CASES
 from .heads import CONFIGS as SHIPPED
@@ -44,7 +44,7 @@ def head_with(**losses: Any) -> nn.Module:
 
 def test_a_rank_without_objects_is_proven_by_the_other() -> None:
     """And a loss that neither rank calls ends both, instead of one that leaves the other waiting."""
-    for said in run_two_ranks(proof_ranks.__file__):
+    for said in run_two_ranks(proof_ranks.__file__, known=MMDET):
         assert said["calls"] == {"one rank": "", "no rank": "LossNotUsed"}
         assert said["counts"] == [[4, 9 * 4]]
 

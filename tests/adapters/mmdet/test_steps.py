@@ -14,7 +14,7 @@ from mmengine.registry import MODELS
 
 from loss_plugins import iou_loss
 
-from ...two_ranks import rows, run_two_ranks
+from ...two_ranks import MMDET, rows, run_two_ranks
 from . import steps_ranks
 from .runs import BATCHES, HOOK, run
 
@@ -104,7 +104,7 @@ def test_copies_follow_by_themselves() -> None:
 
 def test_ranks_that_nothing_sums_are_warned_of_once() -> None:
     """In a run without the hook, and outside of runs; not with the hook, nor where steps are begun by hand."""
-    for said in run_two_ranks(steps_ranks.__file__, json.dumps(WISE)):
+    for said in run_two_ranks(steps_ranks.__file__, json.dumps(WISE), known=MMDET):
         assert said["hook"] == []
         assert said["by hand"] == []
         for place in ("runner", "outside"):
