@@ -72,7 +72,8 @@ def test_the_doctor_tries_every_model() -> None:
     assert set(report["tasks"]) == set(CONFIGS)
     details = {check["name"]: check["detail"] for check in report["checks"]}
     assert details["RTDetrForObjectDetection"].endswith("eiou for giou; class loss varifocal (alpha=0.75, gamma=2)")
-    assert details["LwDetrForObjectDetection"].endswith("class loss not served, it is none of the known ones")
+    assert details["LwDetrForObjectDetection"].endswith("class loss IA-BCE (alpha=0.25, gamma=2)")
+    assert details["GroundingDinoForObjectDetection"].endswith("class loss not served, it is none of the known ones")
     assert "Mask2FormerForUniversalSegmentation" in report["refused"]
     assert doctor.report("config.py") is None
     json.dumps(report)
