@@ -88,8 +88,7 @@ def test_the_class_loss_counts_the_rows_that_its_stock_counts(kind: type, loss: 
 
 
 def test_a_class_loss_that_counts_them_otherwise_is_refused() -> None:
-    with pytest.raises(
-        UnsupportedCriterion, match=r"class loss with padded targets is .*without these rows and .* with"
-    ):
+    said = r"class loss with padded targets is .*without these rows and .* with"
+    with pytest.raises(UnsupportedCriterion, match=said):
         plug(Halving(), cls="focal")
     plug(Halving(), box="eiou").unplug()
