@@ -3,11 +3,23 @@
 `plug(criterion, box="eiou")` replaces the losses of any object with `loss_boxes`, after a comparison with its own.
 """
 
-from .asked import LossSpec as LossSpec
-from .errors import UnsupportedCriterion as UnsupportedCriterion
-from .plug import Plug as Plug
-from .plug import plug as plug
-from .plug import plug_of as plug_of
-from .plug import unplug as unplug
-from .report import Report as Report
-from .report import SlotReport as SlotReport
+from __future__ import annotations
+
+from loss_plugins.errors import LossNotUsed
+
+from .asked import LossSpec
+from .errors import UnsupportedCriterion
+from .plug import Plug, plug, plug_of, unplug
+from .report import Report, SlotReport
+
+__all__ = [
+    "LossNotUsed",
+    "LossSpec",
+    "Plug",
+    "Report",
+    "SlotReport",
+    "UnsupportedCriterion",
+    "plug",
+    "plug_of",
+    "unplug",
+]

@@ -34,7 +34,7 @@ class Asked:
 
     box: LossSpec | None = None
     cls: LossSpec | None = None
-    image_size: Size | None = None
+    image_size: Sequence[float] | None = None
     gain: str = "keep"
     matcher: str = "keep"
     fast: bool = False

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
-from loss_plugins.errors import in_our_words, refusal
+from torch import nn
+
+from loss_plugins.errors import in_our_words, refusal, shown
 
 from .agreement import check_method
 from .asked import Asked, LossSpec
@@ -71,7 +74,7 @@ def plug(
     *,
     box: LossSpec | None = None,
     cls: LossSpec | None = None,
-    image_size: tuple[float, float] | None = None,
+    image_size: Sequence[float] | None = None,
     gain: str = "keep",
     matcher: str = "keep",
     fast: bool = False,
@@ -138,6 +141,7 @@ def plugged(where: str, criterion: Any, asked: Asked) -> Plug:
     return made
 
 
+@in_our_words
 def plug_of(criterion: Any) -> Plug:
     """The plug of a criterion, such as a copy of one that was plugged.
 
@@ -153,6 +157,7 @@ def plug_of(criterion: Any) -> Plug:
     return Plug(criterion, losses, plug_of_matcher(getattr(criterion, "matcher", None)))
 
 
+@in_our_words
 def unplug(criterion: Any) -> None:
     """Give a criterion its own class back: a copy, say, for which nobody has the plug. Without one nothing changes."""
     if losses_of(criterion) is not None:
@@ -170,6 +175,9 @@ def _check_criterion(where: str, criterion: Any) -> None:
         raise refusal(where, came, "an object that computes the losses", "pass an instance of it", TypeError)
     if not callable(getattr(criterion, "loss_boxes", None)):
         methods = [name for name in dir(criterion) if name.startswith("loss") and callable(getattr(criterion, name))]
+        if not methods and not isinstance(criterion, nn.Module):
+            came = f"criterion={shown(criterion)} is of type {type(criterion).__name__}"
+            raise refusal(where, came, "an object that computes losses", "pass the criterion", TypeError)
         found = ", ".join(methods) or "no method whose name begins with 'loss'"
         raise UnsupportedCriterion(
             criterion,

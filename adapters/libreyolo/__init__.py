@@ -5,13 +5,23 @@ with patched(box="eiou") as used:
 print(used.report)
 """
 
-from loss_plugins.errors import LossNotUsed as LossNotUsed
+from __future__ import annotations
 
-from ..detr import Plug as Plug
-from ..detr import Report as Report
-from ..detr import UnsupportedCriterion as UnsupportedCriterion
-from ..detr.patched import Patched as Patched
-from .dense import DensePlug as DensePlug
-from .plug import patched as patched
-from .plug import plug as plug
-from .plug import unplug as unplug
+from loss_plugins.errors import LossNotUsed
+
+from ..detr import Plug, Report, UnsupportedCriterion
+from ..detr.patched import Patched
+from .dense import DensePlug
+from .plug import patched, plug, unplug
+
+__all__ = [
+    "DensePlug",
+    "LossNotUsed",
+    "Patched",
+    "Plug",
+    "Report",
+    "UnsupportedCriterion",
+    "patched",
+    "plug",
+    "unplug",
+]

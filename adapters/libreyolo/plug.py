@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from loss_plugins.errors import in_our_words, refusal
+from torch import nn
+
+from loss_plugins.errors import in_our_words, refusal, shown
 
 from ..detr import LossSpec, Plug
 from ..detr.asked import Asked
@@ -27,7 +30,7 @@ def plug(
     *,
     box: LossSpec | None = None,
     cls: LossSpec | None = None,
-    image_size: tuple[float, float] | None = None,
+    image_size: Sequence[float] | None = None,
     gain: str = "keep",
     matcher: str = "keep",
     fast: bool = False,
@@ -56,6 +59,7 @@ def plug(
     others = Served(asked, made.append).serve(criterion)
     if not made:
         _check_free(criterion)
+        _check_object(criterion, others)
         raise nothing_found(criterion, others)
     if len(made) > 1:
         for each in made:
@@ -79,6 +83,17 @@ def unplug(criterion: Any) -> None:
             take_out(each, SEAT)
 
 
+def _check_object(criterion: Any, others: list[str]) -> None:
+    """Raise unless it may hold losses: a module, or an object of LibreYOLO."""
+    if not others and not isinstance(criterion, nn.Module) and not _of_libreyolo(criterion):
+        came = f"criterion={shown(criterion)} is of type {type(criterion).__name__}"
+        raise refusal(WHERE, came, "a module, or an object of LibreYOLO", "pass the criterion", TypeError)
+
+
+def _of_libreyolo(criterion: Any) -> bool:
+    return type(criterion).__module__.partition(".")[0] == "libreyolo"
+
+
 def _check_free(criterion: Any) -> None:
     names = ", ".join(sorted({stock_class(each).__name__ for each in plugged_in(criterion)}))
     if names:
@@ -93,7 +108,7 @@ def patched(
     *,
     box: LossSpec | None = None,
     cls: LossSpec | None = None,
-    image_size: tuple[float, float] | None = None,
+    image_size: Sequence[float] | None = None,
     gain: str = "keep",
     matcher: str = "keep",
     fast: bool = False,

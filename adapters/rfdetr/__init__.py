@@ -5,12 +5,21 @@ with patched(box="eiou") as used:
 print(used.report)
 """
 
-from loss_plugins.errors import LossNotUsed as LossNotUsed
+from __future__ import annotations
 
-from ..detr import Plug as Plug
-from ..detr import Report as Report
-from ..detr import UnsupportedCriterion as UnsupportedCriterion
-from ..detr.patched import Patched as Patched
-from .plug import patched as patched
-from .plug import plug as plug
-from .plug import unplug as unplug
+from loss_plugins.errors import LossNotUsed
+
+from ..detr import Plug, Report, UnsupportedCriterion
+from ..detr.patched import Patched
+from .plug import patched, plug, unplug
+
+__all__ = [
+    "LossNotUsed",
+    "Patched",
+    "Plug",
+    "Report",
+    "UnsupportedCriterion",
+    "patched",
+    "plug",
+    "unplug",
+]

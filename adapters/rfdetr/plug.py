@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -37,7 +37,7 @@ def plug(
     *,
     box: LossSpec | None = None,
     cls: LossSpec | None = None,
-    image_size: tuple[float, float] | None = None,
+    image_size: Sequence[float] | None = None,
     gain: str = "keep",
     matcher: str = "keep",
     fast: bool = False,
@@ -97,7 +97,7 @@ def patched(
     *,
     box: LossSpec | None = None,
     cls: LossSpec | None = None,
-    image_size: tuple[float, float] | None = None,
+    image_size: Sequence[float] | None = None,
     gain: str = "keep",
     matcher: str = "keep",
     fast: bool = False,

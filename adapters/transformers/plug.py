@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def plug(
     *,
     box: LossSpec | None = None,
     cls: LossSpec | None = None,
-    image_size: tuple[float, float] | None = None,
+    image_size: Sequence[float] | None = None,
     gain: str = "keep",
     matcher: str = "keep",
     fast: bool = False,
@@ -146,6 +147,7 @@ def plug(
     return made
 
 
+@in_our_words
 def plug_again(model: Any) -> Plug:
     """Plug the losses that a saved model was trained with; from_pretrained gives it the stock loss.
 
@@ -159,6 +161,7 @@ def plug_again(model: Any) -> Plug:
     return plug(model, **asked)
 
 
+@in_our_words
 def plug_of(model: Any) -> Plug:
     """The plug of a model, such as a copy of one that was plugged.
 

@@ -14,11 +14,12 @@ from tools.wheel import ROOT
 
 #: what a training script needs not, and so does not wait for
 LABORATORY = {"adapters", "audit", "bench", "cli", "demo", "parity", "peers", "registry"}
+#: the adapter whose licence is another one
+AGPL = "ultralytics"
+#: those of all frameworks, found in their folder
+ADAPTERS = sorted(file.parent.name for file in (ROOT / "adapters").glob("*/__init__.py"))
 #: what the losses are made for or compared with; torch is what they are written in
-FRAMEWORKS = {
-    "kornia", "mmcv", "mmdet", "mmengine", "monai", "rfdetr", "segmentation_models_pytorch", "torchvision",
-    "transformers", "ultralytics",
-}  # fmt: skip
+FRAMEWORKS = {"kornia", "mmcv", "mmengine", "monai", "segmentation_models_pytorch", *ADAPTERS} - {"detr"}
 
 
 def sources(*folders: str) -> list[Path]:
@@ -41,7 +42,12 @@ def imported(file: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("file", sources("loss_plugins", "adapters/mmdet"), ids=lambda f: str(f.relative_to(ROOT)))
+OTHERS = [
+    file for file in sources("loss_plugins", "adapters") if file.relative_to(ROOT).parts[:2] != ("adapters", AGPL)
+]
+
+
+@pytest.mark.parametrize("file", OTHERS, ids=lambda f: str(f.relative_to(ROOT)))
 def test_nothing_else_imports_the_agpl_adapter(file: Path) -> None:
     guilty = {name for name in imported(file) if re.match(r"(ultralytics|loss_plugins\.adapters\.ultralytics)\b", name)}
     assert guilty == set()
@@ -54,12 +60,20 @@ def test_the_core_imports_no_framework(file: Path) -> None:
 
 
 def test_every_file_of_the_ultralytics_adapter_names_its_licence() -> None:
-    files = sources("adapters/ultralytics")
-    assert len(files) > 5
+    files = sources(f"adapters/{AGPL}")
+    assert files
     for file in files:
         assert file.read_text().startswith("# SPDX-License-Identifier: AGPL-3.0-or-later\n"), file
     assert "GNU AFFERO GENERAL PUBLIC LICENSE" in (ROOT / "adapters/ultralytics/LICENSE").read_text()
     assert "Apache License" in (ROOT / "LICENSE").read_text()
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_an_adapter_imports_its_own_framework_alone(name: str) -> None:
+    """And what that needs itself."""
+    allowed = {name} | {"mmdet": {"mmcv", "mmengine"}, "detr": set()}.get(name, set())
+    found = {module.partition(".")[0] for file in sources(f"adapters/{name}") for module in imported(file)}
+    assert found & FRAMEWORKS <= allowed
 
 
 def test_importing_the_package_loads_the_losses_alone() -> None:

@@ -9,6 +9,7 @@ import ast
 import inspect
 import math
 import numbers
+import pkgutil
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,8 @@ from contextlib import AbstractContextManager
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,15 +26,17 @@ import numpy as np
 import pytest
 import sympy
 import torch
+from torchvision.models.detection.retinanet import RetinaNetHead
 
 import loss_plugins as lp
-from loss_plugins import Interval
+from loss_plugins import Interval, adapters
 from loss_plugins import audit as auditing
 from loss_plugins.adapters import mmdet as lpm
-from loss_plugins.adapters import torchvision as lpt
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.catalog.entries import Entry, shipped
 from loss_plugins.module.build import module_class
+from tests.adapters.detr.own import Criterion
+from tests.adapters.transformers.models import build
 
 from .wrong_values import STYLE, TOO_LARGE, UNREADABLE, example_of, function_of, refused, samples
 
@@ -52,6 +57,9 @@ RESULTS = {
     "Tuning",
     "Plug",
     "SlotReport",
+    "DensePlug",
+    "Patched",
+    "UnsupportedCriterion",
     "UnsupportedModel",
 }
 #: trains: its own test hands it the same values
@@ -75,7 +83,7 @@ GIVEN: dict[str, Any] = {
     "name": "ciou",
     "task": "detect",
     "boxes": torch.rand(3, 4),
-    "model": torch.nn.Linear(1, 1),
+    "criterion": Criterion(),
     "length": 2,
     "box": "eiou",
     "function": lambda pred, target: (pred - target).abs().sum(-1),
@@ -83,12 +91,25 @@ GIVEN: dict[str, Any] = {
 }
 
 
+@cache
+def model_for(adapter: str) -> torch.nn.Module:
+    """What is plugged there as a model; nothing that computes losses where nothing is."""
+    made = {"torchvision": lambda: RetinaNetHead(8, 3, 2), "transformers": lambda: build("YolosForObjectDetection")}
+    return made.get(adapter, lambda: torch.nn.Linear(1, 1))()
+
+
+def packages() -> Iterator[types.ModuleType]:
+    """Those of all adapters."""
+    for each in pkgutil.iter_modules(adapters.__path__):
+        yield import_module(f"{adapters.__name__}.{each.name}")
+
+
 def publics() -> dict[str, Callable[..., Any]]:
     """All that `__all__` of the package and of the adapters names and users call, but for the losses."""
     losses = {function_of(entry) for entry in shipped()} | {module_class(entry.name) for entry in shipped()}
     found = {}
-    for package, more in ((lp, ()), (lpu, ()), (lpt, ()), (lpm, lpm.HOOK_NAMES), (auditing, ("audit",))):
-        names = (*package.__all__, *more) if package is not auditing else more
+    named = {package: (*package.__all__, *getattr(package, "HOOK_NAMES", ())) for package in (lp, *packages())}
+    for package, names in {**named, auditing: ("audit",)}.items():
         for name in names:
             value = getattr(package, name)
             if callable(value) and name not in RESULTS | BASES | TRAINS and value not in losses:
@@ -158,8 +179,9 @@ def base(function: Callable[..., Any], name: str) -> dict[str, Any]:
     required = [each for each, known in parameters(function).items() if known.default is inspect.Parameter.empty]
     if function is lp.build_loss and name != "spec":
         return {"spec": "ciou"}
-    needs_loss = function in (lpu.trainer, lpu.make_spec, lpu.patched) and name != "box"
-    return {each: GIVEN[each] for each in (*required, *(("box",) if needs_loss else ()))}
+    needs_loss = "box" in parameters(function) and name != "box" and function is not lpu.tune
+    given = {**GIVEN, "model": model_for(function.__module__.partition(".adapters.")[2].partition(".")[0])}
+    return {each: given[each] for each in (*required, *(("box",) if needs_loss else ()))}
 
 
 def tried() -> Iterator[Any]:
