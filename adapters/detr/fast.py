@@ -1,4 +1,4 @@
-"""fast=True: the same losses in fewer steps, each taken only where the first batch shows that it changes nothing.
+"""fast=True: the same losses in fewer steps, each taken only where a first batch shows that it changes nothing.
 
 The matcher is called image by image, on the host and without the checks of its GIoU; the box losses of all layers are
 one call, where the criterion hands the losses of layers on as they are; its own class loss takes the IoU of pairs, not
@@ -33,6 +33,8 @@ from .steps import Call
 
 #: how far losses may lie apart, relative, in double precision
 SAME = 1e-5
+#: batches on which it is found out, where the criterion raises on those before
+TRIES = 3
 logger = logging.getLogger("loss_plugins")
 
 
@@ -67,7 +69,7 @@ class Run(NamedTuple):
 
 
 class Fast:
-    """How the layers of a criterion are computed; found out on the first batch that has objects.
+    """How the layers of a criterion are computed; found out on the first batch with objects that does not raise.
 
     Args:
         matching: the matcher that is called image by image; None: there is none.
@@ -82,6 +84,7 @@ class Fast:
         self.matching, self.alone = matching, alone
         self.together: bool | None = None
         self.own_scores = False
+        self._tries = 0
         self._waiting: dict[int, list[Any]] = {}
         self._seen: dict[int, list[Indices]] = {}
 
@@ -141,11 +144,19 @@ class Fast:
 
         In double precision, or as it came, where the criterion has numbers that do not go with that.
         """
-        self.together = False
-        with _unchanged(call.criterion):
-            self._try(losses, call)
+        self.together = False  # for other threads, meanwhile
+        judged = False
+        try:
+            with _unchanged(call.criterion):
+                judged = self._try(losses, call)
+        finally:
+            self._tries += 1
+            if not judged:
+                self._set(call.criterion, by_image=False, own_scores=False)
+                self.together = None if self._tries < TRIES else False
 
-    def _try(self, losses: Losses, call: Call) -> None:
+    def _try(self, losses: Losses, call: Call) -> bool:
+        """Whether the criterion could be run for that."""
         for doubled in (True, False):
             try_out = partial(self._trial, losses, _apart(call, doubled))
             try:
@@ -157,8 +168,8 @@ class Fast:
                 _told(call.criterion, f"{as_it_is} says {in_one_line(error)}")
                 continue
             self._compare(losses, call.criterion, try_out, wanted)
-            return
-        self._set(call.criterion, by_image=False, own_scores=False)
+            return True
+        return False
 
     def _compare(self, losses: Losses, criterion: Any, trial: Callable[..., Run], wanted: Run) -> None:
         by_image = self.matching is not None and _equal(criterion, partial(trial, by_image=True), wanted, less=True)

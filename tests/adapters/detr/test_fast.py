@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import pytest
@@ -117,6 +118,43 @@ def test_the_first_batch_with_objects_decides_and_nothing_is_counted_or_learnt_b
     assert torch.equal(torch.get_rng_state(), before)
     assert plugged.report.trained == 2
     assert plugged.report.box.calls == 3 + 1  # type: ignore[union-attr]  # the first batch layer by layer
+
+
+def test_after_a_batch_that_raises_the_next_one_decides() -> None:
+    criterion = own.Criterion()
+    plugged = plug(criterion, box="eiou", fast=True)
+    outputs, targets = given_for(0)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="invalid numeric entries"):
+            criterion({**outputs, "pred_boxes": outputs["pred_boxes"] * math.nan}, targets)
+    criterion(outputs, targets)
+    assert plugged.report.box.calls == 1  # type: ignore[union-attr]  # of all layers
+
+
+class Learning(own.Criterion):
+    """Runs with gradients alone, which a trial has not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: list[Any] = []
+
+    def forward(self, outputs: Any, targets: Any) -> dict[str, Tensor]:
+        if not torch.is_grad_enabled():
+            self.refused.append(outputs)
+            raise RuntimeError("no gradients")
+        return super().forward(outputs, targets)
+
+
+def test_a_criterion_that_raises_whenever_it_is_tried_is_left_in_peace() -> None:
+    criterion, stock = Learning(), own.Criterion()
+    plugged = plug(criterion, box="giou", fast=True)
+    for step in range(6):
+        outputs, targets = given_for(step)
+        wanted = stock(outputs, targets)
+        for name, loss in criterion(outputs, targets).items():
+            torch.testing.assert_close(loss, wanted[name], rtol=2e-6, atol=0)
+    assert len(criterion.refused) == 3 * 2  # in double precision, and as it came
+    assert plugged.report.box.calls == 6 * 3  # type: ignore[union-attr]
 
 
 class Impure(own.Matcher):
