@@ -50,7 +50,9 @@ def examined(where: str, criterion: Any, asked: Asked, steps: bool = True) -> tu
         if asked.gain == "match":
             _match(box_slot, cls_slot)
         losses = Losses(box_slot, cls_slot, steps)
-        matching = matcher_plug(where, criterion, box_slot if asked.matcher == "match" else None, asked.fast)
+        losses.matching = matching = matcher_plug(
+            where, criterion, box_slot if asked.matcher == "match" else None, asked.fast
+        )
         if asked.fast:
             losses.own = class_probe.own_slot(criterion) if cls_slot is None else None
             losses.fast = Fast(matching, alone=box_slot is None or box_slot.others)

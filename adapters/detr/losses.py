@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
+
+from loss_plugins.errors import LossNotUsed
 
 from .box_slot import BoxSlot
 from .class_slot import ClassSlot
+from .matcher import MatcherPlug, plug_of_matcher
 from .matches import Indices, Outputs, Pairs, Targets, pairs_of, tensors_of
 from .slot import Slot
 from .steps import Call, Steps
@@ -58,6 +62,8 @@ class Losses(Steps):
     Attributes:
         fast: how layers are computed; None: one by one.
         own: the criterion's own class loss, computed here where that is quicker; None: it computes it itself.
+        first: the losses of another criterion, which these are, and where calls of both are counted; None: these count.
+        matching: what changes in the matcher of the criterion; None: nothing.
     """
 
     def __init__(self, box: BoxSlot | None, cls: ClassSlot | None, steps: bool = True) -> None:
@@ -65,6 +71,14 @@ class Losses(Steps):
         self.box, self.cls = box, cls
         self.fast: Layers | None = None
         self.own: ClassSlot | None = None
+        self.first: Losses | None = None
+        self.matching: MatcherPlug | None = None
+
+    def follow(self, first: Losses) -> None:
+        """Be the losses of another criterion, which calls them in the same way."""
+        first = first.first or first
+        self.first, self.proof = first, first.proof
+        self.box, self.cls, self._slots = first.box, first.cls, first.slots
 
     @property
     def scores(self) -> ClassSlot | None:
@@ -72,7 +86,30 @@ class Losses(Steps):
         quick = self.fast is not None and self.fast.own_scores
         return self.own if self.cls is None and quick else self.cls
 
+    def _begin_call(self) -> None:
+        if self.first is None:
+            super()._begin_call()
+        else:
+            self.first._begin_call()
+
+    def check_matcher(self, criterion: Any) -> None:
+        """Raise where another matcher stands in the place of the one whose cost is the box loss.
+
+        Raises:
+            LossNotUsed: somebody has put it there.
+        """
+        if self.matching is None or self.matching.cost is None:
+            return
+        matcher = getattr(criterion, "matcher", None)
+        if plug_of_matcher(matcher) is not self.matching:
+            raise LossNotUsed(
+                f"matcher='match': the matcher whose cost is {self.matching.cost.loss.entry.name} was replaced by a "
+                f"{type(matcher).__name__}, whose cost is its own: replace it before the losses are plugged"
+            )
+
     def _computed(self, call: Call) -> Any:
+        if torch.is_grad_enabled():
+            self.check_matcher(call.criterion)
         return call.returned() if self.fast is None else self.fast.run(self, call)
 
     def _is_due(self, call: Call) -> bool:

@@ -65,7 +65,13 @@ class Plug(BasePlug):
 
     def _parts(self) -> list[tuple[str, Steps, str]]:
         question = "is the loss computed by another criterion, as one that the trainer built anew?"
-        return [(self.name, self._losses, question)]
+        return [(self.name, self._losses.first or self._losses, question)]
+
+    def require_use(self) -> None:
+        """As of every plug; a matcher that is in the place of the one whose cost is the new loss is told too."""
+        super().require_use()
+        if self.plugged:
+            self._losses.check_matcher(self._criterion)
 
 
 @in_our_words

@@ -64,8 +64,10 @@ class Served:
 
     def _plug_criterion(self, criterion: Any) -> None:
         losses, matching = examined(WHERE, criterion, self.asked)
-        first = next((plug.losses for plug in self.plugs if _same(plug.losses, losses)), losses)
-        made = Plug(criterion, first, matching, WHERE)
+        first = next((plug.losses for plug in self.plugs if _same(plug.losses, losses)), None)
+        if first is not None:
+            losses.follow(first)
+        made = Plug(criterion, losses, matching, WHERE)
         self.plugs.append(made)
         self._keep(made)
 
@@ -101,9 +103,7 @@ class Served:
 
 
 def _same(one: Losses, other: Losses) -> bool:
-    """Whether two criteria call their losses in the same way, and one by one."""
-    if one.fast is not None or other.fast is not None:
-        return False
+    """Whether two criteria call their losses in the same way."""
     kinds = [
         [(slot.key, slot.stock, slot.padded, slot.others) for slot in each.slots]  # type: ignore[attr-defined]
         for each in (one, other)

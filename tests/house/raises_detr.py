@@ -239,6 +239,11 @@ DETR: Table = {
     (f"{HERE}/base.py::BasePlug.load_state_dict", "ValueError"): {
         "its losses were others": lambda *_: resumed(box="siou"),
     },
+    (f"{HERE}/losses.py::Losses.check_matcher", "LossNotUsed"): {
+        "somebody has put it there": (
+            "tests/adapters/detr/test_replaced.py::test_a_matcher_that_replaces_the_one_with_the_new_cost_is_told"
+        ),
+    },
     (f"{HERE}/box_probe.py::examine_boxes", "UnsupportedCriterion"): {
         "its losses of fixed outputs are not those known, in value": lambda *_: box_probe.examine_boxes(
             own.Doubling(), box_slot()

@@ -17,6 +17,7 @@ from loss_plugins.adapters.detr.asked import Asked
 from loss_plugins.adapters.detr.losses import Losses
 from loss_plugins.adapters.libreyolo import LossNotUsed, Patched, UnsupportedCriterion, patched, plug, unplug
 from loss_plugins.adapters.libreyolo.trainers import Trained
+from tests.adapters.detr import own
 
 from .parts import DETECTORS, digits, train
 
@@ -88,7 +89,7 @@ def test_the_criterion_of_the_validation_is_plugged_with_the_same_losses(tmp_pat
         adapter = made.build_validation_loss_adapter(made.model)
         first, second = made.criterion.loss_plugins_losses, adapter.criterion.loss_plugins_losses
         assert isinstance(first, Losses)
-        assert first is second
+        assert first.box is second.box
         assert len(used.plugs) == 2
         first.trained = first.slots[0].use.calls = 1  # as if it had been trained
     assert type(made.criterion) is type(adapter.criterion) is DEIMv2Criterion
@@ -127,6 +128,25 @@ def test_a_trainer_without_a_loss_of_boxes_is_refused_in_its_first_step() -> Non
 def test_ways_around_the_first_step_are_refused(way: str) -> None:
     with pytest.raises(ValueError, match=f"{way}=True of Bare: on_forward is not called, where a criterion is built"):
         Trained(Bare(**{way: True}), served({"box": "eiou"}))
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_second_criterion_computes_the_losses_of_the_first_and_learns_nothing_in_validation(fast: bool) -> None:
+    both, (training, validation) = served({"box": "wiou", "fast": fast}), (own.Criterion(), own.Criterion())
+    both.serve(training)
+    both.serve(validation)
+    sum(training(*own.layers()).values()).backward()
+    learnt = both.plugs[0].state_dict()["box"]["statistics"]["mean.value"]
+    assert learnt != 1
+    given = own.layers(seed=3)
+    with torch.no_grad():
+        found = validation(*given)
+        assert all(torch.equal(loss, found[name]) for name, loss in training(*given).items())
+    for plugged in both.plugs:
+        assert plugged.state_dict()["box"]["statistics"]["mean.value"] == learnt
+        assert (plugged.report.trained, plugged.report.validated) == (1, 2)
+        plugged.require_use()
+        plugged.unplug()
 
 
 def test_several_devices_are_refused_before_processes_start() -> None:
