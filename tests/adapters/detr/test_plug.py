@@ -457,7 +457,9 @@ def test_a_copy_counts_for_itself() -> None:
     for copied in (copy.deepcopy(criterion), pickle.loads(pickle.dumps(criterion))):
         trained(copied, given)
         assert type(copied).__mro__[1] is own.Criterion
-    assert plugged.report.box.calls == 0  # type: ignore[union-attr]
+        counted = plug_of(copied).report
+        assert (counted.trained, counted.box.calls, counted.box.gradient_calls) == (1, 1, 1)  # type: ignore[union-attr]
+    assert (plugged.report.trained, plugged.report.box.calls) == (0, 0)  # type: ignore[union-attr]
     plugged.unplug()
 
 
