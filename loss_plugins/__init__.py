@@ -37,6 +37,8 @@ from .losses.coordinates import huber_loss as huber_loss
 from .losses.coordinates import l1_loss as l1_loss
 from .losses.coordinates import mse_loss as mse_loss
 from .losses.coordinates import smooth_l1_loss as smooth_l1_loss
+from .losses.dynamic import sdiou_loss as sdiou_loss
+from .losses.dynamic import uiou_loss as uiou_loss
 from .losses.focal import asymmetric_loss as asymmetric_loss
 from .losses.focal import asymmetric_softmax_loss as asymmetric_softmax_loss
 from .losses.focal import distribution_focal_loss as distribution_focal_loss
@@ -47,6 +49,7 @@ from .losses.focal import poly_focal_loss as poly_focal_loss
 from .losses.focal import quality_focal_loss as quality_focal_loss
 from .losses.focal import softmax_focal_loss as softmax_focal_loss
 from .losses.focal import varifocal_loss as varifocal_loss
+from .losses.gaussian import gcd_loss as gcd_loss
 from .losses.gaussian import nwd_loss as nwd_loss
 from .losses.ghm import ghm_c_loss as ghm_c_loss
 from .losses.iou import cdiou_loss as cdiou_loss
@@ -99,6 +102,7 @@ from .module.classes import FocalL1Loss as FocalL1Loss
 from .module.classes import FocalLoss as FocalLoss
 from .module.classes import FocalTverskyLoss as FocalTverskyLoss
 from .module.classes import GaussianFocalLoss as GaussianFocalLoss
+from .module.classes import GCDLoss as GCDLoss
 from .module.classes import GHMCLoss as GHMCLoss
 from .module.classes import GIoULoss as GIoULoss
 from .module.classes import GWDLoss as GWDLoss
@@ -123,12 +127,14 @@ from .module.classes import PolyCrossEntropyLoss as PolyCrossEntropyLoss
 from .module.classes import PolyFocalLoss as PolyFocalLoss
 from .module.classes import ProbIoULoss as ProbIoULoss
 from .module.classes import QualityFocalLoss as QualityFocalLoss
+from .module.classes import SDIoULoss as SDIoULoss
 from .module.classes import ShapeIoULoss as ShapeIoULoss
 from .module.classes import SIoULoss as SIoULoss
 from .module.classes import SlideLoss as SlideLoss
 from .module.classes import SmoothL1Loss as SmoothL1Loss
 from .module.classes import SoftmaxFocalLoss as SoftmaxFocalLoss
 from .module.classes import TverskyLoss as TverskyLoss
+from .module.classes import UIoULoss as UIoULoss
 from .module.classes import VarifocalLoss as VarifocalLoss
 from .module.classes import WIoULoss as WIoULoss
 from .module.loss import Loss as Loss

@@ -269,6 +269,11 @@ class Plug:
         for loss in self._losses:
             loss.begin_step()
 
+    def set_progress(self, progress: float) -> None:
+        """Tell the losses how much of the training is over, from 0 to 1."""
+        for loss in self._losses:
+            loss.set_progress(progress)
+
     def end_step(self) -> None:
         """After each batch, also one that was given up: nothing of it is kept."""
         if self.guard is not None:

@@ -101,6 +101,8 @@ DIALECTS: dict[str, dict[str, Convention]] = {
     "wiou": {"wise_iou": replace(_PLAIN, eps=1e-16)},  # the authors have none; this much keeps 0 / 0 at 0
     "mpdiou": {"mpdiou_port": _ULTRALYTICS},
     "shape_iou": {"shape_iou": _PLAIN},
+    "uiou": {"uiou": Convention(union="twice", aspect="ratio", aspect_eps=0.0)},
+    "sdiou": {"sdiou": _ULTRALYTICS},
     "piou": {"powerful_iou": _ULTRALYTICS},
     **{name: {"alpha_iou": _ALPHA_IOU} for name in ("alpha_iou", "alpha_giou", "alpha_diou", "alpha_ciou")},
 }

@@ -215,6 +215,27 @@ class State:
         return tuple(keywords(self.update))
 
 
+class Told(State):
+    """A number that a module keeps as it keeps a running statistic, but is told: see `Loss.set_progress`.
+
+    Args:
+        initial: the value before anybody has told it, from the module's parameters.
+    """
+
+    def __init__(self, initial: Callable[[Mapping[str, Any]], Tensor]) -> None:
+        super().__init__(initial, initial, _nothing, _kept)
+
+
+def _nothing(pred: Tensor, target: Tensor, weight: Tensor | None, **_: Any) -> Tensor:
+    """What a number that is told learns from rows."""
+    return pred.new_zeros(())
+
+
+def _kept(value: Tensor, summary: Tensor) -> Tensor:
+    """The number, unchanged."""
+    return value
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A keyword of a loss.

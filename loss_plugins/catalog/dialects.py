@@ -164,6 +164,7 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
     "extended_iou": {"mmdet": Defaults({"eps": 1e-6})},
     "bounded_iou": {"mmdet": Defaults({"eps": 1e-3})},
     "nwd": {"nwd": Defaults({"eps": 1e-7})},
+    "gcd": {"gcd": Defaults({"eps": 1e-6})},
     "l1": {"mmdet": Defaults(), "torch": Defaults()},
     "mse": {"mmdet": Defaults(), "torch": Defaults()},
     "smooth_l1": {"mmdet": Defaults(), "torch": Defaults()},

@@ -75,6 +75,9 @@ READABLE: dict[str, str] = {
     '\\begin{cases} -(1 - p)^\\alpha \\ln p & y = 1 \\\\ -(1 - y)^\\gamma p^\\alpha \\ln(1 - p) & \\text{else} \\end{cases}': (
         '⎧ -(1 - p)^α ln p            if y = 1\n⎩ -(1 - y)^γ p^α ln(1 - p)   otherwise'
     ),
+    '1 - e^{-\\sqrt{(D + D_g) / 2}},\\quad D = \\frac{d_x^2}{w^2} + \\frac{d_y^2}{h^2} + \\frac{(w - w_g)^2}{4 w^2} + \\frac{(h - h_g)^2}{4 h^2},\\quad D_g = \\frac{d_x^2}{w_g^2} + \\frac{d_y^2}{h_g^2} + \\frac{(w - w_g)^2}{4 w_g^2} + \\frac{(h - h_g)^2}{4 h_g^2}': (
+        '1 - e^(-√((D + D_g)/2))\nD = d_x²/w² + d_y²/h² + (w - w_g)²/(4 w²) + (h - h_g)²/(4 h²)\nD_g = d_x²/w_g² + d_y²/h_g² + (w - w_g)²/(4 w_g²) + (h - h_g)²/(4 h_g²)'
+    ),
     '\\frac{N\\, \\mathrm{BCE}(x, y)}{m\\, S_{b(g)}},\\quad g = |p - y|': (
         'N BCE(x, y)/(m S_(b(g)))\ng = |p - y|'
     ),
@@ -147,6 +150,9 @@ READABLE: dict[str, str] = {
     '|q - p|^\\beta\\, \\mathrm{BCE}(x, q)': (
         '|q - p|^β BCE(x, q)'
     ),
+    '(1 - g)(1 - \\mathrm{IoU} + \\alpha v) + (1 + g) \\frac{\\rho^2}{c^2},\\quad g = \\delta \\max\\left(0, 1 - \\frac{w_g h_g}{a}\\right)': (
+        '(1 - g)(1 - IoU + α v) + (1 + g) ρ²/c²\ng = δ max(0, 1 - w_g h_g/a)'
+    ),
     '1 - \\mathrm{IoU} + \\frac{hh\\, d_x^2 + ww\\, d_y^2}{c^2} + \\frac{1}{2} \\sum_{t=w,h} (1 - e^{-\\omega_t})^4,\\quad ww = \\frac{2 w_g^s}{w_g^s + h_g^s},\\quad hh = \\frac{2 h_g^s}{w_g^s + h_g^s},\\quad \\omega_w = hh \\frac{|w - w_g|}{\\max(w, w_g)},\\quad \\omega_h = ww \\frac{|h - h_g|}{\\max(h, h_g)}': (
         '1 - IoU + (hh d_x² + ww d_y²)/c² + (1/2) ∑_(t=w,h) (1 - e^(-ω_t))⁴\nww = 2 w_g^s/(w_g^s + h_g^s)\nhh = 2 h_g^s/(w_g^s + h_g^s)\nω_w = hh |w - w_g|/max(w, w_g)\nω_h = ww |h - h_g|/max(h, h_g)'
     ),
@@ -164,6 +170,9 @@ READABLE: dict[str, str] = {
     ),
     '1 - \\frac{TP}{TP + \\alpha FP + \\beta FN}': (
         '1 - TP/(TP + α FP + β FN)'
+    ),
+    'L_\\mathrm{CIoU}(k B, k B_g),\\quad k = \\begin{cases} 2 - 1.5 t & \\text{schedule} = \\text{linear} \\\\ 0.75 \\cos(\\pi t) + 1.25 & \\text{schedule} = \\text{cosine} \\\\ \\frac{2}{3 t + 1} & \\text{schedule} = \\text{fraction} \\end{cases}': (
+        'L_CIoU(k B, k B_g)\nk = ⎧ 2 - 1.5 t              if schedule = linear\n⎨ 0.75 cos(π t) + 1.25   if schedule = cosine\n⎩ 2/(3 t + 1)            if schedule = fraction'
     ),
     '\\begin{cases} q\\, \\mathrm{BCE}(x, q) & q > 0 \\\\ \\alpha p^\\gamma\\, \\mathrm{BCE}(x, 0) & q = 0 \\end{cases}': (
         '⎧ q BCE(x, q)       if q > 0\n⎩ α p^γ BCE(x, 0)   if q = 0'

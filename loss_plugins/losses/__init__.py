@@ -1,8 +1,10 @@
 """The formulas. Importing this package fills the catalogue."""
 
-from . import alpha, classification, coordinates, focal, gaussian, ghm, iou, quality, region, rotated, slide, wise
+from . import (  # fmt: skip
+    alpha, classification, coordinates, dynamic, focal, gaussian, ghm, iou, quality, region, rotated, slide, wise,
+)
 
 __all__ = [
-    "alpha", "classification", "coordinates", "focal", "gaussian", "ghm", "iou", "quality", "region", "rotated",
-    "slide", "wise",
+    "alpha", "classification", "coordinates", "dynamic", "focal", "gaussian", "ghm", "iou", "quality", "region",
+    "rotated", "slide", "wise",
 ]  # fmt: skip

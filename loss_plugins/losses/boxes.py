@@ -81,9 +81,13 @@ def is_ours(pair: Pair) -> bool:
     return pair.convention.union == "exact"
 
 
-def pair_up(pred: Tensor, target: Tensor, eps: float, convention: Convention = OURS) -> Pair:
-    """Overlap of (..., 4) xyxy boxes, in the convention given."""
+def pair_up(
+    pred: Tensor, target: Tensor, eps: float, convention: Convention = OURS, scale: Tensor | float | None = None
+) -> Pair:
+    """Overlap of (..., 4) xyxy boxes, in the convention given; with `scale` of boxes scaled about their centres."""
     p, t = corners(pred), corners(target)
+    if scale is not None:
+        p, t = _scaled(p, scale), _scaled(t, scale)
     if convention.union == "tall":
         p, t = p._replace(h=p.h + eps), t._replace(h=t.h + eps)
     geometry_eps = eps if convention.geometry_eps is None else convention.geometry_eps
@@ -224,7 +228,19 @@ def inner_iou(pair: Pair, ratio: float) -> Tensor:
     return torch.where(_is_same_without_area(pair.p, pair.t, union), 1.0, iou) if is_ours(pair) else iou
 
 
-def _scaled(box: Boxes, ratio: float) -> Boxes:
+def interpolated_iou(pair: Pair, weight: Tensor | float) -> Tensor:
+    """IoU of the target and a box between both: `weight` of the target, the rest of the prediction (2507.12420)."""
+    # the difference first: equal boxes have nothing else between them
+    columns = (t + (1 - weight) * (p - t) for p, t in zip(pair.p, pair.t, strict=True))
+    between = Boxes(*columns)
+    width, height = _overlap_sides(between, pair.t)
+    intersection = width.relu() * height.relu()
+    union = between.w * between.h + pair.t.w * pair.t.h - intersection
+    iou = intersection / _kept_positive(union, pair.geometry_eps, pair.convention)
+    return torch.where(_is_same_without_area(between, pair.t, union), 1.0, iou) if is_ours(pair) else iou
+
+
+def _scaled(box: Boxes, ratio: Tensor | float) -> Boxes:
     # moving the corners, not rebuilding them from the centre: exact for ratio 1
     dx, dy = (1 - ratio) / 2 * (box.x2 - box.x1), (1 - ratio) / 2 * (box.y2 - box.y1)
     return Boxes(box.x1 + dx, box.y1 + dy, box.x2 - dx, box.y2 - dy, ratio * box.w, ratio * box.h)

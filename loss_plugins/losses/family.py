@@ -2,8 +2,8 @@
 
     metric = IoU' - sum of penalty terms        loss = 1 - metric
 
-where a transform changes IoU (`inner_ratio`, `focaler`, `power`, the last each term as well), or weights the finished
-loss (`focal_gamma`, `wise`). Each is a function here, for losses of your own.
+where a transform changes IoU (`inner_ratio`, `focaler`, `power`, the last each term as well), weights the finished
+loss (`focal_gamma`, `wise`), or adds to it (`interp`, `d_interp`). Each is a function here, for losses of your own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing_extensions import Unpack
 from ..catalog.conventions import OURS, Convention, Dialect
 from ..catalog.declare import Effect, State
 from ..catalog.ranges import EPSILON, Choice, Interval, Series
-from .boxes import LENGTH, Pair, cxcywh_to_xyxy, inner_iou, pair_up
+from .boxes import LENGTH, Pair, cxcywh_to_xyxy, inner_iou, interpolated_iou, pair_up
 from .focusing import no_boxes, one, paper_mean, sum_of_iou_losses, wise_weight
 from .penalties import Penalty
 
@@ -33,12 +33,15 @@ class IoUOptions(Dialect, total=False):
     power: float | None
     inner_ratio: float | None
     focaler: tuple[float, float] | None
+    interp: float | None
+    d_interp: tuple[float, float] | None
     focal_gamma: float
     wise: int | None
     wise_mean: Tensor | float
 
 
 #: what the two weights of the family leave out of the gradient
+BETWEEN = "where the box lies between prediction and target (2507.12420)"
 FOCAL, FOCUS = "the weight IoU^gamma (2101.08158)", "the focusing weight (2301.10051)"
 #: the paths of the audit along which the loss falls while a box gets worse, and why
 POOR_COSTS_LESS = dict.fromkeys(
@@ -52,6 +55,27 @@ FocalGamma = Annotated[
     Effect(gradient_when_disjoint=False, detached=FOCAL, not_monotone=POOR_COSTS_LESS),
 ]
 
+#: a second IoU beside that of the boxes: at most 1 more, and the target is not the prediction
+Interp = Annotated[
+    float | None,
+    Interval(0, 1, open_high=True),
+    Effect(range=(0, math.inf), symmetric=False, gradient_when_disjoint=True),
+]
+#: likewise, by a weight that rises as the IoU falls
+DynamicInterp = Annotated[
+    tuple[float, float] | None,
+    Series(2, Interval(0, 1), rising=True),
+    Effect(
+        range=(0, math.inf),
+        symmetric=False,
+        gradient_when_disjoint=True,
+        detached=BETWEEN,
+        not_monotone=dict.fromkeys(
+            POOR_COSTS_LESS, "the weight of the target rises as the IoU falls, so a poor box may cost less"
+        ),
+    ),
+]
+
 
 def iou_family(
     pred: Tensor,
@@ -61,12 +85,15 @@ def iou_family(
     normalize_focal: bool = False,
     weighted: Callable[[Tensor, Pair], Tensor] | None = None,
     convention: Convention = OURS,
+    scale: Tensor | float | None = None,
     *,
     eps: Annotated[float | None, EPSILON] = None,
     box_format: Annotated[str, Choice("xyxy", "cxcywh")] = "xyxy",
     power: Annotated[float | None, Interval(0, 10, open_low=True)] = None,
     inner_ratio: Annotated[float | None, Interval(0, 3, open_low=True)] = None,
     focaler: Annotated[tuple[float, float] | None, Series(2, Interval(0, 1), rising=True, gap=1e-3)] = None,
+    interp: Interp = None,
+    d_interp: DynamicInterp = None,
     focal_gamma: FocalGamma = 0.0,
     wise: Annotated[int | None, Choice(2, 3), Effect(stateful=True, range=(0, math.inf), detached=FOCUS)] = None,
     wise_mean: Annotated[Tensor | float, State(one, no_boxes, sum_of_iou_losses, paper_mean, when="wise")] = 1.0,
@@ -82,6 +109,7 @@ def iou_family(
         normalize_focal: scale the focal weights to a mean of 1 over the batch.
         weighted: multiplies the finished sum by the loss's own weight.
         convention: where the epsilons go and what is clamped; the catalogue sets it, by the loss's `dialect`.
+        scale: by which both boxes are scaled about their centres, before anything else; None: they are not.
         eps: epsilon of numbers without unit, as alpha of CIoU, the power and the logarithm; with a dialect of every
             denominator. None: 1e-7, or that of the dialect.
         box_format: "xyxy" for corners or "cxcywh" for centre and size, of both boxes.
@@ -89,6 +117,10 @@ def iou_family(
         inner_ratio: Inner-IoU: the IoU of both boxes scaled by this ratio about their centres; the penalty keeps the
             boxes as they are. The paper uses 0.5 to 1.5, below 1 for boxes that are nearly right.
         focaler: Focaler-IoU's (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp: InterpIoU's weight of the target: 1 minus the IoU of the target and a box between it and the prediction
+            is added to the finished loss, which pulls boxes that are apart. The paper's code has 0.98.
+        d_interp: D-InterpIoU's (low, high): likewise, by the weight 1 - IoU within these bounds, without gradient. The
+            paper's code has (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
         focal_gamma: weight IoU^gamma, without gradient: attention to good boxes, none to disjoint ones.
         wise: 2 or 3 for WIoU's focusing weight of that version, with the paper's constants.
         wise_mean: running mean of 1 - IoU for `wise`; the module keeps it.
@@ -99,7 +131,7 @@ def iou_family(
     eps = convention.eps if eps is None else eps
     if box_format == "cxcywh":
         pred, target = cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target)
-    pair = pair_up(pred, target, eps, convention)
+    pair = pair_up(pred, target, eps, convention, scale)
     terms = penalty(pair)
     overlap = pair.iou if inner_ratio is None else inner_iou(pair, inner_ratio)
     if focaler is not None:
@@ -117,6 +149,10 @@ def iou_family(
         loss = loss * focal_weight(pair.iou, focal_gamma, normalize_focal)
     if wise is not None:
         loss = loss * wise_weight(1 - pair.iou, wise_mean, wise)
+    if interp is not None:
+        loss = loss + (1 - interpolated_iou(pair, interp))
+    if d_interp is not None:
+        loss = loss + (1 - interpolated_iou(pair, (1 - pair.iou.detach()).clamp(*d_interp)))
     return loss
 
 

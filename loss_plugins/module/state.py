@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..catalog.declare import Told
 from ..catalog.entry import Entry
 from ..catalog.evaluation import with_ignored
+from ..catalog.ranges import Interval, check_value
 from ..catalog.results import called, check_part
 from ..errors import refusal
 from ..labels import Given
@@ -50,6 +52,7 @@ class RunningStatistic(ExactBuffers):
         value: the statistic, float64; the only buffer in the state dict.
         before: its value at the beginning of the step.
         pending: the sum of what the calls of the step have learnt from.
+        is_told: it learns nothing from rows: somebody sets it, see `Loss.set_progress`.
         in_step: the calls make one update until the next `begin_step`; before the first one, each call is a step.
     """
 
@@ -67,6 +70,7 @@ class RunningStatistic(ExactBuffers):
         self.shape, self.summary_shape = initial.shape, empty.shape
         self.summary_keywords = entry.arguments(parameters)
         self.update_keywords = {key: parameters[key] for key in state.update_keywords}
+        self.is_told = isinstance(state, Told)
         self.in_step = False
         self.register_buffer("value", at_least_1d(initial))
         self.register_buffer("before", self.value.clone(), persistent=False)
@@ -80,6 +84,8 @@ class RunningStatistic(ExactBuffers):
     @torch.no_grad()
     def learn(self, given: Given, weight: Tensor | None) -> Tensor:
         """Update by these rows, and by those of earlier calls of the step; the new value as `current` has it."""
+        if self.is_told:
+            return self.current
         pred, target = raised(given.pred.detach(), given.target)
         summarise = self.entry.states[self.name].summary
         keywords = with_ignored(self.entry, summarise, self.summary_keywords, given)
@@ -141,6 +147,23 @@ class Stateful(nn.Module):
         """
         sync_losses([self])
 
+    def set_progress(self, progress: float) -> None:
+        """Tell the losses that change in the course of a training (`uiou`) how much of it is over.
+
+        The adapters of Ultralytics, MMDetection and transformers do, in each step. The state dict holds what was told
+        last.
+
+        Args:
+            progress: 0 at the beginning, 1 at the end; epoch / epochs, say.
+
+        Raises:
+            ValueError: it is not from 0 to 1.
+        """
+        check_value("set_progress", "progress", progress, Interval(0, 1), "pass epoch / epochs, say")
+        for part in self.modules():
+            if isinstance(part, RunningStatistic) and part.is_told:
+                part.value.fill_(progress)
+
 
 def at_least_1d(value: Tensor) -> Tensor:
     """A copy with one axis more if there is none."""
@@ -154,8 +177,9 @@ def running_statistics(entry: Entry, parameters: Mapping[str, Any]) -> list[Runn
 
 
 def statistics_of(losses: Iterable[nn.Module]) -> list[RunningStatistic]:
-    """The running statistics of the losses and of their members, in order."""
-    return [part for loss in losses for part in loss.modules() if isinstance(part, RunningStatistic)]
+    """What the losses and their members learn from rows, in order."""
+    parts = (part for loss in losses for part in loss.modules())
+    return [part for part in parts if isinstance(part, RunningStatistic) and not part.is_told]
 
 
 def sync_losses(losses: Iterable[nn.Module]) -> None:

@@ -37,6 +37,13 @@ def test_every_trait_is_read_by_a_check(
     assert set(traits_of(entry.kind)) - senseless <= traits_read[name]
 
 
+@pytest.mark.parametrize("parameters", [{"interp": 0.98}, {"d_interp": (0.6, 0.99)}], ids=str)
+def test_the_traits_of_a_box_between_are_what_is_measured(parameters: dict[str, Any]) -> None:
+    subject = catalogued("iou", **parameters)
+    report = audit_subject(subject, [check for check in checks_for(subject.kind) if check.name in PROMISES])
+    assert report.ok, str(report)
+
+
 def test_each_trait_belongs_to_some_kind() -> None:
     kinds = {entry.kind for entry in shipped()}
     assert set().union(*(traits_of(kind) for kind in kinds)) == FIELDS

@@ -329,6 +329,9 @@ CORE: Table = {
         "losses of different kinds": lambda *_: mix_loss(*PAIR, losses=["ciou", "l1"]),
         "a spec that names a reduction": lambda *_: mix_loss(*PAIR, losses=[{"type": "ciou", "reduction": "sum"}]),
     },
+    ("loss_plugins/module/state.py::Stateful.set_progress", "ValueError"): {
+        "it is not from 0 to 1": lambda *_: lp.UIoULoss().set_progress(2.0),
+    },
     ("loss_plugins/module/state.py::sync_losses", "RuntimeError"): {"no `begin_step` has been called": in_step},
     ("loss_plugins/peers/packages.py::located", "ImportError"): {
         "the module cannot be imported": lambda *_: located("no_such_module:f"),

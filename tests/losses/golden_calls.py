@@ -18,7 +18,7 @@ class Ours:
 
     `exact` promises its epsilon convention, so every pair with a finite reference value is compared at 1e-9.
     `fixed` are our keywords; `renamed` maps the case's parameter names to ours (None: not a parameter of ours).
-    `after` composes the case's number from our loss and the boxes.
+    `after` composes the case's number from our loss and the boxes. `unit` is the parameter that divides the boxes.
     """
 
     loss: str
@@ -28,12 +28,15 @@ class Ours:
     after: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     convert: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     from_cxcywh: bool = False
+    unit: str = ""
     atol: float = 1e-6
     exact_gradient: bool = True
 
     def __call__(self, params: dict[str, Any], pred: Tensor, target: Tensor) -> Tensor:
         keywords = dict(self.fixed)
-        params = params if self.convert is None else self.convert(params)
+        params = dict(params if self.convert is None else self.convert(params))
+        unit = params.pop(self.unit, 1)
+        pred, target = pred / unit, target / unit
         for name, value in params.items():
             ours = self.renamed.get(name, name)
             if ours is not None:
@@ -104,6 +107,19 @@ def image_size(params: dict[str, Any]) -> dict[str, Any]:
     return {"eps": params["eps"], "image_size": (params["img_h"], params["img_w"])}
 
 
+def between(params: dict[str, Any]) -> dict[str, Any]:
+    rest = {name: value for name, value in params.items() if name not in ("lv", "hv")}
+    return {**rest, "d_interp": (params["lv"], params["hv"])}
+
+
+UIOU = Ours(
+    "uiou",
+    exact=True,
+    fixed=dialect("uiou", schedule=None, box_format="cxcywh"),
+    renamed={"epoch": None, "epochs": None},
+    from_cxcywh=True,
+)
+
 MAPPED: dict[str, Ours] = {
     "l1": Ours("l1", exact=True),
     "mse": Ours("mse", exact=True),
@@ -161,9 +177,21 @@ MAPPED: dict[str, Ours] = {
     "inner_siou": Ours("siou", renamed={"ratio": "inner_ratio"}),
     "mpdiou": Ours("mpdiou", exact=True, fixed=dialect("mpdiou_port"), convert=image_size),
     **{f"nwd_{mode}": Ours("nwd", exact=True, fixed=dialect("nwd", mode=mode)) for mode in NWD_MODES},
+    "gcd": Ours("gcd", exact=True, fixed=dialect("gcd")),
+    **{f"NEGATIVE_gcd_{mode}": Ours("gcd", fixed=dialect("gcd", mode=mode)) for mode in NWD_MODES[1:]},
     "piou": Ours("piou", exact=True, fixed=dialect("powerful_iou"), renamed={"Lambda": "lam"}),
     "piou_v2": Ours("piou", exact=True, fixed=dialect("powerful_iou", version=2), renamed={"Lambda": "lam"}),
     "shape_iou": Ours("shape_iou", exact=True, fixed=dialect("shape_iou")),
+    "sdiou": Ours("sdiou", exact=True, fixed=dialect("sdiou"), unit="stride"),
+    "sdiou_xywh": Ours("sdiou", exact=True, fixed=dialect("sdiou", box_format="cxcywh"), from_cxcywh=True),
+    **{  # with an epsilon beside each of two areas
+        f"interp_iou_{form}": Ours("iou", renamed={"interp_coe": "interp"}, atol=2e-6)
+        for form in ("xyxy", "xywh", "second")
+    },
+    **{f"d_interp_iou_{form}": Ours("iou", convert=between, atol=2e-6) for form in ("xyxy", "xywh")},
+    "NEGATIVE_d_interp_iou_swapped": Ours("iou", fixed={"d_interp": (0.6, 0.99)}, renamed={"alpha": None}),
+    "uiou": UIOU,
+    "uiou_focal": UIOU,
     "siou_mmdet_neg_gamma_True": Ours("siou", exact=True, fixed=dialect("mmdet")),
     "siou_mmdet_neg_gamma_False": Ours("siou", fixed=dialect("mmdet")),
     "siou_mmyolo": Ours("siou", exact=True, fixed=dialect("mmyolo"), renamed={"siou_theta": "theta"}),

@@ -80,6 +80,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("diou", {"inner_ratio": 0.8}),
     ("siou", {"inner_ratio": 1.2, "power": 2.0}),
     ("giou", {"focaler": (0.05, 0.95)}),
+    ("giou", {"interp": 0.9}),
     ("shape_iou", {"scale": 0.7}),
     ("piou", {"version": 2}),
     ("nwd", {"mode": "log"}),
@@ -103,7 +104,7 @@ def test_gradients_are_those_of_the_values(name: str, parameters: dict[str, Any]
 
 def test_losses_that_leave_a_part_of_their_gradient_out() -> None:
     known = {name for name, _ in DIFFERENTIATED_WHOLE}
-    assert set(ELEMENTWISE) - known == {"ciou", "alpha_ciou", "focal_eiou", "wiou", "mix"}
+    assert set(ELEMENTWISE) - known == {"ciou", "alpha_ciou", "focal_eiou", "sdiou", "uiou", "wiou", "mix"}
 
 
 @every_loss

@@ -98,10 +98,13 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
             {"focal_gamma": 0.5},
             {"wise": 2},
             {"wise": 3},
+            {"interp": 0.98},
+            {"d_interp": [0.6, 0.99]},
         )
         if extra.keys() <= get_entry(name).parameters.keys()
     ),
     *(("nwd", {"mode": mode}) for mode in ("sqrt", "log", "norm_sqrt")),
+    *(("gcd", {"mode": mode}) for mode in ("log", "norm_sqrt")),
     ("piou", {"version": 2}),
     ("piou", {"version": 2, "detach_weight": True}),
     ("wiou", {"version": 2}),

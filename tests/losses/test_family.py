@@ -81,6 +81,51 @@ def test_stretched_has_no_gradient_outside() -> None:
     assert slope.tolist() == [0, 0, 2, 0, 0]
 
 
+def between(pred: Tensor, target: Tensor, weight: float | Tensor) -> Tensor:
+    """The box whose corners are the weighted means of both."""
+    return (1 - weight) * pred + weight * target
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_interp_adds_the_loss_of_a_box_between(name: str) -> None:
+    pred, target = draw()
+    plain = loss_of(name, pred, target)
+    extra = 1 - iou_of(between(pred, target, 0.9), target)
+    torch.testing.assert_close(loss_of(name, pred, target, interp=0.9), plain + extra, rtol=1e-6, atol=1e-6)
+    weight = (1 - iou_of(pred, target)).clamp(0.3, 0.8)[:, None]
+    assert (weight > 0.3).any()
+    assert (weight < 0.8).any()
+    extra = 1 - iou_of(between(pred, target, weight), target)
+    torch.testing.assert_close(loss_of(name, pred, target, d_interp=(0.3, 0.8)), plain + extra, rtol=1e-6, atol=1e-6)
+
+
+def test_the_weight_between_has_no_gradient() -> None:
+    pred, target = draw()
+    leaf = pred.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss_of("iou", leaf, target, d_interp=(0.3, 0.8)).sum(), leaf)
+    weight = (1 - iou_of(pred, target)).clamp(0.3, 0.8)[:, None]
+    total = 2 - iou_of(leaf, target) - iou_of(between(leaf, target, weight), target)
+    (expected,) = torch.autograd.grad(total.sum(), leaf)
+    torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("parameters", "reach"), [({"interp": 0.9}, 10), ({"d_interp": (0.0, 0.98)}, 50)])
+def test_interp_pulls_boxes_that_are_apart_as_far_as_the_box_between_reaches(
+    parameters: dict[str, Any], reach: float
+) -> None:
+    # the box between is off by 1 - a of the offset, and overlaps within one side
+    target = torch.tensor([[0.0, 0, 4, 4]], dtype=torch.float64)
+    for offset, pulled in ((0.99 * reach, True), (1.01 * reach, False)):
+        pred = (target + torch.tensor([4 * offset, 0, 4 * offset, 0])).requires_grad_()
+        (gradient,) = torch.autograd.grad(loss_of("iou", pred, target, **parameters).sum(), pred)
+        assert bool(gradient.abs().max() > 0) == pulled
+
+
+def test_equal_boxes_without_area_cost_nothing_with_a_box_between() -> None:
+    boxes = torch.tensor([[639.3, 411.7, 639.3, 411.7], [7.1, 3.3, 7.1, 9.9]])
+    assert loss_of("iou", boxes, boxes, interp=0.98).tolist() == [0, 0]
+
+
 @pytest.mark.parametrize("name", [name for name in FAMILY if "focal_gamma" in get_entry(name).parameters])
 def test_focal_gamma_weighs_by_iou_without_gradient(name: str) -> None:
     pred, target = draw()
@@ -119,6 +164,8 @@ def test_traits_follow_the_transforms() -> None:
         ({"focaler": 0.5}, "2 rising numbers"),
         ({"focaler": (0.0, 1.5)}, r"\[0, 1\]"),
         ({"power": 0.0}, "power=0.0"),
+        ({"interp": 1.0}, r"interp=1.0.*\[0, 1\)"),
+        ({"d_interp": (0.9, 0.6)}, "2 rising numbers"),
         ({"focal_gamma": -1.0}, "focal_gamma"),
     ],
 )
@@ -223,11 +270,37 @@ def test_nwd_by_hand(mode: str, expected: float) -> None:
     assert float(loss) == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["nwd", "piou"])
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("w2", 2.65625),
+        ("sqrt", math.sqrt(2.65625)),
+        ("log", math.log(3.65625)),
+        ("exp", 1 - math.exp(-math.sqrt(2.65625))),
+        ("norm_sqrt", 1 - 1 / (2 + math.sqrt(2.65625))),
+    ],
+)
+def test_gcd_by_hand(mode: str, expected: float) -> None:
+    # centres 2 apart, widths 2 and 1, equal heights: (1 + 1/16 + 4 + 1/4) / 2
+    pred = torch.tensor([[0.0, 0, 2, 6]], dtype=torch.float64)
+    target = torch.tensor([[2.5, 0, 3.5, 6]], dtype=torch.float64)
+    loss = lp.gcd_loss(pred, target, mode=mode, gamma=2.0)
+    assert float(loss) == pytest.approx(expected, abs=1e-9)
+
+
+def test_gcd_is_smooth_beside_equal_boxes_and_has_no_gradient_at_them() -> None:
+    target = torch.tensor([[0.0, 0, 4, 4]], dtype=torch.float64)
+    for shift, slope in ((0.0, 0.0), (1e-9, 0.25)):  # d / dx of |dx| / w, halved per corner
+        pred = (target + shift).requires_grad_()
+        (gradient,) = torch.autograd.grad(lp.gcd_loss(pred, target).sum(), pred)
+        assert gradient[0, 0].item() + gradient[0, 2].item() == pytest.approx(slope / math.sqrt(2) if shift else 0)
+
+
+@pytest.mark.parametrize("name", ["nwd", "gcd", "piou"])
 def test_far_boxes_are_pulled_in_float32_as_in_float64(name: str) -> None:
     slopes = []
     for dtype in (torch.float32, torch.float64):
-        far = 300.0 if name == "nwd" else 41.0
+        far = {"nwd": 300.0, "gcd": 150.0, "piou": 41.0}[name]
         pred = torch.tensor([[far, 0, far + 5, 5]], dtype=dtype, requires_grad=True)
         target = torch.tensor([[0.0, 0, 5, 5]], dtype=dtype)
         (gradient,) = torch.autograd.grad(loss_of(name, pred, target).sum(), pred)

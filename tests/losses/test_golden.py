@@ -30,10 +30,6 @@ OTHER_FILES = {"box_pairs.json", "detr_criteria.json", "INDEX.json", "lowprec_ob
 
 #: Files of losses that the catalogue does not have yet.
 AWAITED = {
-    "box_gcd.json",
-    "box_interp_iou.json",
-    "box_sdiou.json",
-    "box_uiou.json",
     "cls_ddf.json",
     "cls_efl.json",
     "cls_eqlv2.json",
@@ -156,7 +152,8 @@ def test_gradients(case: dict[str, Any]) -> None:
     (actual,) = torch.autograd.grad(ours(case["params"], pred, target).sum(), pred)
     expected = numbers(case["grad_pred_of_sum"])
     assert actual.isfinite().all()
-    smooth = torch.tensor([not pair["kinks"] for pair in PAIRS])
+    own = case.get("extra_kinks", [])
+    smooth = torch.tensor([not pair["kinks"] and row not in own for row, pair in enumerate(PAIRS)])
     exact = ours.exact and ours.exact_gradient
     rows = comparable(exact) & smooth & expected.isfinite().all(-1)
     assert rows.sum() >= 10

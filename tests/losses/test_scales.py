@@ -22,6 +22,8 @@ OTHER_FORMS: dict[str, list[dict[str, Any]]] = {
     "siou": [{"theta": 2.0}],
     "shape_iou": [{"scale": 1.0}],
     "piou": [{"version": 2}],
+    "uiou": [{"schedule": None, "ratio": 2.0}, {"gamma": 0.5}],
+    "sdiou": [{"delta": 0.9, "area": 5000.0}],
     "wiou": [{"version": 3}],
     "kld": [{"symmetric": "max"}, {"sqrt": False}],
     "gwd": [{"fun": "sqrt", "tau": 0.0}],
@@ -33,6 +35,8 @@ TRANSFORMS: list[dict[str, Any]] = [
     {"power": 2.0},
     {"focal_gamma": 0.5},
     {"wise": 3},
+    {"interp": 0.98},
+    {"d_interp": (0.6, 0.99)},
 ]
 
 

@@ -95,7 +95,7 @@ def _trait(subject: Subject, trait: str, change: Callable[[Tensor, Tensor], tupl
     return promised(promise, difference < tolerance(subject), detail, difference, code, trait)
 
 
-def resized(subject: Subject, boxes: Tensor, factor: float = 7.0) -> Tensor:
+def resized(subject: Subject, boxes: Tensor, factor: float = 0.5) -> Tensor:
     """All lengths times a factor; angles stay."""
     return torch.cat([factor * boxes[:, :4], boxes[:, 4:]], dim=1)
 

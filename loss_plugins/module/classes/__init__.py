@@ -44,11 +44,14 @@ from .iou import GIoULoss as GIoULoss
 from .iou import IoULoss as IoULoss
 from .mix import MixLoss as MixLoss
 from .penalties import ExtendedIoULoss as ExtendedIoULoss
+from .penalties import GCDLoss as GCDLoss
 from .penalties import MPDIoULoss as MPDIoULoss
 from .penalties import NWDLoss as NWDLoss
 from .penalties import PIoULoss as PIoULoss
+from .penalties import SDIoULoss as SDIoULoss
 from .penalties import ShapeIoULoss as ShapeIoULoss
 from .penalties import SIoULoss as SIoULoss
+from .penalties import UIoULoss as UIoULoss
 from .penalties import WIoULoss as WIoULoss
 from .quality import EMASlideLoss as EMASlideLoss
 from .quality import IABCELoss as IABCELoss

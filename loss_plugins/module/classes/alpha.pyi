@@ -31,6 +31,12 @@ class AlphaCIoULoss(Loss, name="alpha_ciou"):
             below 1 for boxes that are nearly right.
         focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
             (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -50,8 +56,8 @@ class AlphaCIoULoss(Loss, name="alpha_ciou"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, alpha: float = 3.0,
         eps: float | None = None, box_format: str = 'xyxy', inner_ratio: float | None = None,
-        focaler: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
-        dialect: str | None = None
+        focaler: Sequence[float] | None = None, interp: float | None = None, d_interp: Sequence[float] | None = None,
+        focal_gamma: float = 0.0, wise: int | None = None, dialect: str | None = None
     ) -> None: ...
 
 class AlphaDIoULoss(Loss, name="alpha_diou"):
@@ -77,6 +83,12 @@ class AlphaDIoULoss(Loss, name="alpha_diou"):
             below 1 for boxes that are nearly right.
         focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
             (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -96,8 +108,8 @@ class AlphaDIoULoss(Loss, name="alpha_diou"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, alpha: float = 3.0,
         eps: float | None = None, box_format: str = 'xyxy', inner_ratio: float | None = None,
-        focaler: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
-        dialect: str | None = None
+        focaler: Sequence[float] | None = None, interp: float | None = None, d_interp: Sequence[float] | None = None,
+        focal_gamma: float = 0.0, wise: int | None = None, dialect: str | None = None
     ) -> None: ...
 
 class AlphaGIoULoss(Loss, name="alpha_giou"):
@@ -123,6 +135,12 @@ class AlphaGIoULoss(Loss, name="alpha_giou"):
             below 1 for boxes that are nearly right.
         focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
             (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -143,8 +161,8 @@ class AlphaGIoULoss(Loss, name="alpha_giou"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, alpha: float = 3.0,
         eps: float | None = None, box_format: str = 'xyxy', inner_ratio: float | None = None,
-        focaler: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
-        dialect: str | None = None
+        focaler: Sequence[float] | None = None, interp: float | None = None, d_interp: Sequence[float] | None = None,
+        focal_gamma: float = 0.0, wise: int | None = None, dialect: str | None = None
     ) -> None: ...
 
 class AlphaIoULoss(Loss, name="alpha_iou"):
@@ -170,6 +188,12 @@ class AlphaIoULoss(Loss, name="alpha_iou"):
             below 1 for boxes that are nearly right.
         focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
             (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -189,6 +213,6 @@ class AlphaIoULoss(Loss, name="alpha_iou"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, alpha: float = 3.0,
         eps: float | None = None, box_format: str = 'xyxy', inner_ratio: float | None = None,
-        focaler: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
-        dialect: str | None = None
+        focaler: Sequence[float] | None = None, interp: float | None = None, d_interp: Sequence[float] | None = None,
+        focal_gamma: float = 0.0, wise: int | None = None, dialect: str | None = None
     ) -> None: ...

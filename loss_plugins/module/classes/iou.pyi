@@ -31,6 +31,12 @@ class CDIoULoss(Loss, name="cdiou"):
             below 1 for boxes that are nearly right.
         focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
             (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -50,8 +56,9 @@ class CDIoULoss(Loss, name="cdiou"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, lam: float = 1.0,
         eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
-        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None, dialect: str | None = None
+        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, interp: float | None = None,
+        d_interp: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
+        dialect: str | None = None
     ) -> None: ...
 
 class CIoULoss(Loss, name="ciou"):
@@ -80,6 +87,12 @@ class CIoULoss(Loss, name="ciou"):
             below 1 for boxes that are nearly right.
         focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
             (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -99,8 +112,9 @@ class CIoULoss(Loss, name="ciou"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
         eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
-        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None, dialect: str | None = None
+        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, interp: float | None = None,
+        d_interp: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
+        dialect: str | None = None
     ) -> None: ...
 
 class DIoULoss(Loss, name="diou"):
@@ -125,6 +139,12 @@ class DIoULoss(Loss, name="diou"):
             below 1 for boxes that are nearly right.
         focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
             (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -144,8 +164,9 @@ class DIoULoss(Loss, name="diou"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
         eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
-        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None, dialect: str | None = None
+        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, interp: float | None = None,
+        d_interp: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
+        dialect: str | None = None
     ) -> None: ...
 
 class EIoULoss(Loss, name="eiou"):
@@ -170,6 +191,12 @@ class EIoULoss(Loss, name="eiou"):
             below 1 for boxes that are nearly right.
         focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
             (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -189,8 +216,9 @@ class EIoULoss(Loss, name="eiou"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
         eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
-        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None, dialect: str | None = None
+        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, interp: float | None = None,
+        d_interp: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
+        dialect: str | None = None
     ) -> None: ...
 
 class FocalEIoULoss(Loss, name="focal_eiou"):
@@ -221,6 +249,12 @@ class FocalEIoULoss(Loss, name="focal_eiou"):
             below 1 for boxes that are nearly right.
         focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
             (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
             the paper's constants.
         dialect (default None; allowed: 'objdet'): None: the published formula; or the framework whose
@@ -238,8 +272,8 @@ class FocalEIoULoss(Loss, name="focal_eiou"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, gamma: float = 0.5,
         normalize: bool = False, eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
-        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, wise: int | None = None,
-        dialect: str | None = None
+        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, interp: float | None = None,
+        d_interp: Sequence[float] | None = None, wise: int | None = None, dialect: str | None = None
     ) -> None: ...
 
 class GIoULoss(Loss, name="giou"):
@@ -264,6 +298,12 @@ class GIoULoss(Loss, name="giou"):
             below 1 for boxes that are nearly right.
         focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
             (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -284,8 +324,9 @@ class GIoULoss(Loss, name="giou"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
         eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
-        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None, dialect: str | None = None
+        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, interp: float | None = None,
+        d_interp: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
+        dialect: str | None = None
     ) -> None: ...
 
 class IoULoss(Loss, name="iou"):
@@ -314,6 +355,12 @@ class IoULoss(Loss, name="iou"):
             below 1 for boxes that are nearly right.
         focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
             (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -333,6 +380,7 @@ class IoULoss(Loss, name="iou"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, mode: str = 'linear',
         eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
-        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None, dialect: str | None = None
+        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, interp: float | None = None,
+        d_interp: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
+        dialect: str | None = None
     ) -> None: ...

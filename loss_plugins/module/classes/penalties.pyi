@@ -44,6 +44,46 @@ class ExtendedIoULoss(Loss, name="extended_iou"):
         smooth_point: float = 0.1, eps: float | None = None, box_format: str = 'xyxy', dialect: str | None = None
     ) -> None: ...
 
+class GCDLoss(Loss, name="gcd"):
+    """Gaussian combined distance: offset and sides, measured by the sides of both boxes.
+
+    Equal boxes cost 0, and have no gradient; beside them the slope is that of a distance, not of its square.
+
+    Formula:
+        1 - e^(-√((D + D_g)/2))
+        D = d_x²/w² + d_y²/h² + (w - w_g)²/(4 w²) + (h - h_g)²/(4 h²)
+        D_g = d_x²/w_g² + d_y²/h_g² + (w - w_g)²/(4 w_g²) + (h - h_g)²/(4 h_g²)
+
+    Args:
+        reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
+        loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
+        compile (default False; allowed: False or True): turn value and gradient into machine code, by
+            torch's compiler; the first call takes the time for it.
+        mode (default 'exp'; allowed: 'exp' or 'sqrt' or 'log' or 'norm_sqrt' or 'w2'): "exp" for 1 -
+            e^(-g), g the distance; "sqrt" for g; "log" for ln(1 + g^2); "norm_sqrt" for 1 - 1 / (gamma +
+            g); "w2" for g^2. But for "exp" and "norm_sqrt" a thin box far away has no bound.
+        gamma (default 1.0; allowed: (0, inf)): added to g in mode "norm_sqrt".
+        eps (default None; allowed: [0, 100]): added to every side that is divided by, in the unit of
+            the boxes, as the authors do; None: nothing is.
+        box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
+            centre and size, of both boxes.
+        dialect (default None; allowed: 'gcd'): None: the published formula; or the framework whose
+            built-in to equal.
+
+    Use it when:
+        Objects are small and differ in size, or boxes are normalised: NWD's constant is not needed.
+
+    Avoid it when:
+        Predictions start far away: beyond some ten sizes of the box hardly anything pulls.
+
+    Source:
+        Gaussian Combined Distance (IEEE GRSL) (2025) https://arxiv.org/abs/2510.27649
+    """
+    def __init__(
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, mode: str = 'exp',
+        gamma: float = 1.0, eps: float | None = None, box_format: str = 'xyxy', dialect: str | None = None
+    ) -> None: ...
+
 class MPDIoULoss(Loss, name="mpdiou"):
     """Minimum-point-distance IoU loss: 1 - IoU plus the squared corner distances over the image's squared diagonal.
 
@@ -68,6 +108,12 @@ class MPDIoULoss(Loss, name="mpdiou"):
             below 1 for boxes that are nearly right.
         focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
             (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -88,8 +134,9 @@ class MPDIoULoss(Loss, name="mpdiou"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
         image_size: Sequence[float], eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
-        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None, dialect: str | None = None
+        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, interp: float | None = None,
+        d_interp: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
+        dialect: str | None = None
     ) -> None: ...
 
 class NWDLoss(Loss, name="nwd"):
@@ -112,7 +159,7 @@ class NWDLoss(Loss, name="nwd"):
             e^(-W/C); "sqrt" for W; "log" for ln(1 + W^2); "norm_sqrt" for 1 - 1 / (gamma + W); "w2" for
             W^2.
         gamma (default 1.0; allowed: (0, inf)): added to W in mode "norm_sqrt".
-        eps (default None; allowed: [0, 100]): added to W^2, as the authors do; None: nothing is added.
+        eps (default None; allowed: [0, 100]): added to W^2, as the authors do; None: nothing is.
         box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
             centre and size, of both boxes.
         dialect (default None; allowed: 'nwd'): None: the published formula; or the framework whose
@@ -165,6 +212,12 @@ class PIoULoss(Loss, name="piou"):
             below 1 for boxes that are nearly right.
         focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
             (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -187,7 +240,66 @@ class PIoULoss(Loss, name="piou"):
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, version: int = 1,
         lam: float = 1.3, detach_weight: bool = False, eps: float | None = None, box_format: str = 'xyxy',
         power: float | None = None, inner_ratio: float | None = None, focaler: Sequence[float] | None = None,
-        focal_gamma: float = 0.0, wise: int | None = None, dialect: str | None = None
+        interp: float | None = None, d_interp: Sequence[float] | None = None, focal_gamma: float = 0.0,
+        wise: int | None = None, dialect: str | None = None
+    ) -> None: ...
+
+class SDIoULoss(Loss, name="sdiou"):
+    """Scale-based dynamic IoU loss: CIoU in which small targets weigh the distance more than the overlap.
+
+    Formula:
+        (1 - g)(1 - IoU + α v) + (1 + g) ρ²/c²
+        g = δ max(0, 1 - w_g h_g/a)
+
+    Args:
+        reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
+        loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
+        compile (default False; allowed: False or True): turn value and gradient into machine code, by
+            torch's compiler; the first call takes the time for it.
+        delta (default 0.5; allowed: [0, 1]): the weight that a target without area moves from overlap
+            and aspect to distance. The paper uses 0.5.
+        area (default 81.0; allowed: (0, inf)): from this area of the target on, in pixels, it is CIoU.
+            The paper's 81 is that of 9 x 9 pixels; the authors' code counts in cells of the grid, so in
+            pixels it is 81 times the squared stride.
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
+            dialect.
+        box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
+            centre and size, of both boxes.
+        power (default None; allowed: (0, 10]): Alpha-IoU's exponent, on IoU and on each penalty term.
+        inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
+            ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
+            below 1 for boxes that are nearly right.
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
+        focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
+            good boxes, none to disjoint ones.
+        wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
+            the paper's constants.
+        dialect (default None; allowed: 'sdiou'): None: the published formula; or the framework whose
+            built-in to equal.
+
+    Use it when:
+        Targets are smaller than some 9 pixels, as in infrared or drone images: their IoU says little.
+
+    Avoid it when:
+        Objects are of ordinary size: it is CIoU for them, to the last digit.
+
+    Source:
+        Pinwheel-shaped Convolution and Scale-based Dynamic Loss (2024) https://arxiv.org/abs/2412.16986
+    """
+    def __init__(
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, delta: float = 0.5,
+        area: float = 81.0, eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
+        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, interp: float | None = None,
+        d_interp: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
+        dialect: str | None = None
     ) -> None: ...
 
 class ShapeIoULoss(Loss, name="shape_iou"):
@@ -220,6 +332,12 @@ class ShapeIoULoss(Loss, name="shape_iou"):
             below 1 for boxes that are nearly right.
         focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
             (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -239,8 +357,9 @@ class ShapeIoULoss(Loss, name="shape_iou"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, scale: float = 0.0,
         eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
-        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None, dialect: str | None = None
+        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, interp: float | None = None,
+        d_interp: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
+        dialect: str | None = None
     ) -> None: ...
 
 class SIoULoss(Loss, name="siou"):
@@ -270,6 +389,12 @@ class SIoULoss(Loss, name="siou"):
             below 1 for boxes that are nearly right.
         focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
             (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
@@ -289,8 +414,75 @@ class SIoULoss(Loss, name="siou"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, theta: float = 4.0,
         eps: float | None = None, box_format: str = 'xyxy', power: float | None = None,
-        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, focal_gamma: float = 0.0,
-        wise: int | None = None, dialect: str | None = None
+        inner_ratio: float | None = None, focaler: Sequence[float] | None = None, interp: float | None = None,
+        d_interp: Sequence[float] | None = None, focal_gamma: float = 0.0, wise: int | None = None,
+        dialect: str | None = None
+    ) -> None: ...
+
+class UIoULoss(Loss, name="uiou"):
+    """Unified IoU loss: CIoU of both boxes scaled about their centres, by less and less in the course of the training.
+
+    Boxes of twice their size overlap sooner, and of half their size later, so training goes from coarse to fine. The
+    module keeps the `progress` of the training, from 0 to 1, which the adapters of Ultralytics, MMDetection and
+    transformers tell it, and a loop of one's own by `Loss.set_progress`. The loss of the same boxes rises meanwhile.
+
+    Formula:
+        L_CIoU(k B, k B_g)
+        k = ⎧ 2 - 1.5 t              if schedule = linear
+        ⎨ 0.75 cos(π t) + 1.25   if schedule = cosine
+        ⎩ 2/(3 t + 1)            if schedule = fraction
+
+    Args:
+        reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
+        loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
+        compile (default False; allowed: False or True): turn value and gradient into machine code, by
+            torch's compiler; the first call takes the time for it.
+        schedule (default 'linear'; allowed: 'linear' or 'cosine' or 'fraction'): how the scale k falls
+            from 2 to 0.5: "linear", "cosine" or "fraction"; None: it is `ratio`.
+        ratio (default 1.0; allowed: [0.1, 10]): the scale without a schedule, and as long as nobody has
+            told the progress.
+        gamma (default None; allowed: (0, 10]): weight 1 - IoU^gamma of the scaled boxes, without
+            gradient: attention to poor boxes. The paper's focal form has 0.5; None: no weight.
+        eps (default None; allowed: [0, 100]): epsilon of numbers without unit, as alpha of CIoU, the
+            power and the logarithm; with a dialect of every denominator. None: 1e-7, or that of the
+            dialect.
+        box_format (default 'xyxy'; allowed: 'xyxy' or 'cxcywh'): "xyxy" for corners or "cxcywh" for
+            centre and size, of both boxes.
+        power (default None; allowed: (0, 10]): Alpha-IoU's exponent, on IoU and on each penalty term.
+        inner_ratio (default None; allowed: (0, 3]): Inner-IoU: the IoU of both boxes scaled by this
+            ratio about their centres; the penalty keeps the boxes as they are. The paper uses 0.5 to 1.5,
+            below 1 for boxes that are nearly right.
+        focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
+            (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
+        focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
+            good boxes, none to disjoint ones.
+        wise (default None; allowed: 2 or 3): 2 or 3 for WIoU's focusing weight of that version, with
+            the paper's constants.
+        dialect (default None; allowed: 'uiou'): None: the published formula; or the framework whose
+            built-in to equal.
+
+    Use it when:
+        Exact boxes matter more than the number found (AP75 more than AP50), and the number of epochs is
+        known.
+
+    Avoid it when:
+        Training stops early or its length is not known: the schedule is then never over.
+
+    Source:
+        Unified-IoU: For High-Quality Object Detection (2024) https://arxiv.org/abs/2408.06636
+    """
+    def __init__(
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
+        schedule: str | None = 'linear', ratio: float = 1.0, gamma: float | None = None, eps: float | None = None,
+        box_format: str = 'xyxy', power: float | None = None, inner_ratio: float | None = None,
+        focaler: Sequence[float] | None = None, interp: float | None = None, d_interp: Sequence[float] | None = None,
+        focal_gamma: float = 0.0, wise: int | None = None, dialect: str | None = None
     ) -> None: ...
 
 class WIoULoss(Loss, name="wiou"):
@@ -329,6 +521,12 @@ class WIoULoss(Loss, name="wiou"):
             below 1 for boxes that are nearly right.
         focaler (default None; allowed: 2 rising numbers in [0, 1], 0.001 apart at least): Focaler-IoU's
             (d, u): the IoU stretched so that d counts as 0 and u as 1. The paper uses (0, 0.95).
+        interp (default None; allowed: [0, 1)): InterpIoU's weight of the target: 1 minus the IoU of the
+            target and a box between it and the prediction is added to the finished loss, which pulls boxes
+            that are apart. The paper's code has 0.98.
+        d_interp (default None; allowed: 2 rising numbers in [0, 1]): D-InterpIoU's (low, high):
+            likewise, by the weight 1 - IoU within these bounds, without gradient. The paper's code has
+            (0.6, 0.99). Boxes that just touch then cost less than some that overlap.
         focal_gamma (default 0.0; allowed: [0, 10]): weight IoU^gamma, without gradient: attention to
             good boxes, none to disjoint ones.
         momentum (default 9.899484435171857e-05; allowed: [0, 1]): k, the share of the batch; for k = 1
@@ -349,5 +547,6 @@ class WIoULoss(Loss, name="wiou"):
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, version: int = 1,
         alpha: float = 1.9, delta: float = 3.0, eps: float | None = None, box_format: str = 'xyxy',
         power: float | None = None, inner_ratio: float | None = None, focaler: Sequence[float] | None = None,
-        focal_gamma: float = 0.0, momentum: float = 9.899484435171857e-05, dialect: str | None = None
+        interp: float | None = None, d_interp: Sequence[float] | None = None, focal_gamma: float = 0.0,
+        momentum: float = 9.899484435171857e-05, dialect: str | None = None
     ) -> None: ...

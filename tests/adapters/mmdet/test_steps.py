@@ -12,7 +12,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
-from loss_plugins import iou_loss
+from loss_plugins import UIoULoss, iou_loss
 
 from ...two_ranks import MMDET, rows, run_two_ranks
 from . import steps_ranks
@@ -47,6 +47,14 @@ def test_an_iteration_is_one_update(hooks: dict[str, Any], tmp_path: Path) -> No
     found = mean_of(training.model.bbox_head.loss_bbox)
     assert found == pytest.approx(by_hand(ITERATIONS), rel=1e-6)
     assert found != pytest.approx(by_hand(CALLS), rel=0.01)
+
+
+def test_the_hook_tells_how_much_of_the_training_is_over(tmp_path: Path) -> None:
+    uiou = {"type": "loss_plugins.MixLoss", "losses": [{"type": "loss_plugins.UIoULoss"}, "eiou"]}
+    training = run(tmp_path, uiou, [LEVELS], default_hooks=HOOK)
+    training.train()
+    (loss,) = (each for each in training.model.bbox_head.loss_bbox.modules() if isinstance(each, UIoULoss))
+    assert float(loss.progress.value) == pytest.approx(1 - 1 / training.max_iters)
 
 
 def call(loss: Any, step: int, level: int, count: int) -> None:

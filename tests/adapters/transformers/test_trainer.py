@@ -31,6 +31,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Path]:
     return model, plugged, folder
 
 
+def test_the_losses_know_how_much_of_the_training_is_over(tmp_path: Path) -> None:
+    model = build(NAME)
+    plugged = plug(model, box="uiou")
+    trainer(model, tmp_path, plugged.callback()).train()
+    (loss,) = plugged.losses.modules
+    assert loss.progress.value.tolist() == [0.75]  # in the last of 4 steps
+    assert record(tmp_path)["state"]["box"]["statistics"] == {"progress.value": [0.75]}
+
+
 def record(folder: Path) -> Any:
     return yaml.safe_load((folder / "loss_plugins.yaml").read_text(encoding="utf-8"))
 

@@ -6,6 +6,7 @@ import math
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -82,6 +83,16 @@ def test_the_run_folder_holds_the_proof(train: Train, caplog: pytest.LogCaptureF
     assert any("was trained: 8 training calls" in line for line in lines[-2:]), "a warning of the ratio may follow"
     ratios = [row["plug/box_gradient_ratio"] for row in results(run)]
     assert ratios == pytest.approx(told, rel=1e-2)
+
+
+def test_the_losses_know_how_much_of_the_training_is_over(train: Train) -> None:
+    told: list[list[float]] = []
+
+    def note(trainer: Any) -> None:
+        told.extend(loss.progress.value.tolist() for slot in trainer.loss_plug.slots for loss in slot.losses)
+
+    train("yolo11n.yaml", val=False, trainer=lpu.trainer("detect", box="uiou"), on={"on_train_batch_end": note})
+    assert told == [[0.0]] * 2 + [[0.5]] * 2  # two epochs of two batches
 
 
 def test_every_row_of_the_results_has_the_ratio_also_without_validation(train: Train) -> None:
