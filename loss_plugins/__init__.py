@@ -64,6 +64,11 @@ from .losses.iou import mpdiou_loss as mpdiou_loss
 from .losses.iou import piou_loss as piou_loss
 from .losses.iou import shape_iou_loss as shape_iou_loss
 from .losses.iou import siou_loss as siou_loss
+from .losses.lovasz import lovasz_hinge_loss as lovasz_hinge_loss
+from .losses.lovasz import lovasz_softmax_loss as lovasz_softmax_loss
+from .losses.overlap import generalized_dice_loss as generalized_dice_loss
+from .losses.overlap import jaccard_loss as jaccard_loss
+from .losses.overlap import log_cosh_dice_loss as log_cosh_dice_loss
 from .losses.quality import ia_bce_loss as ia_bce_loss
 from .losses.quality import matchability_loss as matchability_loss
 from .losses.region import dice_loss as dice_loss
@@ -103,6 +108,7 @@ from .module.classes import FocalLoss as FocalLoss
 from .module.classes import FocalTverskyLoss as FocalTverskyLoss
 from .module.classes import GaussianFocalLoss as GaussianFocalLoss
 from .module.classes import GCDLoss as GCDLoss
+from .module.classes import GeneralizedDiceLoss as GeneralizedDiceLoss
 from .module.classes import GHMCLoss as GHMCLoss
 from .module.classes import GIoULoss as GIoULoss
 from .module.classes import GWDLoss as GWDLoss
@@ -110,11 +116,15 @@ from .module.classes import HingeEmbeddingLoss as HingeEmbeddingLoss
 from .module.classes import HuberLoss as HuberLoss
 from .module.classes import IABCELoss as IABCELoss
 from .module.classes import IoULoss as IoULoss
+from .module.classes import JaccardLoss as JaccardLoss
 from .module.classes import JDLoss as JDLoss
 from .module.classes import KFIoULoss as KFIoULoss
 from .module.classes import KLDivLoss as KLDivLoss
 from .module.classes import KLDLoss as KLDLoss
 from .module.classes import L1Loss as L1Loss
+from .module.classes import LogCoshDiceLoss as LogCoshDiceLoss
+from .module.classes import LovaszHingeLoss as LovaszHingeLoss
+from .module.classes import LovaszSoftmaxLoss as LovaszSoftmaxLoss
 from .module.classes import MarginRankingLoss as MarginRankingLoss
 from .module.classes import MatchabilityLoss as MatchabilityLoss
 from .module.classes import MixLoss as MixLoss

@@ -115,6 +115,7 @@ GUARDS: dict[str, dict[str, dict[str, Any]]] = {
     "softmax_focal": {"smp": {"one_vs_rest": True}},
     "ia_bce": {"transformers": {"by_rounded": True}},
     "dice": {"kornia": {"present": True}, "smp": {"halved": True}},
+    "jaccard": {"smp": {"bound": True}},
     "tversky": {"kornia": {"present": True}},
     "focal_tversky": {"smp": {"of_mean": True}},
     "gwd": {"mmrotate": {"side_floor": 1e-7, "root_floor": 1e-7}},

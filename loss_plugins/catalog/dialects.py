@@ -57,7 +57,7 @@ class Defaults:
             "scores" of a dense target that equal `ignore_index`, its default -100 too.
         weight: what a weight at the call is laid along: "rows" as ours; "last axes", as torch broadcasts it.
         none: its "none": "" as ours; "rows" the sum over the classes; "images" the mean over the channels; "pixel axes"
-            with axes of length 1 for those that were summed over.
+            with axes of length 1 for those that were summed over, "image axes" likewise where there is one per image.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Defaults:
     counts_itself: bool = False
     ignores: Literal["", "negative", "scores"] = ""
     weight: Literal["rows", "last axes"] = "rows"
-    none: Literal["", "rows", "images", "pixel axes"] = ""
+    none: Literal["", "rows", "images", "pixel axes", "image axes"] = ""
 
 
 Parameters = dict[str, Any]
@@ -120,6 +120,12 @@ def _smooth_monai(parameters: Parameters) -> Parameters:
     return {**parameters, "eps": parameters["eps"] - parameters["smooth"]}
 
 
+def _jaccard_monai(parameters: Parameters) -> Parameters:
+    # it counts every mass twice
+    smooth, whole = parameters["smooth"] / 2, parameters["eps"] / 2
+    return {**parameters, "smooth": smooth, "eps": whole - smooth}
+
+
 _TORCH_BCE = Defaults(
     names={"weight": fixed_at(None, "pass it when the loss is called: loss(pred, target, weight)")}, weight="last axes"
 )
@@ -150,6 +156,11 @@ _MONAI = {
     "batch": Keyword("over", {True: "batch_channel", False: "channel"}),
     "smooth_nr": renamed("smooth"),
     "smooth_dr": renamed("eps"),
+}
+_SOFT_MONAI = {"soft_label": Keyword("overlap", {True: "min", False: None})}
+_PER_IMAGE = {
+    "per_image": Keyword("over", {True: "image", False: "batch"}),
+    "from_logits": fixed_at(True, "pass logits"),
 }
 _MONAI_VALUES = {"activation": "none", "over": "channel", "smooth": 1e-5, "eps": 1e-5}
 
@@ -276,6 +287,46 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
         ),
         "transformers": _DETR_DICE,
         "rfdetr": _DETR_DICE,
+    },
+    "jaccard": {
+        "smp": Defaults({**_SMP_VALUES, "eps": 1e-7}, {**_SMP, "log_loss": renamed("log")}),
+        "monai": Defaults(
+            _MONAI_VALUES,
+            {
+                **_MONAI,
+                **_SOFT_MONAI,
+                "jaccard": fixed_at(True, "take the loss dice"),
+                "squared_pred": fixed_at(False, "the loss dice has it, with jaccard=True"),
+            },
+            _jaccard_monai,
+            none="pixel axes",
+        ),
+    },
+    "lovasz_hinge": {
+        "smp": Defaults(
+            {"over": "batch"},
+            {**_PER_IMAGE, "mode": Keyword(values={"binary": None, "multilabel": None}, remedy="take lovasz_softmax")},
+        ),
+        "kornia": Defaults(),
+    },
+    "lovasz_softmax": {
+        "smp": Defaults(
+            {"over": "batch"}, {**_PER_IMAGE, "mode": fixed_at("multiclass", "take the loss lovasz_hinge")}
+        ),
+        "kornia": Defaults({"classes": "all"}),
+    },
+    "generalized_dice": {
+        "monai": Defaults(
+            {"activation": "none", "smooth": 1e-5, "eps": 1e-5},
+            {
+                **_MONAI,
+                **_SOFT_MONAI,
+                "batch": Keyword("over", {True: "batch", False: "image"}),
+                "w_type": renamed("weighting"),
+            },
+            _smooth_monai,
+            none="image axes",
+        ),
     },
     "tversky": {
         "kornia": Defaults({"activation": "softmax", "over": "channel", "eps": 1e-8}),

@@ -78,6 +78,9 @@ READABLE: dict[str, str] = {
     '1 - e^{-\\sqrt{(D + D_g) / 2}},\\quad D = \\frac{d_x^2}{w^2} + \\frac{d_y^2}{h^2} + \\frac{(w - w_g)^2}{4 w^2} + \\frac{(h - h_g)^2}{4 h^2},\\quad D_g = \\frac{d_x^2}{w_g^2} + \\frac{d_y^2}{h_g^2} + \\frac{(w - w_g)^2}{4 w_g^2} + \\frac{(h - h_g)^2}{4 h_g^2}': (
         '1 - e^(-√((D + D_g)/2))\nD = d_x²/w² + d_y²/h² + (w - w_g)²/(4 w²) + (h - h_g)²/(4 h²)\nD_g = d_x²/w_g² + d_y²/h_g² + (w - w_g)²/(4 w_g²) + (h - h_g)²/(4 h_g²)'
     ),
+    '1 - \\frac{2 \\sum_c w_c \\sum p t + s}{\\sum_c w_c \\left(\\sum p + \\sum t\\right) + s},\\quad w_c = \\frac{1}{\\left(\\sum t\\right)^2}': (
+        '1 - (2 ∑_c w_c ∑ p t + s)/(∑_c w_c (∑ p + ∑ t) + s)\nw_c = 1/(∑ t)²'
+    ),
     '\\frac{N\\, \\mathrm{BCE}(x, y)}{m\\, S_{b(g)}},\\quad g = |p - y|': (
         'N BCE(x, y)/(m S_(b(g)))\ng = |p - y|'
     ),
@@ -99,6 +102,9 @@ READABLE: dict[str, str] = {
     '\\begin{cases} 1 - \\mathrm{IoU} & \\text{mode} = \\text{linear} \\\\ -\\ln \\mathrm{IoU} & \\text{mode} = \\text{log} \\\\ 1 - \\mathrm{IoU}^2 & \\text{mode} = \\text{square} \\end{cases}': (
         '⎧ 1 - IoU    if mode = linear\n⎨ -ln IoU    if mode = log\n⎩ 1 - IoU²   if mode = square'
     ),
+    '1 - \\frac{\\sum p t + s}{\\sum p + \\sum t - \\sum p t + s}': (
+        '1 - (∑ p t + s)/(∑ p + ∑ t - ∑ p t + s)'
+    ),
     '1 - \\frac{1}{\\tau + f(\\sqrt{(D_{pt} + D_{tp}) / 2})}': (
         '1 - 1/(τ + f(√((D_pt + D_tp)/2)))'
     ),
@@ -113,6 +119,15 @@ READABLE: dict[str, str] = {
     ),
     '|d|,\\quad d = \\hat{x} - x': (
         '|d|\nd = x̂ - x'
+    ),
+    '\\ln \\cosh \\left(1 - \\frac{2 \\sum p t + s}{\\sum p + \\sum t + s}\\right)': (
+        'ln cosh(1 - (2 ∑ p t + s)/(∑ p + ∑ t + s))'
+    ),
+    '\\sum_k \\max(m_k, 0) (J_k - J_{k-1}),\\quad J_k = 1 - \\frac{G - \\sum_{i \\le k} t_i}{G + \\sum_{i \\le k} (1 - t_i)},\\quad m_k = 1 - x_k (2 t_k - 1)': (
+        '∑_k max(m_k, 0) (J_k - J_(k-1))\nJ_k = 1 - (G - ∑_(i≤k) t_i)/(G + ∑_(i≤k) (1 - t_i))\nm_k = 1 - x_k (2 t_k - 1)'
+    ),
+    '\\frac{1}{|C|} \\sum_{c \\in C} \\sum_k \\max(m_k, 0) (J_k - J_{k-1}),\\quad J_k = 1 - \\frac{G - \\sum_{i \\le k} t_i}{G + \\sum_{i \\le k} (1 - t_i)},\\quad m_k = |t_{kc} - p_{kc}|': (
+        '(1/|C|) ∑_(c∈C) ∑_k max(m_k, 0) (J_k - J_(k-1))\nJ_k = 1 - (G - ∑_(i≤k) t_i)/(G + ∑_(i≤k) (1 - t_i))\nm_k = |t_kc - p_kc|'
     ),
     '\\max(0, -y (x_1 - x_2) + m)': (
         'max(0, -y (x₁ - x₂) + m)'

@@ -24,7 +24,7 @@ from pylatexenc.latexwalker import (
 
 WORDS = {"mathrm", "text", "operatorname", "mathit", "mathbf"}
 SPACES = {",", ";", ":", "!", " "}
-FUNCTIONS = ("ln", "log", "exp", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "max", "min")
+FUNCTIONS = ("ln", "log", "exp", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "cosh", "max", "min")
 #: kind and text of macros without arguments
 SIGNS = {
     **{name: ("function", name) for name in FUNCTIONS},

@@ -85,6 +85,17 @@ def masses_of(
     squared: bool = False,
 ) -> Masses:
     """Overlap and masses of prediction and target per region."""
+    check_regions(where, pred, over)
+    p, t = counted(activate(where, pred, activation), ignored), counted(dense(pred, target), ignored)
+    shared = p * t if overlap == "product" else torch.minimum(p, t)
+    exponent = 2 if squared else 1
+    return Masses(
+        total(shared, over), total(p**exponent, over), total(t**exponent, over), total(t, over) == 0, pred.shape[0]
+    )
+
+
+def check_regions(where: str, pred: Tensor, over: str) -> None:
+    """Raise unless pred has the axes that the regions are made of."""
     wanted = "(n, C, ...)" if "channel" in over else "(n, ...)"
     if pred.ndim < (3 if "channel" in over else 2):
         came = f"over={over!r} needs pred of shape {wanted}, got {tuple(pred.shape)}"
@@ -97,12 +108,6 @@ def masses_of(
         )
         remedy = f"add the axes ({axes}, and to the target too), or pass another `over`"
         raise refusal(where, came, f"pred of shape {wanted}", remedy)
-    p, t = counted(activate(where, pred, activation), ignored), counted(dense(pred, target), ignored)
-    shared = p * t if overlap == "product" else torch.minimum(p, t)
-    exponent = 2 if squared else 1
-    return Masses(
-        total(shared, over), total(p**exponent, over), total(t**exponent, over), total(t, over) == 0, pred.shape[0]
-    )
 
 
 def settled(loss: Tensor, m: Masses, empty: str, present: bool = False) -> Tensor:

@@ -77,6 +77,8 @@ def shape_as_theirs(rule: Defaults, loss: Tensor, pred: Tensor) -> Tensor:
         return loss.sum(class_axis(pred))
     if form == "pixel axes" and loss.ndim:
         return loss.view(*loss.shape, *(1,) * (pred.ndim - 2))
+    if form == "image axes":
+        return loss.view(*loss.shape, *(1,) * (pred.ndim - 1))
     if loss.ndim != 2:  # one loss per image and channel
         return loss
     if form == "images":

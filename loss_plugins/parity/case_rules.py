@@ -122,7 +122,7 @@ CASE_RULES: tuple[CaseRule, ...] = (
         "it cannot take a batch without images; ours is 0, in the graph",
         _nothing,
         ("smp",),
-        ("dice", "focal_tversky"),
+        ("dice", "focal_tversky", "jaccard"),
         ours=stated.zero,
         theirs_raises=True,
     ),

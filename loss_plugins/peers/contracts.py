@@ -311,8 +311,10 @@ KORNIA = (
         "kornia", "TverskyLoss", "tversky", CLASS_MASKS, {"alpha": 1.5, "beta": 0.2}, reductions=("mean",),
         variant="alpha above 1",
     ),
+    Contract("kornia", "LovaszSoftmaxLoss", "lovasz_softmax", CLASS_MASKS[:2], reductions=("mean",)),
 )  # fmt: skip
 
+_OF_MONAI = {"DiceLoss": "dice", "TverskyLoss": "tversky", "GeneralizedDiceLoss": "generalized_dice"}
 MONAI = (
     Contract("monai", "FocalLoss", "focal", SCORES, single=True),
     *(
@@ -322,10 +324,14 @@ MONAI = (
             loss,
             MASKS,
             {activation: True},
-            apart=dict.fromkeys(("sigmoid", "softmax"), "one of them at a time"),
+            apart={
+                **dict.fromkeys(("sigmoid", "softmax"), "one of them at a time"),
+                **({"smooth_dr": "0 divides by 0 where nothing is labelled"} if loss == "generalized_dice" else {}),
+            },
+            single=loss == "generalized_dice",  # its weights are
             variant=activation,
         )
-        for name, loss in {"DiceLoss": "dice", "TverskyLoss": "tversky"}.items()
+        for name, loss in _OF_MONAI.items()
         for activation in ("sigmoid", "softmax")
     ),
 )
@@ -352,7 +358,7 @@ SMP = (
     ),
     *(
         Contract("smp", name, loss, MASKS, given={"mode": mode}, reductions=("mean",), variant=mode)
-        for name, loss in {"DiceLoss": "dice", "TverskyLoss": "focal_tversky"}.items()
+        for name, loss in {"DiceLoss": "dice", "TverskyLoss": "focal_tversky", "JaccardLoss": "jaccard"}.items()
         for mode in ("multilabel", "binary")
     ),
 )

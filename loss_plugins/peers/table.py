@@ -366,6 +366,12 @@ KORNIA = (
         _mean("tversky", "class masks", TVERSKY, by_function=True),
         Audited("tversky", TVERSKY, reduced, scores=CLASS_MAP, note=MEAN_ONLY),
     ),
+    _kornia(
+        "LovaszSoftmaxLoss",
+        "lovasz_softmax_loss",
+        _mean("lovasz_softmax", "class masks", by_function=True),
+        Audited("lovasz_softmax", form=reduced, scores=CLASS_MAP, note=MEAN_ONLY),
+    ),
 )
 
 MONAI = (
@@ -394,6 +400,11 @@ MONAI = (
         Timed("tversky", {"sigmoid": True}),
         Audited("tversky", {"sigmoid": True, **TVERSKY}),
     ),
+    _monai(
+        "GeneralizedDiceLoss",
+        Compared("generalized_dice", "masks", {"sigmoid": True}),
+        Audited("generalized_dice", {"sigmoid": True}),
+    ),
 )
 
 SMP = (
@@ -407,6 +418,18 @@ SMP = (
         "TverskyLoss",
         _mean("focal_tversky", "masks", {**MULTILABEL, **TVERSKY, "gamma": 1.0}),
         Audited("tversky", {**MULTILABEL, **TVERSKY}, reduced, note=OVER_BATCH),
+    ),
+    _smp(
+        "JaccardLoss",
+        _mean("jaccard", "soft masks", MULTILABEL),
+        _mean("jaccard", "masks", {**MULTILABEL, "log_loss": True}, variant="log"),
+        Audited("jaccard", MULTILABEL, reduced, note=OVER_BATCH),
+    ),
+    _smp(
+        "LovaszLoss",
+        _mean("lovasz_hinge", "masks", MULTILABEL),
+        _mean("lovasz_softmax", "class masks", {"mode": "multiclass"}),
+        Audited("lovasz_hinge", MULTILABEL, reduced, note=OVER_BATCH),
     ),
     _smp(
         "FocalLoss",

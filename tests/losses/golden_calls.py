@@ -272,6 +272,14 @@ def tversky_monai(params: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def jaccard_monai(params: dict[str, Any]) -> dict[str, Any]:
+    # it counts every mass twice
+    smooth, whole = params["smooth_nr"] / 2, params["smooth_dr"] / 2
+    rule = "min" if params["soft_label"] else "product"
+    over = "batch" if params["batch"] else "image"
+    return {"overlap": rule, "over": over, "smooth": smooth, "eps": max(whole - smooth, TINY)}
+
+
 TINY = 1e-30
 SMP = {"over": "batch", "overlap": "min", "empty": "zero"}
 PROBABILITY = {"activation": "none"}
@@ -379,6 +387,32 @@ ON_INPUTS: dict[str, OnInputs] = {
     ),
     "tversky_kornia": OnInputs("tversky", fixed={**SOFTMAX, "over": "channel", "empty": "skip"}, reduction="mean"),
     "dice_monai": OnInputs("dice", convert=dice_monai, after=lambda loss, _: loss.view(-1, 1, 1, 1)),
+    **{
+        f"jaccard_smp_{kind}": OnInputs("jaccard", fixed=dialect("smp", mode=kind.split("_")[0]), reduction="mean")
+        for kind in ("binary_hard", "binary_soft", "binary_all_empty", "multiclass", "multilabel")
+    },
+    **{
+        f"jaccard_monai_{kind}": OnInputs(
+            "jaccard", fixed={"activation": "sigmoid"}, convert=jaccard_monai, after=lambda loss, _: loss.view(-1)
+        )
+        for kind in ("hard", "soft")
+    },
+    "soft_iou_sirst": OnInputs("jaccard", fixed={"eps": TINY}, reduction="mean"),
+    **{
+        f"log_cosh_dice_{kind}": OnInputs("log_cosh_dice", "pred_prob", fixed={**PROBABILITY, "over": "batch"})
+        for kind in ("hard", "soft", "all_empty")
+    },
+    **{
+        f"lovasz_{name}{ignore}": OnInputs(f"lovasz_{name.split('_')[0]}", fixed=dialect("smp"), reduction="mean")
+        for name in ("hinge_smp", "softmax_smp")
+        for ignore in ("", "_ignore")
+    },
+    "lovasz_hinge_kornia": OnInputs(
+        "lovasz_hinge", fixed=dialect("kornia"), renamed={"per_image": None}, reduction="mean"
+    ),
+    "lovasz_softmax_kornia": OnInputs(
+        "lovasz_softmax", fixed=dialect("kornia"), renamed={"per_image": None}, reduction="mean"
+    ),
     "tversky_monai": OnInputs("tversky", convert=tversky_monai, after=lambda loss, _: loss.view(-1, 1)),
 }
 

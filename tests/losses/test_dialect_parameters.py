@@ -20,7 +20,7 @@ import loss_plugins as lp
 from loss_plugins.catalog.dialects import dialects_of
 
 N, C, H, W = 3, 4, 5, 4
-SMP: list[tuple[str, Any]] = [("dice", smp.DiceLoss), ("focal_tversky", smp.TverskyLoss)]
+SMP: list[tuple[str, Any]] = [("dice", smp.DiceLoss), ("focal_tversky", smp.TverskyLoss), ("jaccard", smp.JaccardLoss)]
 MONAI: list[tuple[str, Any]] = [("dice", MonaiDice), ("tversky", MonaiTversky)]
 REDUCTIONS = ["none", "mean", "sum"]
 

@@ -31,7 +31,17 @@ HANDED = [
 
 
 #: functions whose first argument is what errors call the loss
-NAMED_IN_ERRORS = {"check_shares", "class_weights", "fit_weight", "masses_of", "per_class", "refusal"}
+NAMED_IN_ERRORS = {
+    "activate",
+    "check_regions",
+    "masses_of_classes",
+    "check_shares",
+    "class_weights",
+    "fit_weight",
+    "masses_of",
+    "per_class",
+    "refusal",
+}
 
 
 def strings(tree: ast.AST) -> Iterator[str]:

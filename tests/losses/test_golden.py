@@ -38,9 +38,6 @@ AWAITED = {
     "keypoint_oks.json",
     "keypoint_rle.json",
     "keypoint_wing.json",
-    "region_jaccard.json",
-    "region_log_cosh_dice.json",
-    "region_lovasz.json",
     "rotated_mgiou.json",
     "rotated_mgiou_quad.json",
 }

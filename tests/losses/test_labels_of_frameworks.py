@@ -99,6 +99,7 @@ def test_as_many_numbers_as_classes_are_asked_for(name: str, parameter: str, sha
 
 REGIONS: list[tuple[str, dict[str, Any], Any]] = [
     ("dice", {}, smp.DiceLoss),
+    ("jaccard", {}, smp.JaccardLoss),
     ("focal_tversky", {}, smp.TverskyLoss),
     ("focal_tversky", {"alpha": 0.3, "beta": 0.7}, smp.TverskyLoss),
 ]

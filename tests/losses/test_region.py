@@ -83,7 +83,7 @@ def test_class_maps_are_one_mask_per_class() -> None:
         torch.testing.assert_close(lp.dice_loss(pred, labels, **kinds), lp.dice_loss(pred, masks, **kinds))
 
 
-@pytest.mark.parametrize("name", ["dice", "tversky", "focal_tversky"])
+@pytest.mark.parametrize("name", ["dice", "tversky", "focal_tversky", "jaccard", "generalized_dice"])
 @pytest.mark.parametrize(("empty", "expected"), [("cost", 1.0), ("zero", 0.0), ("skip", 0.0)])
 def test_an_empty_target_costs_what_was_chosen(name: str, empty: str, expected: float) -> None:
     pred, target = draw(2, 10).requires_grad_(), hard(2, 10)

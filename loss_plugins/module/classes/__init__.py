@@ -59,6 +59,11 @@ from .quality import MatchabilityLoss as MatchabilityLoss
 from .quality import SlideLoss as SlideLoss
 from .region import DiceLoss as DiceLoss
 from .region import FocalTverskyLoss as FocalTverskyLoss
+from .region import GeneralizedDiceLoss as GeneralizedDiceLoss
+from .region import JaccardLoss as JaccardLoss
+from .region import LogCoshDiceLoss as LogCoshDiceLoss
+from .region import LovaszHingeLoss as LovaszHingeLoss
+from .region import LovaszSoftmaxLoss as LovaszSoftmaxLoss
 from .region import TverskyLoss as TverskyLoss
 from .rotated import GWDLoss as GWDLoss
 from .rotated import JDLoss as JDLoss

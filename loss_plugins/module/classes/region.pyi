@@ -107,6 +107,208 @@ class FocalTverskyLoss(Loss, name="focal_tversky"):
         ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...
 
+class GeneralizedDiceLoss(Loss, name="generalized_dice"):
+    """Generalised Dice loss: the overlap of all classes over their masses, each class weighted by its inverse size.
+
+    Formula:
+        1 - (2 ∑_c w_c ∑ p t + s)/(∑_c w_c (∑ p + ∑ t) + s)
+        w_c = 1/(∑ t)²
+
+    Args:
+        reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
+        loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
+        compile (default False; allowed: False or True): turn value and gradient into machine code, by
+            torch's compiler; the first call takes the time for it.
+        weighting (default 'square'; allowed: 'square' or 'simple' or 'uniform'): the weight of a class:
+            "square" for 1 over its squared size in the target, the paper's; "simple" for 1 over its size;
+            "uniform" for 1. A class that is not there weighs what the smallest does.
+        activation (default 'sigmoid'; allowed: 'sigmoid' or 'softmax' or 'none'): of pred, see
+            `dice_loss`.
+        over (default 'image'; allowed: 'image' or 'batch'): the region that one loss is for: "image"
+            for each image, (n,); "batch" for all of them, ().
+        overlap (default 'product'; allowed: 'product' or 'min'): "product" or "min", see `dice_loss`.
+        smooth (default 0.0; allowed: [0, inf)): added to numerator and denominator.
+        eps (default 0.0; allowed: [0, inf)): added to the denominator.
+        empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs, see
+            `dice_loss`.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
+        dialect (default None; allowed: 'monai'): None: the published formula; or the framework whose
+            built-in to equal.
+
+    Use it when:
+        Classes differ much in size, and small ones should count as much as large ones.
+
+    Avoid it when:
+        Some classes are only a few pixels of noise: they weigh most.
+
+    Source:
+        Generalised Dice overlap as a deep learning loss function for highly unbalanced segmentations (2017) https://arxiv.org/abs/1707.03237
+    """
+    def __init__(
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
+        weighting: str = 'square', activation: str = 'sigmoid', over: str = 'image', overlap: str = 'product',
+        smooth: float = 0.0, eps: float = 0.0, empty: str = 'cost', ignore_index: int | Sequence[int] | None = -100,
+        dialect: str | None = None
+    ) -> None: ...
+
+class JaccardLoss(Loss, name="jaccard"):
+    """Jaccard loss, soft IoU of masks: 1 minus the overlap over the union.
+
+    Formula:
+        1 - (∑ p t + s)/(∑ p + ∑ t - ∑ p t + s)
+
+    Args:
+        reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
+        loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
+        compile (default False; allowed: False or True): turn value and gradient into machine code, by
+            torch's compiler; the first call takes the time for it.
+        activation (default 'sigmoid'; allowed: 'sigmoid' or 'softmax' or 'none'): of pred, see
+            `dice_loss`.
+        over (default 'image'; allowed: 'image' or 'batch' or 'channel' or 'batch_channel'): the region
+            that one loss is for, see `dice_loss`.
+        overlap (default 'product'; allowed: 'product' or 'min'): "product" or "min", see `dice_loss`.
+        smooth (default 0.0; allowed: [0, inf)): added to numerator and denominator.
+        eps (default 1e-07; allowed: [0, inf)): added to the denominator.
+        empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs, see
+            `dice_loss`.
+        log (default False; allowed: False or True): -ln of the index instead of 1 minus it, at most
+            100.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
+        dialect (default None; allowed: 'smp' or 'monai'): None: the published formula; or the framework
+            whose built-in to equal.
+
+    Use it when:
+        The IoU of masks is what is measured, classes are few, and each is there.
+
+    Avoid it when:
+        Masks are tiny or empty, or it is the only loss from the start: add cross-entropy.
+
+    Source:
+        Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation (2016) https://doi.org/10.1007/978-3-319-50835-1_22
+    """
+    def __init__(
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
+        activation: str = 'sigmoid', over: str = 'image', overlap: str = 'product', smooth: float = 0.0,
+        eps: float = 1e-07, empty: str = 'cost', log: bool = False, ignore_index: int | Sequence[int] | None = -100,
+        dialect: str | None = None
+    ) -> None: ...
+
+class LogCoshDiceLoss(Loss, name="log_cosh_dice"):
+    """Log-cosh Dice loss: the logarithm of the hyperbolic cosine of Dice loss.
+
+    Formula:
+        ln cosh(1 - (2 ∑ p t + s)/(∑ p + ∑ t + s))
+
+    Args:
+        reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
+        loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
+        compile (default False; allowed: False or True): turn value and gradient into machine code, by
+            torch's compiler; the first call takes the time for it.
+        activation (default 'sigmoid'; allowed: 'sigmoid' or 'softmax' or 'none'): of pred, see
+            `dice_loss`.
+        over (default 'image'; allowed: 'image' or 'batch' or 'channel' or 'batch_channel'): the region
+            that one loss is for, see `dice_loss`. The authors' code takes the whole batch for one.
+        overlap (default 'product'; allowed: 'product' or 'min'): "product" or "min", see `dice_loss`.
+        smooth (default 1.0; allowed: [0, inf)): added to numerator and denominator. The authors' code
+            has 1.
+        empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs, see
+            `dice_loss`.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
+
+    Use it when:
+        Masks are noisy, and the last percents of Dice should not rule: near 0 it is half its square.
+
+    Avoid it when:
+        You hope for faster training: every gradient is smaller than that of Dice.
+
+    Source:
+        A survey of loss functions for semantic segmentation (2020) https://arxiv.org/abs/2006.14822
+    """
+    def __init__(
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
+        activation: str = 'sigmoid', over: str = 'image', overlap: str = 'product', smooth: float = 1.0,
+        empty: str = 'cost', ignore_index: int | Sequence[int] | None = -100
+    ) -> None: ...
+
+class LovaszHingeLoss(Loss, name="lovasz_hinge"):
+    """Lovasz hinge loss: the hinge errors of logits, weighted by what each pixel adds to the Jaccard loss.
+
+    Right pixels cost 0 from a margin of 1 on. Where the target is empty only the worst pixel counts.
+
+    Formula:
+        ∑_k max(m_k, 0) (J_k - J_(k-1))
+        J_k = 1 - (G - ∑_(i≤k) t_i)/(G + ∑_(i≤k) (1 - t_i))
+        m_k = 1 - x_k (2 t_k - 1)
+
+    Args:
+        reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
+        loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
+        compile (default False; allowed: False or True): turn value and gradient into machine code, by
+            torch's compiler; the first call takes the time for it.
+        over (default 'image'; allowed: 'image' or 'batch' or 'channel' or 'batch_channel'): the region
+            that one loss is for, see `dice_loss`.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
+        dialect (default None; allowed: 'smp' or 'kornia'): None: the published formula; or the
+            framework whose built-in to equal.
+
+    Use it when:
+        You fine-tune one mask per object or class towards its IoU, after cross-entropy.
+
+    Avoid it when:
+        It is the only loss from the start, or pred holds probabilities: it wants logits.
+
+    Source:
+        The Lovasz-Softmax loss: A tractable surrogate for the optimization of the intersection-over-union measure (2017) https://arxiv.org/abs/1705.08790
+    """
+    def __init__(
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, over: str = 'image',
+        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
+    ) -> None: ...
+
+class LovaszSoftmaxLoss(Loss, name="lovasz_softmax"):
+    """Lovasz softmax loss: per class the errors of its probability, weighted by what each adds to the Jaccard loss.
+
+    Formula:
+        (1/|C|) ∑_(c∈C) ∑_k max(m_k, 0) (J_k - J_(k-1))
+        J_k = 1 - (G - ∑_(i≤k) t_i)/(G + ∑_(i≤k) (1 - t_i))
+        m_k = |t_kc - p_kc|
+
+    Args:
+        reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
+        loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
+        compile (default False; allowed: False or True): turn value and gradient into machine code, by
+            torch's compiler; the first call takes the time for it.
+        classes (default 'present'; allowed: 'present' or 'all'): the classes of which the mean is
+            taken: "present" in the region, or "all", where one that is not there costs its largest
+            probability.
+        activation (default 'softmax'; allowed: 'softmax' or 'sigmoid' or 'none'): of pred, see
+            `dice_loss`.
+        over (default 'image'; allowed: 'image' or 'batch'): the region that one loss is for: "image"
+            for each image, (n,); "batch" for all of them, ().
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
+        dialect (default None; allowed: 'smp' or 'kornia'): None: the published formula; or the
+            framework whose built-in to equal.
+
+    Use it when:
+        You fine-tune a segmentation of classes towards its mean IoU, after cross-entropy.
+
+    Avoid it when:
+        It is the only loss from the start, or a batch holds few of the classes.
+
+    Source:
+        The Lovasz-Softmax loss: A tractable surrogate for the optimization of the intersection-over-union measure (2017) https://arxiv.org/abs/1705.08790
+    """
+    def __init__(
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
+        classes: str = 'present', activation: str = 'softmax', over: str = 'image',
+        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
+    ) -> None: ...
+
 class TverskyLoss(Loss, name="tversky"):
     """Tversky loss: overlap against false positives and false negatives, each with its own weight.
 

@@ -1,0 +1,204 @@
+"""Overlap of whole masks in other forms: Jaccard, log-cosh Dice, generalised Dice."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from ..catalog.declare import Effect, Source
+from ..catalog.entries import register_loss
+from ..catalog.ranges import Choice
+from ..tensors import dense
+from .region import (
+    LEAST,
+    MASKS,
+    Activation,
+    Empty,
+    Eps,
+    Masses,
+    Over,
+    Overlap,
+    Smooth,
+    activate,
+    masses_of,
+    regions,
+    settled,
+    tversky_index,
+)
+from .scores import bounded_log
+
+
+@register_loss(
+    "jaccard",
+    kind="region",
+    formula=r"1 - \frac{\sum p t + s}{\sum p + \sum t - \sum p t + s}",
+    source=Source(
+        "Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation",
+        2016,
+        "https://doi.org/10.1007/978-3-319-50835-1_22",
+    ),
+    traits=MASKS,
+    holds="shares",
+    denominator=regions,
+    use_when="The IoU of masks is what is measured, classes are few, and each is there.",
+    avoid_when="Masks are tiny or empty, or it is the only loss from the start: add cross-entropy.",
+)
+def jaccard_loss(
+    pred: Tensor,
+    target: Tensor,
+    ignored: Tensor | None = None,
+    bound: bool = False,
+    *,
+    activation: Activation = "sigmoid",
+    over: Over = "image",
+    overlap: Overlap = "product",
+    smooth: Smooth = 0.0,
+    eps: Eps = 1e-7,
+    empty: Empty = "cost",
+    log: Annotated[bool, Choice(False, True), Effect(range=(0, 100))] = False,
+) -> Tensor:
+    """Jaccard loss, soft IoU of masks: 1 minus the overlap over the union.
+
+    Args:
+        activation: of pred, see `dice_loss`.
+        over: the region that one loss is for, see `dice_loss`.
+        overlap: "product" or "min", see `dice_loss`.
+        smooth: added to numerator and denominator.
+        eps: added to the denominator.
+        empty: what an empty target costs, see `dice_loss`.
+        log: -ln of the index instead of 1 minus it, at most 100.
+
+    >>> pred, target = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
+    >>> jaccard_loss(pred, target, activation="none")  # 1 - 0.5 / (1 + 1 - 0.5)
+    tensor([0.6667])
+    """
+    m = masses_of("jaccard", pred, target, ignored, activation, over, overlap)
+    index = tversky_index(m, 1.0, 1.0, smooth, eps, bound)
+    return settled(-bounded_log(index.clamp(min=eps) if bound else index) if log else 1 - index, m, empty)
+
+
+@register_loss(
+    "log_cosh_dice",
+    kind="region",
+    formula=r"\ln \cosh \left(1 - \frac{2 \sum p t + s}{\sum p + \sum t + s}\right)",
+    source=Source("A survey of loss functions for semantic segmentation", 2020, "https://arxiv.org/abs/2006.14822"),
+    traits=replace(MASKS, range=(0, math.log(math.cosh(1)))),
+    holds="shares",
+    denominator=regions,
+    use_when="Masks are noisy, and the last percents of Dice should not rule: near 0 it is half its square.",
+    avoid_when="You hope for faster training: every gradient is smaller than that of Dice.",
+)
+def log_cosh_dice_loss(
+    pred: Tensor,
+    target: Tensor,
+    ignored: Tensor | None = None,
+    *,
+    activation: Activation = "sigmoid",
+    over: Over = "image",
+    overlap: Overlap = "product",
+    smooth: Smooth = 1.0,
+    empty: Empty = "cost",
+) -> Tensor:
+    """Log-cosh Dice loss: the logarithm of the hyperbolic cosine of Dice loss.
+
+    Args:
+        activation: of pred, see `dice_loss`.
+        over: the region that one loss is for, see `dice_loss`. The authors' code takes the whole batch for one.
+        overlap: "product" or "min", see `dice_loss`.
+        smooth: added to numerator and denominator. The authors' code has 1.
+        empty: what an empty target costs, see `dice_loss`.
+
+    >>> pred, target = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
+    >>> log_cosh_dice_loss(pred, target, activation="none", smooth=0.0)  # ln cosh of 1 - 2 (1/2) / (1 + 1)
+    tensor([0.1201])
+    """
+    m = masses_of("log_cosh_dice", pred, target, ignored, activation, over, overlap)
+    missed = 1 - (2 * m.overlap + smooth) / (m.pred + m.target + max(smooth, LEAST))
+    return settled(torch.log1p(2 * (missed / 2).sinh() ** 2), m, empty)  # cosh x - 1, exact near 0
+
+
+#: the least size of a class that its weight is made of
+LEAST_SIZE = 1e-12
+
+
+def masses_of_classes(
+    where: str,
+    pred: Tensor,
+    target: Tensor,
+    ignored: Tensor | None,
+    activation: str,
+    over: str,
+    overlap: str,
+) -> Masses:
+    """Overlap and masses per class, of each image or of all; rows (n, pixels) are of one class."""
+    p, t = activate(where, pred, activation), dense(pred, target)
+    if pred.ndim == 2:
+        p, t, ignored = p[:, None], t[:, None], None if ignored is None else ignored[:, None]
+    return masses_of(where, p, t, ignored, "none", "channel" if over == "image" else "batch_channel", overlap)
+
+
+def class_weights_by_size(sizes: Tensor, weighting: str) -> Tensor:
+    """Weights of classes by their sizes (..., C); one that is not there weighs what the smallest does (1707.03237)."""
+    if weighting == "uniform":
+        return torch.ones_like(sizes)
+    there = sizes > 0
+    exponent = -2 if weighting == "square" else -1
+    weight = torch.where(there, sizes.clamp(min=LEAST_SIZE) ** exponent, 0.0)
+    return torch.where(there, weight, weight.amax(-1, keepdim=True))
+
+
+@register_loss(
+    "generalized_dice",
+    kind="region",
+    formula=r"1 - \frac{2 \sum_c w_c \sum p t + s}{\sum_c w_c \left(\sum p + \sum t\right) + s},\quad "
+    r"w_c = \frac{1}{\left(\sum t\right)^2}",
+    source=Source(
+        "Generalised Dice overlap as a deep learning loss function for highly unbalanced segmentations",
+        2017,
+        "https://arxiv.org/abs/1707.03237",
+    ),
+    traits=MASKS,
+    holds="shares",
+    denominator=regions,
+    use_when="Classes differ much in size, and small ones should count as much as large ones.",
+    avoid_when="Some classes are only a few pixels of noise: they weigh most.",
+)
+def generalized_dice_loss(
+    pred: Tensor,
+    target: Tensor,
+    ignored: Tensor | None = None,
+    *,
+    weighting: Annotated[str, Choice("square", "simple", "uniform")] = "square",
+    activation: Activation = "sigmoid",
+    over: Annotated[str, Choice("image", "batch")] = "image",
+    overlap: Overlap = "product",
+    smooth: Smooth = 0.0,
+    eps: Eps = 0.0,
+    empty: Empty = "cost",
+) -> Tensor:
+    """Generalised Dice loss: the overlap of all classes over their masses, each class weighted by its inverse size.
+
+    Args:
+        weighting: the weight of a class: "square" for 1 over its squared size in the target, the paper's; "simple" for
+            1 over its size; "uniform" for 1. A class that is not there weighs what the smallest does.
+        activation: of pred, see `dice_loss`.
+        over: the region that one loss is for: "image" for each image, (n,); "batch" for all of them, ().
+        overlap: "product" or "min", see `dice_loss`.
+        smooth: added to numerator and denominator.
+        eps: added to the denominator.
+        empty: what an empty target costs, see `dice_loss`.
+
+    >>> pred = torch.tensor([[[1.0, 0.5, 0.0], [0.0, 0.5, 1.0]]])
+    >>> target = torch.tensor([[0, 0, 1]])
+    >>> generalized_dice_loss(pred, target, activation="none")  # weights 1/4 and 1: 1 - 2 (1.5/4 + 1) / (3.5/4 + 2.5)
+    tensor([0.1852])
+    """
+    m = masses_of_classes("generalized_dice", pred, target, ignored, activation, over, overlap)
+    weight = class_weights_by_size(m.target.detach(), weighting)
+    inside, whole = (weight * m.overlap).sum(-1), (weight * (m.pred + m.target)).sum(-1)
+    loss = 1 - (2 * inside + smooth) / (whole + max(smooth + eps, LEAST))
+    return settled(loss, m._replace(hollow=m.hollow.all(-1)), empty)
