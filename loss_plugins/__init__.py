@@ -69,6 +69,7 @@ from .losses.lovasz import lovasz_softmax_loss as lovasz_softmax_loss
 from .losses.overlap import generalized_dice_loss as generalized_dice_loss
 from .losses.overlap import jaccard_loss as jaccard_loss
 from .losses.overlap import log_cosh_dice_loss as log_cosh_dice_loss
+from .losses.projections import mgiou_loss as mgiou_loss
 from .losses.quality import ia_bce_loss as ia_bce_loss
 from .losses.quality import matchability_loss as matchability_loss
 from .losses.region import dice_loss as dice_loss
@@ -127,6 +128,7 @@ from .module.classes import LovaszHingeLoss as LovaszHingeLoss
 from .module.classes import LovaszSoftmaxLoss as LovaszSoftmaxLoss
 from .module.classes import MarginRankingLoss as MarginRankingLoss
 from .module.classes import MatchabilityLoss as MatchabilityLoss
+from .module.classes import MGIoULoss as MGIoULoss
 from .module.classes import MixLoss as MixLoss
 from .module.classes import MPDIoULoss as MPDIoULoss
 from .module.classes import MSELoss as MSELoss

@@ -135,6 +135,9 @@ READABLE: dict[str, str] = {
     '\\begin{cases} \\mathrm{BCE}(x, q^\\gamma) & \\text{matched} \\\\ \\alpha\\, \\mathrm{sg}(p)^\\gamma\\, \\mathrm{BCE}(x, 0) & \\text{else} \\end{cases}': (
         '⎧ BCE(x, q^γ)           if matched\n⎩ α sg(p)^γ BCE(x, 0)   otherwise'
     ),
+    '\\frac{1}{2} \\left(1 - \\frac{1}{4} \\sum_{n} \\mathrm{GIoU}(n^T B, n^T B_g)\\right)': (
+        '(1/2) (1 - (1/4) ∑_n GIoU(nᵀ B, nᵀ B_g))'
+    ),
     '\\sum_i \\lambda_i L_i': (
         '∑_i λ_i L_i'
     ),

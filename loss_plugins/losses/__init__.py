@@ -1,11 +1,25 @@
 """The formulas. Importing this package fills the catalogue."""
 
-from . import (  # fmt: skip
-    alpha, classification, coordinates, dynamic, focal, gaussian, ghm, iou, lovasz, overlap, quality, region, rotated,
-    slide, wise,
+from . import (
+    alpha,
+    classification,
+    coordinates,
+    dynamic,
+    focal,
+    gaussian,
+    ghm,
+    iou,
+    lovasz,
+    overlap,
+    projections,
+    quality,
+    region,
+    rotated,
+    slide,
+    wise,
 )
 
 __all__ = [
-    "alpha", "classification", "coordinates", "dynamic", "focal", "gaussian", "ghm", "iou", "lovasz", "overlap",
-    "quality", "region", "rotated", "slide", "wise",
+    "alpha", "classification", "coordinates", "dynamic", "focal", "gaussian", "ghm", "iou", "lovasz",
+    "overlap", "projections", "quality", "region", "rotated", "slide", "wise",
 ]  # fmt: skip

@@ -417,7 +417,9 @@ ON_INPUTS: dict[str, OnInputs] = {
 }
 
 MMROTATE = dialect("mmrotate")
+MGIOU = Ours("mgiou", exact=True, renamed={"fast_mode": None, "angle_sign": None})
 ON_ROTATED: dict[str, Ours] = {
+    **dict.fromkeys(("mgiou", "mgiou_rect", "NEGATIVE_mgiou_none_divided"), MGIOU),
     "gwd": Ours("gwd", exact=True, fixed=MMROTATE),
     "kld": Ours("kld", exact=True, fixed=MMROTATE),
     "kld_symmax": Ours("kld", exact=True, fixed={**MMROTATE, "symmetric": "max"}),

@@ -179,3 +179,23 @@ def test_two_boxes_without_width_pull_each_other_gently(name: str, offset: float
 def test_boxes_of_four_columns_are_refused() -> None:
     with pytest.raises(ValueError, match="must be 5"):
         lp.gwd_loss(torch.zeros(2, 4), torch.zeros(2, 4))
+
+
+def test_mgiou_by_hand() -> None:
+    # squares of side 2 and 1 about one centre: each edge direction has an IoU of 1/2, so (1 - 1/2) / 2
+    pred, target = torch.tensor([[0.0, 0, 2, 2, 0]]), torch.tensor([[0.0, 0, 1, 1, 0]])
+    assert float(lp.mgiou_loss(pred, target)) == pytest.approx(0.25)
+    # an eighth of a turn: the other square is sqrt(2) times as long along either's edges, so the IoU is 1 / sqrt(2)
+    turned = torch.tensor([[0.0, 0, 2, 2, math.pi / 4]])
+    assert float(lp.mgiou_loss(pred, turned)) == pytest.approx((1 - 1 / math.sqrt(2)) / 2)
+    # sides swapped at a quarter of a turn, and half a turn more, are the same box
+    box = torch.tensor([[3.0, 4, 5, 2, 0.3]])
+    for same in ([3.0, 4, 2, 5, 0.3 + math.pi / 2], [3.0, 4, 5, 2, 0.3 - math.pi]):
+        assert float(lp.mgiou_loss(box, torch.tensor([same]))) == pytest.approx(0, abs=1e-6)
+
+
+def test_mgiou_turns_squares_and_pulls_boxes_that_are_apart() -> None:
+    pred = torch.tensor([[0.0, 0, 4, 4, 0.3], [90.0, 0, 4, 4, 0.3]], requires_grad=True)
+    (gradient,) = torch.autograd.grad(lp.mgiou_loss(pred, torch.tensor([[0.0, 0, 4, 4, 0.0]] * 2)).sum(), pred)
+    assert gradient[0, 4] > 0
+    assert gradient[1, 0] > 0

@@ -69,4 +69,5 @@ from .rotated import GWDLoss as GWDLoss
 from .rotated import JDLoss as JDLoss
 from .rotated import KFIoULoss as KFIoULoss
 from .rotated import KLDLoss as KLDLoss
+from .rotated import MGIoULoss as MGIoULoss
 from .rotated import ProbIoULoss as ProbIoULoss

@@ -156,6 +156,34 @@ class KLDLoss(Loss, name="kld"):
         dialect: str | None = None
     ) -> None: ...
 
+class MGIoULoss(Loss, name="mgiou"):
+    """Marginalised generalised IoU of rotated boxes: the mean GIoU of their projections on the four edges of both.
+
+    Angles are free of jumps: half a turn more, or sides swapped at a quarter of a turn, change nothing.
+
+    Formula:
+        (1/2) (1 - (1/4) ∑_n GIoU(nᵀ B, nᵀ B_g))
+
+    Args:
+        reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
+        loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
+        compile (default False; allowed: False or True): turn value and gradient into machine code, by
+            torch's compiler; the first call takes the time for it.
+
+    Use it when:
+        Rotated boxes may be square, for which losses of Gaussians see no angle, or far from their
+        targets.
+
+    Avoid it when:
+        The value must be that of rotated IoU: a box inside another overlaps it by more than its share.
+
+    Source:
+        Marginalized Generalized IoU (MGIoU): A Unified Objective Function for Optimizing Any Convex Parametric Shapes (2025) https://arxiv.org/abs/2504.16443
+    """
+    def __init__(
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False
+    ) -> None: ...
+
 class ProbIoULoss(Loss, name="prob_iou"):
     """Probabilistic IoU of rotated boxes: the Hellinger distance of their Gaussians.
 
