@@ -33,7 +33,7 @@ from tests.adapters.detr.criteria import KNOWN, batch
 from tests.house.raises_core import Table, plain
 
 HERE = "adapters/detr"
-PLUG = "tests/adapters/detr/test_plug.py::test_"
+LEAVING = "tests/adapters/detr/test_leaving.py::test_"
 
 
 def box_slot(name: str = "eiou") -> BoxSlot:
@@ -320,11 +320,11 @@ DETR: Table = {
         "its losses were others": lambda *_: loaded(cls="focal"),
     },
     (f"{HERE}/steps.py::Steps.run", "LossNotUsed"): {
-        "a few calls were trained with, and a loss was not used in them": PLUG
+        "a few calls were trained with, and a loss was not used in them": LEAVING
         + "a_training_that_leaves_the_loss_out_ends_after_some_calls",
     },
     (f"{HERE}/steps.py::Steps.alone", "LossNotUsed"): {
-        "a few were trained with, and a loss was not used in them": PLUG
+        "a few were trained with, and a loss was not used in them": LEAVING
         + "methods_of_losses_that_are_called_by_themselves_are_proven_too",
     },
     (f"{HERE}/steps.py::Steps.require_training", "LossNotUsed"): {
