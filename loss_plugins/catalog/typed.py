@@ -21,6 +21,8 @@ PREFIXES: dict[str, dict[str, Any]] = {
     "alpha": {"power": 3.0},
     "focal": {"focal_gamma": 0.5},
     "wise": {"wise": 3},
+    "interp": {"interp": 0.98},
+    "d_interp": {"d_interp": (0.6, 0.99)},
 }
 #: the parameter that a number behind the name of a loss sets
 VERSION = "version"
