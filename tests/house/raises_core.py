@@ -328,6 +328,12 @@ CORE: Table = {
     ("loss_plugins/module/mix.py::mix_loss", "ValueError"): {
         "losses of different kinds": lambda *_: mix_loss(*PAIR, losses=["ciou", "l1"]),
         "a spec that names a reduction": lambda *_: mix_loss(*PAIR, losses=[{"type": "ciou", "reduction": "sum"}]),
+        "a gate for other than two box losses": lambda *_: mix_loss(*PAIR, losses=["ciou"], gate="size"),
+    },
+    ("loss_plugins/module/mix.py::gated_entry", "ValueError"): {
+        "the members are not two losses of boxes in pixels, given by their corners": lambda *_: lp.build_loss(
+            "mix", losses=["ciou", {"type": "giou", "box_format": "cxcywh"}], gate="size"
+        ),
     },
     ("loss_plugins/module/state.py::Stateful.set_progress", "ValueError"): {
         "it is not from 0 to 1": lambda *_: lp.UIoULoss().set_progress(2.0),
