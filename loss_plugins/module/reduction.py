@@ -9,10 +9,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..catalog.dialects import Defaults
 from ..catalog.entry import REDUCTIONS as REDUCTIONS
 from ..catalog.entry import Entry
 from ..catalog.evaluation import fitted_weight, with_ignored
+from ..catalog.foreign import Defaults
 from ..catalog.ranges import plain
 from ..catalog.results import called, check_divisor
 from ..errors import refusal, shown

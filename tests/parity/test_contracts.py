@@ -14,7 +14,8 @@ import torch
 import loss_plugins as lp
 from loss_plugins.catalog import dialects
 from loss_plugins.catalog.conventions import DIALECTS, GUARDS
-from loss_plugins.catalog.dialects import DEFAULTS, Defaults
+from loss_plugins.catalog.dialects import DEFAULTS
+from loss_plugins.catalog.foreign import Defaults
 from loss_plugins.parity.case_rules import CASE_RULES, CaseRule
 from loss_plugins.parity.cases import Case, cases_of, values_of
 from loss_plugins.parity.contract import ContractResult, compare_case, compare_contract, contracts_of, trial_of
