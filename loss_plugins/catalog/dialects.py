@@ -102,12 +102,15 @@ _MONAI = {
     "smooth_nr": renamed("smooth"),
     "smooth_dr": renamed("eps"),
 }
-_SOFT_MONAI = {"soft_label": Keyword("overlap", {True: "min", False: None})}
 _PER_IMAGE = {
     "per_image": Keyword("over", {True: "image", False: "batch"}),
     "from_logits": fixed_at(True, "pass logits"),
 }
 _MONAI_VALUES = {"activation": "none", "over": "channel", "smooth": 1e-5, "eps": 1e-5}
+_SOFT_MONAI = {**_MONAI, "soft_label": Keyword("overlap", {True: "min", False: None})}
+_OF_JACCARD = {"jaccard": fixed_at(True, "take the loss dice"), "squared_pred": fixed_at(False, "take the loss dice")}
+_BY_CLASS = {"batch": Keyword("over", {True: "batch", False: "image"}), "w_type": renamed("weighting")}
+_MASKS_SMP = Keyword(values={"binary": None, "multilabel": None}, remedy="take lovasz_softmax")
 
 #: loss -> dialect -> parameters
 DEFAULTS: dict[str, dict[str, Defaults]] = {
@@ -235,43 +238,18 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
     },
     "jaccard": {
         "smp": Defaults({**_SMP_VALUES, "eps": 1e-7}, {**_SMP, "log_loss": renamed("log")}),
-        "monai": Defaults(
-            _MONAI_VALUES,
-            {
-                **_MONAI,
-                **_SOFT_MONAI,
-                "jaccard": fixed_at(True, "take the loss dice"),
-                "squared_pred": fixed_at(False, "the loss dice has it, with jaccard=True"),
-            },
-            _jaccard_monai,
-            none="pixel axes",
-        ),
+        "monai": Defaults(_MONAI_VALUES, {**_SOFT_MONAI, **_OF_JACCARD}, _jaccard_monai, none="pixel axes"),
     },
     "lovasz_hinge": {
-        "smp": Defaults(
-            {"over": "batch"},
-            {**_PER_IMAGE, "mode": Keyword(values={"binary": None, "multilabel": None}, remedy="take lovasz_softmax")},
-        ),
+        "smp": Defaults({"over": "batch"}, {**_PER_IMAGE, "mode": _MASKS_SMP}),
         "kornia": Defaults(),
     },
     "lovasz_softmax": {
-        "smp": Defaults(
-            {"over": "batch"}, {**_PER_IMAGE, "mode": fixed_at("multiclass", "take the loss lovasz_hinge")}
-        ),
+        "smp": Defaults({"over": "batch"}, {**_PER_IMAGE, "mode": fixed_at("multiclass", "take lovasz_hinge")}),
         "kornia": Defaults({"classes": "all"}),
     },
     "generalized_dice": {
-        "monai": Defaults(
-            {"activation": "none", "smooth": 1e-5, "eps": 1e-5},
-            {
-                **_MONAI,
-                **_SOFT_MONAI,
-                "batch": Keyword("over", {True: "batch", False: "image"}),
-                "w_type": renamed("weighting"),
-            },
-            _smooth_monai,
-            none="image axes",
-        ),
+        "monai": Defaults(_MONAI_VALUES | {"over": "image"}, _SOFT_MONAI | _BY_CLASS, _smooth_monai, none="image axes"),
     },
     "tversky": {
         "kornia": Defaults({"activation": "softmax", "over": "channel", "eps": 1e-8}),

@@ -120,14 +120,14 @@ READABLE: dict[str, str] = {
     '|d|,\\quad d = \\hat{x} - x': (
         '|d|\nd = x̂ - x'
     ),
-    '\\ln \\cosh \\left(1 - \\frac{2 \\sum p t + s}{\\sum p + \\sum t + s}\\right)': (
-        'ln cosh(1 - (2 ∑ p t + s)/(∑ p + ∑ t + s))'
+    '\\ln\\left(\\cosh\\left(1 - \\frac{2 \\sum p t + s}{\\sum p + \\sum t + s}\\right)\\right)': (
+        'ln(cosh(1 - (2 ∑ p t + s)/(∑ p + ∑ t + s)))'
     ),
     '\\sum_k \\max(m_k, 0) (J_k - J_{k-1}),\\quad J_k = 1 - \\frac{G - \\sum_{i \\le k} t_i}{G + \\sum_{i \\le k} (1 - t_i)},\\quad m_k = 1 - x_k (2 t_k - 1)': (
         '∑_k max(m_k, 0) (J_k - J_(k-1))\nJ_k = 1 - (G - ∑_(i≤k) t_i)/(G + ∑_(i≤k) (1 - t_i))\nm_k = 1 - x_k (2 t_k - 1)'
     ),
-    '\\frac{1}{|C|} \\sum_{c \\in C} \\sum_k \\max(m_k, 0) (J_k - J_{k-1}),\\quad J_k = 1 - \\frac{G - \\sum_{i \\le k} t_i}{G + \\sum_{i \\le k} (1 - t_i)},\\quad m_k = |t_{kc} - p_{kc}|': (
-        '(1/|C|) ∑_(c∈C) ∑_k max(m_k, 0) (J_k - J_(k-1))\nJ_k = 1 - (G - ∑_(i≤k) t_i)/(G + ∑_(i≤k) (1 - t_i))\nm_k = |t_kc - p_kc|'
+    '\\frac{1}{C} \\sum_c \\sum_k \\max(m_k, 0) (J_k - J_{k-1}),\\quad J_k = 1 - \\frac{G - \\sum_{i \\le k} t_i}{G + \\sum_{i \\le k} (1 - t_i)},\\quad m_k = |t_{kc} - p_{kc}|': (
+        '(1/C) ∑_c ∑_k max(m_k, 0) (J_k - J_(k-1))\nJ_k = 1 - (G - ∑_(i≤k) t_i)/(G + ∑_(i≤k) (1 - t_i))\nm_k = |t_kc - p_kc|'
     ),
     '\\max(0, -y (x_1 - x_2) + m)': (
         'max(0, -y (x₁ - x₂) + m)'
@@ -189,8 +189,8 @@ READABLE: dict[str, str] = {
     '1 - \\frac{TP}{TP + \\alpha FP + \\beta FN}': (
         '1 - TP/(TP + α FP + β FN)'
     ),
-    'L_\\mathrm{CIoU}(k B, k B_g),\\quad k = \\begin{cases} 2 - 1.5 t & \\text{schedule} = \\text{linear} \\\\ 0.75 \\cos(\\pi t) + 1.25 & \\text{schedule} = \\text{cosine} \\\\ \\frac{2}{3 t + 1} & \\text{schedule} = \\text{fraction} \\end{cases}': (
-        'L_CIoU(k B, k B_g)\nk = ⎧ 2 - 1.5 t              if schedule = linear\n⎨ 0.75 cos(π t) + 1.25   if schedule = cosine\n⎩ 2/(3 t + 1)            if schedule = fraction'
+    'L_\\mathrm{CIoU}(k B, k B_g),\\quad k = \\begin{cases} 2 - \\frac{3 t}{2} & \\text{schedule} = \\text{linear} \\\\ \\frac{3 \\cos(\\pi t) + 5}{4} & \\text{schedule} = \\text{cosine} \\\\ \\frac{2}{3 t + 1} & \\text{schedule} = \\text{fraction} \\end{cases}': (
+        'L_CIoU(k B, k B_g)\nk = ⎧ 2 - 3 t/2            if schedule = linear\n⎨ (3 cos(π t) + 5)/4   if schedule = cosine\n⎩ 2/(3 t + 1)          if schedule = fraction'
     ),
     '\\begin{cases} q\\, \\mathrm{BCE}(x, q) & q > 0 \\\\ \\alpha p^\\gamma\\, \\mathrm{BCE}(x, 0) & q = 0 \\end{cases}': (
         '⎧ q BCE(x, q)       if q > 0\n⎩ α p^γ BCE(x, 0)   if q = 0'

@@ -106,8 +106,9 @@ def uiou_penalty(pair: Pair) -> Terms:
 
 @register_loss(
     "uiou",
-    formula=r"L_\mathrm{CIoU}(k B, k B_g),\quad k = \begin{cases} 2 - 1.5 t & \text{schedule} = \text{linear} \\"
-    r" 0.75 \cos(\pi t) + 1.25 & \text{schedule} = \text{cosine} \\"
+    formula=r"L_\mathrm{CIoU}(k B, k B_g),\quad "
+    r"k = \begin{cases} 2 - \frac{3 t}{2} & \text{schedule} = \text{linear} \\"
+    r" \frac{3 \cos(\pi t) + 5}{4} & \text{schedule} = \text{cosine} \\"
     r" \frac{2}{3 t + 1} & \text{schedule} = \text{fraction} \end{cases}",
     source=Source("Unified-IoU: For High-Quality Object Detection", 2024, "https://arxiv.org/abs/2408.06636"),
     traits=Traits(range=(0, 2.5), symmetric=True, scale_invariant=True, detached=ALPHA),

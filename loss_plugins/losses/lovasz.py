@@ -87,7 +87,7 @@ def of_classes(values: Tensor, over: str) -> Tensor:
 @register_loss(
     "lovasz_softmax",
     kind="region",
-    formula=r"\frac{1}{|C|} \sum_{c \in C} " + FORMULA + r",\quad m_k = |t_{kc} - p_{kc}|",
+    formula=r"\frac{1}{C} \sum_c " + FORMULA + r",\quad m_k = |t_{kc} - p_{kc}|",
     source=LOVASZ,
     traits=replace(MASKS, range=(0, 1)),
     holds="shares",

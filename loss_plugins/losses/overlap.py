@@ -84,7 +84,7 @@ def jaccard_loss(
 @register_loss(
     "log_cosh_dice",
     kind="region",
-    formula=r"\ln \cosh \left(1 - \frac{2 \sum p t + s}{\sum p + \sum t + s}\right)",
+    formula=r"\ln\left(\cosh\left(1 - \frac{2 \sum p t + s}{\sum p + \sum t + s}\right)\right)",
     source=Source("A survey of loss functions for semantic segmentation", 2020, "https://arxiv.org/abs/2006.14822"),
     traits=replace(MASKS, range=(0, math.log(math.cosh(1)))),
     holds="shares",

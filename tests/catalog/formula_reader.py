@@ -11,7 +11,7 @@ import unicodedata
 import zlib
 from dataclasses import dataclass, field
 
-FUNCTIONS = {"ln", "log", "exp", "arctan", "max", "min"}
+FUNCTIONS = {"ln", "log", "exp", "arctan", "cos", "cosh", "max", "min"}
 SCRIPTS = {"⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵀ": ("^", "0123456789-T"), "₀₁₂₃₄₅₆₇₈₉₊₋": ("_", "0123456789+-")}
 TOKEN = re.compile(r"\s+|\d+|[^\W\d_](?:[^\W_]|\u0302)*'?|∑|ℓ|.")
 RELATION = re.compile(r"([=<>≤≥])")

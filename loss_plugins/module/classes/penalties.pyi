@@ -428,9 +428,9 @@ class UIoULoss(Loss, name="uiou"):
 
     Formula:
         L_CIoU(k B, k B_g)
-        k = ⎧ 2 - 1.5 t              if schedule = linear
-        ⎨ 0.75 cos(π t) + 1.25   if schedule = cosine
-        ⎩ 2/(3 t + 1)            if schedule = fraction
+        k = ⎧ 2 - 3 t/2            if schedule = linear
+        ⎨ (3 cos(π t) + 5)/4   if schedule = cosine
+        ⎩ 2/(3 t + 1)          if schedule = fraction
 
     Args:
         reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".

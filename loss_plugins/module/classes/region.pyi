@@ -199,7 +199,7 @@ class LogCoshDiceLoss(Loss, name="log_cosh_dice"):
     """Log-cosh Dice loss: the logarithm of the hyperbolic cosine of Dice loss.
 
     Formula:
-        ln cosh(1 - (2 ∑ p t + s)/(∑ p + ∑ t + s))
+        ln(cosh(1 - (2 ∑ p t + s)/(∑ p + ∑ t + s)))
 
     Args:
         reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
@@ -273,7 +273,7 @@ class LovaszSoftmaxLoss(Loss, name="lovasz_softmax"):
     """Lovasz softmax loss: per class the errors of its probability, weighted by what each adds to the Jaccard loss.
 
     Formula:
-        (1/|C|) ∑_(c∈C) ∑_k max(m_k, 0) (J_k - J_(k-1))
+        (1/C) ∑_c ∑_k max(m_k, 0) (J_k - J_(k-1))
         J_k = 1 - (G - ∑_(i≤k) t_i)/(G + ∑_(i≤k) (1 - t_i))
         m_k = |t_kc - p_kc|
 
