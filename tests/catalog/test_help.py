@@ -93,10 +93,11 @@ def test_help_of_a_mix_speaks_of_a_mix() -> None:
     page = " ".join((lp.MixLoss.__doc__ or "").split())
     assert "compile (default False; allowed: False): belongs to the losses of the mix" in page
     assert "Running statistics have" not in page
-    assert "ValueError: losses of different kinds; a spec that names a reduction; shapes that" in page
+    assert "ValueError: losses of different kinds; a spec that names a reduction; a gate for other than two box" in page
     assert str(inspect.signature(lp.MixLoss)).endswith(
         "compile: Literal[False] = False, *, "
-        "losses: collections.abc.Sequence[str | collections.abc.Mapping[str, typing.Any]])"
+        "losses: collections.abc.Sequence[str | collections.abc.Mapping[str, typing.Any]], "
+        "gate: str | None = None, at: float = 32.0)"
     )
 
 
