@@ -10,9 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from loss_plugins.catalog.entries import list_losses
 from loss_plugins.errors import in_one_line, shown
-from loss_plugins.module.build import module_class
 from loss_plugins.module.loss import Loss
 from loss_plugins.registry import SCOPE
 
@@ -128,8 +126,7 @@ def _mended(key: str, loss: Mapping[str, Any]) -> Changes:
     try:
         kind: Any = loss["type"] if isinstance(loss["type"], type) else MODELS.get(loss["type"])
     except KeyError:  # a name that is none: the message proposes the closest
-        meant = _meant(loss["type"])
-        return _mended(key, {**loss, "type": f"{SCOPE}.{meant}"}) if meant else {}
+        return {}
     entry = kind.entry
     given = {name: value for name, value in loss.items() if name not in OF_THE_WRAPPER}
     own = own_names(kind)
@@ -142,17 +139,6 @@ def _mended(key: str, loss: Mapping[str, Any]) -> Changes:
         other = OTHER_ACTIVATION.get(entry.name)
         kept |= {"use_sigmoid": sigmoid} if other is None else {"type": f"{SCOPE}.{other}"}
     return {key: kept} if _built(kept)[1] is None else {}
-
-
-def _meant(kind: str) -> str:
-    """The class of loss_plugins that is written like another but for capitals, "_" and "Loss"; "": none."""
-    letters = _letters(kind.rpartition(".")[2])
-    alike = [cls for cls in (module_class(loss).__name__ for loss in list_losses()) if _letters(cls) == letters]
-    return alike[0] if len(alike) == 1 else ""
-
-
-def _letters(name: str) -> str:
-    return name.replace("_", "").lower().removesuffix("loss")
 
 
 # --- a loss that its head cannot be built with ------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -68,6 +69,7 @@ def check_handed(entry: Entry, name: str, value: Any, pred: Tensor, parameters: 
         return
     shape = tuple(entry.states[name].initial(parameters).shape)
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and not shape
+    number = number and not (isinstance(value, int) and abs(value) > sys.float_info.max)
     fits = isinstance(value, Tensor) and not value.is_complex() and tuple(value.shape) in (shape, shape or (1,))
     if not (number or fits):
         allowed = f"a tensor of shape {shape}" if shape else "a number, or a tensor with one"

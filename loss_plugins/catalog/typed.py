@@ -164,5 +164,5 @@ def like(name: str, names: Iterable[str], entries: Mapping[str, Entry]) -> str:
         for each, entry in entries.items()
         if parameters.keys() <= entry.parameters.keys()
     ]
-    near = closest(name, [*names, *with_transform])
+    near = closest(name, {*names, *with_transform})
     return near if near.startswith("did you mean") else ""

@@ -119,10 +119,11 @@ def lovasz_softmax_loss(
     >>> lovasz_softmax_loss(pred, target, activation="none")  # each class: errors 1/2 and 1/2, which add up to 1
     tensor([0.5000])
     """
+    check_regions("lovasz_softmax", pred, over)
     p, truth = activate("lovasz_softmax", pred, activation), counted(dense(pred, target), ignored)
     errors = counted((dense(pred, target) - p).abs(), ignored)
     losses = extension(of_classes(errors, over), of_classes(truth, over))
     if classes == "all":
-        return losses.mean(-1)
+        return losses.sum(-1) / max(losses.shape[-1], 1)
     there = (of_classes(truth, over) > 0).any(-1)
     return (losses * there).sum(-1) / there.sum(-1).clamp(min=1)

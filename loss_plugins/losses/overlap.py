@@ -24,6 +24,7 @@ from .region import (
     Overlap,
     Smooth,
     activate,
+    check_regions,
     masses_of,
     regions,
     settled,
@@ -135,6 +136,7 @@ def masses_of_classes(
     overlap: str,
 ) -> Masses:
     """Overlap and masses per class, of each image or of all; rows (n, pixels) are of one class."""
+    check_regions(where, pred, over)
     p, t = activate(where, pred, activation), dense(pred, target)
     if pred.ndim == 2:
         p, t, ignored = p[:, None], t[:, None], None if ignored is None else ignored[:, None]
@@ -143,7 +145,7 @@ def masses_of_classes(
 
 def class_weights_by_size(sizes: Tensor, weighting: str) -> Tensor:
     """Weights of classes by their sizes (..., C); one that is not there weighs what the smallest does (1707.03237)."""
-    if weighting == "uniform":
+    if weighting == "uniform" or sizes.shape[-1] == 0:
         return torch.ones_like(sizes)
     there = sizes > 0
     exponent = -2 if weighting == "square" else -1

@@ -15,6 +15,8 @@ from loss_plugins.catalog.dialects import dialects_of
 from loss_plugins.catalog.entries import Entry, shipped
 from loss_plugins.samples import as_scale
 
+from .taken import taken
+
 LABELLED = [entry for entry in shipped() if LABELS.intersection(entry.targets)]
 MAPS = [(3, 1, 4, 5), (1, 1, 1, 1), (2, 1, 6), (2, 1, 2, 3, 2)]
 ROWS = (6, 1)
@@ -63,7 +65,7 @@ def test_a_mask_without_class_axis_is_the_mask_or_refused(entry: Entry, dialect:
     """Never its inverse in silence: but for rows of labels, which heads of one class hand over."""
     pred, mask = draw(entry, shape)
     for reduction in ("mean", "sum", "none"):
-        activation = {"activation": "sigmoid"} if entry.kind == "region" else {}
+        activation = taken(entry, activation="sigmoid") if entry.kind == "region" else {}
         if len(shape) == 2 and entry.kind == "region":
             activation["over"] = "image"
         module = lp.build_loss(entry.name, reduction=reduction, **in_dialect(dialect), **activation)
@@ -82,7 +84,7 @@ def test_a_mask_without_class_axis_is_the_mask_or_refused(entry: Entry, dialect:
 @pytest.mark.parametrize(("entry", "dialect"), spoken("region"))
 def test_a_region_of_one_channel_takes_its_mask_in_any_type(entry: Entry, dialect: Any, shape: tuple[int, ...]) -> None:
     pred, mask = draw(entry, shape)
-    module = lp.build_loss(entry.name, activation="sigmoid", ignore_index=255, **in_dialect(dialect))
+    module = lp.build_loss(entry.name, ignore_index=255, **taken(entry, activation="sigmoid"), **in_dialect(dialect))
     wanted = module(pred, mask.unsqueeze(1).double())
     for dtype in (torch.uint8, torch.int32, torch.int64, torch.bool, torch.float16, torch.float32, torch.float64):
         torch.testing.assert_close(module(pred, mask.to(dtype)), wanted)
@@ -94,13 +96,13 @@ def test_pixels_of_a_mask_are_ignored_and_other_numbers_refused(entry: Entry) ->
     pred, mask = draw(entry, (2, 1, 4, 5))
     ignored = torch.zeros(4, 5, dtype=torch.bool)
     ignored[1] = ignored[3, 2] = True
-    module = lp.build_loss(entry.name, ignore_index=255)
+    module = lp.build_loss(entry.name, ignore_index=255, **taken(entry, activation="sigmoid"))
     found, gradient = both(module(pred, mask.masked_fill(ignored, 255)), pred)
     torch.testing.assert_close(found, module(pred[..., ~ignored], mask[..., ~ignored]))
     assert torch.equal(gradient[..., ignored], torch.zeros_like(gradient[..., ignored]))
     for wrong in (255, 2, -1):
         with pytest.raises(ValueError, match=f"label {wrong}.*0 for background and 1 for the object"):
-            lp.build_loss(entry.name)(pred, mask.masked_fill(ignored, wrong))
+            lp.build_loss(entry.name, **taken(entry, activation="sigmoid"))(pred, mask.masked_fill(ignored, wrong))
 
 
 def test_a_perfect_prediction_costs_nothing() -> None:

@@ -14,6 +14,8 @@ from loss_plugins.catalog.dialects import dialects_of
 from loss_plugins.catalog.entries import Entry, shipped
 from loss_plugins.samples import as_scale
 
+from .taken import taken
+
 DENSE = [entry for entry in shipped() if {"dense", "input_sign", "label_score"}.intersection(entry.targets)]
 SHAPES = [(5, 3), (2, 3, 4), (2, 3, 4, 5), (4, 1)]
 #: numbers that are no share of a class, and that are no sign
@@ -33,7 +35,7 @@ def spoken() -> list[Any]:
 
 def build(entry: Entry, dialect: str | None = None, **parameters: Any) -> lp.Loss:
     said = parameters if dialect is None else {**parameters, "dialect": dialect}
-    return lp.build_loss(entry.name, **(said | ({"activation": "sigmoid"} if entry.kind == "region" else {})))
+    return lp.build_loss(entry.name, **(said | (taken(entry, activation="sigmoid") if entry.kind == "region" else {})))
 
 
 def sample(entry: Entry, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
