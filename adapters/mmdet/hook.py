@@ -160,7 +160,8 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
         """One update of running statistics per iteration, however often a head calls its loss."""
         for loss in self.losses:
             loss.steps.lead(loss.loss)
-            loss.loss.set_progress(runner.iter / runner.max_iters)
+            if loss.loss.takes_progress:
+                loss.loss.set_progress(min(runner.iter / runner.max_iters, 1.0))
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None

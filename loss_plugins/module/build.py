@@ -76,16 +76,24 @@ def build_loss(spec: str | Mapping[str, Any] | None = None, *positional: Any, **
 
 def _class_called(name: str, argument: str) -> tuple[type[Loss], Mapping[str, Any]]:
     """The module class for the name of a loss, or of a class, and the parameters that the name sets."""
+    known = CLASSES.get(name)
     try:
         meant = meaning_of(name, "build_loss", argument)
-        return class_of(meant.entry), meant.parameters
     except ValueError as error:
-        if name not in CLASSES:
+        if known is None:
             raise
-        known = CLASSES[name].entry.name
-        came = f"{argument}={name!r} is the class of a loss {known!r} that has been taken out of the catalogue"
-        remedy = f"build the class itself, {name}(), or say {known!r} for a loss that has that name now"
-        raise refusal("build_loss", came, "a name of list_losses()", remedy) from error
+        raise _taken_out(known, f"{argument}={name!r}") from error
+    if known is not None and current(known) is not meant.entry:  # another loss has its name now
+        raise _taken_out(known, f"{argument}={name!r}")
+    return class_of(meant.entry), meant.parameters
+
+
+def _taken_out(cls: type[Loss], came: str) -> ValueError:
+    """The error for the class of a loss that is in the catalogue no more."""
+    name = cls.entry.name
+    remedy = f"build the class itself, {cls.__name__}(), or say {name!r} for a loss that has that name now"
+    came = f"{came} is the class of a loss {name!r} that has been taken out of the catalogue"
+    return refusal("build_loss", came, "a name of list_losses()", remedy)
 
 
 def _reduce_by_name(self: Loss, protocol: typing.SupportsIndex) -> Any:

@@ -160,9 +160,18 @@ class Stateful(nn.Module):
             ValueError: it is not from 0 to 1.
         """
         check_value("set_progress", "progress", progress, Interval(0, 1), "pass epoch / epochs, say")
-        for part in self.modules():
-            if isinstance(part, RunningStatistic) and part.is_told:
-                part.value.fill_(progress)
+        for part in told_parts(self):
+            part.value.fill_(progress)
+
+    @property
+    def takes_progress(self) -> bool:
+        """Whether `set_progress` changes anything."""
+        return bool(told_parts(self))
+
+
+def told_parts(module: nn.Module) -> list[RunningStatistic]:
+    """The numbers of a module, and of those inside, that somebody tells."""
+    return [part for part in module.modules() if isinstance(part, RunningStatistic) and part.is_told]
 
 
 def at_least_1d(value: Tensor) -> Tensor:

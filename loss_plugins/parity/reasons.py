@@ -192,6 +192,17 @@ REASONS: tuple[Reason, ...] = (
         _say("smp"),
     ),
     Reason(
+        _row("smp", "jaccard"),
+        "It sums over the whole batch, takes min(p, t) for the overlap, keeps the denominator above eps, and an empty "
+        "target costs 0; ours is per image, with the product.",
+        _say("smp"),
+    ),
+    Reason(
+        _row("monai", "generalized_dice"),
+        "It takes probabilities, smoothed by 1e-5; ours logits, not smoothed.",
+        _say("monai"),
+    ),
+    Reason(
         _row("smp", "focal_tversky", parameters={"mode": "multilabel"}),
         "Its gamma is the exponent of the mean over the batch's channels, and 1; ours is the paper's, 1 over it, per "
         "image.",

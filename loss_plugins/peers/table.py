@@ -426,12 +426,6 @@ SMP = (
         Audited("jaccard", MULTILABEL, reduced, note=OVER_BATCH),
     ),
     _smp(
-        "LovaszLoss",
-        _mean("lovasz_hinge", "masks", MULTILABEL),
-        _mean("lovasz_softmax", "class masks", {"mode": "multiclass"}),
-        Audited("lovasz_hinge", MULTILABEL, reduced, note=OVER_BATCH),
-    ),
-    _smp(
         "FocalLoss",
         _mean("focal", HARD, {**MULTILABEL, "alpha": 0.25}, ours={"alpha": 0.25}),
         _mean("softmax_focal", "logits, classes", {"mode": "multiclass"}),

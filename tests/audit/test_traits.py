@@ -84,6 +84,7 @@ GUARDED = {
     ("extended_iou", "dialect", "mmdet"): "scale invariant",
     ("gwd", "dialect", "mmrotate"): "zero at equality",
     ("dice", "log", True): "gradient is the slope",
+    ("jaccard", "log", True): "gradient is the slope",
 }
 
 

@@ -22,6 +22,8 @@ from .ranks import train
 CHECKPOINT: list[tuple[dict[str, Any], dict[str, tuple[int, ...]]]] = [
     ({"type": "wiou"}, {"mean.value": (1,)}),
     ({"type": "ghm_c"}, {"counts.value": (10,)}),
+    ({"type": "ema_slide"}, {"mean.value": (2,)}),  # the mean IoU, and how many updates it has seen
+    ({"type": "uiou"}, {"progress.value": (1,)}),
     ({"type": "ghm_c", "bins": 30}, {"counts.value": (30,)}),
     (
         {"type": "mix", "losses": ["giou", "wiou", {"type": "siou", "wise": 2}]},
@@ -58,8 +60,9 @@ def test_keys_and_shapes_of_all_other_losses() -> None:
         if entry.name not in {spec["type"] for spec, _ in CHECKPOINT}:
             assert shapes(lp.build_loss(entry.name, **entry.example)) == {}, entry.name
         if "wise" in entry.parameters:
+            plain = shapes(lp.build_loss(entry.name, **entry.example))
             wise = lp.build_loss(entry.name, wise=3, **entry.example)
-            assert shapes(wise) == {"wise_mean.value": (1,)}, entry.name
+            assert shapes(wise) == {**plain, "wise_mean.value": (1,)}, entry.name
 
 
 @every_state
