@@ -86,11 +86,11 @@ class Losses(Steps):
         quick = self.fast is not None and self.fast.own_scores
         return self.own if self.cls is None and quick else self.cls
 
-    def _begin_call(self) -> None:
+    def begin_call(self) -> None:
         if self.first is None:
-            super()._begin_call()
+            super().begin_call()
         else:
-            self.first._begin_call()
+            self.first.begin_call()
 
     def check_matcher(self, criterion: Any) -> None:
         """Raise where another matcher stands in the place of the one whose cost is the box loss.

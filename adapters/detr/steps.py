@@ -80,7 +80,7 @@ class Steps:
             return call.returned()
         self._inside.add(thread)
         try:
-            self._begin_call()
+            self.begin_call()
             returned = self._computed(call)
         finally:
             self._inside.discard(thread)
@@ -106,7 +106,7 @@ class Steps:
         """Whether each loss has to be computed in a call; one without objects may leave some out."""
         return True
 
-    def _begin_call(self) -> None:
+    def begin_call(self) -> None:
         """The criterion is called: in training, running statistics have learnt from the step before."""
         if not torch.is_grad_enabled():
             self.validated += 1

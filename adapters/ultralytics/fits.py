@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-from loss_plugins import Loss
-from loss_plugins.catalog.entries import Entry, shipped
+from loss_plugins import Loss, build_loss
+from loss_plugins.catalog.entries import Entry, is_shipped, shipped
 from loss_plugins.errors import WrongResult, refusal
+from loss_plugins.fusion import by_autograd
 
 #: how far a logit lies on the side of its target: a loss falls all along the wrong side, a hinge may end at its margin
 WRONG, RIGHT = (-8.0, -4.0, -2.0, -1.0, 0.0), (1.0, 2.0, 4.0, 8.0)
@@ -21,6 +23,8 @@ MARGIN = 1e-3
 NO_GRADIENT = (
     "comes back without gradient: it would be logged, not trained (is it detached, or made by item() or numpy?)"
 )
+#: classes of the scores that a loss is tried with
+EXAMPLE_COLUMNS = 4
 Function = Callable[[Tensor], Tensor]
 
 
@@ -73,6 +77,17 @@ def says_otherwise(loss: Loss) -> str:
     return next((f"wants {each.entry.traits.scale.replace('_', '-')}, and gets logits" for each in others), "")
 
 
+def fits_scores(entry: Entry) -> bool:
+    """Whether a loss of this package is one of single scores, found out by trying it with its defaults."""
+    return per_score(entry) and _fits_by_trial(entry.name)
+
+
+@functools.cache
+def _fits_by_trial(name: str) -> bool:
+    with by_autograd():
+        return not misfit_of_scores(build_loss(name, reduction="none").eval(), EXAMPLE_COLUMNS)
+
+
 def misfit_of_scores(loss: Loss, columns: int) -> str:
     """Why a loss is none of single scores, logits with soft targets; "" if it is one.
 
@@ -89,21 +104,22 @@ def misfit_of_scores(loss: Loss, columns: int) -> str:
     def cost(pred: Tensor) -> Tensor:
         return loss.elementwise(pred, (side + 1) / 2).sum(-1)
 
-    return misfit_of_costs(cost, cost, side)
+    return misfit_of_costs(cost, None if is_shipped(loss.entry.function) else cost, side)
 
 
-def misfit_of_costs(cost: Function, of_probabilities: Function, side: Tensor) -> str:
+def misfit_of_costs(cost: Function, of_probabilities: Function | None, side: Tensor) -> str:
     """Why a cost is none of logits: it does not fall towards a number from 0 on; "" if it does.
 
     Args:
         cost: of logits of the shape of `side`, to a number per row.
-        of_probabilities: the cost of what may be given in their place.
+        of_probabilities: the cost of what may be given in their place; None: it is known to be one of logits.
         side: where the target is: 1 (the logit should be large) or -1.
     """
     if falls(cost, side):
         return "" if pulls(cost, side) else NO_GRADIENT
-    wanted = " (it wants probabilities?)" if falls(lambda logits: of_probabilities(logits.sigmoid()), side) else ""
-    return f"does not fall as logits move towards their targets{wanted}"
+    other = of_probabilities
+    wanted = other is not None and falls(lambda logits: other(logits.sigmoid()), side)
+    return f"does not fall as logits move towards their targets{' (it wants probabilities?)' if wanted else ''}"
 
 
 def misfit_of_sides(cost: Function, side: Tensor) -> str:

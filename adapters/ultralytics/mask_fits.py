@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import copy
+import functools
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from loss_plugins import Loss
+from loss_plugins import Loss, build_loss
 from loss_plugins.errors import refusal
+from loss_plugins.fusion import by_autograd
 
 from .fits import (
     misfit_of_costs,
@@ -31,9 +33,19 @@ KINDS = ("region", "classification")
 
 def fitting() -> str:
     """What fits, for messages."""
-    regions = names_of(lambda entry: entry.kind == "region" and of_logits(entry, "dense"))
-    pixels = names_of(lambda entry: per_score(entry) and not entry.traits.stateful)
+    regions = names_of(lambda entry: entry.kind == "region" and of_logits(entry, "dense") and _fits(entry.name))
+    pixels = names_of(lambda entry: per_score(entry) and _fits(entry.name))
     return f"a region loss ({regions}), or one per pixel of logits and soft targets ({pixels})"
+
+
+@functools.cache
+def _fits(name: str) -> bool:
+    """Whether a loss of this package can stand in for the mask loss, with its defaults."""
+    with by_autograd():
+        try:
+            return not _misfit(build_loss(name, reduction="none"))
+        except (ValueError, RuntimeError):  # which `require_fit` tells
+            return False
 
 
 def require_mask_loss(loss: Loss, asked: str) -> None:

@@ -187,7 +187,8 @@ class LossPluginMixin:
             self._plug.begin_epoch()  # out of memory, an epoch begins again
         elif event == "on_train_batch_start":
             self._plug.begin_step()
-            self._plug.set_progress(min(self.epoch / self.epochs, 1.0))  # type: ignore[attr-defined]
+            if self._plug.takes_progress:
+                self._plug.set_progress(min(self.epoch / self.epochs, 1.0))  # type: ignore[attr-defined]
         elif event == "on_train_batch_end":
             self._plug.sync()
             self._plug.require_branch_call()

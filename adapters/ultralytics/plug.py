@@ -269,6 +269,11 @@ class Plug:
         for loss in self._losses:
             loss.begin_step()
 
+    @property
+    def takes_progress(self) -> bool:
+        """Whether a loss changes in the course of the training."""
+        return any(loss.takes_progress for loss in self._losses)
+
     def set_progress(self, progress: float) -> None:
         """Tell the losses how much of the training is over, from 0 to 1."""
         for loss in self._losses:

@@ -24,7 +24,7 @@ from . import own
 from .classes import classes_of
 from .config import import_modules, read_config
 from .dfl_fits import require_dfl_loss
-from .fits import misfit_of_scores, names_of, per_score, require_fit, says_otherwise, singles
+from .fits import EXAMPLE_COLUMNS, fits_scores, misfit_of_scores, names_of, require_fit, says_otherwise, singles
 from .mask_fits import require_mask_loss
 from .sem_fits import require_sem_loss
 from .slot_table import SLOTS, UNSERVED
@@ -339,13 +339,15 @@ def _box_module(asked: Any, said: str) -> Loss:
 
 def _cls_module(asked: Any, said: str) -> Loss:
     loss = _module("cls", asked, said)
-    fitting = f"one that works on logits, per anchor and class, with soft targets: {names_of(per_score)}"
+    fitting = f"one that works on logits, per anchor and class, with soft targets: {names_of(fits_scores)}"
     if loss.entry.kind != "classification":
         came = f"{said}={shown(asked)} is a loss of kind {loss.entry.kind}"
         raise refusal("ultralytics adapter", came, fitting, "pass one of these")
 
     def trial() -> str:
-        trials = (misfit_of_scores(each, classes_of(each) or 4) for each in singles(copy.deepcopy(loss).eval()))
+        trials = (
+            misfit_of_scores(each, classes_of(each) or EXAMPLE_COLUMNS) for each in singles(copy.deepcopy(loss).eval())
+        )
         return says_otherwise(loss) or next(filter(None, trials), "")
 
     require_fit(f"{said}={shown(asked)}", fitting, "logits with soft targets", trial)

@@ -36,7 +36,8 @@ class OfCriterion:
         def call(pred: Tensor, target: Any) -> Tensor:
             criterion = self.build(place, pred.shape[1], parameters)
             blocks = zip(*(torch.split(each, BLOCK) for each in (pred, *target)), strict=True)
-            return torch.stack([self._of_image(criterion, *block) for block in blocks]).sum()
+            losses = torch.stack([self._of_image(criterion, *block) for block in blocks])
+            return losses.sum()
 
         return call
 

@@ -38,6 +38,8 @@ def is_computed(loss: lp.Loss) -> bool:
     """Whether soft targets are taken, to a number for each score, or for each mask."""
     shape = (6, 1) if loss.entry.kind == "classification" else (3, 1, 4, 4)
     pred = torch.zeros(shape)
+    if loss.entry.name == "ia_bce":
+        return False  # the target of a match moves with its score: one that is scored near 0 costs little
     try:
         return loss.elementwise(pred, pred + 0.5).shape == (shape if len(shape) == 2 else shape[:1])
     except ValueError:
@@ -70,7 +72,7 @@ def test_losses_of_logits_are_taken_and_all_others_refused(entry: Entry) -> None
             reason = refused(**{slot: loss})
             if traits.scale != "logits":
                 assert f"wants {traits.scale.replace('_', '-')}, and gets logits" in reason, loss.spec()
-            elif slot == "mask" and traits.stateful:
+            elif slot == "mask" and traits.stateful and "target_iou" not in entry.targets:  # ema_slide learns of IoUs
                 assert "depends on pixels outside of the boxes" in reason
             else:
                 assert (reason == "") == computed, (loss.spec(), reason)

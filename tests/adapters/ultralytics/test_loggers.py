@@ -73,7 +73,9 @@ class Trainer(LossPluginMixin, Stock):
 
     @property
     def _plug(self) -> Any:
-        return SimpleNamespace(**dict.fromkeys(("begin_epoch", "begin_step", "sync"), lambda: None))
+        return SimpleNamespace(
+            takes_progress=False, **dict.fromkeys(("begin_epoch", "begin_step", "sync"), lambda: None)
+        )
 
 
 @pytest.mark.parametrize(("logger", "event"), READ)

@@ -114,7 +114,10 @@ def slots() -> list[Any]:
     return found
 
 
-CLASS_LOSSES = {"asymmetric", "bce_with_logits", "focal", "ghm_c", "poly_focal", "quality_focal", "varifocal"}
+CLASS_LOSSES = {
+    "asymmetric", "bce_with_logits", "ema_slide", "focal", "ghm_c", "matchability", "poly_focal", "quality_focal",
+    "slide", "varifocal",
+}  # fmt: skip
 
 
 def test_these_class_losses_fit_and_no_others() -> None:
