@@ -87,6 +87,7 @@ class Losses(Steps):
         return self.own if self.cls is None and quick else self.cls
 
     def begin_call(self) -> None:
+        """As `Steps.begin_call`; of a second criterion, for the losses of the first."""
         if self.first is None:
             super().begin_call()
         else:
