@@ -32,7 +32,7 @@ def rebound(function: Callable[..., Any], **names: Any) -> Callable[..., Any]:
         came = f"function={shown(function)} is of type {type(function).__name__}"
         remedy = "give the function itself, which a method has under __func__"
         raise refusal("rebound", came, "a function written in Python", remedy, TypeError)
-    read = sorted(_names(function.__code__) & {*function.__globals__})
+    read = globals_of(function)
     for name in names:
         if name not in read:
             came = f"{function.__qualname__} of {function.__module__} reads no global {name!r}"
@@ -43,6 +43,11 @@ def rebound(function: Callable[..., Any], **names: Any) -> Callable[..., Any]:
     functools.update_wrapper(copy, function)
     del copy.__wrapped__  # type: ignore[attr-defined]  # signatures and tracebacks are those of the copy
     return copy
+
+
+def globals_of(function: Callable[..., Any]) -> list[str]:
+    """The global names that a function written in Python reads."""
+    return sorted(_names(function.__code__) & {*function.__globals__}) if isinstance(function, FunctionType) else []
 
 
 def _names(code: CodeType) -> set[str]:

@@ -15,6 +15,7 @@ from loss_plugins.fusion import by_autograd
 
 from ..detr.agreement import close
 from ..detr.making import stock_class
+from ..detr.rebound import globals_of
 from .asked import WHERE
 from .errors import UnsupportedModel
 from .fixed import HeadOutputs, classes_of, device_of, fixed, losses_by_name
@@ -71,6 +72,10 @@ def examine(part: nn.Module, seam: Seam, slot: HeadSlot) -> None:
 
 def _compared(part: nn.Module, seam: Seam, name: str, function: Function) -> tuple[float, float]:
     """The value of the part's own loss, and that of ours in its place: equal, with objects and without."""
+    method = getattr(type(part), seam.method)
+    if seam.name not in globals_of(method):
+        found = f"{method.__qualname__}, which does not call it itself (but the one that it overrides, maybe)"
+        raise UnsupportedModel(part, f"sought {seam.key} by way of {seam.name}, found {found}", STOCK_ONLY)
     numbers = []
     for objects in (True, False):
         given = fixed(classes_of(part), device_of(part), objects)
