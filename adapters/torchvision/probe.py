@@ -13,7 +13,7 @@ from loss_plugins import Loss
 from loss_plugins.errors import in_one_line, refusal, shown
 from loss_plugins.fusion import by_autograd
 
-from ..detr.agreement import close
+from ..detr.agreement import FAILURES, close
 from ..detr.making import stock_class
 from ..detr.rebound import globals_of
 from .asked import WHERE
@@ -29,8 +29,6 @@ Function = Callable[..., Tensor]
 #: how far values and gradients may lie apart, in float64
 TOLERANCE = 1e-6
 STOCK_ONLY = "plug the stock part, or write your loss into your own"
-#: what a part that is called otherwise than torchvision's may raise
-FAULTS = (AttributeError, AssertionError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
 
 class StandIn:
@@ -169,7 +167,7 @@ def _tried(part: nn.Module, seam: Seam, given: HeadOutputs) -> dict[str, Tensor]
     """
     try:
         return losses_by_name(part, getattr(type(part), seam.method), seam.key, given)
-    except FAULTS as error:
+    except FAILURES as error:
         own = f"torchvision's {owner_of(part).__name__}"  # type: ignore[union-attr]
         found = f"sought {seam.method} as in {own}, found that it raises {in_one_line(error)}"
         raise UnsupportedModel(part, found, STOCK_ONLY) from error

@@ -44,13 +44,16 @@ class Meaning:
 
     def __str__(self) -> str:
         """As in "ciou with inner_ratio=0.75"."""
-        said = ", ".join(f"{key}={value!r}" for key, value in self.parameters.items())
-        return f"{self.entry.name} with {said}" if said else self.entry.name
+        return f"{self.entry.name} with {', '.join(self._said)}" if self.parameters else self.entry.name
+
+    @property
+    def _said(self) -> list[str]:
+        return [f"{key}={value!r}" for key, value in self.parameters.items()]
 
     @property
     def call(self) -> str:
         """The call that builds it, by the registered name."""
-        return f"build_loss({', '.join([repr(self.entry.name), *(f'{k}={v!r}' for k, v in self.parameters.items())])})"
+        return f"build_loss({', '.join([repr(self.entry.name), *self._said])})"
 
     def as_entry(self) -> Entry:
         """What the catalogue says of the composition: the loss's entry, with the parameters set as defaults."""

@@ -15,9 +15,7 @@ from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval
 from .boxes import Pair, is_ours
 from .family import IoUOptions, iou_family
-from .penalties import Terms, center_distance, ciou_penalty
-
-ALPHA = "the weight alpha of the aspect term (1911.08287)"
+from .penalties import ALPHA, Terms, center_distance, ciou_penalty
 
 
 def smallness(pair: Pair, delta: float, area: float) -> Tensor:

@@ -15,6 +15,7 @@ from ..catalog.ranges import EPSILON, Choice, Interval, Series
 from .boxes import LENGTH, Pair, cxcywh_to_xyxy, extended_iou
 from .family import POOR_COSTS_LESS, IoUOptions, iou_family
 from .penalties import (
+    ALPHA,
     cdiou_penalty,
     ciou_penalty,
     diou_penalty,
@@ -141,7 +142,7 @@ def diou_loss(pred: Tensor, target: Tensor, **options: Unpack[IoUOptions]) -> Te
         range=(0, 2.5),
         symmetric=True,
         scale_invariant=True,
-        detached="the weight alpha of the aspect term (1911.08287)",
+        detached=ALPHA,
     ),
     use_when="You want the default of today's YOLO models: overlap, distance and aspect in one loss.",
     avoid_when="Width and height are wrong by one factor: the aspect term is 0 and EIoU says more.",

@@ -27,6 +27,8 @@ from .boxes import (
 #: what a loss adds to 1 - IoU: one or more terms, each a number per box
 Terms = tuple[Tensor, ...]
 Penalty = Callable[[Pair], Terms]
+#: what CIoU's terms leave out of the gradient
+ALPHA = "the weight alpha of the aspect term (1911.08287)"
 
 
 def no_penalty(pair: Pair) -> Terms:

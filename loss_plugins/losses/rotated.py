@@ -20,6 +20,7 @@ from ..catalog.declare import Effect, Source, Traits
 from ..catalog.entries import register_loss
 from ..catalog.ranges import EPSILON_ABOVE_0, Choice, Interval
 from .boxes import LENGTH, angle_between, safe_hypot, squared_norm
+from .penalties import ALPHA
 
 #: the shortest side that counts, in the longest of both boxes: long enough for 1 / side, a gradient, to have a bound
 SIDE_FLOOR = 3e-4
@@ -28,7 +29,6 @@ Eps = Annotated[float, EPSILON_ABOVE_0]
 Shape = Annotated[str, Choice("log1p", "sqrt", "none")]
 #: of a divergence that is at least eps: the root of that root is no small number
 RootedShape = Annotated[str, Choice("log1p", "sqrt", "none"), Effect(zero_at_equality=False, when=Choice("sqrt"))]
-ALPHA = "the weight alpha of the aspect term (1911.08287)"
 Tau = Annotated[
     float,
     Interval(0),

@@ -16,13 +16,7 @@ from loss_plugins.module.gain import box_gain, class_gain
 
 from . import own
 from .criteria import KNOWN, batch, padded
-
-
-def trained(criterion: Any, given: Any) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = criterion(*given)
-    sum(loss for name, loss in found.items() if "error" not in name).backward()  # type: ignore[union-attr]
-    return found
-
+from .trainings import trained
 
 # --- layers and counts ------------------------------------------------------------------------------------------------
 
@@ -31,7 +25,7 @@ def test_every_layer_gets_the_loss_and_nothing_else_changes() -> None:
     criterion, given = own.Criterion(), own.layers()
     stock = criterion(*given)
     with plug(criterion, box="eiou") as plugged:
-        found = trained(criterion, given)
+        found = trained(criterion, *given)
         assert list(found) == list(stock)
         for name in stock:
             assert torch.equal(found[name], stock[name]) is not name.startswith("loss_giou"), name
@@ -109,7 +103,7 @@ def test_a_running_statistic_learns_once_a_step_from_all_layers() -> None:
     one = build_loss("wiou")
     one.begin_step()
     with plug(criterion, box="wiou") as plugged:
-        trained(criterion, given)
+        trained(criterion, *given)
         for layer in (given[0], *given[0]["aux_outputs"]):
             pred, target = own.pairs(layer, given[1], criterion.matcher(layer, given[1]))
             one.elementwise(cxcywh_to_xyxy(pred), cxcywh_to_xyxy(target))
@@ -118,7 +112,7 @@ def test_a_running_statistic_learns_once_a_step_from_all_layers() -> None:
         with torch.no_grad():
             criterion(*given)
         assert torch.equal(statistic(plugged), before)
-        trained(criterion, own.layers(seed=5))
+        trained(criterion, *own.layers(seed=5))
         assert not torch.equal(statistic(plugged), before)
 
 
@@ -130,13 +124,13 @@ def statistic(plugged: Plug) -> Tensor:
 def test_a_state_goes_on_and_another_one_is_refused() -> None:
     criterion = own.Criterion()
     with plug(criterion, box="wiou", gain="match") as plugged:
-        trained(criterion, own.layers())
+        trained(criterion, *own.layers())
         state = plugged.state_dict()
     with plug(criterion, box="wiou") as resumed:
         resumed.load_state_dict(pickle.loads(pickle.dumps(state)))
         assert torch.equal(statistic(resumed), state["box"]["statistics"]["mean.value"])
         assert resumed.report.box.gain == plugged.report.box.gain  # type: ignore[union-attr]
-        trained(criterion, own.layers())
+        trained(criterion, *own.layers())
     with pytest.raises(ValueError, match="plug the losses that the state is of"):
         plug(own.Criterion(), box={"type": "wiou", "version": 3}).load_state_dict(state)
 
@@ -275,7 +269,7 @@ def test_a_gain_that_is_wrong_for_negatives_is_refused() -> None:
 def test_a_report_is_plain_and_says_what_was_done() -> None:
     criterion = own.Criterion()
     plugged = plug(criterion, box="eiou", cls="varifocal")
-    trained(criterion, own.layers())
+    trained(criterion, *own.layers())
     told = plugged.report.as_dict()
     assert pickle.loads(pickle.dumps(told)) == told
     assert told["box"]["stock"] == "giou"
