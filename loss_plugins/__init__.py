@@ -22,6 +22,8 @@ from .losses.alpha import alpha_ciou_loss as alpha_ciou_loss
 from .losses.alpha import alpha_diou_loss as alpha_diou_loss
 from .losses.alpha import alpha_giou_loss as alpha_giou_loss
 from .losses.alpha import alpha_iou_loss as alpha_iou_loss
+from .losses.bins import distribution_focal_loss as distribution_focal_loss
+from .losses.bins import fgl_loss as fgl_loss
 from .losses.boxes import cxcywh_to_xyxy as cxcywh_to_xyxy
 from .losses.classification import bce_loss as bce_loss
 from .losses.classification import bce_with_logits_loss as bce_with_logits_loss
@@ -41,7 +43,6 @@ from .losses.dynamic import sdiou_loss as sdiou_loss
 from .losses.dynamic import uiou_loss as uiou_loss
 from .losses.focal import asymmetric_loss as asymmetric_loss
 from .losses.focal import asymmetric_softmax_loss as asymmetric_softmax_loss
-from .losses.focal import distribution_focal_loss as distribution_focal_loss
 from .losses.focal import focal_loss as focal_loss
 from .losses.focal import gaussian_focal_loss as gaussian_focal_loss
 from .losses.focal import poly_cross_entropy_loss as poly_cross_entropy_loss
@@ -103,6 +104,7 @@ from .module.classes import DistributionFocalLoss as DistributionFocalLoss
 from .module.classes import EIoULoss as EIoULoss
 from .module.classes import EMASlideLoss as EMASlideLoss
 from .module.classes import ExtendedIoULoss as ExtendedIoULoss
+from .module.classes import FGLLoss as FGLLoss
 from .module.classes import FocalEIoULoss as FocalEIoULoss
 from .module.classes import FocalL1Loss as FocalL1Loss
 from .module.classes import FocalLoss as FocalLoss

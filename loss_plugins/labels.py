@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from .errors import refusal
-from .tensors import Target, check_device, class_axis, is_mask, number_in, readable
+from .tensors import BETWEEN_BINS, Target, check_device, class_axis, is_mask, number_in, readable
 
 #: the label that is left out by default, as in torch
 IGNORED = -100
@@ -103,11 +103,11 @@ class LabelRule:
         """
         first, *others = target if isinstance(target, tuple) else (target,)
         axis, bare = class_axis(pred), first.ndim < pred.ndim
-        labelled = bare and form != "score" and not first.is_floating_point() and first.dtype != torch.bool
+        labelled = bare and form not in BETWEEN_BINS and not first.is_floating_point() and first.dtype != torch.bool
         if labelled and form != "mask":
             self._refuse_ambiguous(pred, first)
         ignored = None
-        if first.numel() and form != "score":
+        if first.numel() and form not in BETWEEN_BINS:
             ignored = self._ignored_labels(first, pred.shape[axis]) if labelled else self._ignored_scores(first)
         mask = ignored
         if ignored is not None:

@@ -27,6 +27,7 @@ CHANNELS = 3  # of an ordinary mask
 TABLE_CLASSES = 4  # of the named logits
 MANY_CLASSES = 80  # of those that are timed
 BINS = 16
+REACH = 4.0  # of offsets, on either side of 0
 SIDE = 16  # of a named mask
 PIXELS_PER_ROW = 50  # so many rows of boxes cost as much as a mask
 Pair = tuple[Tensor, Target]
@@ -238,6 +239,10 @@ def _bins_to_the_end(n: int, generator: torch.Generator) -> Pair:
     return pred, _uniform(generator, len(pred), high=BINS - 1)
 
 
+def _offset_bins(n: int, generator: torch.Generator) -> Pair:
+    return _logits(n, generator, BINS + 1), _uniform(generator, n, low=-1.1 * REACH, high=1.1 * REACH)
+
+
 def _heatmap(n: int, generator: torch.Generator) -> Pair:
     pred = _logits(n, generator).sigmoid()
     target = (_normal(generator, n, TABLE_CLASSES) ** 2 * -2).exp()
@@ -299,6 +304,8 @@ def _hard_target(labels: Tensor, quality: Tensor, form: str, scale: Scale, class
         return labels
     if form == "score":
         return quality * (classes - 1)
+    if form == "offset":
+        return REACH * (2 * quality - 1)
     several: dict[str, Target] = {
         "label_score": (labels, quality),
         "label_score_rank": (labels, quality, torch.arange(len(labels)) % 3),
@@ -432,6 +439,9 @@ SAMPLES: dict[str, Sample] = {
     "distributions": Sample("log-softmax of those logits, softmax of others", _distributions),
     "bins": Sample(f"logits over {BINS} bins, distances between the first and the last", _bins),
     "bins to the end": Sample("the same, distances up to the last bin", _bins_to_the_end),
+    "offset bins": Sample(
+        f"logits over {BINS + 1} bins, offsets of up to {1.1 * REACH:g} on either side of 0", _offset_bins
+    ),
     "degenerate boxes": Sample(
         "predictions without width, without height, without both, and equal to the target, in turn", _degenerate
     ),

@@ -152,6 +152,7 @@ FORMS: dict[str, tuple[Callable[[Tensor, Target], bool], str]] = {
     "labels": (is_label, "integer labels of pred's shape without its class axis (axis 1)"),
     "class_map": (is_label, "integer labels of pred's shape without its class axis (axis 1)"),
     "score": (_is_score, "floats of pred's shape without its last axis"),
+    "offset": (_is_score, "floats of pred's shape without its last axis, around 0"),
     "label_score": (
         _is_label_score,
         "a tuple (labels, scores), both of pred's shape without its class axis, or both of pred's shape",
@@ -166,6 +167,8 @@ FORMS: dict[str, tuple[Callable[[Tensor, Target], bool], str]] = {
     ),
     "input_sign": (_is_input_sign, "a tuple (second input, sign), both of pred's shape"),
 }
+#: those of them that lie between bins, which are on the last axis of pred
+BETWEEN_BINS = frozenset({"score", "offset"})
 #: and the one that region losses take beside, where there is one class
 ALL_FORMS = {"mask": (is_mask, "the mask of the one class of pred, without class axis"), **FORMS}
 

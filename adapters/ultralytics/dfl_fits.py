@@ -82,6 +82,10 @@ def require_bins(loss: Loss, of_bins: bool, bins: int, criterion: str) -> None:
 
 def _misfit_of_bins(loss: Loss) -> str:
     """Why a loss is none of logits (n, bins) and a distance each (n,), in bins; "" if it is one."""
+    if "offset" in loss.entry.targets:
+        return (
+            "takes offsets from the sides of a reference box, over bins around 0, and gets distances, in bins from 0 on"
+        )
     target = torch.tensor([0.0, 0.4, 2.5, 3.0, 5.75, 6.9])
     bins = torch.arange(8)
     side = torch.where((bins - target[:, None]).abs() < 1, 1.0, -1.0)

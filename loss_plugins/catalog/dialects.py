@@ -204,6 +204,7 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
         "mmdet": Defaults(),
         "ultralytics": Defaults({"margin": 0.01}, {"reg_max": Keyword()}),
     },
+    "fgl": {"transformers": Defaults(names={"max_num_bins": renamed("reg_max")})},
     "ghm_c": {"mmdet": Defaults(names=_SIGMOID, counts_itself=True)},
     "gaussian_focal": {"mmdet": Defaults(names={"pos_weight": fixed_at(1.0), "neg_weight": fixed_at(1.0)})},
     "dice": {

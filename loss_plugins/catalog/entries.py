@@ -99,7 +99,8 @@ def register_loss(
         options: the function whose keywords `**options` of this one stands for.
         without: keywords of `options` that this loss sets itself.
         targets: forms of the target of a class or region loss, of "dense" (pred's shape), "labels" and
-            "class_map" (integers without pred's class axis), "score" (floats without the last axis),
+            "class_map" (integers without pred's class axis), "score" (floats without the last axis, in bins from
+            0 on), "offset" (likewise, around 0),
             "label_score", "target_iou" and "input_sign" (tuples of two tensors), "label_score_rank" (of three); None:
             dense or labels; of regions dense, class_map.
             "labels" may be C for background, "class_map" may not. The catalogue checks labels and gives the loss the

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import refusal, shown
 from ..labels import Given, LabelRule
-from ..tensors import Target, check_boxes, check_forms, check_weight, fit_weight, raised, whole_labels
+from ..tensors import BETWEEN_BINS, Target, check_boxes, check_forms, check_weight, fit_weight, raised, whole_labels
 from .declare import COLUMNS
 from .entry import Entry
 from .results import called, check_result
@@ -54,7 +54,7 @@ def read_tensors(entry: Entry, pred: Tensor, target: Target, rule: LabelRule | N
 
 def fitted_weight(entry: Entry, weight: Tensor, shape: torch.Size, pred: Tensor) -> Tensor:
     """The weight for a loss of that shape of these predictions, see `fit_weight`."""
-    has_class_axis = entry.kind == "classification" and "score" not in entry.targets
+    has_class_axis = entry.kind == "classification" and BETWEEN_BINS.isdisjoint(entry.targets)
     columns = pred.shape[-1] if pred.ndim == len(shape) + 1 else 1
     return fit_weight(entry.name, weight, shape, pred.shape if has_class_axis else None, columns)
 

@@ -60,6 +60,9 @@ READABLE: dict[str, str] = {
     "\\begin{cases} \\frac{x^2}{2s} & x < s \\\\ x - \\frac{s}{2} & \\text{else} \\end{cases},\\quad x = 1 - \\frac{I'}{A + A_g - I'}": (
         "⎧ x²/(2 s)   if x < s\n⎩ x - s/2    otherwise\nx = 1 - I'/(A + A_g - I')"
     ),
+    '(1 - r)\\, \\mathrm{CE}(x, l) + r\\, \\mathrm{CE}(x, l + 1),\\quad r = \\frac{t - W_l}{W_{l + 1} - W_l},\\quad W_{n / 2 + k} = (a c + 1)^{2 k / (n - 2)} - 1': (
+        '(1 - r) CE(x, l) + r CE(x, l + 1)\nr = (t - W_l)/(W_(l+1) - W_l)\nW_(n/2+k) = (a c + 1)^(2 k/(n - 2)) - 1'
+    ),
     '-\\alpha_t (1 - p_t)^\\gamma \\ln p_t': (
         '-α_t (1 - p_t)^γ ln p_t'
     ),

@@ -12,7 +12,7 @@ import torch
 from torch import Size, Tensor
 
 from ..errors import WrongResult, refusal, shown
-from ..tensors import FLOATS, spreads, without
+from ..tensors import BETWEEN_BINS, FLOATS, spreads, without
 from .declare import COLUMNS
 from .entry import Entry
 
@@ -103,7 +103,7 @@ def same(shape: Sequence[int], wanted: Sequence[int]) -> bool:
 
 def _shapes(entry: Entry) -> Iterator[tuple[Callable[[Size], Shape], str]]:
     yield from SHAPES[entry.kind]
-    if "score" in entry.targets:
+    if not BETWEEN_BINS.isdisjoint(entry.targets):
         yield SCORES
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..tensors import FORMS
+from ..tensors import BETWEEN_BINS, FORMS
 from .declare import Parameter
 from .dialects import dialects_of
 from .entry import Entry
@@ -183,7 +183,7 @@ def _rows(entry: Entry) -> tuple[str, str]:
     """Shapes of the prediction and of the loss: softmax losses have one per row, the others one per score."""
     if "class_map" in entry.targets:
         return "(n, C) or (n, C, ...)", "(n) or (n, ...) one loss per row"
-    if "score" in entry.targets:
+    if not BETWEEN_BINS.isdisjoint(entry.targets):
         return "(..., n)", "(...) one loss per row"
     if "labels" in entry.targets:
         return "(n, C) or (n, C, ...)", "one loss per score, in the shape of pred"

@@ -2,6 +2,7 @@
 
 from . import (
     alpha,
+    bins,
     classification,
     coordinates,
     dynamic,
@@ -20,6 +21,6 @@ from . import (
 )
 
 __all__ = [
-    "alpha", "classification", "coordinates", "dynamic", "focal", "gaussian", "ghm", "iou", "lovasz",
+    "alpha", "bins", "classification", "coordinates", "dynamic", "focal", "gaussian", "ghm", "iou", "lovasz",
     "overlap", "projections", "quality", "region", "rotated", "slide", "wise",
 ]  # fmt: skip

@@ -13,7 +13,6 @@ from torch.nn import functional
 from ..catalog.declare import Effect, Source
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval
-from ..errors import refusal
 from ..tensors import class_axis, dense, one_hot
 from .boxes import safe_power
 from .scores import SCORES, UNEQUAL, binary_cross_entropy, bounded_log, row_count
@@ -233,40 +232,6 @@ def varifocal_loss(
     far = safe_power(p.detach() if detach_weight else p, gamma)
     weight = alpha * far * (1 - label) + (quality if iou_weighted else 1.0) * label
     return weight * binary_cross_entropy(pred, quality, activated)
-
-
-@register_loss(
-    "distribution_focal",
-    kind="classification",
-    formula=r"(l + 1 - t)\, \mathrm{CE}(x, l) + (t - l)\, \mathrm{CE}(x, l + 1),\quad l = \lfloor t \rfloor",
-    source=GENERALIZED_FOCAL,
-    traits=replace(UNEQUAL, proper=True),
-    targets=("score",),
-    use_when="Box sides are predicted as distributions over bins, as in YOLOv8 and GFL heads.",
-    avoid_when="Targets may lie beyond the last bin: they are cut off there, so the object is too large for its level.",
-)
-def distribution_focal_loss(pred: Tensor, target: Tensor, *, margin: Annotated[float, Interval(0, 1)] = 0.0) -> Tensor:
-    """Distribution focal loss: cross-entropy with the two bins next to the target.
-
-    Args:
-        pred: (..., n) logits over n bins.
-        target: (...) distances in bins, in [0, n - 1]; what lies beyond is cut off.
-        margin: cut off at n - 1 - margin instead; Ultralytics' is 0.01.
-
-    >>> distribution_focal_loss(torch.zeros(1, 4), torch.tensor([1.5]))  # ln 4
-    tensor([1.3863])
-    """
-    last = pred.shape[-1] - 1
-    if last < 1:
-        came = f"pred has {pred.shape[-1]} bin(s) on its last axis"
-        raise refusal("distribution_focal", came, "2 or more", "set reg_max of the head to 2 or more")
-    target = target.to(pred.dtype).clamp(0, last - margin)
-    low = target.detach().floor().clamp(max=last - 1).nan_to_num(0)  # NaN stays NaN, but is no index
-    log_p = functional.log_softmax(pred, -1)
-    near, far = (log_p.gather(-1, bin.long().unsqueeze(-1)).squeeze(-1) for bin in (low, low + 1))
-    least = torch.finfo(pred.dtype).min  # a bin without share costs nothing, though its logit be -inf
-    near, far = near.clamp(min=least), far.clamp(min=least)
-    return -((low + 1 - target) * near + (target - low) * far)
 
 
 @register_loss(

@@ -85,3 +85,19 @@ DEIMV2 = OfCriterion(
 DEIM = OfCriterion(_with_matcher(weight_dict={}), "loss_labels_mal", "loss_mal")
 LW_DETR = OfCriterion(_with_matcher(group_detr=1), "loss_labels", "loss_ce")
 RF_DETR = OfCriterion(_with_matcher(weight_dict={}, ia_bce_loss=True), "loss_labels", "loss_ce")
+
+
+def fine_bins(place: Any, parameters: Mapping[str, Any]) -> LossCall:
+    """The loss of bins of D-FINE's criterion, one number per side, with the shares that its helper gives both bins."""
+
+    def call(pred: Tensor, target: Tensor) -> Tensor:
+        last = pred.shape[1] - 1
+        criterion = _with_config("DFineConfig", {})(place, 1, {}).to(pred.dtype)
+        low, right, left = located("transformers.loss.loss_d_fine:translate_gt")(
+            target.float(), last, criterion.reg_scale, criterion.up.float()
+        )
+        low = low.clamp(0, last - 0.1)
+        loss: Tensor = criterion.unimodal_distribution_focal_loss(pred, low, right, left, reduction="none")
+        return loss
+
+    return call

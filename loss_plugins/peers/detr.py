@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .calls import diagonal, over_boxes, over_masks, reduced, similarity_column
-from .criteria import DEIM, DEIMV2, LW_DETR, RF_DETR, RT_DETR, OfCriterion
-from .uses import Audited, Compared, Peer
+from .criteria import DEIM, DEIMV2, LW_DETR, RF_DETR, RT_DETR, OfCriterion, fine_bins
+from .uses import Audited, Compared, Peer, Tolerance
 
 LABEL_SCORE = "logits, labels and scores"
 SOFT, HARD = "logits, soft targets", "logits, hard targets"
@@ -72,6 +72,21 @@ DETR = (
         "transformers",
         "transformers.loss.loss_deimv2:Deimv2Loss",
         uses=(_method("matchability", DEIMV2, "Deimv2Loss.loss_labels_mal"),),
+    ),
+    Peer(
+        "transformers",
+        "transformers.loss.loss_d_fine:DFineLoss",
+        uses=(
+            Compared(
+                "fgl",
+                "offset bins",
+                form=fine_bins,
+                promised=Tolerance(1e-5, 1e-5),
+                double=None,
+                variant="in DFineLoss.loss_local",
+                remark="the shares of both bins are differences of numbers near each other, in float32",
+            ),
+        ),
     ),
     Peer(
         "transformers",

@@ -231,6 +231,10 @@ def ultralytics_sum(loss: Tensor, inputs: dict[str, Tensor]) -> Tensor:
     return loss.mean(1).sum()
 
 
+def weighted(loss: Tensor, inputs: dict[str, Tensor]) -> Tensor:
+    return loss * inputs["weight"]
+
+
 def into_columns(loss: Tensor, inputs: dict[str, Tensor]) -> Tensor:
     return torch.zeros_like(inputs["pred_logits"]).scatter(1, inputs["target"][:, None], loss[:, None])
 
@@ -337,6 +341,7 @@ ON_INPUTS: dict[str, OnInputs] = {
     **{f"mal_{code}": OnInputs("matchability", target=("label", "score")) for code in ("hf", "deim", "libre")},
     # its binary cross-entropy is float32
     "vfl_ultralytics_scalar": OnInputs("varifocal", target=("label", "gt_score"), exact=False, after=ultralytics_sum),
+    **{case: OnInputs("fgl", renamed={"max_num_bins": "reg_max"}, after=weighted) for case in ("fgl_hf", "fgl_dfine")},
     "dfl_mmdet": OnInputs("distribution_focal", renamed={"bins": None}),
     "dfl_ultralytics": OnInputs(
         "distribution_focal",

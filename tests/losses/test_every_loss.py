@@ -75,6 +75,8 @@ def extreme(name: str) -> tuple[Tensor, Any]:
         values = -values.abs()
     pred = torch.cartesian_prod(values, values)
     form = entry.targets[0]
+    if form == "offset":  # of bins on either side of 0
+        return torch.cat([pred, pred[:, :1]], 1), torch.linspace(-5, 5, len(pred))
     if form == "class_map":
         return pred, torch.arange(len(pred)) % 2
     if form == "score":

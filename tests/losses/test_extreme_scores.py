@@ -9,12 +9,13 @@ import torch
 
 from loss_plugins import build_loss
 from loss_plugins.catalog.entries import get_entry, shipped
+from loss_plugins.tensors import BETWEEN_BINS
 
 INF = math.inf
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 SIZES = (3e38, -3e38, 1e4, -1e4, 88.0, -88.0, 0.0)
 LOGITS = sorted(entry.name for entry in shipped() if entry.kind == "classification" and entry.traits.scale == "logits")
-SOFTMAX = [name for name in LOGITS if get_entry(name).targets[0] in ("class_map", "score")]
+SOFTMAX = [name for name in LOGITS if get_entry(name).targets[0] in ("class_map", *BETWEEN_BINS)]
 
 
 def targets(name, rows):
@@ -23,6 +24,8 @@ def targets(name, rows):
         return [torch.full((rows,), label) for label in (0, 1, 2)]
     if form == "score":
         return [torch.full((rows,), bins, dtype=torch.float64) for bins in (0.0, 1.25, 2.0)]
+    if form == "offset":  # of the first bin, between the last two, of the last
+        return [torch.full((rows,), offset, dtype=torch.float64) for offset in (-4.0, 1.0, 4.0)]
     return [torch.full((rows, 3), score, dtype=torch.float64) for score in (0.0, 0.5, 1.0)]
 
 
@@ -53,10 +56,12 @@ def test_logits_of_any_size_have_a_loss_and_a_slope(name, dtype):
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", SOFTMAX)
 def test_a_masked_class_that_is_not_true_is_a_class_of_probability_0(name, dtype, maps):
-    maps = maps and name != "distribution_focal"  # whose bins lie on the last axis
+    maps = maps and BETWEEN_BINS.isdisjoint(get_entry(name).targets)  # whose bins lie on the last axis
     others = [[1.0, 2.0], [-3.0, 88.0], [0.0, 0.0]]
     for target in targets(name, len(others)):
         first = float(target[0])
+        if "offset" in get_entry(name).targets:  # of three bins 4 apart
+            first = first / 4 + 1
         for masked in {0, 1, 2} - {math.floor(first), math.ceil(first)}:
             # the limit: a logit so low that its probability is 0
             rows, low = ([[*row[:masked], at, *row[masked:]] for row in others] for at in (-INF, -1e4))

@@ -54,7 +54,9 @@ def extremes(entry: Entry, classes: int) -> Iterator[tuple[str, Any]]:
     """Each parameter that takes numbers, at the ends of its range."""
     for name, parameter in entry.parameters.items():
         allowed = parameter.allowed
-        if isinstance(allowed, Interval):
+        if name == "reg_max":  # which says how many bins come
+            yield name, classes - 1
+        elif isinstance(allowed, Interval):
             yield from ((name, number) for number in ends(allowed, parameter.default))
         elif isinstance(allowed, Series):
             yield from ((name, each) for each in lists(allowed))

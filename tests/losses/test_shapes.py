@@ -47,6 +47,7 @@ def targets(entry: Entry, pred: Tensor) -> dict[str, Target]:
         "class_map": labels,
         "mask": labels.to(pred.dtype),
         "score": torch.full(pred.shape[:-1], 0.5, dtype=pred.dtype),
+        "offset": torch.full(pred.shape[:-1], 0.5, dtype=pred.dtype),
         "label_score": (labels, labels + pred.new_tensor(0.5)),
         "label_score_rank": (labels, labels + pred.new_tensor(0.5), labels),
         "target_iou": (dense, torch.full(labels.shape, 0.5, dtype=pred.dtype)),
@@ -110,7 +111,7 @@ def test_scores_of_any_shape_cost_a_finite_number_or_are_refused(entry: Entry, d
 BUILT_IN = [
     each
     for each in CONTRACTS
-    if lp.get_entry(each.loss) in SCORES and each.loss != "distribution_focal" and not each.missing()
+    if lp.get_entry(each.loss) in SCORES and each.loss not in ("distribution_focal", "fgl") and not each.missing()
 ]
 #: what ours refuses and theirs takes: regions of rows, and the softmax of one channel
 REFUSED = ("needs pred of shape", "activation='softmax' of one channel")

@@ -66,6 +66,10 @@ def samples(entry: Entry) -> Iterator[tuple[Tensor, Target]]:
             yield pred, (hard * quality.unsqueeze(class_axis(pred)), quality)
         elif form == "input_sign":
             yield pred, (pred.flip(0) + 0.1, 2 * hard - 1)
+        elif form == "offset":
+            pred = pred[..., : 3 if shape[-1] < 5 else 5]  # as many bins on either side of 0
+            if shape[-1] >= 3:
+                yield pred, 4 * torch.rand(pred.shape[:-1], generator=generator, dtype=torch.float64) - 2
         elif form == "score":
             yield pred, quality.mean(1) if quality.ndim > 1 else quality * (shape[1] - 1)
         else:

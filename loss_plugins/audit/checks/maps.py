@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...catalog.ranges import PerClass
 from ...samples import CLASSES
-from ...tensors import Target, on_target
+from ...tensors import BETWEEN_BINS, Target, on_target
 from ..check import Check, Finding, judged, not_applicable
 from ..subject import LossCallable, Subject
 
@@ -52,7 +52,7 @@ def no_maps(subject: Subject) -> str:
     """Why a loss is not tried on maps; "": it is."""
     if subject.kind == "region":
         return ""
-    if subject.form == "score":
+    if subject.form in BETWEEN_BINS:
         return "predicts bins, which lie on the last axis"
     if not subject.gives_rows:
         return "one number for the whole batch"

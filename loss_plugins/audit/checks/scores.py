@@ -10,8 +10,8 @@ import time
 import torch
 from torch import Tensor
 
-from ...samples import CLASSES, as_scale, ordinary
-from ...tensors import Target, cast, on_target
+from ...samples import CLASSES, REACH, as_scale, ordinary
+from ...tensors import BETWEEN_BINS, Target, cast, on_target
 from ..check import SCORES, Check, Finding, judged, measured, not_applicable, promised
 from ..subject import Subject, literal, show_call
 
@@ -48,6 +48,8 @@ def dense_truth(subject: Subject, pred: Tensor, target: Target) -> Tensor:
     if target.shape == pred.shape:
         return (target > 0).to(pred.dtype)
     axis = 1 if subject.kind == "region" or subject.form == "class_map" else -1
+    if subject.form == "offset":  # as if the bins were uniform
+        target = (target / REACH + 1) * (pred.shape[-1] - 1) / 2
     labels = target.round().long()  # of bins, the nearest
     return torch.nn.functional.one_hot(labels, pred.shape[axis]).movedim(-1, axis).to(pred.dtype)
 
@@ -115,7 +117,8 @@ def constant_target(subject: Subject, positive: bool, n: int = 6) -> tuple[Tenso
         return None
     if target.is_floating_point():
         low = -1.0 if subject.scale == "distances" else 0.0
-        high = CLASSES - 1.0 if subject.form == "score" else 1.0
+        low = -REACH if subject.form == "offset" else low
+        high = {"score": CLASSES - 1.0, "offset": REACH}.get(subject.form, 1.0)
         return pred, torch.full_like(target, high if positive else low)
     if subject.form == "labels":
         return pred, torch.full_like(target, 0 if positive else pred.shape[-1])
@@ -178,7 +181,7 @@ def expected_loss(subject: Subject, grid: Tensor, logits: Tensor, wanted: float)
     """The loss along a grid of predicted probabilities; None where the target has no such form."""
     if subject.kind == "region":
         return _mask_curve(subject, logits, wanted)
-    if subject.form in ("label_score", "input_sign") or subject.scale in ("distances", "ranks"):
+    if subject.form in ("label_score", "input_sign", "offset") or subject.scale in ("distances", "ranks"):
         return None
     if subject.form == "score":  # bins: the target lies between two
         return subject.rows(torch.stack([-logits / 2, logits / 2], dim=1), torch.full_like(grid, wanted))
@@ -223,7 +226,7 @@ def proper(subject: Subject) -> Finding:
 
 def better_costs_less(subject: Subject, right: bool) -> Finding:
     """From confident mistakes to confident hits the loss never rises, and back it never falls."""
-    if subject.form in ("input_sign", "score"):
+    if subject.form == "input_sign" or subject.form in BETWEEN_BINS:
         return not_applicable(f"targets of the form {subject.form!r} are not right or wrong")
     sizes = torch.linspace(-6, 2, 33).tolist() if right else torch.linspace(2, -6, 33).tolist()
     losses = []
@@ -245,7 +248,7 @@ def _towards(subject: Subject, size: float) -> tuple[Tensor, Target]:
 
 def soft_targets(subject: Subject) -> Finding:
     """Targets between 0 and 1: finite value and gradient, at soft and at saturated scores."""
-    if subject.form not in ("dense", "label_score", "score") or subject.scale == "distances":
+    if subject.form not in ("dense", "label_score", *BETWEEN_BINS) or subject.scale == "distances":
         return not_applicable(f"targets of the form {subject.form!r} are hard")
     pred, target = subject.sample(6, dtype=torch.float32)
     if subject.form == "dense":
@@ -264,7 +267,8 @@ def soft_targets(subject: Subject) -> Finding:
 
 def many_classes(subject: Subject) -> Finding:
     """4 rows of 20 000 classes: finite, and done in seconds."""
-    pair = ordinary(subject.kind, subject.form, subject.scale, classes=20_000)(4, 0, torch.float32)
+    classes = 20_001 if subject.form == "offset" else 20_000  # as many bins on either side of 0
+    pair = ordinary(subject.kind, subject.form, subject.scale, classes=classes)(4, 0, torch.float32)
     start = time.perf_counter()
     loss, gradient = subject.gradient(*pair)
     seconds = time.perf_counter() - start

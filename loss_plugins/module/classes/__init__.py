@@ -27,6 +27,7 @@ from .coordinates import SmoothL1Loss as SmoothL1Loss
 from .focal import AsymmetricLoss as AsymmetricLoss
 from .focal import AsymmetricSoftmaxLoss as AsymmetricSoftmaxLoss
 from .focal import DistributionFocalLoss as DistributionFocalLoss
+from .focal import FGLLoss as FGLLoss
 from .focal import FocalLoss as FocalLoss
 from .focal import GaussianFocalLoss as GaussianFocalLoss
 from .focal import GHMCLoss as GHMCLoss

@@ -115,6 +115,45 @@ class DistributionFocalLoss(Loss, name="distribution_focal"):
         dialect: str | None = None
     ) -> None: ...
 
+class FGLLoss(Loss, name="fgl"):
+    """Fine-grained localisation loss (FGL): cross-entropy with the two bins next to the target, of bins not uniform.
+
+    Bins lie as far below 0 as above.
+
+    Formula:
+        (1 - r) CE(x, l) + r CE(x, l + 1)
+        r = (t - W_l)/(W_(l+1) - W_l)
+        W_(n/2+k) = (a c + 1)^(2 k/(n - 2)) - 1
+
+    Args:
+        reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
+        loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
+        compile (default False; allowed: False or True): turn value and gradient into machine code, by
+            torch's compiler; the first call takes the time for it.
+        reg_max (default None; allowed: a whole number in [2, inf)): n, which is checked; None: whatever
+            pred has. D-FINE's is 32.
+        reg_scale (default 4.0; allowed: [0.001, 1000]): c, how dense bins are around 0. D-FINE's is 4.
+        up (default 0.5; allowed: [0.001, 1000]): a: the last bins but one lie at a c, the last at twice
+            that. D-FINE's is 0.5.
+        dialect (default None; allowed: 'transformers'): None: the published formula; or the framework
+            whose built-in to equal.
+
+    Use it when:
+        Sides of boxes are refined layer by layer as distributions over bins that are not uniform, as in
+        D-FINE.
+
+    Avoid it when:
+        Bins are uniform, as in YOLOv8 and GFL: take distribution_focal. Or it is the only loss of
+        boxes: weighted by the IoU, as D-FINE has it, it is 0 for boxes that do not overlap.
+
+    Source:
+        D-FINE: Redefine Regression Task in DETRs as Fine-grained Distribution Refinement (2024) https://arxiv.org/abs/2410.13842
+    """
+    def __init__(
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
+        reg_max: int | None = None, reg_scale: float = 4.0, up: float = 0.5, dialect: str | None = None
+    ) -> None: ...
+
 class FocalLoss(Loss, name="focal"):
     """Sigmoid focal loss: binary cross-entropy with easy scores weighed down.
 

@@ -52,6 +52,7 @@ CONFIGS = {
     "YOLOv3": "yolo/yolov3_d53_8xb8-320-273e_coco",
     "YOLOX": "yolox/yolox_tiny_8xb8-300e_coco",
 }
+FGL = "loss_plugins.FGLLoss"
 BOX, CLS, IOU = "bbox_head.loss_bbox", "bbox_head.loss_cls", "bbox_head.loss_iou"
 ROI, MASK = "roi_head.bbox_head.loss_bbox", "roi_head.mask_head.loss_mask"
 CIOU, NWD, GIOU, BOUNDED, L1, SMOOTH, MSE, FOCAL, CE, BCE, PROBABILITIES, NLL, DICE, TVERSKY, QUALITY, GAUSS, GHM = (
@@ -93,6 +94,7 @@ TRIED: list[tuple[str, str, str, dict[str, Any], str | None]] = [
     ("GFL", CLS, CIOU, {}, r"ciou compares boxes: .* \(loss_plugins.QualityFocalLoss\) into"),
     ("TOOD", CLS, PROBABILITIES, SIGMOID, r"\(loss_plugins.QualityFocalLoss, activated=True\) into"),
     ("GFL", "bbox_head.loss_dfl", FOCAL, {}, r"lie between bins, .* \(loss_plugins.DistributionFocalLoss\) into"),
+    ("GFL", "bbox_head.loss_dfl", FGL, {}, r"lie between bins, which fgl .*DistributionFocalLoss\) into"),
     ("GFL", "bbox_head.loss_dfl", L1, {}, r"put a loss of bins \(loss_plugins.DistributionFocalLoss\) into"),
     # a reduction that the head cannot use
     ("YOLOv3", CLS, BCE, {**SIGMOID, "reduction": "mean"}, "set model.bbox_head.loss_cls.reduction='sum'"),
