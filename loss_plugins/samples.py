@@ -2,8 +2,8 @@
 
 `SAMPLES` has inputs by name: the table on which losses are compared and timed. `ordinary` finds the input for any loss
 from what its entry declares: kind, form of the target, scale of the scores. Numbers are drawn in float64 from a
-generator of the call's own, so every dtype gets the same, and the global generator is left alone; `labelled_images` and
-`trial_pairs`, which have one dtype, draw float32 (from generators of their own as well).
+generator of the call's own, so every dtype gets the same, and the global generator is left alone; `trial_pairs`,
+which has one dtype, draws float32 (from a generator of its own as well).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -344,35 +343,6 @@ def ordinary(kind: Kind, form: str = "dense", scale: Scale = "logits", classes: 
         scores = functools.partial(_ordinary_scores, form=form, scale=scale, classes=classes)
         return Sample(f"logits of deviation 2 for {classes} classes, one true per row", scores)
     return SAMPLES["jittered rotated boxes" if kind == "rotated_box" else "jittered boxes"]
-
-
-class LabelledImages(NamedTuple):
-    """Random images with boxes, for one training step of a detector.
-
-    Attributes:
-        pixels: (images, 3, side, side) in [0, 1].
-        boxes: (boxes, 4) centre and size, in shares of the image.
-        labels: (boxes,) class of each box.
-        image: (boxes,) index of the image that each box belongs to.
-    """
-
-    pixels: Tensor
-    boxes: Tensor
-    labels: Tensor
-    image: Tensor
-
-
-def labelled_images(images: int, side: int, each: int = 10, classes: int = 10, seed: int = 0) -> LabelledImages:
-    """Images of side x side random pixels with `each` boxes, the same numbers for one seed.
-
-    >>> labelled_images(2, 8, each=3).image
-    tensor([0, 0, 0, 1, 1, 1])
-    """
-    generator = torch.Generator().manual_seed(seed)
-    boxes = torch.rand(each * images, 4, generator=generator) * 0.4 + 0.2
-    pixels = torch.rand(images, 3, side, side, generator=generator)
-    labels = torch.randint(classes, (each * images,), generator=generator)
-    return LabelledImages(pixels, boxes, labels, torch.arange(images).repeat_interleave(each))
 
 
 def trial_pairs(kind: Kind, rows: int, classes: int = CLASSES, labelled: bool = False) -> tuple[Tensor, Tensor]:

@@ -7,16 +7,44 @@ import contextlib
 import math
 import statistics
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-
-from loss_plugins.samples import labelled_images
+from torch import Tensor
 
 from .plug import plugged
 from .spec import make_spec
 
 ROUNDS = 30
+
+
+class LabelledImages(NamedTuple):
+    """Random images with boxes, for one training step of a detector.
+
+    Attributes:
+        pixels: (images, 3, side, side) in [0, 1].
+        boxes: (boxes, 4) centre and size, in shares of the image.
+        labels: (boxes,) class of each box.
+        image: (boxes,) index of the image that each box belongs to.
+    """
+
+    pixels: Tensor
+    boxes: Tensor
+    labels: Tensor
+    image: Tensor
+
+
+def labelled_images(images: int, side: int, each: int = 10, classes: int = 10, seed: int = 0) -> LabelledImages:
+    """Images of side x side random pixels with `each` boxes, the same numbers for one seed.
+
+    >>> labelled_images(2, 8, each=3).image
+    tensor([0, 0, 0, 1, 1, 1])
+    """
+    generator = torch.Generator().manual_seed(seed)
+    boxes = torch.rand(each * images, 4, generator=generator) * 0.4 + 0.2
+    pixels = torch.rand(images, 3, side, side, generator=generator)
+    labels = torch.randint(classes, (each * images,), generator=generator)
+    return LabelledImages(pixels, boxes, labels, torch.arange(images).repeat_interleave(each))
 
 
 def training_step(model_file: str = "yolo11n.yaml", imgsz: int = 320, batch: int = 8) -> dict[str, Any]:
