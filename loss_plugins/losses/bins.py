@@ -72,6 +72,23 @@ def fine_bins(pred: Tensor, reg_scale: float, up: float) -> Tensor:
     return torch.cat([-side.flip(0), pred.new_zeros(1), side])
 
 
+def between(bins: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The bin below each target, of those that have a next, and the share of the next; of the ends what lies beyond."""
+    low = ((bins <= target.detach().unsqueeze(-1)).sum(-1) - 1).clamp(0, len(bins) - 2)
+    spread = bins.expand(*target.shape, -1)
+    left, right = (spread.gather(-1, bin.unsqueeze(-1)).squeeze(-1) for bin in (low, low + 1))
+    return low, ((target - left) / (right - left)).clamp(0, 1)
+
+
+def require_middle(pred: Tensor, reg_max: int | None) -> None:
+    """Raise unless as many bins lie on either side of a middle one, and as many as were said."""
+    count = pred.shape[-1]
+    if count < 3 or count % 2 == 0 or (reg_max is not None and count != reg_max + 1):
+        allowed = "an odd number of 3 or more" if reg_max is None else f"reg_max + 1, which is {reg_max + 1}, and odd"
+        remedy = "pass logits over an even reg_max plus one bins, D-FINE's are 33"
+        raise refusal("fgl", f"pred has {count} bin(s) on its last axis", allowed, remedy)
+
+
 @register_loss(
     "fgl",
     kind="classification",
@@ -108,15 +125,6 @@ def fgl_loss(
     >>> fgl_loss(torch.zeros(1, 5), torch.tensor([1.0]))  # ln 5
     tensor([1.6094])
     """
-    count = pred.shape[-1]
-    if count < 3 or count % 2 == 0 or (reg_max is not None and count != reg_max + 1):
-        allowed = "an odd number of 3 or more" if reg_max is None else f"reg_max + 1, which is {reg_max + 1}, and odd"
-        remedy = "pass logits over an even reg_max plus one bins, D-FINE's are 33"
-        raise refusal("fgl", f"pred has {count} bin(s) on its last axis", allowed, remedy)
-    bins, target = fine_bins(pred, reg_scale, up), target.to(pred.dtype)
-    low = ((bins <= target.detach().unsqueeze(-1)).sum(-1) - 1).clamp(0, count - 2)
-    spread = bins.expand(*target.shape, count)
-    left, right = (spread.gather(-1, bin.unsqueeze(-1)).squeeze(-1) for bin in (low, low + 1))
-    share = ((target - left) / (right - left)).clamp(0, 1)
-    near, far = neighbours(pred, low)
-    return -((1 - share) * near + share * far)
+    require_middle(pred, reg_max)
+    low, share = between(fine_bins(pred, reg_scale, up), target.to(pred.dtype))
+    return -torch.lerp(*neighbours(pred, low), share)
