@@ -65,6 +65,9 @@ from .losses.iou import mpdiou_loss as mpdiou_loss
 from .losses.iou import piou_loss as piou_loss
 from .losses.iou import shape_iou_loss as shape_iou_loss
 from .losses.iou import siou_loss as siou_loss
+from .losses.keypoints import oks_loss as oks_loss
+from .losses.keypoints import rle_loss as rle_loss
+from .losses.keypoints import wing_loss as wing_loss
 from .losses.lovasz import lovasz_hinge_loss as lovasz_hinge_loss
 from .losses.lovasz import lovasz_softmax_loss as lovasz_softmax_loss
 from .losses.overlap import generalized_dice_loss as generalized_dice_loss
@@ -136,11 +139,13 @@ from .module.classes import MPDIoULoss as MPDIoULoss
 from .module.classes import MSELoss as MSELoss
 from .module.classes import NLLLoss as NLLLoss
 from .module.classes import NWDLoss as NWDLoss
+from .module.classes import OKSLoss as OKSLoss
 from .module.classes import PIoULoss as PIoULoss
 from .module.classes import PolyCrossEntropyLoss as PolyCrossEntropyLoss
 from .module.classes import PolyFocalLoss as PolyFocalLoss
 from .module.classes import ProbIoULoss as ProbIoULoss
 from .module.classes import QualityFocalLoss as QualityFocalLoss
+from .module.classes import RLELoss as RLELoss
 from .module.classes import SDIoULoss as SDIoULoss
 from .module.classes import ShapeIoULoss as ShapeIoULoss
 from .module.classes import SIoULoss as SIoULoss
@@ -150,6 +155,7 @@ from .module.classes import SoftmaxFocalLoss as SoftmaxFocalLoss
 from .module.classes import TverskyLoss as TverskyLoss
 from .module.classes import UIoULoss as UIoULoss
 from .module.classes import VarifocalLoss as VarifocalLoss
+from .module.classes import WingLoss as WingLoss
 from .module.classes import WIoULoss as WIoULoss
 from .module.loss import Loss as Loss
 from .module.mix import mix_loss as mix_loss

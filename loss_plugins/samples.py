@@ -19,6 +19,7 @@ from torch.nn.functional import one_hot
 
 from .catalog.declare import COLUMNS, Kind, Scale
 from .labels import IGNORED
+from .points import drawn_points
 from .tensors import Target, cast, class_axis
 
 CLASSES = 5  # of an ordinary input
@@ -269,10 +270,6 @@ def _masks(n: int, generator: torch.Generator, channels: int = 3, soft: bool = F
     return pred, target
 
 
-def _soft_masks(n: int, generator: torch.Generator) -> Pair:
-    return _masks(n, generator, soft=True)
-
-
 def _class_masks(n: int, generator: torch.Generator) -> Pair:
     pred, _ = _masks(n, generator, TABLE_CLASSES)
     return pred, torch.randint(0, TABLE_CLASSES, (len(pred), SIDE, SIDE), generator=generator)
@@ -328,7 +325,7 @@ def ordinary(kind: Kind, form: str = "dense", scale: Scale = "logits", classes: 
 
     Args:
         kind: of the loss.
-        form: of the target of a class or region loss, see `tensors.FORMS`.
+        form: of the target of a loss that has several, see `tensors.FORMS`.
         scale: what the prediction of a class or region loss is.
         classes: of a class loss.
 
@@ -342,6 +339,8 @@ def ordinary(kind: Kind, form: str = "dense", scale: Scale = "logits", classes: 
     if kind == "classification":
         scores = functools.partial(_ordinary_scores, form=form, scale=scale, classes=classes)
         return Sample(f"logits of deviation 2 for {classes} classes, one true per row", scores)
+    if kind == "keypoint":
+        return Sample("five key points in boxes with sides of 8 to 120 px", functools.partial(drawn_points, form=form))
     return SAMPLES["jittered rotated boxes" if kind == "rotated_box" else "jittered boxes"]
 
 
@@ -362,7 +361,8 @@ def trial_pairs(kind: Kind, rows: int, classes: int = CLASSES, labelled: bool = 
         return sample_pairs(rows)
     with torch.device("cpu"):  # whatever the default device is
         generator = torch.Generator().manual_seed(0)
-        pred, target = torch.rand(2, rows, COLUMNS.get(kind, classes), generator=generator).unbind()
+        columns = (classes, 2) if kind == "keypoint" else (COLUMNS.get(kind, classes),)
+        pred, target = torch.rand(2, rows, *columns, generator=generator).unbind()
     return pred + 0.1, target.argmax(-1) if labelled else target.clamp(min=0.1)
 
 
@@ -423,6 +423,6 @@ SAMPLES: dict[str, Sample] = {
         f"{PIXELS_PER_ROW} rows",
         _masks,
     ),
-    "soft masks": Sample("the same with uniform targets", _soft_masks),
+    "soft masks": Sample("the same with uniform targets", functools.partial(_masks, soft=True)),
     "class masks": Sample("logits for 4 classes, one class per pixel", _class_masks),
 }

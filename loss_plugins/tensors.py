@@ -146,7 +146,25 @@ def _is_input_sign(pred: Tensor, target: Target) -> bool:
     return isinstance(target, tuple) and len(target) == 2 and all(_is_dense(pred, part) for part in target)
 
 
-#: The forms that a target of class or region losses may have: what tells them, and how an error describes them.
+def _is_points(pred: Tensor, target: Target, *others: Callable[[Tensor], tuple[int, ...]]) -> bool:
+    """Whether the target is points like pred, which of them are visible, and tensors of these shapes."""
+    shapes = (pred.shape, pred.shape[:-1], *(shape(pred) for shape in others))
+    return (
+        isinstance(target, tuple)
+        and len(target) == len(shapes)
+        and all(part.shape == shape for part, shape in zip(target, shapes, strict=True))
+    )
+
+
+def _is_points_visible_area(pred: Tensor, target: Target) -> bool:
+    return _is_points(pred, target, lambda pred: pred.shape[:-2])
+
+
+def _is_points_visible_flow(pred: Tensor, target: Target) -> bool:
+    return _is_points(pred, target, lambda pred: pred.shape, lambda pred: pred.shape[:-1])
+
+
+#: The forms that a target of class, region or point losses may have: what tells them, and how an error describes them.
 FORMS: dict[str, tuple[Callable[[Tensor, Target], bool], str]] = {
     "dense": (_is_dense, "a tensor of pred's shape"),
     "labels": (is_label, "integer labels of pred's shape without its class axis (axis 1)"),
@@ -166,6 +184,19 @@ FORMS: dict[str, tuple[Callable[[Tensor, Target], bool], str]] = {
         "a tuple (targets, IoUs), of pred's shape and of pred's shape without its class axis",
     ),
     "input_sign": (_is_input_sign, "a tuple (second input, sign), both of pred's shape"),
+    "points_visible": (
+        _is_points,
+        "a tuple (points, visible), of pred's shape and of pred's shape without its last axis",
+    ),
+    "points_visible_area": (
+        _is_points_visible_area,
+        "a tuple (points, visible, area), of pred's shape, without its last axis, and without its last two axes",
+    ),
+    "points_visible_flow": (
+        _is_points_visible_flow,
+        "a tuple (points, visible, sigma, log density), the first and third of pred's shape, the others without its "
+        "last axis",
+    ),
 }
 #: those of them that lie between bins, which are on the last axis of pred
 BETWEEN_BINS = frozenset({"score", "offset"})

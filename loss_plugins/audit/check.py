@@ -15,7 +15,8 @@ from .subject import Subject, show_call
 
 BOXES = tuple(COLUMNS)
 SCORES = ("classification", "region")
-EVERY = BOXES + SCORES
+POINTS = ("keypoint",)
+EVERY = BOXES + SCORES + POINTS
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from .checks import labels as label_checks
 from .checks import maps as map_checks
 from .checks import module as module_checks
 from .checks import paths as path_checks
+from .checks import points as point_checks
 from .checks import precision as precision_checks
 from .checks import scores as score_checks
 from .checks import traits as trait_checks
@@ -26,6 +27,7 @@ from .subject import LossCallable, Scores, Subject
 
 CHECKS: tuple[Check, ...] = (
     *box_checks.CHECKS,
+    *point_checks.CHECKS,
     *score_checks.CHECKS,
     *label_checks.CHECKS,
     *map_checks.CHECKS,
@@ -78,9 +80,10 @@ def audit(
         function: (pred, target) to the loss per box, (n,). A module is audited as a copy in evaluation mode.
         traits: what the loss promises; None: range, symmetry and so on are measured, not judged.
         kind: "box": (n, 4) corners to (n,); "coordinate": (n, 4) to (n, 4); "rotated_box": (n, 5) to (n,);
-            "classification": (n, C) scores; "region": (n, C, h, w) masks.
+            "classification": (n, C) scores; "region": (n, C, h, w) masks; "keypoint": (n, K, 2) points.
         name: what the report calls it.
-        scores: what inputs a class or region loss takes; None: dense targets, and scores as the traits say.
+        scores: what inputs a loss of classes, regions or key points takes; None: dense targets, scores as the traits
+            say.
         setup: a line of Python that defines `f`, for the reproductions.
 
     Returns:

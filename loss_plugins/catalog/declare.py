@@ -18,13 +18,17 @@ from ..labels import ALLOWED
 from .docstring import parsed
 from .ranges import Allowed, Choice, Integers, Interval, PerClass, Series, Specs, check_value
 
-Kind = Literal["box", "coordinate", "rotated_box", "classification", "region"]
+Kind = Literal["box", "coordinate", "rotated_box", "classification", "region", "keypoint"]
 KINDS: tuple[str, ...] = get_args(Kind)
 Scale = Literal["logits", "probabilities", "log_probabilities", "distances", "ranks"]
 #: columns of a row, for the kinds whose rows are boxes
 COLUMNS = {"box": 4, "coordinate": 4, "rotated_box": 5}
 #: forms of the target (see `tensors.FORMS`), for the kinds that have several
-TARGETS: dict[str, tuple[str, ...]] = {"classification": ("dense", "labels"), "region": ("dense", "class_map")}
+TARGETS: dict[str, tuple[str, ...]] = {
+    "classification": ("dense", "labels"),
+    "region": ("dense", "class_map"),
+    "keypoint": ("dense", "points_visible"),
+}
 #: those of them that are, or hold, integer labels
 LABELS = frozenset({"labels", "class_map", "label_score", "label_score_rank"})
 
@@ -51,7 +55,8 @@ class Traits:
         range: smallest and largest value for valid boxes (the upper end may be approached only).
         zero_at_equality: 0, up to epsilon, when prediction and target are equal.
         symmetric: same value with prediction and target swapped.
-        scale_invariant: same value with both boxes scaled by one factor from 1e-4 to 1e6, of boxes in pixels.
+        scale_invariant: same value with both boxes scaled by one factor from 1e-4 to 1e6, of boxes in pixels; of key
+            points with their instance's area.
         translation_invariant: same value with both boxes shifted.
         units: "any"; "pixels" (its constants are in pixels); "image" (it needs the image size).
         stateful: carries a running statistic from call to call.
@@ -96,6 +101,8 @@ OF_BOXES = (
     "not_mirrored", "whole_boxes",
 )  # fmt: skip
 OF_SCORES = ("scale", "proper")
+#: those of them that key points have not
+OF_WHOLE_BOXES = ("gradient_when_disjoint", "not_monotone", "not_mirrored", "whole_boxes")
 
 
 def traits_of(kind: str) -> tuple[str, ...]:
@@ -104,7 +111,9 @@ def traits_of(kind: str) -> tuple[str, ...]:
     >>> traits_of("classification")
     ('range', 'zero_at_equality', 'stateful', 'scale', 'detached', 'proper')
     """
-    others = OF_SCORES if kind in COLUMNS else OF_BOXES
+    others: tuple[str, ...] = OF_SCORES if kind in COLUMNS else OF_BOXES
+    if kind == "keypoint":
+        others = OF_SCORES + OF_WHOLE_BOXES
     return tuple(each.name for each in fields(Traits) if each.name not in others)
 
 

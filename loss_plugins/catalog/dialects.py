@@ -264,6 +264,28 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
         )
     },
     **{name: {"mmrotate": Defaults({"tau": 0.0})} for name in ("gwd", "kld", "jd")},
+    "oks": {
+        "ultralytics": Defaults(mean="elements"),
+        "mmpose": Defaults(
+            {"over": "all"},
+            {
+                "norm_target_weight": Keyword("over", {False: "all", True: "visible"}),
+                "use_target_weight": Keyword(),
+                "eps": fixed_at(1e-8),
+            },
+            mean="elements",
+        ),
+    },
+    "wing": {
+        "smp": Defaults({"width": 5.0, "curvature": 0.5}, mean="elements"),
+        "mmpose": Defaults(
+            names={"omega": renamed("width"), "epsilon": renamed("curvature"), "use_target_weight": Keyword()},
+            mean="instances",
+        ),
+    },
+    "rle": {
+        "ultralytics": Defaults(names={"use_target_weight": Keyword()}, mean="elements"),
+    },
     "prob_iou": {"ultralytics": Defaults({"floor": 0.01}, {"CIoU": renamed("aspect")})},
 }
 

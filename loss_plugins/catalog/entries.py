@@ -89,7 +89,8 @@ def register_loss(
     Args:
         name: snake case; a name may be registered once.
         kind: "box": (..., 4) xyxy boxes to (...); "coordinate": (..., 4) to (..., 4); "rotated_box": (..., 5) boxes
-            (cx, cy, w, h, angle) to (...); "classification": logits (..., C); "region": masks (N, ...).
+            (cx, cy, w, h, angle) to (...); "classification": logits (..., C); "region": masks (N, ...); "keypoint":
+            points (..., K, 2) to (...), (..., K) or (..., K, 2).
         traits: what the loss promises; the tests and adapters read it.
         formula: LaTeX, without dollar signs; `loss-plugins show` prints it in Unicode, `help` as it is written here, as
             reading LaTeX takes a package beyond torch.
@@ -98,11 +99,13 @@ def register_loss(
         avoid_when: for whom it is not, one sentence.
         options: the function whose keywords `**options` of this one stands for.
         without: keywords of `options` that this loss sets itself.
-        targets: forms of the target of a class or region loss, of "dense" (pred's shape), "labels" and
+        targets: forms of the target of a loss of classes, regions or points, of "dense" (pred's shape), "labels" and
             "class_map" (integers without pred's class axis), "score" (floats without the last axis, in bins from
             0 on), "offset" (likewise, around 0),
             "label_score", "target_iou" and "input_sign" (tuples of two tensors), "label_score_rank" (of three); None:
-            dense or labels; of regions dense, class_map.
+            dense or labels; of regions dense, class_map; of key points dense, points_visible.
+            Of key points the tuples are "points_visible", (points, visible), "points_visible_area", with the area of
+            each instance, and "points_visible_flow", with sigma and the log density of the error.
             "labels" may be C for background, "class_map" may not. The catalogue checks labels and gives the loss the
             keyword `ignore_index`: where something is left out, the function sees zeros, and its result is replaced by
             0. If rows depend on each other, as the pixels of a region do, the function takes `ignored=None` before the

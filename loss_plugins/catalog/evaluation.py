@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import refusal, shown
 from ..labels import Given, LabelRule
+from ..points import check_points
 from ..tensors import BETWEEN_BINS, Target, check_boxes, check_forms, check_weight, fit_weight, raised, whole_labels
 from .declare import COLUMNS
 from .entry import Entry
@@ -42,6 +43,8 @@ def check_tensors(entry: Entry, pred: Tensor, target: Target) -> str:
     if entry.kind in COLUMNS:
         check_boxes(entry.name, pred, target, COLUMNS[entry.kind])
         return ""
+    if entry.kind == "keypoint":
+        return check_points(entry.name, pred, target, entry.forms)
     return check_forms(entry.name, pred, target, entry.forms)
 
 

@@ -36,7 +36,7 @@ class Defaults:
         meaning: our parameters from values that mean something else there; applied at the call only, so that a loss
             and its `spec()` keep the numbers that the user gave.
         mean: what its "mean" divides by: "" as ours; "columns": the mean over axis 1, summed; "elements" of the loss,
-            ignored ones included;
+            ignored ones included; "instances", the length of axis 0;
             "scores": the elements of the prediction; "counted scores": those of rows that are not ignored; "kept
             pixels": all of them, but where pixels are ignored, the number of the others.
         sum: what its "sum" divides by: "" nothing; "columns" the length of axis 1; "pixels" what follows axis 1, less
@@ -53,7 +53,7 @@ class Defaults:
     values: Mapping[str, Any] = field(default_factory=dict)
     names: Mapping[str, Keyword] = field(default_factory=dict)
     meaning: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    mean: Literal["", "columns", "elements", "scores", "counted scores", "kept pixels"] = ""
+    mean: Literal["", "columns", "elements", "instances", "scores", "counted scores", "kept pixels"] = ""
     sum: Literal["", "columns", "pixels"] = ""
     counts_itself: bool = False
     ignores: Literal["", "negative", "scores"] = ""

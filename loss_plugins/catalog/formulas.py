@@ -156,6 +156,9 @@ READABLE: dict[str, str] = {
     '1 - e^{-W / C},\\quad W^2 = d_x^2 + d_y^2 + \\frac{(w - w_g)^2 + (h - h_g)^2}{4}': (
         '1 - e^(-W/C)\nW² = d_x² + d_y² + ((w - w_g)² + (h - h_g)²)/4'
     ),
+    '1 - \\sum_k \\frac{m_k}{\\sum_j m_j} e^{-d_k^2 / (8 \\sigma_k^2 A)}': (
+        '1 - ∑_k (m_k/(∑_j m_j)) e^(-d_k²/(8 σ_k² A))'
+    ),
     'L_1 = 2 - \\mathrm{IoU} - e^{-P^2},\\quad P = \\frac{1}{4}\\left(\\frac{d_l + d_r}{w_g} + \\frac{d_t + d_b}{h_g}\\right),\\quad L_2 = 3 \\lambda q\\, e^{-(\\lambda q)^2} L_1,\\quad q = e^{-P}': (
         'L₁ = 2 - IoU - e^(-P²)\nP = (1/4) ((d_l + d_r)/w_g + (d_t + d_b)/h_g)\nL₂ = 3 λ q e^(-(λ q)²) L₁\nq = e^(-P)'
     ),
@@ -170,6 +173,9 @@ READABLE: dict[str, str] = {
     ),
     '|q - p|^\\beta\\, \\mathrm{BCE}(x, q)': (
         '|q - p|^β BCE(x, q)'
+    ),
+    '\\sum_{t=x,y} \\left(\\ln \\sigma_t - \\ln f(z) + \\ln(2 \\sigma_t) + |z_t|\\right),\\quad z_t = \\frac{t - t_g}{\\sigma_t}': (
+        '∑_(t=x,y) (ln σ_t - ln f(z) + ln(2 σ_t) + |z_t|)\nz_t = (t - t_g)/σ_t'
     ),
     '(1 - g)(1 - \\mathrm{IoU} + \\alpha v) + (1 + g) \\frac{\\rho^2}{c^2},\\quad g = \\delta \\max\\left(0, 1 - \\frac{w_g h_g}{a}\\right)': (
         '(1 - g)(1 - IoU + α v) + (1 + g) ρ²/c²\ng = δ max(0, 1 - w_g h_g/a)'
@@ -197,6 +203,9 @@ READABLE: dict[str, str] = {
     ),
     '\\begin{cases} q\\, \\mathrm{BCE}(x, q) & q > 0 \\\\ \\alpha p^\\gamma\\, \\mathrm{BCE}(x, 0) & q = 0 \\end{cases}': (
         '⎧ q BCE(x, q)       if q > 0\n⎩ α p^γ BCE(x, 0)   if q = 0'
+    ),
+    '\\begin{cases} w \\ln\\left(1 + \\frac{|d|}{c}\\right) & |d| < w \\\\ |d| - w + w \\ln\\left(1 + \\frac{w}{c}\\right) & \\text{else} \\end{cases}': (
+        '⎧ w ln(1 + |d|/c)           if |d| < w\n⎩ |d| - w + w ln(1 + w/c)   otherwise'
     ),
     'L_1 = e^{\\rho^2 / \\mathrm{sg}(c^2)} (1 - \\mathrm{IoU}),\\quad L_2 = \\sqrt\\beta\\, L_1,\\quad L_3 = \\frac{\\beta L_1}{\\delta \\alpha^{\\beta - \\delta}},\\quad \\beta = \\mathrm{sg}\\left(\\frac{1 - \\mathrm{IoU}}{\\mathrm{mean}(1 - \\mathrm{IoU})}\\right)': (
         'L₁ = e^(ρ²/sg(c²)) (1 - IoU)\nL₂ = √β L₁\nL₃ = β L₁/(δ α^(β - δ))\nβ = sg((1 - IoU)/mean(1 - IoU))'

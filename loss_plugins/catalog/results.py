@@ -31,6 +31,11 @@ SHAPES: dict[str, tuple[tuple[Callable[[Size], Shape], str], ...]] = {
         (lambda pred: pred[1:2], "channel"),
         (lambda pred: (), "batch"),
     ),
+    "keypoint": (
+        (lambda pred: pred[:-2], "instance"),
+        (lambda pred: pred[:-1], "key point"),
+        (tuple, "coordinate"),
+    ),
 }
 #: and of losses whose target has no entry for what lies along the last axis of pred
 SCORES = (lambda pred: pred[:-1], "row")

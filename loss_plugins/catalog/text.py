@@ -25,6 +25,7 @@ PREDICTIONS = {
     "rotated_box": "(..., 5) predicted boxes (centre x, centre y, width, height, angle in radians), {units}.",
     "region": "(n, ...) or (n, C, ...) {scale}, one mask per image or per class.",
     "classification": "{rows} {scale}.",
+    "keypoint": "(..., K, 2) predicted key points (x, y), {units}.",
 }
 TARGETS = {
     "box": "the boxes to meet, in the shape and unit of pred.",
@@ -37,8 +38,9 @@ RESULTS = {
     "rotated_box": "(...) one loss per box",
     "region": "one loss per region",
     "classification": "{rows}",
+    "keypoint": "one loss per instance, key point or coordinate",
 }
-#: what the values of a target mean, beside its form
+#: what the values of a target of class and region losses mean, beside its form
 MEANINGS = {"dense": ", in [0, 1]", "labels": ", in [0, C], C for background", "class_map": ", in [0, C)"}
 UNITS = {"any": "in any unit", "pixels": "in pixels", "image": "in the unit of image_size"}
 #: what a module is called with beside pred and target
@@ -155,7 +157,8 @@ def _prediction(entry: Entry) -> str:
 
 
 def _target(entry: Entry) -> str:
-    forms = "; or ".join(FORMS[form][1] + MEANINGS.get(form, "") for form in entry.targets)
+    meanings = {} if entry.kind == "keypoint" else MEANINGS
+    forms = "; or ".join(FORMS[form][1] + meanings.get(form, "") for form in entry.targets)
     return entry.docstring.arguments.get("target") or TARGETS.get(entry.kind, f"{forms}.")
 
 

@@ -10,6 +10,7 @@ from . import (
     gaussian,
     ghm,
     iou,
+    keypoints,
     lovasz,
     overlap,
     projections,
@@ -21,6 +22,6 @@ from . import (
 )
 
 __all__ = [
-    "alpha", "bins", "classification", "coordinates", "dynamic", "focal", "gaussian", "ghm", "iou", "lovasz",
-    "overlap", "projections", "quality", "region", "rotated", "slide", "wise",
+    "alpha", "bins", "classification", "coordinates", "dynamic", "focal", "gaussian", "ghm", "iou", "keypoints",
+    "lovasz", "overlap", "projections", "quality", "region", "rotated", "slide", "wise",
 ]  # fmt: skip

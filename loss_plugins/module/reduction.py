@@ -136,6 +136,11 @@ def own_divisor(
     return None if divisor is None else divisor.masked_fill(divisor == 0, 1.0)
 
 
+def _instances(pred: Tensor, ignored: Tensor | None) -> Tensor:
+    """The length of axis 0: of a mean, the mean over instances of the sum of all that each has."""
+    return pred.new_full((), float(max(len(pred), 1)))
+
+
 def _columns(pred: Tensor, ignored: Tensor | None) -> Tensor:
     """The length of the class axis: of a mean, the mean over that axis, summed over the others."""
     return pred.new_full((), float(max(pred.shape[class_axis(pred)], 1)))
@@ -170,6 +175,7 @@ def _kept_pixels(pred: Tensor, ignored: Tensor | None) -> Tensor:
 #: number of elements of the loss
 DIVISORS: dict[str, Callable[[Tensor, Tensor | None], Tensor] | None] = {
     "columns": _columns,
+    "instances": _instances,
     "scores": _scores,
     "counted scores": _counted_scores,
     "pixels": _pixels,

@@ -83,6 +83,7 @@ TAKES: dict[tuple[str, Any], Callable[[Any, Any], tuple[Any, Any]]] = {
 GUARDED = {
     ("extended_iou", "dialect", "mmdet"): "scale invariant",
     ("gwd", "dialect", "mmrotate"): "zero at equality",
+    ("oks", "dialect", "ultralytics"): "scale invariant",
     ("dice", "log", True): "gradient is the slope",
     ("jaccard", "log", True): "gradient is the slope",
 }

@@ -205,7 +205,8 @@ class OnInputs:
     """How a reference case with its own inputs is called here.
 
     `pred` and `target` name the inputs, several for a target that is a tuple. `fixed` and `renamed` as above.
-    `after` makes the case's number of our losses.
+    `after` makes the case's number of our losses. `given` are inputs that are parameters here, and `prepare` makes
+    those that we take from those of the case.
     """
 
     loss: str
@@ -217,11 +218,15 @@ class OnInputs:
     convert: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     after: Callable[[Tensor, dict[str, Tensor]], Tensor] | None = None
     reduction: str = "none"
+    given: tuple[str, ...] = ()
+    prepare: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
 
     def __call__(self, params: dict[str, Any], inputs: dict[str, Tensor]) -> Tensor:
+        inputs = inputs if self.prepare is None else self.prepare(inputs)
+        params = {**params, **{name: inputs[name].tolist() for name in self.given}}
         params = params if self.convert is None else self.convert(params)
         keywords = {ours: value for name, value in params.items() if (ours := self.renamed.get(name, name)) is not None}
-        module = lp.build_loss(self.loss, reduction=self.reduction, **self.fixed, **keywords)
+        module = lp.build_loss(self.loss, **{"reduction": self.reduction, **self.fixed, **keywords})
         target = tuple(inputs[name] for name in self.target)
         loss = module(inputs[self.pred], target if len(target) > 1 else target[0])
         return loss if self.after is None else self.after(loss, inputs)
@@ -288,6 +293,7 @@ TINY = 1e-30
 SMP = {"over": "batch", "overlap": "min", "empty": "zero"}
 PROBABILITY = {"activation": "none"}
 SOFTMAX = {"activation": "softmax"}
+
 
 ON_INPUTS: dict[str, OnInputs] = {
     "bce_prob_hard": OnInputs("bce", "pred_prob"),

@@ -15,8 +15,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import loss_plugins as lp
+from loss_plugins.audit.checks.points import POINT_CASES
 from loss_plugins.catalog.entries import get_entry, shipped
 from loss_plugins.fusion import by_autograd
+from loss_plugins.points import POINTS
 from loss_plugins.samples import ordinary
 from loss_plugins.tensors import Target, cast, on_target
 
@@ -64,10 +66,21 @@ def signs_of(target: Tensor) -> Tensor:
 
 
 def extreme(name: str) -> tuple[Tensor, Any]:
-    """Degenerate boxes, saturated scores."""
+    """Degenerate boxes, saturated scores, points with and without area, near and far."""
     entry = get_entry(name)
-    if entry.kind not in ("classification", "region"):
-        return degenerate(entry.kind)
+    if entry.kind == "keypoint":
+        return extreme_points(entry.targets[0])
+    return extreme_scores(entry) if entry.kind in ("classification", "region") else degenerate(entry.kind)
+
+
+def extreme_points(form: str) -> tuple[Tensor, Any]:
+    pairs = [case.tensors(form) for case in POINT_CASES if case.ordinary and len(case.pred) == POINTS]
+    targets = [target if isinstance(target, tuple) else (target,) for _, target in pairs]
+    target = tuple(torch.cat(parts) for parts in zip(*targets, strict=True))
+    return torch.cat([pred for pred, _ in pairs]), target if len(target) > 1 else target[0]
+
+
+def extreme_scores(entry: lp.Entry) -> tuple[Tensor, Any]:
     values = torch.tensor([-1e4, -100.0, -20.0, -1.0, 0.0, 1.0, 20.0, 100.0, 1e4])
     if entry.traits.scale == "probabilities":
         values = torch.tensor([0.0, 1e-30, 1e-7, 1e-3, 0.5, 0.999, 1 - 1e-7, 1.0])
@@ -129,6 +142,13 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("kld", {"symmetric": "max"}),
     ("kfiou", {"fun": "ln"}),
     ("prob_iou", {"aspect": True, "floor": 0.01}),
+    *(("oks", {"mode": mode, "over": over}) for mode in ("square", "log") for over in ("visible", "all")),
+    *(
+        ("oks", {"mode": mode, "dialect": dialect})
+        for mode in ("linear", "log")
+        for dialect in ("ultralytics", "mmpose")
+    ),
+    ("rle", {"residual": False}),
 ]
 
 

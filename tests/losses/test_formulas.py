@@ -33,6 +33,7 @@ HANDED = [
 #: functions whose first argument is what errors call the loss
 NAMED_IN_ERRORS = {
     "activate",
+    "check_device",
     "check_regions",
     "masses_of_classes",
     "check_shares",

@@ -21,7 +21,10 @@ from torch import Tensor
 import loss_plugins as lp
 
 from .golden_calls import MAPPED, ON_INPUTS, ON_ROTATED
+from .golden_points import ON_POINTS
 
+#: cases with inputs of their own
+CALLED = {**ON_INPUTS, **ON_POINTS}
 GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", Path(__file__).parents[1] / "golden"))
 LOOSE_TAGS_EXCLUDED = ("tiny", "normalised", "degenerate", "inverted")
 
@@ -36,9 +39,6 @@ AWAITED = {
     "cls_efl.json",
     "cls_eqlv2.json",
     "cls_seesaw.json",
-    "keypoint_oks.json",
-    "keypoint_rle.json",
-    "keypoint_wing.json",
     "rotated_mgiou_quad.json",
 }
 
@@ -61,7 +61,7 @@ def holds_integers(values: Any) -> bool:
 
 
 def input_cases(negative: bool = False) -> list[Any]:
-    known = [case for case in CASES if case.values[0]["case"] in ON_INPUTS]
+    known = [case for case in CASES if case.values[0]["case"] in CALLED]
     return [case for case in known if (case.values[0]["status"] == "negative_example") == negative]
 
 
@@ -113,7 +113,7 @@ def test_the_folder_holds_cases() -> None:
 
 def test_every_case_is_mapped() -> None:
     names = {case.values[0]["case"] for case in CASES}
-    unmapped = sorted(name for name in names - {*MAPPED, *ON_INPUTS, *ON_ROTATED} if not name.startswith(SEQUENCES))
+    unmapped = sorted(name for name in names - {*MAPPED, *CALLED, *ON_ROTATED} if not name.startswith(SEQUENCES))
     assert unmapped == [], f"map these cases: {unmapped}"
 
 
@@ -194,7 +194,7 @@ def test_known_wrong_references_differ(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", input_cases())
 def test_values_on_inputs(case: dict[str, Any]) -> None:
-    ours, inputs = ON_INPUTS[case["case"]], case_inputs(case)
+    ours, inputs = CALLED[case["case"]], case_inputs(case)
     actual, expected = ours(case["params"], inputs), numbers(case["loss"])
     assert actual.isfinite().all()
     assert_close(actual, expected, ours.exact)
@@ -202,17 +202,28 @@ def test_values_on_inputs(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", [case for case in input_cases() if "grad_pred_of_sum" in case.values[0]])
 def test_gradients_on_inputs(case: dict[str, Any]) -> None:
-    ours, inputs = ON_INPUTS[case["case"]], case_inputs(case)
+    ours, inputs = CALLED[case["case"]], case_inputs(case)
     pred = inputs[ours.pred].requires_grad_()
     (actual,) = torch.autograd.grad(ours(case["params"], inputs).sum(), pred)
     assert actual.isfinite().all()
     assert_close(actual, numbers(case["grad_pred_of_sum"]), ours.exact)
 
 
+@pytest.mark.parametrize("case", [case for case in input_cases() if "grad_log_phi" in case.values[0]])
+def test_gradients_of_every_input(case: dict[str, Any]) -> None:
+    ours, inputs = CALLED[case["case"]], case_inputs(case)
+    names = [name for name in inputs if f"grad_{name}" in case]
+    assert names == ["sigma", "log_phi", "error"]
+    leaves = [inputs[name].requires_grad_() for name in names]
+    gradients = torch.autograd.grad(ours(case["params"], inputs), leaves)
+    for name, actual in zip(names, gradients, strict=True):
+        assert_close(actual, numbers(case[f"grad_{name}"]), ours.exact)
+
+
 @pytest.mark.parametrize("case", input_cases(negative=True))
 def test_known_wrong_references_on_inputs_differ(case: dict[str, Any]) -> None:
     """Where the reference is finite ours may equal it; where it is not, ours is."""
-    ours, inputs = ON_INPUTS[case["case"]], case_inputs(case)
+    ours, inputs = CALLED[case["case"]], case_inputs(case)
     actual, expected = ours(case["params"], inputs), numbers(case["loss"])
     assert actual.isfinite().all()
     assert not expected.isfinite().all() or (actual - expected).abs().max() > 1e-2

@@ -68,7 +68,7 @@ def inputs(entry: Entry) -> Iterator[tuple[torch.Tensor, Target]]:
     for form in entry.targets or ("dense",):
         sample, target = ordinary(entry.kind, form, entry.traits.scale)(32, 0, torch.float32)
         yield sample, target
-        if entry.traits.scale in SCORES and entry.kind not in COLUMNS:
+        if entry.traits.scale in SCORES and entry.kind not in (*COLUMNS, "keypoint"):
             scores = torch.tensor(SCORES[entry.traits.scale]).repeat(sample.numel())
             yield scores[: sample.numel()].view_as(sample), target
     if entry.kind in COLUMNS:

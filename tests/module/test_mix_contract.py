@@ -14,6 +14,7 @@ import loss_plugins as lp
 from loss_plugins.catalog.declare import COLUMNS
 from loss_plugins.catalog.entries import Entry, shipped
 from loss_plugins.catalog.ranges import Choice, PerClass
+from loss_plugins.points import POINTS
 from loss_plugins.samples import as_scale, ordinary
 from loss_plugins.tensors import Target, class_axis, without_class_axis
 
@@ -29,7 +30,11 @@ def parameters(entry: Entry) -> Iterator[tuple[bool, dict[str, Any]]]:
     dialects = [{}, *({"dialect": name} for name in choices(entry, "dialect"))]
     values = [{name: value} for name in entry.parameters for value in choices(entry, name) if name != "dialect"]
     numbers = [name for name, parameter in entry.parameters.items() if isinstance(parameter.allowed, PerClass)]
-    classes = [{name: [1.0, 3.0, 2.0], **dialect} for name in numbers for dialect in dialects]
+    classes = [
+        {name: [1.0, 3.0, 2.0, 4.0, 5.0][: POINTS if entry.kind == "keypoint" else CLASSES], **dialect}
+        for name in numbers
+        for dialect in dialects
+    ]
     for many, given in [*((True, each) for each in dialects), *((False, each) for each in values + classes)]:
         yield many, {**entry.example, **given}
 
@@ -44,9 +49,9 @@ def choices(entry: Entry, name: str) -> list[Any]:
 
 def samples(entry: Entry) -> Iterator[tuple[Tensor, Target]]:
     """Rows and maps in every form of the target, as many as classes, of one class, none; labels with some to ignore."""
-    if entry.kind in COLUMNS:
-        for rows in (COLUMNS[entry.kind], 0):
-            yield ordinary(entry.kind)(rows, seed=1, dtype=torch.float64)
+    if entry.kind not in ("classification", "region"):
+        for form, rows in itertools.product(entry.targets or ("dense",), (COLUMNS.get(entry.kind, ROWS), 0)):
+            yield ordinary(entry.kind, form)(rows, seed=1, dtype=torch.float64)
         return
     for form, shape in itertools.product(entry.targets, SHAPES):
         generator = torch.Generator().manual_seed(len(form))

@@ -43,6 +43,9 @@ from .iou import EIoULoss as EIoULoss
 from .iou import FocalEIoULoss as FocalEIoULoss
 from .iou import GIoULoss as GIoULoss
 from .iou import IoULoss as IoULoss
+from .keypoints import OKSLoss as OKSLoss
+from .keypoints import RLELoss as RLELoss
+from .keypoints import WingLoss as WingLoss
 from .mix import MixLoss as MixLoss
 from .penalties import ExtendedIoULoss as ExtendedIoULoss
 from .penalties import GCDLoss as GCDLoss
