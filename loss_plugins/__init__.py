@@ -22,6 +22,8 @@ from .losses.alpha import alpha_ciou_loss as alpha_ciou_loss
 from .losses.alpha import alpha_diou_loss as alpha_diou_loss
 from .losses.alpha import alpha_giou_loss as alpha_giou_loss
 from .losses.alpha import alpha_iou_loss as alpha_iou_loss
+from .losses.asymmetric import asymmetric_loss as asymmetric_loss
+from .losses.asymmetric import asymmetric_softmax_loss as asymmetric_softmax_loss
 from .losses.bins import distribution_focal_loss as distribution_focal_loss
 from .losses.bins import fgl_loss as fgl_loss
 from .losses.boxes import cxcywh_to_xyxy as cxcywh_to_xyxy
@@ -41,8 +43,6 @@ from .losses.coordinates import mse_loss as mse_loss
 from .losses.coordinates import smooth_l1_loss as smooth_l1_loss
 from .losses.dynamic import sdiou_loss as sdiou_loss
 from .losses.dynamic import uiou_loss as uiou_loss
-from .losses.focal import asymmetric_loss as asymmetric_loss
-from .losses.focal import asymmetric_softmax_loss as asymmetric_softmax_loss
 from .losses.focal import focal_loss as focal_loss
 from .losses.focal import gaussian_focal_loss as gaussian_focal_loss
 from .losses.focal import poly_cross_entropy_loss as poly_cross_entropy_loss

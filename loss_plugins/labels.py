@@ -20,7 +20,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,7 +41,8 @@ class Given(NamedTuple):
     """What a loss computes with: rows to leave out hold zeros, and scores to leave out have no gradient.
 
     Attributes:
-        ignored: what to leave out, of pred's shape or with one entry along the class axis; None: nothing.
+        ignored: what to leave out, of pred's shape or with one entry along the class axis; of targets without pred's
+            last axis, as bins have them, of the shape of the target; None: nothing.
     """
 
     pred: Tensor
@@ -52,8 +53,8 @@ class Given(NamedTuple):
         """The loss with 0, of gradient 0, where something is left out; one per score, or one per row."""
         if self.ignored is None:
             return loss
-        per_score = loss.ndim == self.ignored.ndim
-        return loss.masked_fill(self.ignored if per_score else self.ignored.squeeze(class_axis(self.pred)), 0)
+        as_it_is = loss.ndim == self.ignored.ndim
+        return loss.masked_fill(self.ignored if as_it_is else self.ignored.squeeze(class_axis(self.pred)), 0)
 
     def counted(self, loss: Tensor) -> Tensor | None:
         """How many numbers of the loss are left; None: all of them, as where there is one for each image."""
@@ -78,6 +79,7 @@ class LabelRule:
         single: what a target without class axis is where there is one class: "labels"; "rows": labels if there is
             nothing behind the class axis, else refused; "mask": the mask of the object; "refused".
         holds: what numbers a dense target has, and qualities beside labels; each of these is checked.
+        follows: it takes no labels and was told of no number, so in a mix it leaves out what the others do.
     """
 
     where: str
@@ -88,6 +90,7 @@ class LabelRule:
     adjust: str = "pass"
     single: Single = "labels"
     holds: tuple[Numbers, ...] = ()
+    follows: bool = False
 
     def read(self, pred: Tensor, target: Target, form: str) -> Given:
         """Leave out what is to be ignored, and raise for labels that are no class and scores that are none.
@@ -101,25 +104,38 @@ class LabelRule:
             ValueError: a label that is neither a class, nor background, nor ignored; labels that may be a mask; a score
                 that the loss does not take.
         """
+        if form == "input_sign" or form in BETWEEN_BINS:
+            return self._read_marked(pred, target, form)
         first, *others = target if isinstance(target, tuple) else (target,)
         axis, bare = class_axis(pred), first.ndim < pred.ndim
-        labelled = bare and form not in BETWEEN_BINS and not first.is_floating_point() and first.dtype != torch.bool
+        labelled = bare and not first.is_floating_point() and first.dtype != torch.bool
         if labelled and form != "mask":
             self._refuse_ambiguous(pred, first)
         ignored = None
-        if first.numel() and form not in BETWEEN_BINS:
+        if first.numel():
             ignored = self._ignored_labels(first, pred.shape[axis]) if labelled else self._ignored_scores(first)
         mask = ignored
         if ignored is not None:
-            first, *others = (_filled(part, ignored) for part in (first, *others))
+            first, *others = (_filled(part, ignored, 1 if "signs" in self.holds else 0) for part in (first, *others))
             mask = ignored.unsqueeze(axis) if bare else ignored
             pred = pred.masked_fill(mask, 0) if labelled else _without_gradient(pred, mask)
         for number, part in enumerate((first, *others[:1])):  # a third part is ranks
-            if number or not (labelled or form == "input_sign"):
+            if number or not labelled:
                 self._check_scores(part, f"target[{number}]" if others else "target")
         if form == "mask" or (labelled and self.single == "mask" and pred.shape[axis] == 1):
             first = first.unsqueeze(axis)
         return Given(pred, (first, *others) if others else first, mask)
+
+    def _read_marked(self, pred: Tensor, target: Target, form: str) -> Given:
+        """As `read`, of bins, whose targets lack the last axis, and of pairs, whose sign says which are left out."""
+        parts = target if isinstance(target, tuple) else (target,)
+        ignored = self._ignored_scores(parts[-1]) if parts[-1].numel() else None
+        if ignored is not None:
+            parts = tuple(part.masked_fill(ignored, 1 if number else 0) for number, part in enumerate(parts))
+            pred = pred.masked_fill(ignored if form == "input_sign" else ignored.unsqueeze(-1), 0)
+        for part in parts[1:]:
+            self._check_scores(part, "target[1]")
+        return Given(pred, parts if isinstance(target, tuple) else parts[0], ignored)
 
     def _ignored_labels(self, labels: Tensor, classes: int) -> Tensor | None:
         last = self._last(classes)
@@ -203,9 +219,9 @@ class LabelRule:
         return ", ".join(names) + (f", and {', '.join(left_out)} to ignore" if left_out else "")
 
 
-def _filled(part: Tensor, ignored: Tensor) -> Tensor:
-    """With 0 where something is ignored; IoUs of rows, which stand beside scores, stay."""
-    return part if part.ndim < ignored.ndim else part.masked_fill(ignored, 0)
+def _filled(part: Tensor, ignored: Tensor, blank: int) -> Tensor:
+    """With a blank where something is ignored; IoUs of rows, which stand beside scores, stay."""
+    return part if part.ndim < ignored.ndim else part.masked_fill(ignored, blank)
 
 
 def _without_gradient(pred: Tensor, mask: Tensor) -> Tensor:
@@ -244,6 +260,18 @@ def numbers(ignore_index: IgnoreIndex) -> tuple[int, ...]:
     if ignore_index is None:
         return ()
     return tuple(map(int, ignore_index)) if isinstance(ignore_index, Sequence) else (int(ignore_index),)
+
+
+def along_classes(where: str, pred: Tensor, **values: Sequence[float] | Tensor | float | None) -> list[Any]:
+    """Parameters of one number, or of one per class, as factors on what has the shape of pred; numbers and None stay.
+
+    Raises:
+        ValueError: not as many numbers as classes.
+    """
+    return [
+        each if each is None or isinstance(each, (int, float)) else per_class(where, name, each, pred, aligned=True)
+        for name, each in values.items()
+    ]
 
 
 def per_class(where: str, name: str, values: Sequence[float] | Tensor | float, pred: Tensor, aligned: bool) -> Tensor:

@@ -14,7 +14,7 @@ from loss_plugins.errors import refusal, shown
 from loss_plugins.module.arguments import entry_of
 from loss_plugins.tensors import Target, without_class_axis
 
-from .modules import PluggedLoss, unknown_parameters
+from .modules import PluggedLoss
 
 CLASS_WEIGHT = PerClass(Interval(0))
 #: types of labels
@@ -53,8 +53,8 @@ class ClassLoss(ScoreLoss):
             should say it, as heads choose their number of outputs by it.
         reduction: "none", "mean" or "sum".
         loss_weight: factor on the result, applied last.
-        class_weight: a number per class; of a loss that has no such parameter it multiplies the weight of each row by
-            that of the row's label, which is what Mask2Former and MaskFormer divide by. A label beyond it weighs 1.
+        class_weight: a number per class; of all but cross_entropy and nll it multiplies the weight of each row by that
+            of the row's label, which is what Mask2Former and MaskFormer divide by. A label beyond it weighs 1.
         **parameters: the loss's own.
     """
 
@@ -68,7 +68,7 @@ class ClassLoss(ScoreLoss):
         **parameters: Any,
     ) -> None:
         own = {} if class_weight is None else {"class_weight": class_weight}
-        of_rows = bool(own and unknown_parameters(entry_of(type(self)), {**parameters, **own}))
+        of_rows = bool(own) and "class_weight" not in entry_of(type(self)).keywords
         super().__init__(reduction, loss_weight, *positional, **parameters, **({} if of_rows else own))
         self.label_weight: Tensor | None
         self.register_buffer("label_weight", self.weights(class_weight) if of_rows else None, persistent=False)

@@ -111,7 +111,7 @@ DIALECTS: dict[str, dict[str, Convention]] = {
 #: loss -> dialect -> keywords of the function, for losses outside the IoU family that a framework guards otherwise
 GUARDS: dict[str, dict[str, dict[str, Any]]] = {
     "bce": {"torch": {"bounded_slope": False}},
-    "focal": {"kornia": {"soft": "terms"}, "monai": {"soft": "logit"}, "smp": {"soft": "entropy"}},
+    "focal": {"kornia": {"soft": "terms"}, "monai": {"soft": "logit", "for_ones": True}, "smp": {"soft": "entropy"}},
     "softmax_focal": {"smp": {"one_vs_rest": True}},
     "ia_bce": {"transformers": {"by_rounded": True}},
     "dice": {"kornia": {"present": True}, "smp": {"halved": True}},

@@ -8,8 +8,10 @@ values and which names its parameters have. Where a built-in is broken (NaN on a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
+
+from torch import Tensor
 
 from ..errors import refusal, shown
 from ..labels import IGNORED
@@ -32,6 +34,20 @@ def renamed(name: str) -> Keyword:
 def _is_number(value: Any) -> bool:
     """Whether to convert a value before its range is checked, which names whatever else came."""
     return isinstance(value, (int, float))
+
+
+def of_each(change: Callable[[float], float], numbers: Any) -> Any:
+    """A change of one number, or of one per class."""
+    if isinstance(numbers, Tensor):
+        numbers = numbers.tolist()
+    return list(map(change, numbers)) if isinstance(numbers, (list, tuple)) else change(numbers)
+
+
+def of_mean_1(weights: Any) -> Any:
+    """Weights of classes, of which a framework takes the mean by their sum, as factors whose mean is 1."""
+    if not isinstance(weights, (list, tuple)) or not all(map(_is_number, weights)) or sum(weights) <= 0:
+        return weights
+    return [weight * len(weights) / sum(weights) for weight in weights]
 
 
 def none_below_zero(alpha: Any) -> Any:
@@ -57,7 +73,7 @@ def _exponent_smp(parameters: Parameters) -> Parameters:
 
 def _negatives_rfdetr(parameters: Parameters) -> Parameters:
     # its alpha is what negatives do not weigh; above 1 its loss would fall as they get worse
-    return {**parameters, "alpha": max(0.0, 1 - parameters["alpha"])}
+    return {**parameters, "alpha": of_each(lambda alpha: max(0.0, 1 - alpha), parameters["alpha"])}
 
 
 def _smooth_monai(parameters: Parameters) -> Parameters:
@@ -164,12 +180,22 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
         "torchvision": Defaults(names={"alpha": Keyword("alpha", convert=none_below_zero)}),
         "mmdet": Defaults(names=_SIGMOID),
         "ultralytics": Defaults({"gamma": 1.5}, {"alpha": Keyword("alpha", convert=none_from_zero)}, mean="columns"),
-        "kornia": Defaults(mean="elements", ignores="scores"),
-        "monai": Defaults({"alpha": None}, {"use_softmax": fixed_at(False)}, mean="kept pixels", sum="pixels"),
+        "kornia": Defaults(names={"weight": renamed("class_weight")}, mean="elements", ignores="scores"),
+        "monai": Defaults(
+            {"alpha": None},
+            {
+                "use_softmax": fixed_at(False),
+                "weight": renamed("class_weight"),
+                "include_background": fixed_at(True, "pass pred[:, 1:] and target[:, 1:]"),
+            },
+            mean="kept pixels",
+            sum="pixels",
+        ),
         "smp": Defaults(
             {"alpha": None},
             {
                 **_SMP_FOCAL,
+                "class_weights": Keyword("class_weight", convert=of_mean_1),
                 "mode": fixed_at(
                     "multilabel",
                     "'multiclass' is the loss softmax_focal, and 'binary' is 'multilabel' of one channel (n, 1, ...)",
@@ -181,9 +207,14 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
         "rfdetr": _DETR_FOCAL,
     },
     "softmax_focal": {
-        "kornia": Defaults(mean="scores"),
+        "kornia": Defaults(names={"weight": renamed("class_weight")}, mean="scores"),
         "smp": Defaults(
-            names={**_SMP_FOCAL, "mode": fixed_at("multiclass", "take the loss focal")},
+            names={
+                **_SMP_FOCAL,
+                "mode": fixed_at("multiclass", "take the loss focal"),
+                "class_weights": Keyword("class_weight", convert=of_mean_1),
+            },
+            none="rows",
             mean="counted scores",
             sum="columns",
         ),
@@ -206,7 +237,7 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
     },
     "fgl": {"transformers": Defaults(names={"max_num_bins": renamed("reg_max")})},
     "ghm_c": {"mmdet": Defaults(names=_SIGMOID, counts_itself=True)},
-    "gaussian_focal": {"mmdet": Defaults(names={"pos_weight": fixed_at(1.0), "neg_weight": fixed_at(1.0)})},
+    "gaussian_focal": {"mmdet": Defaults()},
     "dice": {
         "mmdet": Defaults(
             {"form": "vnet", "eps": 1e-3},

@@ -16,10 +16,9 @@ from weakref import WeakValueDictionary
 from torch import Tensor
 
 from ..errors import check_type, in_our_words, refusal, shown
-from ..labels import ALLOWED, IGNORED, IgnoreIndex, Numbers
+from ..labels import ALLOWED, Numbers
 from .declare import (
     KINDS,
-    LABELS,
     TARGETS,
     Kind,
     Parameter,
@@ -36,25 +35,17 @@ from .evaluation import check_handed, evaluate, read_tensors
 from .identity import Identity, identity_of, not_pickled, place_of
 from .identity import is_shipped as is_shipped
 from .names import IN_CONFIGS, check_name, class_name, name_taken
+from .offered import AROUND, applied, offered
 from .plugins import load_plugins
-from .ranges import Choice, Integers, check_value, plain
+from .ranges import Choice, check_value, plain
 from .registration import check_function, check_keywords, check_parts, check_targets
 from .text import function_signature, function_text
 from .typed import Meaning, ambiguous, composed, like, meanings
 
 #: the remedy for a loss of one's own that is not known
 OF_YOUR_OWN = "one of your own: import its module first, imports=MODULE on the shell"
-#: what the catalogue does for the losses that take labels
-IGNORE_INDEX = Parameter(
-    "ignore_index",
-    IGNORED,
-    Integers(),
-    optional=True,
-    meaning='label of rows that cost 0, have no gradient and do not count in "mean"; one number or several.',
-    hint=IgnoreIndex,
-)
 #: keywords that functions get from the catalogue
-OFFERED = ("dialect", "ignore_index")
+OFFERED = ("dialect", "ignore_index", *AROUND)
 LossFunction = TypeVar("LossFunction", bound=Callable[..., Tensor])
 
 _ENTRIES: dict[str, Entry] = {}
@@ -109,7 +100,8 @@ def register_loss(
             "labels" may be C for background, "class_map" may not. The catalogue checks labels and gives the loss the
             keyword `ignore_index`: where something is left out, the function sees zeros, and its result is replaced by
             0. If rows depend on each other, as the pixels of a region do, the function takes `ignored=None` before the
-            `*`: a mask that has pred's shape, or one entry along the class axis, or is None.
+            `*`: a mask that has pred's shape, or one entry along the class axis, or is None. Class losses get
+            `class_weight` too, and those of dense or labels `label_smoothing`, unless the function takes them itself.
         holds: what numbers a dense target has: "shares" of [0, 1], "signs", -1 or 1; None: any. Others are an error on
             the CPU; shares are read in integer types only.
         denominator: (pred, target, **parameters) to what "mean" divides by; None: the number of elements.
@@ -170,8 +162,8 @@ def register_loss(
         for state in states.values():
             parameters.update(keywords(state.update))
         check_parts(name, denominator, states, parameters.keys() & taken.keys())
-        if LABELS.intersection(forms) and (kind == "classification" or takes_ignored(function)):
-            parameters.setdefault("ignore_index", IGNORE_INDEX)
+        for each in offered(kind, forms, traits or Traits(), takes_ignored(function)):
+            parameters.setdefault(each.name, each)
         known = dialects_of(name)
         if known or "dialect" in parameters or _follows_conventions(options):
             parameters["dialect"] = _dialect(known, parameters.get("dialect"))
@@ -219,7 +211,7 @@ def register_loss(
             given = read_tensors(entry, pred, target, entry.label_rule(parameters))
             for key, value in handed.items():
                 check_handed(entry, key, value, pred, {**entry.defaults, **hyper})
-            return evaluate(entry, given, entry.arguments(parameters))
+            return evaluate(entry, given, entry.arguments(parameters), applied(entry, parameters))
 
         checked.__doc__ = function_text(entry)
         checked.__signature__ = function_signature(entry)  # type: ignore[attr-defined]

@@ -150,21 +150,23 @@ class Entry:
         Losses of a softmax have the target form "class_map", and no "labels"; region losses an activation.
         """
         labelled = bool(LABELS.intersection(self.targets))
-        if "ignore_index" in self.keywords or not (labelled or self.holds):
+        adjustable = "ignore_index" in self.parameters
+        if "ignore_index" in self.keywords or not (labelled or self.holds or adjustable):
             return None
         softmax = "labels" not in self.targets and self.kind == "classification"
-        adjustable = "ignore_index" in self.parameters
         dialect = defaults_of(self.name, parameters.get("dialect"))
         holds = self.changed(parameters).get("holds", self.holds)
+        ignore = numbers(parameters.get("ignore_index", IGNORED)) if adjustable else ()
         return LabelRule(
             self.name,
             background=not softmax and parameters.get("activation") != "softmax",
-            ignore=numbers(parameters.get("ignore_index", IGNORED)) if adjustable else (),
+            ignore=ignore,
             negative=dialect.ignores == "negative",
             scores="none" if softmax and labelled else "all" if dialect.ignores == "scores" else "given",
             adjust="pass" if adjustable else "",
             single=self._single(softmax, parameters.get("dialect")),
             holds=(holds,) if holds else (),
+            follows=not labelled and ignore == (IGNORED,),
         )
 
     def _single(self, softmax: bool, dialect: object) -> Single:

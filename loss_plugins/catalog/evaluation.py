@@ -15,11 +15,24 @@ from ..points import check_points
 from ..tensors import BETWEEN_BINS, Target, check_boxes, check_forms, check_weight, fit_weight, raised, whole_labels
 from .declare import COLUMNS
 from .entry import Entry
+from .offered import smoothed, weighed
 from .results import called, check_result
 
 
-def evaluate(entry: Entry, given: Given, parameters: Mapping[str, Any]) -> Tensor:
-    """The loss per element, for tensors and parameters that are checked already."""
+def evaluate(
+    entry: Entry, given: Given, parameters: Mapping[str, Any], asked: Mapping[str, Any] | None = None
+) -> Tensor:
+    """The loss per element, for tensors and parameters that are checked already.
+
+    Args:
+        entry: the loss.
+        given: what it computes with.
+        parameters: as the function takes them.
+        asked: those that are applied around it, see `offered.applied`.
+    """
+    if asked:
+        given = smoothed(given, asked)
+        return weighed(entry, evaluate(entry, given, parameters), given, asked)
     pred, target = raised(given.pred, given.target)
     arguments = with_ignored(entry, entry.function, parameters, given)
     loss = called(entry, entry.function, {"pred": pred, "target": target}, arguments)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import check_type, in_our_words, refusal, shown
 from ..errors import closest as closest
-from ..tensors import holds_numbers
+from ..tensors import holds_numbers, number_in, readable
 
 #: types of values that need no conversion to plain ones
 PLAIN = frozenset((bool, float, str, type(None), Tensor))
@@ -141,7 +141,9 @@ class Series:
 @in_our_words
 @dataclass(frozen=True)
 class PerClass:
-    """Allowed: one number per class (list or 1-dim tensor), or a single one where `single`. Tensors are not read.
+    """Allowed: one number per class (list or 1-dim tensor), or a single one where `single`.
+
+    Tensors are read where that neither waits for a device nor breaks a graph: in eager mode on the CPU.
 
     >>> print(PerClass(Interval(0), single=True))
     a number in [0, inf), or one per class
@@ -155,11 +157,19 @@ class PerClass:
         check_type("PerClass", "single", self.single, bool)
 
     def __contains__(self, value: object) -> bool:
-        if isinstance(value, Tensor):  # reading it would wait for the device
-            return holds_numbers(value) and value.ndim in ((0, 1) if self.single else (1,)) and value.numel() > 0
+        if isinstance(value, Tensor):
+            fits = holds_numbers(value) and value.ndim in ((0, 1) if self.single else (1,)) and value.numel() > 0
+            return fits and self._holds(value)
         if isinstance(value, (list, tuple)):
             return len(value) > 0 and all(number in self.each for number in value)
         return self.single and value in self.each
+
+    def _holds(self, value: Tensor) -> bool:
+        """Whether the smallest and the largest number are allowed, of which NaN is none; True where none is read."""
+        if not readable(value):
+            return True
+        ends = map(number_in, value.detach().aminmax())
+        return all(end is None or end in self.each for end in ends)
 
     def __str__(self) -> str:
         return f"a number in {self.each}, or one per class" if self.single else f"one number in {self.each} per class"
@@ -222,8 +232,8 @@ def _hint(value: Any, allowed: Allowed) -> str:
     """What the value was probably meant to be; "" if nothing can be told."""
     if isinstance(value, Tensor) and value.ndim == 0:
         return "pass a Python number (.item())"
-    if isinstance(value, (list, tuple, Tensor)) and isinstance(allowed, Interval):
-        return "pass one number"
+    if isinstance(value, (list, tuple, Tensor)) and isinstance(allowed, (Interval, PerClass)):
+        return "pass one number" if isinstance(allowed, Interval) else _hint_per_class(value, allowed)
     if not isinstance(value, str):
         return _hint_of_number(value, allowed)
     if isinstance(allowed, Choice):
@@ -233,6 +243,15 @@ def _hint(value: Any, allowed: Allowed) -> str:
     if number is None:
         return "this is text, pass a number" if isinstance(allowed, Interval) else ""
     return f"this is text, pass the number {number!r} (YAML wants a dot in 1.0e-7)"
+
+
+def _hint_per_class(value: Any, allowed: PerClass) -> str:
+    """Which of several numbers is none, or how many axes came."""
+    if isinstance(value, Tensor) and (value.ndim != 1 or not holds_numbers(value)):
+        return "pass a list of numbers, or a tensor of shape (C,)"
+    numbers_given = value.tolist() if isinstance(value, Tensor) else value
+    wrong = next(((place, each) for place, each in enumerate(numbers_given) if each not in allowed.each), None)
+    return "" if wrong is None else f"number {wrong[0]} of {len(numbers_given)} is {shown(wrong[1])}"
 
 
 def _hint_of_number(value: Any, allowed: Allowed) -> str:

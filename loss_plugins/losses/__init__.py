@@ -2,6 +2,7 @@
 
 from . import (
     alpha,
+    asymmetric,
     bins,
     classification,
     coordinates,
@@ -22,6 +23,6 @@ from . import (
 )
 
 __all__ = [
-    "alpha", "bins", "classification", "coordinates", "dynamic", "focal", "gaussian", "ghm", "iou", "keypoints",
-    "lovasz", "overlap", "projections", "quality", "region", "rotated", "slide", "wise",
+    "alpha", "asymmetric", "bins", "classification", "coordinates", "dynamic", "focal", "gaussian", "ghm", "iou",
+    "keypoints", "lovasz", "overlap", "projections", "quality", "region", "rotated", "slide", "wise",
 ]  # fmt: skip

@@ -22,16 +22,18 @@ from ..catalog.declare import Effect, Source
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice, Interval, PerClass
 from ..labels import check_shares, per_class
-from ..tensors import dense
+from ..tensors import class_axis, dense
 from .scores import SCORES, UNEQUAL, binary_cross_entropy, row_count
 
 DOCS = "https://pytorch.org/docs/stable/generated/torch.nn."
-ClassWeight = Annotated[Sequence[float] | Tensor | None, PerClass(Interval(0))]
+ClassWeight = Annotated[Sequence[float] | Tensor | float | None, PerClass(Interval(0), single=True)]
 
 
-def class_weights(loss: str, class_weight: Sequence[float] | Tensor | None, pred: Tensor) -> Tensor | None:
-    """The parameter `class_weight` as torch's losses take it."""
-    return None if class_weight is None else per_class(loss, "class_weight", class_weight, pred, aligned=False)
+def class_weights(loss: str, class_weight: Sequence[float] | Tensor | float | None, pred: Tensor) -> Tensor | None:
+    """The parameter `class_weight` as torch's losses take it, one number per class."""
+    if class_weight is None:
+        return None
+    return per_class(loss, "class_weight", class_weight, pred, aligned=False).expand(pred.shape[class_axis(pred)])
 
 
 @register_loss(
@@ -98,7 +100,7 @@ def class_weights_met(
     target: Tensor,
     ignored: Tensor | None = None,
     *,
-    class_weight: Sequence[float] | Tensor | None = None,
+    class_weight: Sequence[float] | Tensor | float | None = None,
     **_: Any,
 ) -> Tensor:
     """The sum of the class weights of the labels that count: what torch's mean divides by."""
@@ -133,7 +135,7 @@ def cross_entropy_loss(
     """Cross-entropy of the softmax of logits. "mean" divides by the class weights of the labels met, as torch's.
 
     Args:
-        class_weight: one weight per class.
+        class_weight: weight of the rows of a class: one number, or one per class.
         label_smoothing: share of the target that is spread over all classes.
 
     >>> cross_entropy_loss(torch.tensor([[0.0, 0.0], [0.0, 10.0]]), torch.tensor([0, 0]))  # ln 2, ln(1 + e^10)
@@ -159,7 +161,7 @@ def nll_loss(pred: Tensor, target: Tensor, *, class_weight: ClassWeight = None) 
     """Negative log-likelihood of log-probabilities. "mean" divides by the class weights of the labels met, as torch's.
 
     Args:
-        class_weight: one weight per class.
+        class_weight: weight of the rows of a class: one number, or one per class.
 
     >>> nll_loss(torch.tensor([[0.25, 0.75]]).log(), torch.tensor([0]))  # ln 4
     tensor([1.3863])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -12,8 +13,9 @@ from torch.nn import functional
 
 from ..catalog.declare import Effect, Source
 from ..catalog.entries import register_loss
-from ..catalog.ranges import Choice, Interval
-from ..tensors import class_axis, dense, one_hot
+from ..catalog.ranges import Choice, Interval, PerClass
+from ..labels import along_classes, per_class
+from ..tensors import class_axis, dense
 from .boxes import safe_power
 from .scores import SCORES, UNEQUAL, binary_cross_entropy, bounded_log, row_count
 
@@ -28,13 +30,15 @@ POLY = Source(
     2022,
     "https://arxiv.org/abs/2204.12511",
 )
-ASYMMETRIC = Source("Asymmetric Loss For Multi-Label Classification", 2020, "https://arxiv.org/abs/2009.14119")
 
 #: when to avoid the losses that docs/gains.md compares with the stock class loss of Ultralytics
 FEW_EPOCHS = "Or a detector is trained from scratch for few epochs: docs/gains.md has what it lost there."
 
 Exponent = Annotated[float, Interval(0)]
-Share = Annotated[float | None, Interval(0, 1)]
+#: numbers per class: a factor, or a share of [0, 1]
+Numbers = float | Sequence[float] | Tensor
+Share = Annotated[Numbers | None, PerClass(Interval(0, 1), single=True)]
+Factor = Annotated[Numbers | None, PerClass(Interval(0), single=True)]
 Soft = Literal["mean", "entropy", "logit", "terms"]
 Activated = Annotated[bool, Choice(False, True), Effect(scale="probabilities", zero_at_equality=True)]
 #: a log-probability at which 1 - p is 1 in every precision
@@ -43,7 +47,7 @@ NEVER = -100.0
 LabelScore = Tensor | tuple[Tensor, Tensor]
 
 
-def share(target: Tensor, alpha: float | None) -> Tensor | float:
+def share(target: Tensor, alpha: float | Tensor | None) -> Tensor | float:
     """alpha for positives, 1 - alpha for negatives, in between for soft targets."""
     return 1.0 if alpha is None else alpha * target + (1 - alpha) * (1 - target)
 
@@ -70,9 +74,15 @@ def missed_share(p: Tensor, target: Tensor) -> Tensor:
 
 
 def focal_terms(
-    pred: Tensor, target: Tensor, alpha: float | None, gamma: float, activated: bool, soft: Soft = "mean"
+    pred: Tensor,
+    target: Tensor,
+    alpha: float | Tensor | None,
+    gamma: float,
+    activated: bool,
+    soft: Soft = "mean",
+    pos_weight: float | Tensor | None = None,
 ) -> Tensor:
-    """alpha_t (1 - p_t)^gamma BCE (1708.02002, eq. 5).
+    """alpha_t (1 - p_t)^gamma BCE (1708.02002, eq. 5), with a factor on the part of the positives.
 
     What 1 - p_t is for a soft target differs: "mean" of both sides; "entropy": 1 - e^-BCE; "logit": the sigmoid of
     x (1 - 2 y); "terms": each side of BCE has its own.
@@ -85,11 +95,13 @@ def focal_terms(
             weight * safe_power(missed_share(p, side), gamma) * binary_cross_entropy(pred, side, activated)
             for weight, side in ((target * share(full, alpha), full), ((1 - target) * share(none, alpha), none))
         ]
-        return sides[0] + sides[1]
+        return (sides[0] if pos_weight is None else pos_weight * sides[0]) + sides[1]
     if soft == "entropy":
         missed = -torch.expm1(-entropy)
     else:
         missed = (pred * (1 - 2 * target)).sigmoid() if soft == "logit" else missed_share(p, target)
+    if pos_weight is not None:
+        entropy = binary_cross_entropy(pred, target, activated, pos_weight)
     return share(target, alpha) * safe_power(missed, gamma) * entropy
 
 
@@ -108,22 +120,31 @@ def focal_loss(
     pred: Tensor,
     target: Tensor,
     soft: Soft = "mean",
+    for_ones: bool = False,
     *,
     alpha: Share = 0.25,
     gamma: Exponent = 2.0,
+    pos_weight: Factor = None,
     activated: Activated = False,
 ) -> Tensor:
     """Sigmoid focal loss: binary cross-entropy with easy scores weighed down.
 
     Args:
-        alpha: weight of positives, 1 - alpha for negatives; None for no weight. The paper uses 0.25.
+        alpha: weight of positives, 1 - alpha for negatives, one number or one per class; None for no weight. The paper
+            uses 0.25.
         gamma: how fast easy scores lose weight; 0 for not at all. The paper uses 2.
+        pos_weight: factor on the part of the positives: one number, or one per class.
         activated: whether pred holds probabilities.
 
     >>> focal_loss(torch.tensor([[0.0]]), torch.tensor([[1.0]]))  # 0.25 (1/2)^2 ln 2
     tensor([[0.0433]])
     """
-    return focal_terms(pred, dense(pred, target), alpha, gamma, activated, soft)
+    balance, factor = along_classes("focal", pred, alpha=alpha, pos_weight=pos_weight)
+    wanted = dense(pred, target)
+    if for_ones and isinstance(balance, Tensor):  # numbers per class weigh targets of 1, and nothing else
+        terms = focal_terms(pred, wanted, None, gamma, activated, soft, factor)
+        return torch.where(wanted == 1, balance, 1.0) * terms
+    return focal_terms(pred, wanted, balance, gamma, activated, soft, factor)
 
 
 @register_loss(
@@ -142,19 +163,25 @@ def softmax_focal_loss(
     """Focal loss of the softmax of logits.
 
     Args:
-        alpha: weight of every class but the first, 1 - alpha for class 0 (background); None for no weight.
+        alpha: weight of every class but the first, 1 - alpha for class 0 (background); or one weight per class; None
+            for no weight.
         gamma: how fast easy rows lose weight. The paper uses 2.
 
     >>> softmax_focal_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))  # (1/2)^2 ln 2
     tensor([0.1733])
     """
     if one_vs_rest:  # of the sigmoid: each class against all others
-        terms = focal_terms(pred, dense(pred, target), alpha, gamma, activated=False)
-        return terms.sum(class_axis(pred))
+        (balance,) = along_classes("softmax_focal", pred, alpha=alpha)
+        return focal_terms(pred, dense(pred, target), balance, gamma, activated=False)
     log_p = picked(functional.log_softmax(pred, class_axis(pred)), target)
     # the clamp changes no value: it only ends the slope of the weight, 0 there, before a large -log_p multiplies it
     loss = safe_power(-torch.expm1(log_p.clamp(min=NEVER)), gamma) * -log_p
-    return loss if alpha is None else torch.where(target == 0, (1 - alpha) * loss, alpha * loss)
+    if alpha is None:
+        return loss
+    if isinstance(alpha, (float, int)):
+        return torch.where(target == 0, (1 - alpha) * loss, alpha * loss)
+    of_label: Tensor = per_class("softmax_focal", "alpha", alpha, pred, aligned=False)[target]
+    return loss * of_label
 
 
 @register_loss(
@@ -206,7 +233,7 @@ def varifocal_loss(
     pred: Tensor,
     target: LabelScore,
     *,
-    alpha: Annotated[float, Interval(0, 10)] = 0.75,
+    alpha: Annotated[Numbers, PerClass(Interval(0, 10), single=True)] = 0.75,
     gamma: Exponent = 2.0,
     iou_weighted: Annotated[bool, Choice(False, True)] = True,
     detach_weight: Annotated[bool, Choice(False, True), Effect(detached="the weight of negatives")] = False,
@@ -218,7 +245,7 @@ def varifocal_loss(
         target: qualities in [0, 1] of the shape of pred, positive where above 0; or one integer label per row, C for
             background, of quality 1; or a tuple (labels, qualities), which says apart what is positive: both one per
             row, or both of the shape of pred.
-        alpha: weight of negatives. The paper uses 0.75.
+        alpha: weight of negatives, one number or one per class. The paper uses 0.75.
         gamma: exponent for negatives. The paper uses 2.
         iou_weighted: whether positives weigh their quality, else 1.
         detach_weight: whether the weight of negatives is without gradient, as in RT-DETR, D-FINE and DEIM.
@@ -230,7 +257,8 @@ def varifocal_loss(
     label, quality = label_and_score(pred, target)
     p = pred if activated else pred.sigmoid()
     far = safe_power(p.detach() if detach_weight else p, gamma)
-    weight = alpha * far * (1 - label) + (quality if iou_weighted else 1.0) * label
+    (factor,) = along_classes("varifocal", pred, alpha=alpha)
+    weight: Tensor = factor * far * (1 - label) + (quality if iou_weighted else 1.0) * label
     return weight * binary_cross_entropy(pred, quality, activated)
 
 
@@ -246,7 +274,15 @@ def varifocal_loss(
     use_when="Targets are heat maps with a Gaussian around each centre, as in CenterNet.",
     avoid_when="No target is exactly 1: then nothing is positive.",
 )
-def gaussian_focal_loss(pred: Tensor, target: Tensor, *, alpha: Exponent = 2.0, gamma: Exponent = 4.0) -> Tensor:
+def gaussian_focal_loss(
+    pred: Tensor,
+    target: Tensor,
+    *,
+    alpha: Exponent = 2.0,
+    gamma: Exponent = 4.0,
+    pos_weight: Annotated[Numbers, PerClass(Interval(0), single=True)] = 1.0,
+    neg_weight: Annotated[Numbers, PerClass(Interval(0), single=True)] = 1.0,
+) -> Tensor:
     """Focal loss of heat maps of probabilities: negatives near a centre count less.
 
     Args:
@@ -254,6 +290,8 @@ def gaussian_focal_loss(pred: Tensor, target: Tensor, *, alpha: Exponent = 2.0, 
         target: (...) heat map in [0, 1] of the shape of pred, exactly 1 at centres.
         alpha: focusing exponent. The paper uses 2.
         gamma: exponent of the discount near centres. The paper uses 4.
+        pos_weight: factor at centres, one number or one per class.
+        neg_weight: factor elsewhere, likewise.
 
     >>> # (1/2)^2 ln 2 at the centre, (1/2)^2 (1/2)^4 ln 2 beside it
     >>> gaussian_focal_loss(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.5]))
@@ -262,7 +300,8 @@ def gaussian_focal_loss(pred: Tensor, target: Tensor, *, alpha: Exponent = 2.0, 
     target = dense(pred, target)
     center = -bounded_log(pred, 1e-12) * safe_power(1 - pred, alpha)
     around = -bounded_log(1 - pred, 1e-12) * safe_power(pred, alpha) * safe_power(1 - target, gamma)
-    return torch.where(target == 1, center, around)
+    positive, negative = along_classes("gaussian_focal", pred, pos_weight=pos_weight, neg_weight=neg_weight)
+    return torch.where(target == 1, positive * center, negative * around)
 
 
 @register_loss(
@@ -312,7 +351,8 @@ def poly_focal_loss(
 
     Args:
         epsilon: weight of (1 - p)^(gamma + 1); 0 is focal loss. The paper uses -1 for RetinaNet.
-        alpha: weight of positives, 1 - alpha for negatives; None for no weight. The added term carries none.
+        alpha: weight of positives, 1 - alpha for negatives, one number or one per class; None for no weight. The added
+            term carries none.
         gamma: how fast easy scores lose weight. The paper uses 2.
 
     >>> poly_focal_loss(torch.tensor([[0.0]]), torch.tensor([[1.0]]))  # 0.25 (1/2)^2 ln 2 + (1/2)^3
@@ -320,87 +360,5 @@ def poly_focal_loss(
     """
     target, p = dense(pred, target), pred.sigmoid()
     missed = p * (1 - target) + (1 - p) * target
-    return focal_terms(pred, target, alpha, gamma, False) + epsilon * missed ** (gamma + 1)
-
-
-@register_loss(
-    "asymmetric",
-    kind="classification",
-    formula=r"-(1 - p_t)^{\gamma_t} \left[y \ln p + (1 - y) \ln p_-\right],\quad p_- = \min(1 - p + m, 1)",
-    source=ASYMMETRIC,
-    traits=replace(UNEQUAL, detached="the focusing weight (detach_focus=True)", proper=False),
-    holds="shares",
-    use_when="Many labels per image, few of them true, and easy negatives should cost nothing at all.",
-    avoid_when=f"Calibrated scores are needed: probabilities below clip are free. {FEW_EPOCHS}",
-)
-def asymmetric_loss(
-    pred: Tensor,
-    target: Tensor,
-    *,
-    gamma_neg: Exponent = 4.0,
-    gamma_pos: Exponent = 1.0,
-    clip: Annotated[float, Interval(0, 1, open_high=True)] = 0.05,
-    eps: Annotated[float, Interval(0, 1e-2, open_low=True)] = 1e-8,
-    detach_focus: Annotated[bool, Choice(False, True), Effect(detached="")] = True,
-) -> Tensor:
-    """Asymmetric loss: focal loss with its own exponent for negatives, of which easy ones are free.
-
-    The authors sum the scores, where "mean" divides by their number.
-
-    Args:
-        gamma_neg: focusing exponent of negatives. The paper uses 4.
-        gamma_pos: focusing exponent of positives. The authors' code uses 1.
-        clip: negatives with a probability below it cost nothing. The paper uses 0.05.
-        eps: probabilities are kept above it inside the logarithm.
-        detach_focus: whether the focusing weight is without gradient, as by default in the authors' code.
-
-    >>> asymmetric_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]]))  # (1/2) ln 2, 0.45^4 * -ln 0.55
-    tensor([[0.3466, 0.0245]])
-    """
-    target, p = dense(pred, target), pred.sigmoid()
-    negative = (1 - p + clip).clamp(max=1)
-    log_p = functional.logsigmoid(pred).clamp(min=math.log(eps))
-    logs = target * log_p + (1 - target) * negative.clamp(min=eps).log()
-    missed = 1 - p * target - negative * (1 - target)
-    gamma = gamma_pos * target + gamma_neg * (1 - target)
-    # missed^gamma, several times as fast as pow of two tensors
-    power = torch.exp2(gamma * missed.clamp(min=torch.finfo(pred.dtype).tiny).log2())
-    focus = torch.where(missed > 0, power, (gamma == 0).to(pred.dtype))
-    return -logs * (focus.detach() if detach_focus else focus)
-
-
-@register_loss(
-    "asymmetric_softmax",
-    kind="classification",
-    formula=r"-\sum_c y_c (1 - p_{t,c})^{\gamma_c} \ln p_c,\quad p = \mathrm{softmax}(x)",
-    source=ASYMMETRIC,
-    traits=UNEQUAL,
-    targets=("class_map",),
-    use_when="Exactly one class is true per row; the single-label form of asymmetric.",
-    avoid_when="label_smoothing is 0 and gamma_pos is 0: it is then plain cross-entropy.",
-)
-def asymmetric_softmax_loss(
-    pred: Tensor,
-    target: Tensor,
-    *,
-    gamma_neg: Exponent = 4.0,
-    gamma_pos: Exponent = 0.0,
-    label_smoothing: Annotated[float, Interval(0, 1)] = 0.1,
-) -> Tensor:
-    """Asymmetric loss of the softmax of logits, with a target that is smoothed after weighing.
-
-    Args:
-        gamma_neg: focusing exponent of the other classes. The authors use 4.
-        gamma_pos: focusing exponent of the true class. The authors use 0.
-        label_smoothing: share of the target that is spread over all classes. The authors use 0.1.
-
-    >>> asymmetric_softmax_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1]), label_smoothing=0.0)  # ln 2
-    tensor([0.6931])
-    """
-    axis = class_axis(pred)
-    log_p = functional.log_softmax(pred, axis)
-    p, truth = log_p.exp(), one_hot(target, pred.shape[axis], axis).to(pred.dtype)
-    focus = truth * safe_power(1 - p, gamma_pos) + (1 - truth) * safe_power(p, gamma_neg)
-    weight = focus * ((1 - label_smoothing) * truth + label_smoothing / pred.shape[axis])
-    # p^gamma ln p is 0 at p = 0, as of a class whose logit is -inf
-    return -(weight * torch.where(weight == 0, 0, log_p)).sum(axis)
+    (balance,) = along_classes("poly_focal", pred, alpha=alpha)
+    return focal_terms(pred, target, balance, gamma, False) + epsilon * missed ** (gamma + 1)

@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from ..catalog.declare import Source
 from ..catalog.entries import add_alias, register_loss
-from ..catalog.ranges import Interval
+from ..catalog.ranges import Interval, PerClass
+from ..labels import along_classes
 from ..tensors import class_axis
 from .boxes import safe_power
-from .focal import Exponent, LabelScore, label_and_score
+from .focal import Exponent, LabelScore, Numbers, label_and_score
 from .scores import UNEQUAL, binary_cross_entropy
 
 #: likewise, or with the rank of each row among the candidates of its object
@@ -38,7 +39,7 @@ def matchability_loss(
     target: LabelScore,
     *,
     gamma: Exponent = 1.5,
-    alpha: Annotated[float | None, Interval(0, 10)] = None,
+    alpha: Annotated[Numbers | None, PerClass(Interval(0, 10), single=True)] = None,
 ) -> Tensor:
     """Matchability-aware loss (MAL): cross-entropy of matches with a power of their IoU, negatives as in focal loss.
 
@@ -47,7 +48,7 @@ def matchability_loss(
             background, of quality 1; or a tuple (labels, qualities), which says apart what is matched, as a match of
             quality 0 counts in full: both one per row, or both of the shape of pred.
         gamma: exponent of the quality, and of the weight of negatives. The paper uses 1.5.
-        alpha: weight of negatives; None for 1, as in the paper.
+        alpha: weight of negatives, one number or one per class; None for 1, as in the paper.
 
     >>> pred, target = torch.tensor([[0.0, 0.0]]), (torch.tensor([0]), torch.tensor([0.0]))
     >>> matchability_loss(pred, target, gamma=2.0)  # ln 2, (1/2)^2 ln 2
@@ -55,7 +56,8 @@ def matchability_loss(
     """
     label, quality = label_and_score(pred, target)
     far = safe_power(pred.detach().sigmoid(), gamma)
-    weight = label + (1 - label) * (far if alpha is None else alpha * far)
+    (factor,) = along_classes("matchability", pred, alpha=alpha)
+    weight = label + (1 - label) * (far if factor is None else factor * far)
     return weight * binary_cross_entropy(pred, label * safe_power(quality, gamma), activated=False)
 
 

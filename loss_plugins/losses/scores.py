@@ -29,11 +29,15 @@ def bounded_log(x: Tensor, offset: float = 0.0, floor: float = SLOPE_FLOOR) -> T
     return torch.where(small, line, (inside + offset).log())
 
 
-def binary_cross_entropy(pred: Tensor, target: Tensor, activated: bool) -> Tensor:
-    """Binary cross-entropy of probabilities if `activated`, else of logits."""
+def binary_cross_entropy(
+    pred: Tensor, target: Tensor, activated: bool, pos_weight: Tensor | float | None = None
+) -> Tensor:
+    """Binary cross-entropy of probabilities if `activated`, else of logits; with a factor on the positives' part."""
     if not activated:
-        return functional.binary_cross_entropy_with_logits(pred, target, reduction="none")
-    return -(target * bounded_log(pred) + (1 - target) * bounded_log(1 - pred))
+        factor = pred.new_full((), pos_weight) if isinstance(pos_weight, (int, float)) else pos_weight
+        return functional.binary_cross_entropy_with_logits(pred, target, reduction="none", pos_weight=factor)
+    positive = target if pos_weight is None else pos_weight * target
+    return -(positive * bounded_log(pred) + (1 - target) * bounded_log(1 - pred))
 
 
 def row_count(pred: Tensor, target: Any, ignored: Tensor | None = None, **_: Any) -> Tensor:

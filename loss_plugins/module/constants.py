@@ -35,7 +35,7 @@ class ClassConstants(ExactBuffers):
 
 
 def split_constants(entry: Entry, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], ClassConstants | None]:
-    """The function's arguments without those of one number per class, and a module of the latter, if there are any."""
+    """The arguments without those of one number per class, and a module of the latter, if there are any."""
     per_class = {name for name, parameter in entry.parameters.items() if isinstance(parameter.allowed, PerClass)}
     moving = {name: value for name, value in arguments.items() if name in per_class and isinstance(value, list)}
     fixed = {name: value for name, value in arguments.items() if name not in moving}

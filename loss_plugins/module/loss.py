@@ -15,6 +15,7 @@ from ..catalog.declare import Parameter
 from ..catalog.dialects import defaults_of, translated
 from ..catalog.entries import Entry, is_shipped
 from ..catalog.evaluation import evaluate, read_tensors
+from ..catalog.offered import applied, smoothed, weighed, weights_met
 from ..catalog.results import check_result
 from ..labels import Given
 from ..tensors import Target
@@ -95,7 +96,10 @@ class Loss(Stateful):
         self.entry = entry.with_parameters(parameters)
         self.parameters_given = {name: as_lists(value) for name, value in parameters.items()}
         self.dialect: str | None = parameters.get("dialect")
-        self.fixed, self.constants = split_constants(self.entry, self.entry.arguments(self.parameters_given))
+        self.asked = applied(self.entry, self.parameters_given)
+        given = {**self.entry.arguments(self.parameters_given), **self.asked}
+        self.fixed, self.constants = split_constants(self.entry, given)
+        self.fixed = {name: value for name, value in self.fixed.items() if name not in self.asked}
         self.labels = self.entry.label_rule(self.resolved())
         kept = self.entry.states
         check_statistics(type(self).__name__, kept, [name for name in kept if hasattr(self, name)])
@@ -129,6 +133,13 @@ class Loss(Stateful):
 
     def per_element(self, given: Given, weight: Tensor | None) -> Tensor:
         """As `elementwise`, of tensors that have been read."""
+        if self.asked:
+            asked = self._asked()
+            given = smoothed(given, asked)
+            return weighed(self.entry, self._by_function(given, weight), given, asked)
+        return self._by_function(given, weight)
+
+    def _by_function(self, given: Given, weight: Tensor | None) -> Tensor:
         statistics = self.statistics
         if weight is not None:
             check_weight_of(self.entry, weight, given, learnt=len(statistics) > 0)
@@ -146,7 +157,15 @@ class Loss(Stateful):
 
     def _hyper(self) -> dict[str, Any]:
         """The parameters as the function takes them; numbers per class on the module's device."""
-        return self.fixed if self.constants is None else {**self.fixed, **self.constants.tensors}
+        if self.constants is None:
+            return self.fixed
+        own = {name: value for name, value in self.constants.tensors.items() if name not in self.asked}
+        return {**self.fixed, **own}
+
+    def _asked(self) -> dict[str, Any]:
+        """The parameters that are applied around the function, likewise."""
+        known = {} if self.constants is None else self.constants.tensors
+        return {name: known.get(name, value) for name, value in self.asked.items()}
 
     def _arguments(
         self, given: Given, weight: Tensor | None, statistics: Mapping[str, RunningStatistic]
@@ -206,6 +225,8 @@ class Loss(Stateful):
             weight = weight_as_theirs(self.entry, self.dialect, rule, weight, loss.shape, given.pred)
         own = reduction != "none" and avg_factor is None
         divisor = own_divisor(self.entry, rule, reduction, given, loss, self._hyper()) if own else None
+        if own and reduction == "mean" and not rule.mean and self.asked:
+            divisor = weights_met(self.entry, given, loss, self._asked(), divisor)
         reduced = reduce_loss(loss, weight, reduction, avg_factor, divisor)
         if reduction == "none" and self.dialect is not None:
             reduced = shape_as_theirs(rule, reduced, given.pred)

@@ -226,7 +226,7 @@ def joint_rule(rules: Sequence[LabelRule | None]) -> LabelRule | None:
     known = [rule for rule in rules if rule is not None]
     if not known:
         return None
-    setting = [rule for rule in known if rule.adjust]
+    setting = [rule for rule in known if rule.adjust and not rule.follows]
     if len({frozenset(rule.ignore) for rule in setting}) > 1:
         came = " and ".join(f"{rule.where} {list(rule.ignore)}" for rule in setting)
         remedy = "give all of these the same ignore_index"
@@ -238,7 +238,8 @@ def joint_rule(rules: Sequence[LabelRule | None]) -> LabelRule | None:
         ignore=setting[0].ignore if setting else (),
         negative=any(rule.negative for rule in known),
         scores=next(each for each in ("none", "all", "given") if each in scores),
-        adjust="give its losses" if setting else "",
+        adjust="give its losses" if any(rule.adjust for rule in known) else "",
+        follows=not setting,
         single=singles.pop() if len(singles) == 1 else "refused",
         holds=tuple(dict.fromkeys(numbers for rule in known for numbers in rule.holds)),
     )

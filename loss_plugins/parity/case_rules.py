@@ -155,6 +155,24 @@ CASE_RULES: tuple[CaseRule, ...] = (
         theirs_raises=True,
     ),
     CaseRule(
+        "weights-of-none",
+        "with reduction 'none' it takes no class_weights; ours weighs the scores of each class",
+        _all(_none, _given("class_weights")),
+        ("smp",),
+        ("focal",),
+        ours=stated.scores_left,
+        theirs_raises=True,
+    ),
+    CaseRule(
+        "weights-of-none-by-label",
+        "with reduction 'none' it takes no class_weights; ours weighs the scores of each class, and sums over them",
+        _all(_none, _given("class_weights")),
+        ("smp",),
+        ("softmax_focal",),
+        ours=stated.weighed_rows,
+        theirs_raises=True,
+    ),
+    CaseRule(
         "ignored-rows",
         "it refuses negative labels on a CPU; ours leaves out rows labelled -100",
         _ignored,
@@ -248,6 +266,15 @@ CASE_RULES: tuple[CaseRule, ...] = (
         ("mmdet",),
         ("gaussian_focal",),
         ours=stated.without_positives,
+    ),
+    CaseRule(
+        "class-weights-along-the-width",
+        "with reduction 'none', class_weights on maps are broadcast there along the last axis, the width; ours lie "
+        "along the class axis",
+        _all(_none, _given("class_weights"), lambda case: "maps" in case.inputs),
+        ("smp",),
+        ("softmax_focal",),
+        ours=stated.weighed_mean,
     ),
     CaseRule(
         "weights-along-the-width",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -121,8 +122,10 @@ def _tried(allowed: Any, default: Any, optional: bool) -> list[Any]:
     """Values of a parameter, from what the catalogue says of it."""
     if isinstance(allowed, Choice):
         return list(allowed.values)
+    if isinstance(allowed, PerClass) and (default is not None or allowed.each.high < math.inf):
+        allowed = allowed.each  # of which other packages mostly take one for all classes: see `Contract.extra`
     if isinstance(allowed, PerClass):
-        return [[0.5 + 0.7 * index for index in range(CLASSES)]]
+        return [[0.5 + 0.75 * index for index in range(CLASSES)]]
     if isinstance(allowed, Interval):
         numbers = [allowed.low, *NUMBERS, allowed.high]
         whole = isinstance(default, int) and not isinstance(default, bool)

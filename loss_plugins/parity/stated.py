@@ -120,7 +120,8 @@ def without_positives(trial: Trial, pred: Tensor) -> Tensor:
     """Theirs less -p^alpha ln(1 - p) of each centre; both logarithms have 1e-12 added."""
     alpha = trial.parameters.get("alpha", 2.0)
     centre = (trial.dense == 1).to(pred.dtype)
-    doubled = -((1 - pred + 1e-12).log() * pred**alpha * centre) * trial.parameters.get("loss_weight", 1.0)
+    factor = trial.parameters.get("loss_weight", 1.0) * trial.parameters.get("neg_weight", 1.0)
+    doubled = -((1 - pred + 1e-12).log() * pred**alpha * centre) * factor
     how = trial.said.get("reduction_override", trial.reduction)
     return trial.theirs(pred) - reduce_plainly(doubled, how)
 
@@ -176,15 +177,36 @@ def all_shares(trial: Trial, pred: Tensor) -> Tensor:
 
 def scores_left(trial: Trial, pred: Tensor) -> Tensor:
     """Theirs of the scores whose target is not ignore_index, one by one; 0 for the others."""
-    kept: Tensor = trial.dense != trial.parameters["ignore_index"]
-    of_one_channel: dict[str, Any] = {"mode": "binary"} if trial.contract.framework == "smp" else {}
-    losses = trial.theirs(pred, reduction="none", ignore_index=None, **of_one_channel).view_as(pred) * kept
+    ignored = trial.parameters.get("ignore_index")
+    kept = torch.ones_like(pred, dtype=torch.bool) if ignored is None else trial.dense != ignored
+    of_one_channel: dict[str, Any] = {"mode": "binary", "class_weights": None}
+    plain = of_one_channel if trial.contract.framework == "smp" else {}
+    losses = trial.theirs(pred, reduction="none", ignore_index=None, **plain).view_as(pred) * kept
+    if trial.parameters.get("class_weights"):
+        weights = pred.new_tensor(trial.parameters["class_weights"]).view(-1, *(1,) * (pred.ndim - 2))
+        losses = losses * weights / weights.mean()
     if trial.case.reduction == "mean":
         return losses.sum().div(kept.sum())
     if trial.case.reduction == "sum":  # the framework's: of means over pixels, or over channels
         divisor = losses[0, 0].numel() if trial.contract.framework == "monai" else losses.shape[1]
         return losses.sum().div(divisor)
     return losses
+
+
+def weighed_rows(trial: Trial, pred: Tensor) -> Tensor:
+    """Theirs of each score by itself, weighed by its class, summed over the classes; 0 for rows that are ignored."""
+    labels, ignored = trial.dense, trial.parameters.get("ignore_index")
+    kept = torch.ones_like(labels, dtype=torch.bool) if ignored is None else labels != ignored
+    target = torch.nn.functional.one_hot(labels * kept, pred.shape[1]).movedim(-1, 1).to(pred.dtype)
+    single: dict[str, Any] = {"mode": "binary", "class_weights": None, "ignore_index": None}
+    losses = trial.theirs(pred, target, reduction="none", **single).view_as(pred) * kept.unsqueeze(1)
+    weights = pred.new_tensor(trial.parameters["class_weights"]).view(-1, *(1,) * (pred.ndim - 2))
+    return (losses * weights / weights.mean()).sum(1)
+
+
+def weighed_mean(trial: Trial, pred: Tensor) -> Tensor:
+    """Likewise, as the one number that theirs returns."""
+    return trial.contract.shape(weighed_rows(trial, pred))
 
 
 def shares_left(trial: Trial, pred: Tensor) -> Tensor:

@@ -316,7 +316,7 @@ KORNIA = (
 
 _OF_MONAI = {"DiceLoss": "dice", "TverskyLoss": "tversky", "GeneralizedDiceLoss": "generalized_dice"}
 MONAI = (
-    Contract("monai", "FocalLoss", "focal", SCORES, single=True),
+    Contract("monai", "FocalLoss", "focal", SCORES, single=True, extra={"alpha": ([0.1, 0.9, 0.4, 0.25],)}),
     *(
         Contract(
             "monai",
@@ -354,6 +354,7 @@ SMP = (
         (*CLASSES[:2], "no class masks"),
         {"mode": "multiclass"},
         shape=over_classes_of_map,
+        extra={"ignore_index": (2,)},  # with each reduction
         remark=_ONE_NUMBER,
     ),
     *(

@@ -84,8 +84,11 @@ def test_the_signature_of_a_member_of_the_family_is_expanded() -> None:
     )
     assert str(inspect.signature(lp.FocalLoss)) == (
         "(reduction: Literal['none', 'mean', 'sum'] = 'mean', loss_weight: float = 1.0, compile: bool = False, *, "
-        "alpha: float | None = 0.25, gamma: float = 2.0, activated: bool = False, "
-        "ignore_index: int | collections.abc.Sequence[int] | None = -100, dialect: str | None = None)"
+        "alpha: float | collections.abc.Sequence[float] | torch.Tensor | None = 0.25, gamma: float = 2.0, "
+        "pos_weight: float | collections.abc.Sequence[float] | torch.Tensor | None = None, activated: bool = False, "
+        "ignore_index: int | collections.abc.Sequence[int] | None = -100, "
+        "class_weight: collections.abc.Sequence[float] | torch.Tensor | float | None = None, "
+        "label_smoothing: float = 0.0, dialect: str | None = None)"
     )
 
 

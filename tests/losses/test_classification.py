@@ -358,7 +358,7 @@ def test_integer_predictions_are_refused() -> None:
     [
         ("bce_with_logits", {"pos_weight": -1.0}),
         ("bce_with_logits", {"pos_weight": [1.0, -1.0]}),
-        ("cross_entropy", {"class_weight": 2.0}),
+        ("cross_entropy", {"class_weight": -2.0}),
         ("cross_entropy", {"label_smoothing": 1.5}),
         ("focal", {"gamma": -1.0}),
         ("focal", {"alpha": 1.5}),

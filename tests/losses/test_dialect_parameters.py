@@ -146,14 +146,14 @@ def test_a_softmax_of_one_channel_is_refused_as_it_trains_nothing(
 # --- numbers that are out of range -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("dialect", "default"), [(None, 0.25), ("monai", None), ("smp", None), ("kornia", 0.25)])
-@pytest.mark.parametrize("alpha", [[0.1, 0.2, 0.3], (0.5, 0.5), torch.tensor([0.1, 0.2])])
+@pytest.mark.parametrize(("dialect", "default"), [(None, 2.0), ("ultralytics", 1.5), ("smp", 2.0), ("kornia", 2.0)])
+@pytest.mark.parametrize("gamma", [[0.1, 0.2, 0.3], (0.5, 0.5), torch.tensor([0.1, 0.2])])
 def test_a_list_for_one_number_is_told_so_and_the_default_is_that_of_the_dialect(
-    alpha: Any, dialect: str | None, default: float | None
+    gamma: Any, dialect: str | None, default: float
 ) -> None:
     for call in (lp.FocalLoss, lambda **given: lp.focal_loss(torch.zeros(2, 3), torch.zeros(2, 3), **given)):
-        with pytest.raises(ValueError, match=r"^focal: alpha=") as caught:
-            call(alpha=alpha, dialect=dialect)
+        with pytest.raises(ValueError, match=r"^focal: gamma=") as caught:
+            call(gamma=gamma, dialect=dialect)
         assert f"pass one number; leave it out for its default {default}" in str(caught.value)
 
 

@@ -185,8 +185,8 @@ def test_different_labels_to_ignore_are_refused_and_the_remedy_works() -> None:
     torch.testing.assert_close(mean, lp.build_loss("mix", losses=same)(pred[:2], target[:2]))
 
 
-def test_a_loss_that_takes_no_ignore_index_follows_the_others() -> None:
-    """Its own set is empty, and there is nothing that one could set."""
+def test_a_loss_without_labels_follows_the_others() -> None:
+    """Its default, -100, stands for labels, of which it has none."""
     losses: list[Any] = [{"type": "focal", "ignore_index": 255, "activated": True}, {"type": "gaussian_focal"}]
     for order in (losses, losses[::-1]):
         loss = lp.build_loss("mix", losses=order, reduction="none")(torch.full((1, 2), 0.5), torch.tensor([[1, 255]]))

@@ -31,7 +31,7 @@ def parameters(entry: Entry) -> Iterator[tuple[bool, dict[str, Any]]]:
     values = [{name: value} for name in entry.parameters for value in choices(entry, name) if name != "dialect"]
     numbers = [name for name, parameter in entry.parameters.items() if isinstance(parameter.allowed, PerClass)]
     classes = [
-        {name: [1.0, 3.0, 2.0, 4.0, 5.0][: POINTS if entry.kind == "keypoint" else CLASSES], **dialect}
+        {name: [0.25, 0.75, 0.5, 1.0, 0.125][: POINTS if entry.kind == "keypoint" else CLASSES], **dialect}
         for name in numbers
         for dialect in dialects
     ]

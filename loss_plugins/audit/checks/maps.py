@@ -104,14 +104,16 @@ def _as_pixels(subject: Subject, shape: tuple[int, int, int]) -> Finding | None:
 
 def per_class(subject: Subject) -> Finding:
     """Numbers per class lie along the class axis: axis 1 of maps, also where they are as wide or as high as classes."""
-    names = [name for name, known in subject.parameters.items() if isinstance(known.allowed, PerClass)]
+    ranges = {name: each.allowed for name, each in subject.parameters.items() if isinstance(each.allowed, PerClass)}
+    names = [*ranges]
     if subject.rebuild is None or not names:
         return not_applicable("no parameter with numbers per class")
     if reason := no_maps(subject):
         return not_applicable(reason)
-    for name in names:
+    for name, allowed in ranges.items():
+        unit = 1.0 if 3.0 in allowed.each else 0.25
         for number in range(CLASSES):
-            numbers = [1.0 + 2.0 * (index == number) for index in range(CLASSES)]
+            numbers = [unit * (1 + 2 * (index == number)) for index in range(CLASSES)]
             weighed = subject.rebuild(**{name: numbers})
             for shape in SHAPES:
                 finding = _along_classes(weighed, subject, shape, f"{name}[{number}]")

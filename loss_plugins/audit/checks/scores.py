@@ -283,10 +283,10 @@ def class_weights(subject: Subject) -> Finding:
         return not_applicable("no parameter class_weight")
     pred, target = subject.sample(12)
     assert isinstance(target, Tensor)
-    heavy = subject.rebuild(class_weight=[3.0] + [1.0] * (CLASSES - 1))(pred, target)
-    ratio = heavy / subject.value(pred, target)
-    wanted = torch.where(target == 0, 3.0, 1.0).to(ratio.dtype)
-    difference = float((ratio - wanted).abs().max())
+    numbers = pred.new_tensor([3.0] + [1.0] * (CLASSES - 1))
+    heavy, plain = subject.rebuild(class_weight=numbers.tolist())(pred, target), subject.value(pred, target)
+    wanted = plain * (numbers if plain.shape == pred.shape else numbers[target])
+    difference = float((heavy - wanted).abs().max())
     return judged(difference < 1e-9, f"difference {difference:.2g}", difference)
 
 

@@ -25,6 +25,10 @@ class BCELoss(Loss, name="bce"):
             torch's compiler; the first call takes the time for it.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
+            scores of a class, or on the rows that are labelled so: one number, or one per class.
+        label_smoothing (default 0.0; allowed: [0, 1]): share s of the target that is spread over yes
+            and no: a target y becomes (1 - s) y + s / 2.
         dialect (default None; allowed: 'torch'): None: the published formula; or the framework whose
             built-in to equal.
 
@@ -39,7 +43,8 @@ class BCELoss(Loss, name="bce"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
+        ignore_index: int | Sequence[int] | None = -100, class_weight: Sequence[float] | Tensor | float | None = None,
+        label_smoothing: float = 0.0, dialect: str | None = None
     ) -> None: ...
 
 class BCEWithLogitsLoss(Loss, name="bce_with_logits"):
@@ -57,6 +62,10 @@ class BCEWithLogitsLoss(Loss, name="bce_with_logits"):
             of the positives: one number, or one per class.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
+            scores of a class, or on the rows that are labelled so: one number, or one per class.
+        label_smoothing (default 0.0; allowed: [0, 1]): share s of the target that is spread over yes
+            and no: a target y becomes (1 - s) y + s / 2.
         dialect (default None; allowed: 'torch' or 'ultralytics' or 'mmdet'): None: the published
             formula; or the framework whose built-in to equal.
 
@@ -73,6 +82,7 @@ class BCEWithLogitsLoss(Loss, name="bce_with_logits"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
         pos_weight: float | Sequence[float] | Tensor | None = None, ignore_index: int | Sequence[int] | None = -100,
+        class_weight: Sequence[float] | Tensor | float | None = None, label_smoothing: float = 0.0,
         dialect: str | None = None
     ) -> None: ...
 
@@ -87,7 +97,8 @@ class CrossEntropyLoss(Loss, name="cross_entropy"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        class_weight (default None; allowed: one number in [0, inf) per class): one weight per class.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): weight of the rows
+            of a class: one number, or one per class.
         label_smoothing (default 0.0; allowed: [0, 1]): share of the target that is spread over all
             classes.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
@@ -107,7 +118,7 @@ class CrossEntropyLoss(Loss, name="cross_entropy"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        class_weight: Sequence[float] | Tensor | None = None, label_smoothing: float = 0.0,
+        class_weight: float | Sequence[float] | Tensor | None = None, label_smoothing: float = 0.0,
         ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...
 
@@ -125,6 +136,8 @@ class HingeEmbeddingLoss(Loss, name="hinge_embedding"):
             torch's compiler; the first call takes the time for it.
         margin (default 1.0; allowed: (-inf, inf)): distance from which pairs that are not alike cost
             nothing.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'torch'): None: the published formula; or the framework whose
             built-in to equal.
 
@@ -139,7 +152,7 @@ class HingeEmbeddingLoss(Loss, name="hinge_embedding"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, margin: float = 1.0,
-        dialect: str | None = None
+        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...
 
 class KLDivLoss(Loss, name="kl_div"):
@@ -156,6 +169,10 @@ class KLDivLoss(Loss, name="kl_div"):
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
         log_target (default False; allowed: False or True): whether the target holds log-probabilities.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
+            scores of a class, or on the rows that are labelled so: one number, or one per class.
         dialect (default None; allowed: 'torch'): None: the published formula; or the framework whose
             built-in to equal.
 
@@ -171,7 +188,8 @@ class KLDivLoss(Loss, name="kl_div"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        log_target: bool = False, dialect: str | None = None
+        log_target: bool = False, ignore_index: int | Sequence[int] | None = -100,
+        class_weight: Sequence[float] | Tensor | float | None = None, dialect: str | None = None
     ) -> None: ...
 
 class MarginRankingLoss(Loss, name="margin_ranking"):
@@ -186,6 +204,8 @@ class MarginRankingLoss(Loss, name="margin_ranking"):
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
         margin (default 0.0; allowed: (-inf, inf)): by how much it should be larger.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'torch'): None: the published formula; or the framework whose
             built-in to equal.
 
@@ -200,7 +220,7 @@ class MarginRankingLoss(Loss, name="margin_ranking"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, margin: float = 0.0,
-        dialect: str | None = None
+        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...
 
 class NLLLoss(Loss, name="nll"):
@@ -214,7 +234,8 @@ class NLLLoss(Loss, name="nll"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        class_weight (default None; allowed: one number in [0, inf) per class): one weight per class.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): weight of the rows
+            of a class: one number, or one per class.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'torch'): None: the published formula; or the framework whose
@@ -231,6 +252,6 @@ class NLLLoss(Loss, name="nll"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        class_weight: Sequence[float] | Tensor | None = None, ignore_index: int | Sequence[int] | None = -100,
+        class_weight: float | Sequence[float] | Tensor | None = None, ignore_index: int | Sequence[int] | None = -100,
         dialect: str | None = None
     ) -> None: ...

@@ -32,6 +32,10 @@ class AsymmetricLoss(Loss, name="asymmetric"):
             gradient, as by default in the authors' code.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
+            scores of a class, or on the rows that are labelled so: one number, or one per class.
+        label_smoothing (default 0.0; allowed: [0, 1]): share s of the target that is spread over yes
+            and no: a target y becomes (1 - s) y + s / 2.
 
     Use it when:
         Many labels per image, few of them true, and easy negatives should cost nothing at all.
@@ -46,7 +50,8 @@ class AsymmetricLoss(Loss, name="asymmetric"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, gamma_neg: float = 4.0,
         gamma_pos: float = 1.0, clip: float = 0.05, eps: float = 1e-08, detach_focus: bool = True,
-        ignore_index: int | Sequence[int] | None = -100
+        ignore_index: int | Sequence[int] | None = -100, class_weight: Sequence[float] | Tensor | float | None = None,
+        label_smoothing: float = 0.0
     ) -> None: ...
 
 class AsymmetricSoftmaxLoss(Loss, name="asymmetric_softmax"):
@@ -69,6 +74,8 @@ class AsymmetricSoftmaxLoss(Loss, name="asymmetric_softmax"):
             classes. The authors use 0.1.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
+            scores of a class, or on the rows that are labelled so: one number, or one per class.
 
     Use it when:
         Exactly one class is true per row; the single-label form of asymmetric.
@@ -81,7 +88,8 @@ class AsymmetricSoftmaxLoss(Loss, name="asymmetric_softmax"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, gamma_neg: float = 4.0,
-        gamma_pos: float = 0.0, label_smoothing: float = 0.1, ignore_index: int | Sequence[int] | None = -100
+        gamma_pos: float = 0.0, label_smoothing: float = 0.1, ignore_index: int | Sequence[int] | None = -100,
+        class_weight: Sequence[float] | Tensor | float | None = None
     ) -> None: ...
 
 class DistributionFocalLoss(Loss, name="distribution_focal"):
@@ -97,6 +105,8 @@ class DistributionFocalLoss(Loss, name="distribution_focal"):
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
         margin (default 0.0; allowed: [0, 1]): cut off at n - 1 - margin instead; Ultralytics' is 0.01.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'mmdet' or 'ultralytics'): None: the published formula; or the
             framework whose built-in to equal.
 
@@ -112,7 +122,7 @@ class DistributionFocalLoss(Loss, name="distribution_focal"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, margin: float = 0.0,
-        dialect: str | None = None
+        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...
 
 class FGLLoss(Loss, name="fgl"):
@@ -135,6 +145,8 @@ class FGLLoss(Loss, name="fgl"):
         reg_scale (default 4.0; allowed: [0.001, 1000]): c, how dense bins are around 0. D-FINE's is 4.
         up (default 0.5; allowed: [0.001, 1000]): a: the last bins but one lie at a c, the last at twice
             that. D-FINE's is 0.5.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'transformers'): None: the published formula; or the framework
             whose built-in to equal.
 
@@ -151,7 +163,8 @@ class FGLLoss(Loss, name="fgl"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        reg_max: int | None = None, reg_scale: float = 4.0, up: float = 0.5, dialect: str | None = None
+        reg_max: int | None = None, reg_scale: float = 4.0, up: float = 0.5,
+        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...
 
 class FocalLoss(Loss, name="focal"):
@@ -165,13 +178,19 @@ class FocalLoss(Loss, name="focal"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        alpha (default 0.25; allowed: [0, 1]): weight of positives, 1 - alpha for negatives; None for no
-            weight. The paper uses 0.25.
+        alpha (default 0.25; allowed: a number in [0, 1], or one per class): weight of positives, 1 -
+            alpha for negatives, one number or one per class; None for no weight. The paper uses 0.25.
         gamma (default 2.0; allowed: [0, inf)): how fast easy scores lose weight; 0 for not at all. The
             paper uses 2.
+        pos_weight (default None; allowed: a number in [0, inf), or one per class): factor on the part
+            of the positives: one number, or one per class.
         activated (default False; allowed: False or True): whether pred holds probabilities.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
+            scores of a class, or on the rows that are labelled so: one number, or one per class.
+        label_smoothing (default 0.0; allowed: [0, 1]): share s of the target that is spread over yes
+            and no: a target y becomes (1 - s) y + s / 2.
         dialect (default None; allowed: 'torchvision' or 'mmdet' or 'ultralytics' or 'kornia' or 'monai'
             or 'smp' or 'transformers' or 'rfdetr'): None: the published formula; or the framework whose
             built-in to equal.
@@ -189,8 +208,10 @@ class FocalLoss(Loss, name="focal"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        alpha: float | None = 0.25, gamma: float = 2.0, activated: bool = False,
-        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
+        alpha: float | Sequence[float] | Tensor | None = 0.25, gamma: float = 2.0,
+        pos_weight: float | Sequence[float] | Tensor | None = None, activated: bool = False,
+        ignore_index: int | Sequence[int] | None = -100, class_weight: Sequence[float] | Tensor | float | None = None,
+        label_smoothing: float = 0.0, dialect: str | None = None
     ) -> None: ...
 
 class GaussianFocalLoss(Loss, name="gaussian_focal"):
@@ -207,6 +228,14 @@ class GaussianFocalLoss(Loss, name="gaussian_focal"):
             torch's compiler; the first call takes the time for it.
         alpha (default 2.0; allowed: [0, inf)): focusing exponent. The paper uses 2.
         gamma (default 4.0; allowed: [0, inf)): exponent of the discount near centres. The paper uses 4.
+        pos_weight (default 1.0; allowed: a number in [0, inf), or one per class): factor at centres,
+            one number or one per class.
+        neg_weight (default 1.0; allowed: a number in [0, inf), or one per class): factor elsewhere,
+            likewise.
+        ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
+            gradient and do not count in "mean"; one number or several.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
+            scores of a class, or on the rows that are labelled so: one number, or one per class.
         dialect (default None; allowed: 'mmdet'): None: the published formula; or the framework whose
             built-in to equal.
 
@@ -221,7 +250,9 @@ class GaussianFocalLoss(Loss, name="gaussian_focal"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, alpha: float = 2.0,
-        gamma: float = 4.0, dialect: str | None = None
+        gamma: float = 4.0, pos_weight: float | Sequence[float] | Tensor = 1.0,
+        neg_weight: float | Sequence[float] | Tensor = 1.0, ignore_index: int | Sequence[int] | None = -100,
+        class_weight: Sequence[float] | Tensor | float | None = None, dialect: str | None = None
     ) -> None: ...
 
 class GHMCLoss(Loss, name="ghm_c"):
@@ -246,6 +277,10 @@ class GHMCLoss(Loss, name="ghm_c"):
             of the batch alone.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
+            scores of a class, or on the rows that are labelled so: one number, or one per class.
+        label_smoothing (default 0.0; allowed: [0, 1]): share s of the target that is spread over yes
+            and no: a target y becomes (1 - s) y + s / 2.
         dialect (default None; allowed: 'mmdet'): None: the published formula; or the framework whose
             built-in to equal.
 
@@ -261,7 +296,9 @@ class GHMCLoss(Loss, name="ghm_c"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, bins: int = 10,
-        momentum: float = 0.0, ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
+        momentum: float = 0.0, ignore_index: int | Sequence[int] | None = -100,
+        class_weight: Sequence[float] | Tensor | float | None = None, label_smoothing: float = 0.0,
+        dialect: str | None = None
     ) -> None: ...
 
 class PolyCrossEntropyLoss(Loss, name="poly_cross_entropy"):
@@ -279,6 +316,8 @@ class PolyCrossEntropyLoss(Loss, name="poly_cross_entropy"):
             on ImageNet, -1 to 8 elsewhere.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
+            scores of a class, or on the rows that are labelled so: one number, or one per class.
 
     Use it when:
         Cross-entropy works and a slightly stronger pull on unsure rows is wanted, for one parameter.
@@ -291,7 +330,7 @@ class PolyCrossEntropyLoss(Loss, name="poly_cross_entropy"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, epsilon: float = 1.0,
-        ignore_index: int | Sequence[int] | None = -100
+        ignore_index: int | Sequence[int] | None = -100, class_weight: Sequence[float] | Tensor | float | None = None
     ) -> None: ...
 
 class PolyFocalLoss(Loss, name="poly_focal"):
@@ -307,11 +346,16 @@ class PolyFocalLoss(Loss, name="poly_focal"):
             torch's compiler; the first call takes the time for it.
         epsilon (default 1.0; allowed: [-1, inf)): weight of (1 - p)^(gamma + 1); 0 is focal loss. The
             paper uses -1 for RetinaNet.
-        alpha (default 0.25; allowed: [0, 1]): weight of positives, 1 - alpha for negatives; None for no
-            weight. The added term carries none.
+        alpha (default 0.25; allowed: a number in [0, 1], or one per class): weight of positives, 1 -
+            alpha for negatives, one number or one per class; None for no weight. The added term carries
+            none.
         gamma (default 2.0; allowed: [0, inf)): how fast easy scores lose weight. The paper uses 2.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
+            scores of a class, or on the rows that are labelled so: one number, or one per class.
+        label_smoothing (default 0.0; allowed: [0, 1]): share s of the target that is spread over yes
+            and no: a target y becomes (1 - s) y + s / 2.
 
     Use it when:
         As focal, with more pull on unsure scores.
@@ -324,7 +368,9 @@ class PolyFocalLoss(Loss, name="poly_focal"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, epsilon: float = 1.0,
-        alpha: float | None = 0.25, gamma: float = 2.0, ignore_index: int | Sequence[int] | None = -100
+        alpha: float | Sequence[float] | Tensor | None = 0.25, gamma: float = 2.0,
+        ignore_index: int | Sequence[int] | None = -100, class_weight: Sequence[float] | Tensor | float | None = None,
+        label_smoothing: float = 0.0
     ) -> None: ...
 
 class QualityFocalLoss(Loss, name="quality_focal"):
@@ -344,6 +390,8 @@ class QualityFocalLoss(Loss, name="quality_focal"):
         activated (default False; allowed: False or True): whether pred holds probabilities.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
+            scores of a class, or on the rows that are labelled so: one number, or one per class.
         dialect (default None; allowed: 'mmdet'): None: the published formula; or the framework whose
             built-in to equal.
 
@@ -359,7 +407,8 @@ class QualityFocalLoss(Loss, name="quality_focal"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, beta: float = 2.0,
-        activated: bool = False, ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
+        activated: bool = False, ignore_index: int | Sequence[int] | None = -100,
+        class_weight: Sequence[float] | Tensor | float | None = None, dialect: str | None = None
     ) -> None: ...
 
 class SoftmaxFocalLoss(Loss, name="softmax_focal"):
@@ -374,11 +423,13 @@ class SoftmaxFocalLoss(Loss, name="softmax_focal"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        alpha (default None; allowed: [0, 1]): weight of every class but the first, 1 - alpha for class
-            0 (background); None for no weight.
+        alpha (default None; allowed: a number in [0, 1], or one per class): weight of every class but
+            the first, 1 - alpha for class 0 (background); or one weight per class; None for no weight.
         gamma (default 2.0; allowed: [0, inf)): how fast easy rows lose weight. The paper uses 2.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
+            scores of a class, or on the rows that are labelled so: one number, or one per class.
         dialect (default None; allowed: 'kornia' or 'smp'): None: the published formula; or the
             framework whose built-in to equal.
 
@@ -393,7 +444,8 @@ class SoftmaxFocalLoss(Loss, name="softmax_focal"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        alpha: float | None = None, gamma: float = 2.0, ignore_index: int | Sequence[int] | None = -100,
+        alpha: float | Sequence[float] | Tensor | None = None, gamma: float = 2.0,
+        ignore_index: int | Sequence[int] | None = -100, class_weight: Sequence[float] | Tensor | float | None = None,
         dialect: str | None = None
     ) -> None: ...
 
@@ -409,7 +461,8 @@ class VarifocalLoss(Loss, name="varifocal"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        alpha (default 0.75; allowed: [0, 10]): weight of negatives. The paper uses 0.75.
+        alpha (default 0.75; allowed: a number in [0, 10], or one per class): weight of negatives, one
+            number or one per class. The paper uses 0.75.
         gamma (default 2.0; allowed: [0, inf)): exponent for negatives. The paper uses 2.
         iou_weighted (default True; allowed: False or True): whether positives weigh their quality, else
             1.
@@ -418,6 +471,8 @@ class VarifocalLoss(Loss, name="varifocal"):
         activated (default False; allowed: False or True): whether pred holds probabilities.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
+            scores of a class, or on the rows that are labelled so: one number, or one per class.
         dialect (default None; allowed: 'mmdet' or 'ultralytics' or 'transformers' or 'rfdetr'): None:
             the published formula; or the framework whose built-in to equal.
 
@@ -433,7 +488,8 @@ class VarifocalLoss(Loss, name="varifocal"):
         VarifocalNet: An IoU-aware Dense Object Detector (2020) https://arxiv.org/abs/2008.13367
     """
     def __init__(
-        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, alpha: float = 0.75,
-        gamma: float = 2.0, iou_weighted: bool = True, detach_weight: bool = False, activated: bool = False,
-        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
+        alpha: float | Sequence[float] | Tensor = 0.75, gamma: float = 2.0, iou_weighted: bool = True,
+        detach_weight: bool = False, activated: bool = False, ignore_index: int | Sequence[int] | None = -100,
+        class_weight: Sequence[float] | Tensor | float | None = None, dialect: str | None = None
     ) -> None: ...

@@ -35,6 +35,8 @@ class EMASlideLoss(Loss, name="ema_slide"):
             next to nothing.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
+            scores of a class, or on the rows that are labelled so: one number, or one per class.
 
     Use it when:
         As slide, with few positives in a batch: its mean IoU is a running one.
@@ -47,7 +49,8 @@ class EMASlideLoss(Loss, name="ema_slide"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, mu: float = 0.5,
-        decay: float = 0.999, tau: float = 2000.0, ignore_index: int | Sequence[int] | None = -100
+        decay: float = 0.999, tau: float = 2000.0, ignore_index: int | Sequence[int] | None = -100,
+        class_weight: Sequence[float] | Tensor | float | None = None
     ) -> None: ...
 
 class IABCELoss(Loss, name="ia_bce"):
@@ -73,6 +76,8 @@ class IABCELoss(Loss, name="ia_bce"):
             came. The authors use 1.5. None: ranks do not count.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
+            scores of a class, or on the rows that are labelled so: one number, or one per class.
         dialect (default None; allowed: 'transformers' or 'rfdetr' or 'libreyolo'): None: the published
             formula; or the framework whose built-in to equal.
 
@@ -90,7 +95,8 @@ class IABCELoss(Loss, name="ia_bce"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, alpha: float = 0.25,
         gamma: float = 2.0, floor: float = 0.01, tau: float | None = None,
-        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
+        ignore_index: int | Sequence[int] | None = -100, class_weight: Sequence[float] | Tensor | float | None = None,
+        dialect: str | None = None
     ) -> None: ...
 
 class MatchabilityLoss(Loss, name="matchability"):
@@ -107,9 +113,12 @@ class MatchabilityLoss(Loss, name="matchability"):
             torch's compiler; the first call takes the time for it.
         gamma (default 1.5; allowed: [0, inf)): exponent of the quality, and of the weight of negatives.
             The paper uses 1.5.
-        alpha (default None; allowed: [0, 10]): weight of negatives; None for 1, as in the paper.
+        alpha (default None; allowed: a number in [0, 10], or one per class): weight of negatives, one
+            number or one per class; None for 1, as in the paper.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
+            scores of a class, or on the rows that are labelled so: one number, or one per class.
         dialect (default None; allowed: 'transformers' or 'libreyolo'): None: the published formula; or
             the framework whose built-in to equal.
 
@@ -126,7 +135,8 @@ class MatchabilityLoss(Loss, name="matchability"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, gamma: float = 1.5,
-        alpha: float | None = None, ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
+        alpha: float | Sequence[float] | Tensor | None = None, ignore_index: int | Sequence[int] | None = -100,
+        class_weight: Sequence[float] | Tensor | float | None = None, dialect: str | None = None
     ) -> None: ...
 
 class SlideLoss(Loss, name="slide"):
@@ -146,6 +156,8 @@ class SlideLoss(Loss, name="slide"):
             takes each batch's.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
+            scores of a class, or on the rows that are labelled so: one number, or one per class.
 
     Use it when:
         Targets are soft, as those of YOLOv8's assigner, and samples around the mean IoU should count
@@ -160,5 +172,5 @@ class SlideLoss(Loss, name="slide"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, mu: float = 0.5,
-        ignore_index: int | Sequence[int] | None = -100
+        ignore_index: int | Sequence[int] | None = -100, class_weight: Sequence[float] | Tensor | float | None = None
     ) -> None: ...
