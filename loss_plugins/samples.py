@@ -424,5 +424,14 @@ SAMPLES: dict[str, Sample] = {
         _masks,
     ),
     "soft masks": Sample("the same with uniform targets", functools.partial(_masks, soft=True)),
+    "key points": Sample(
+        "five key points in boxes with sides of 8 to 120 px, predicted up to 0.3 sides off; a fifth is not visible, of "
+        "every sixth instance none, and the area is the box's",
+        functools.partial(drawn_points, form="points_visible_area"),
+    ),
+    "key points with a flow": Sample(
+        "the same, with deviations of 0.2 to 0.9 and log densities of -3 to 1",
+        functools.partial(drawn_points, form="points_visible_flow"),
+    ),
     "class masks": Sample("logits for 4 classes, one class per pixel", _class_masks),
 }

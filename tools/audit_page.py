@@ -24,6 +24,7 @@ TABLES = {
     "Rotated boxes": ("rotated_box",),
     "Class losses": ("classification",),
     "Region losses": ("region",),
+    "Losses of key points": ("keypoint",),
 }
 #: the README's rows: (package, name)
 SHORT = (

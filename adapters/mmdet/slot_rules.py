@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from loss_plugins.module.build import module_class
 from loss_plugins.module.mix import RESOLVED, trains_nothing
 
 from .image_size import GIVE, ImageSize
@@ -13,6 +14,7 @@ from .naming import is_ours
 from .remedies import Fault, coordinates_at, putting, setting
 from .score_modules import OTHER_ACTIVATION
 from .slots import LossSlot
+from .usual import usual_entry
 
 #: heads whose ranking of losses needs one number per coordinate, and takes one per box without an error
 GIVES_COLUMNS = {"PISARetinaHead", "PISARoIHead", "PISASSDHead"}
@@ -33,6 +35,16 @@ def _is_wrapped(slot: LossSlot) -> Fault | None:
         return setting(f"{slot.key}.type", f"loss_plugins.{name}").of(came)
     base = next(each.__name__ for each in type(slot.loss).__mro__ if "entry" in vars(each))
     return Fault(f"{came}: derive {slot.name} from loss_plugins.adapters.mmdet.{base}")
+
+
+def _is_of_no_points(slot: LossSlot) -> Fault | None:
+    if slot.loss.entry.kind != "keypoint":
+        return None
+    usual = usual_entry(slot.head, slot.slot)
+    came = f"{slot.loss.entry.name} is a loss of key points, which no head of MMDetection predicts"
+    if usual is None:
+        return Fault(f"{came}: put the head's own loss into {slot.key}")
+    return putting(slot.key, module_class(usual.name).__name__, "the head's own loss").of(came)
 
 
 def _gives_columns(slot: LossSlot) -> Fault | None:
@@ -79,6 +91,7 @@ def _knows_size(slot: LossSlot) -> Fault | None:
 
 RULES: tuple[Callable[[LossSlot], Fault | None], ...] = (
     _is_wrapped,
+    _is_of_no_points,
     _gives_columns,
     _sigmoid_agrees,
     _has_weight,

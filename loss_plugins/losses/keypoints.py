@@ -58,7 +58,7 @@ def measured_instances(pred: Tensor, target: Target, **_: Any) -> Tensor:
 def size_and_number(weight: Tensor, area: Tensor, added: float, floor: float) -> tuple[Tensor, Tensor]:
     """Area and number of visible points of each instance, as divisors."""
     if added:
-        return area + added, (weight != 0).sum(-1) + added
+        return area + added, (weight != 0).to(weight).sum(-1) + added
     if floor:
         return area.clamp(min=floor**2), weight.sum(-1).clamp(min=floor)
     known = is_measured(weight, area)

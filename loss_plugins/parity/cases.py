@@ -122,7 +122,7 @@ def _tried(allowed: Any, default: Any, optional: bool) -> list[Any]:
     """Values of a parameter, from what the catalogue says of it."""
     if isinstance(allowed, Choice):
         return list(allowed.values)
-    if isinstance(allowed, PerClass) and (default is not None or allowed.each.high < math.inf):
+    if isinstance(allowed, PerClass) and allowed.single and (default is not None or allowed.each.high < math.inf):
         allowed = allowed.each  # of which other packages mostly take one for all classes: see `Contract.extra`
     if isinstance(allowed, PerClass):
         return [[0.5 + 0.75 * index for index in range(CLASSES)]]

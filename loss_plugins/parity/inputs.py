@@ -105,7 +105,30 @@ def _shares(draw: Draw, *shape: int) -> Tensor:
     return draw.normal(*shape).softmax(1)
 
 
+def _key_points(draw: Draw, visible: Tensor) -> Pair:
+    """Points of instances of different size, as many as there are classes."""
+    points = draw.normal(ROWS, CLASSES, 2)
+    return points + draw.normal(ROWS, CLASSES, 2) / 4, (points, visible, 4 * draw.uniform(ROWS))
+
+
+def _flow(draw: Draw, visible: Tensor) -> Pair:
+    pred, (points, *_) = _key_points(draw, visible)
+    return pred, (points, visible, draw.uniform(ROWS, CLASSES, 2), draw.normal(ROWS, CLASSES))
+
+
+def _seen(draw: Draw) -> Tensor:
+    """Which of the points are visible; of the last instance none is."""
+    visible = draw.uniform(ROWS, CLASSES) < 0.7
+    visible[-1] = False
+    return visible
+
+
 INPUTS: dict[str, Callable[[Draw], Pair]] = {
+    "key points": lambda draw: _key_points(draw, _seen(draw)),
+    "key points, all visible": lambda draw: _key_points(draw, torch.ones(ROWS, CLASSES, dtype=torch.bool)),
+    "key points, none visible": lambda draw: _key_points(draw, torch.zeros(ROWS, CLASSES, dtype=torch.bool)),
+    "key points with a flow": lambda draw: _flow(draw, _seen(draw)),
+    "key points with a flow, weights": lambda draw: _flow(draw, draw.uniform(ROWS, CLASSES)),
     "boxes": _table("boxes"),
     "boxes in batches": _table("boxes", view=(2, 3)),
     "boxes of little area": _table("boxes", scale=1e-6),

@@ -127,6 +127,12 @@ REASONS: tuple[Reason, ...] = (
         "It trains with 0.01 added to the variances; ours adds nothing unless floor is set.",
         _say("ultralytics"),
     ),
+    Reason(
+        _row("ultralytics", "oks"),
+        "It counts instances of which nothing is visible in its mean, and adds 1e-9 to areas.",
+        _say("ultralytics"),
+    ),
+    Reason(_row("ultralytics", "rle"), "Points that are not visible count in its mean.", _say("ultralytics")),
     *(Reason(_row("torchvision", loss), _EPS, _say("torchvision")) for loss in ("giou", "diou")),
     Reason(
         _row("torchvision", "ciou", sample="degenerate boxes"),

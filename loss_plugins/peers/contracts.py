@@ -26,6 +26,7 @@ from .calls import (
     weights_third,
 )
 from .criteria import DEIM, DEIMV2, LW_DETR, RF_DETR, RT_DETR, OfCriterion
+from .keypoints import FLOWS, KEY_POINTS, WEIGHTED, of_errors, of_key_points
 from .lookups import find
 from .packages import installed, located
 
@@ -286,6 +287,8 @@ ULTRALYTICS = (
     Contract("ultralytics", "BCEWithLogitsLoss", "bce_with_logits", DENSE),
     Contract("ultralytics", "FocalLoss", "focal", DENSE, reductions=("mean",), extra={"alpha": (0.0,)}, single=True),
     Contract("ultralytics", "MultiChannelDiceLoss", "dice", MASKS),
+    Contract("ultralytics", "KeypointLoss", "oks", KEY_POINTS, reductions=("mean",), bind=of_key_points, single=True),
+    Contract("ultralytics", "RLELoss", "rle", FLOWS, reductions=("mean", "sum"), bind=of_errors, apart=WEIGHTED),
 )
 
 BINARY = (*SCORES, "masks, some ignored")

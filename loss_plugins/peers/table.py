@@ -16,6 +16,7 @@ from .calls import (
     similarity_column,
 )
 from .detr import DETR
+from .keypoints import ULTRALYTICS as KEY_POINTS
 from .uses import EXACT, SINGLE, Audited, Compared, ComparedSum, Peer, Timed, Tolerance
 
 # names of samples
@@ -439,4 +440,4 @@ SMP = (
     ),
 )
 
-PEERS: tuple[Peer, ...] = (*MMDET, *ULTRALYTICS, *TORCHVISION, *TORCH, *KORNIA, *MONAI, *SMP, *DETR)
+PEERS: tuple[Peer, ...] = (*MMDET, *ULTRALYTICS, *KEY_POINTS, *TORCHVISION, *TORCH, *KORNIA, *MONAI, *SMP, *DETR)

@@ -239,3 +239,17 @@ def test_a_weight_per_instance_or_point() -> None:
         if plain.ndim > 1:
             points = torch.rand(8, 5)
             torch.testing.assert_close(loss(pred, target, points), plain * points.view(8, 5, *(1,) * (plain.ndim - 2)))
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_wing_is_the_installed_one_of_smp(reduction: str) -> None:
+    from segmentation_models_pytorch.losses import _functional
+
+    pred, target = ordinary("keypoint", "dense")(20, dtype=DOUBLE)
+    pred = pred.requires_grad_()
+    for given in ({}, {"width": 10, "curvature": 2}):
+        ours = lp.build_loss("wing", dialect="smp", reduction=reduction, **given)(pred, target)
+        theirs = _functional.wing_loss(pred, target, reduction=reduction, **given)
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+        gradients = (torch.autograd.grad(loss.sum(), pred)[0] for loss in (ours, theirs))
+        torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-11)

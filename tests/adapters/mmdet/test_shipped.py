@@ -80,6 +80,14 @@ SIGMOID = {"use_sigmoid": True}
 TRIED: list[tuple[str, str, str, dict[str, Any], str | None]] = [
     # losses of another kind than the slot's
     ("RetinaNet", BOX, FOCAL, {}, "encoded offsets, and focal takes scores"),
+    ("RetinaNet", BOX, "loss_plugins.OKSLoss", {}, "oks is a loss of key points, which no head .*put .*L1Loss"),
+    (
+        "RetinaNet",
+        CLS,
+        "loss_plugins.WingLoss",
+        {},
+        "wing is a loss of key points, .*put .*loss_plugins.CrossEntropyLoss",
+    ),
     ("FCOS", BOX, BCE, {}, "bce_with_logits takes scores: put loss_plugins.CIoULoss"),
     ("YOLOX", BOX, DICE, {"reduction": "sum"}, "dice takes scores"),
     ("ATSS", CLS, CIOU, {}, "logits, and ciou compares boxes"),
