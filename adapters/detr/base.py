@@ -90,6 +90,20 @@ class BasePlug:
             steps.require_training(what, question)
             steps.require_use()
 
+    def set_progress(self, progress: float) -> None:
+        """Tell losses that change in the course of a training (`uiou`) how much of it is over, before each step.
+
+        The callback for the Trainer of transformers and the context for LibreYOLO's trainers do it by themselves.
+
+        Args:
+            progress: 0 at the beginning, 1 at the end; step / steps, say.
+
+        Raises:
+            ValueError: it is not from 0 to 1.
+        """
+        for steps in self._steps:
+            steps.set_progress(progress)
+
     def sync(self) -> None:
         """End the step, on every rank: running statistics are those of the rows of all of them.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,11 @@ from .proof import Proof
 from .slot import Slot
 
 Returned = TypeVar("Returned")
+logger = logging.getLogger("loss_plugins")
+UNTOLD = (
+    "%s changes in the course of a training, and nobody tells it how much is over: it computes what it does without a "
+    "schedule. In each step call set_progress(step / steps) of its plug"
+)
 
 
 class Call(NamedTuple):
@@ -57,6 +63,7 @@ class Steps:
         self.trained = self.validated = 0
         self.proof = Proof()
         self._begun = False
+        self._told = False
         self._inside: set[int] = set()
 
     @property
@@ -123,9 +130,24 @@ class Steps:
         """
         if self._begun:
             self.end_step()
+            self._warn_untold()
         for loss in () if self._begun else self.modules:
             loss.begin_step()
         self._begun = True
+
+    def set_progress(self, progress: float) -> None:
+        """Tell the losses that change in the course of a training how much of it is over, from 0 to 1."""
+        self._told = True
+        for loss in self.modules:
+            loss.set_progress(progress)
+
+    def _warn_untold(self) -> None:
+        """After the first step, once: a loss waits to be told the progress."""
+        if not self._told:
+            self._told = True
+            for slot in self._slots:
+                if slot.loss.takes_progress:
+                    logger.warning(UNTOLD, f"the {slot.title}")
 
     def end_step(self) -> None:
         """Share what the ranks have seen since the step began, and begin the next one."""

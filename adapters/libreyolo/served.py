@@ -42,6 +42,11 @@ class Served:
         """Whether something is plugged."""
         return bool(self.plugs) or self.dense is not None
 
+    def set_progress(self, progress: float) -> None:
+        """Tell the losses how much of the training is over, from 0 to 1."""
+        for plug in (*self.plugs, *([self.dense] if self.dense is not None else [])):
+            plug.set_progress(progress)
+
     def serve(self, root: Any) -> list[str]:
         """Plug all that is in an object.
 

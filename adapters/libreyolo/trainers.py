@@ -57,6 +57,7 @@ class Trained:
     def _on_forward(self, *arguments: Any, **named: Any) -> Any:
         if not self.served.any:
             self._discover(arguments, named)
+        self.served.set_progress(min(self.trainer.current_epoch / self.trainer.config.epochs, 1.0))
         dense = self.served.dense
         if dense is None:
             return self._forward(*arguments, **named)

@@ -52,8 +52,7 @@ class PlugCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The losses know how much of the training is over."""
-        for loss in self.plugged.losses.modules:
-            loss.set_progress(min(state.global_step / state.max_steps, 1.0))
+        self.plugged.set_progress(min(state.global_step / state.max_steps, 1.0))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """After the first steps the losses have been used.

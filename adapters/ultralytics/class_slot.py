@@ -13,12 +13,17 @@ from torch.nn import functional
 from loss_plugins import Loss
 from loss_plugins.module.gain import Gain, fair_class_gain
 
+from . import matches
 from .classes import classes_of
 from .slots import Slot
 
 
 class ClassSlot(Slot):
-    """The criterion's `bce`: logits and soft targets to one number per image, anchor and class."""
+    """The criterion's `bce`: logits and soft targets to one number per image, anchor and class.
+
+    Attributes:
+        reads: the form of target by which the loss reads an assignment, see `matches.read_by`.
+    """
 
     def __init__(
         self, build: Callable[[], Loss], match_gain: bool, token: str, resumed: bool = False, box_alone: str = ""
@@ -26,6 +31,7 @@ class ClassSlot(Slot):
         self.classes = classes_of(build())
         match = partial(fair_gain, classes=self.classes or 1, box_alone=box_alone)
         super().__init__("cls", build, match, token, match_gain, resumed)
+        self.reads = matches.read_by(self.prototype, self.classes or 1)
 
     def due(self, foreground: Tensor) -> Tensor:
         """One call, of all anchors."""
@@ -40,14 +46,15 @@ class ClassSlot(Slot):
             target: soft targets of that shape.
         """
         shape = logits.shape
-        logits, target = logits.float().flatten(0, -2), target.float().flatten(0, -2)  # rows: their classes are last
+        logits, rows = logits.float().flatten(0, -2), target.float().flatten(0, -2)  # rows: their classes are last
+        given, target = matches.beside(target, rows), rows
         training = torch.is_grad_enabled() and logits.requires_grad
         self.calls.follow_until_seen(logits)
         loss_module = self.loss_of(bce, logits.device)
         with torch.autocast(logits.device.type, enabled=False):
             if training and self.measure_next:
                 self.measure_positives(loss_module, logits, target)
-            loss = loss_module.elementwise(logits, target) * (self.calls.gain * loss_module.loss_weight)
+            loss = loss_module.elementwise(logits, given) * (self.calls.gain * loss_module.loss_weight)
         self.look(loss, logits, target, lambda row: row // shape[1])
         self.calls.count(loss, len(loss), training)
         return loss.view(shape)

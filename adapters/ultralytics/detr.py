@@ -13,6 +13,7 @@ from loss_plugins import Loss, cxcywh_to_xyxy, giou_loss, varifocal_loss
 from loss_plugins.errors import refusal
 from loss_plugins.fusion import by_autograd
 from loss_plugins.module.image_size import given_sizes
+from loss_plugins.tensors import Target
 
 from . import probe
 from .box_slot import BoxSlot
@@ -60,18 +61,21 @@ def box_loss(slot: Any, criterion: Any, pred: Tensor, target: Tensor) -> Tensor:
     return total
 
 
-def class_loss(slot: Any, criterion: Any, logits: Tensor, target: Tensor, objects: int) -> Tensor:
+def class_loss(slot: Any, criterion: Any, logits: Tensor, labels: Tensor, quality: Tensor, objects: int) -> Tensor:
     """The summed class loss in float32 over the number of objects, with the gain of the stock loss.
 
     Args:
         slot: the class slot.
         criterion: that was called.
         logits: (b, queries, classes).
-        target: IoU of matched boxes at the class of their object, else 0, of that shape.
+        labels: (b, queries) class of the object of each query, the number of classes where it has none.
+        quality: (b, queries) IoU of matched boxes.
         objects: how many there are.
     """
     training, queries = torch.is_grad_enabled() and logits.requires_grad, logits.shape[1]
-    logits, target = logits.float().flatten(0, -2), target.float().flatten(0, -2)
+    target = soft_targets(labels, quality, logits.shape[-1]).float().flatten(0, -2)
+    logits = logits.float().flatten(0, -2)
+    given = in_form(slot.reads, target, labels.flatten(), quality.float().flatten())
     slot.calls.follow_until_seen(logits)
     loss_module = slot.loss_of(criterion, logits.device)
     with torch.autocast(logits.device.type, enabled=False):
@@ -79,7 +83,7 @@ def class_loss(slot: Any, criterion: Any, logits: Tensor, target: Tensor, object
             found = target.amax(-1) > 0
             rows = (target[found] > 0).float()
             slot.measure(loss_module, stock_class_loss, logits[found], target[found], rows)
-        loss = loss_module.elementwise(logits, target)
+        loss = loss_module.elementwise(logits, given)
     slot.look(loss, logits, target, lambda row: row // queries)
     total: Tensor = loss.sum() / max(objects, 1) * (loss_module.loss_weight * criterion.loss_gain[GAINS["cls"]])
     slot.calls.count(total, len(loss), training)
@@ -129,6 +133,13 @@ def require_losses(name: str, slots: Iterable[Slot], spec: Spec) -> None:
             "losses are GIoU and varifocal, and its matcher has a cost of its own",
             "Use 'keep', and set loss_weight if the ratio that each epoch logs asks for it",
         )
+
+
+def in_form(form: str, target: Tensor, labels: Tensor, quality: Tensor) -> Target:
+    """What a class loss gets: soft targets, with the IoUs beside them, or labels and IoUs; see `matches.read_by`."""
+    if form == "dense":
+        return target
+    return (target if form == "target_iou" else labels), quality
 
 
 class Queries:
@@ -209,7 +220,7 @@ class Queries:
             )
         return checked(slot, live, expected)
 
-    def _check_cls(self, part: Any, slot: Slot) -> float:
+    def _check_cls(self, part: Any, slot: Any) -> float:
         logits = torch.linspace(-3, 3, 4 * part.nc).view(1, 4, part.nc)
         classes = torch.tensor([[0, part.nc, part.nc - 1, part.nc]])
         scores = torch.tensor([[0.8, 0.0, 0.3, 0.0]])
@@ -222,7 +233,8 @@ class Queries:
         def by_hand(given: Tensor) -> Tensor:
             target = torch.zeros(4, part.nc)
             target[0, 0], target[2, part.nc - 1] = 0.8, 0.3
-            loss: Tensor = part.loss_gain[GAINS["cls"]] * plain.elementwise(given[0], target).sum() / 2
+            wanted = in_form(slot.reads, target, classes[0], scores[0])
+            loss: Tensor = part.loss_gain[GAINS["cls"]] * plain.elementwise(given[0], wanted).sum() / 2
             return loss
 
         with set_apart(slot, part):

@@ -104,7 +104,34 @@ def misfit_of_scores(loss: Loss, columns: int) -> str:
     def cost(pred: Tensor) -> Tensor:
         return loss.elementwise(pred, (side + 1) / 2).sum(-1)
 
+    if loss.entry.traits.detached and descends(cost, side):
+        return ""
     return misfit_of_costs(cost, None if is_shipped(loss.entry.function) else cost, side)
+
+
+def descends(cost: Function, side: Tensor) -> bool:
+    """Whether the gradient leads logits to the side of their target from all along the wrong one, whatever the cost.
+
+    It decides for a loss that leaves a part of its gradient out: the value of one whose target moves with the score may
+    fall while the gradient leads the other way.
+
+    Args:
+        cost: of logits of the shape of `side`, to a number per row, each at least 0.
+        side: where the target is: 1 (the logit should be large) or -1.
+    """
+    if torch.is_inference_mode_enabled():  # a validation: it was looked at when it was asked for
+        return True
+    for far in (*WRONG, *RIGHT):
+        with torch.enable_grad():  # type: ignore[no-untyped-call]
+            leaf = (far * side).requires_grad_()
+            found = cost(leaf)
+            if not found.requires_grad or not found.isfinite().all() or not (found >= 0).all():
+                return False
+            (gradient,) = torch.autograd.grad(found.sum(), leaf)
+        pull = -gradient * side
+        if not (pull >= -ROUNDING).all() or (far in WRONG and not (pull > 0).all()):
+            return False
+    return True
 
 
 def misfit_of_costs(cost: Function, of_probabilities: Function | None, side: Tensor) -> str:

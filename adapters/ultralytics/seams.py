@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from . import detr, owners, semantic
+from . import detr, matches, owners, semantic
 from .branch_call import BranchCall
 from .errors import UnsupportedUltralytics
 
@@ -170,14 +170,20 @@ def _outermost(part: Any) -> Iterator[bool]:
 
 def _assigned(stock: Function) -> Function:
     """The assigner runs once in each call of a branch: so many calls of the losses are expected."""
+    signature = inspect.signature(stock)
 
     @functools.wraps(stock)
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
         with _outermost(self) as first:
             assigned = stock(self, *args, **kwargs)
-        plug = owners.owner(self) if first else None
+        if not first:
+            return assigned
+        plug = owners.owner(self)
         if plug is not None:
             plug.expect(foreground=assigned[3])
+        plug = owners.plug_for(self, "cls")
+        if plug is not None and plug.cls is not None and plug.cls.reads != "dense":
+            matches.keep(plug.cls.reads, signature.bind(self, *args, **kwargs).arguments, assigned)
         return assigned
 
     return forward
@@ -288,8 +294,7 @@ def _layer_classes(stock: Function) -> Function:
         if plug is None or plug.cls is None:
             found: dict[str, Tensor] = stock(self, pred_scores, targets, gt_scores, num_gts, postfix)
             return found
-        soft = detr.soft_targets(targets, gt_scores, pred_scores.shape[-1])
-        return {f"loss_class{postfix}": detr.class_loss(plug.cls, self, pred_scores, soft, num_gts)}
+        return {f"loss_class{postfix}": detr.class_loss(plug.cls, self, pred_scores, targets, gt_scores, num_gts)}
 
     return get_loss_class
 

@@ -6,8 +6,10 @@ import copyreg
 import enum
 import hashlib
 import inspect
+import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from types import CellType, CodeType, FunctionType, ModuleType, NoneType
 from typing import Any, NamedTuple
 
@@ -19,6 +21,11 @@ from ..errors import refusal
 PACKAGE = __name__.partition(".")[0]
 #: types of values that their text tells apart
 PLAIN = (bool, int, float, complex, str, bytes, NoneType, torch.dtype, torch.device)
+#: so much is told of a function at most: one that holds on to a whole training reaches all of it
+MANY = 100_000
+END = object()
+#: constants of code, of which equal ones may be one object or not, as the compiler has it
+CONSTANT = (tuple, frozenset, CodeType)
 
 
 class Identity(NamedTuple):
@@ -93,19 +100,37 @@ def not_pickled(name: str, saved: Identity, now: Identity | None) -> ValueError:
 
 
 def _digest(functions: Iterable[Callable[..., Any]]) -> str:
-    told = repr([_told(function, frozenset()) for function in functions])
-    return hashlib.sha256(told.encode()).hexdigest()
+    digest = hashlib.sha256()
+    for said in islice(_told(functions), MANY):
+        digest.update(said.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
 
 
-def _told(value: Any, around: frozenset[int]) -> tuple[str, Any]:
-    """Type and parts of a value, down to numbers and text: the same in every process."""
-    kind = type(value).__qualname__
-    if isinstance(value, PLAIN):
-        return kind, repr(value)
-    if id(value) in around:  # a function that calls itself
-        return kind, ""
-    parts = next((parts for kinds, parts in PARTS if isinstance(value, kinds)), _of_any)
-    return kind, [_told(part, around | {id(value)}) for part in parts(value)]
+def _told(value: Any) -> Iterator[str]:
+    """Types and parts of a value, down to numbers and text: the same in every process.
+
+    Each object is told once, then by its number: functions call themselves, and what a function holds on to may be
+    reached in many ways.
+    """
+    numbered: dict[int, tuple[int, Any]] = {}  # with the objects, as some are made here and would leave their number
+    waiting = [iter((value,))]
+    while waiting:
+        value = next(waiting[-1], END)
+        if value is END:
+            waiting.pop()
+            yield "."
+            continue
+        yield type(value).__qualname__
+        if isinstance(value, PLAIN):
+            yield repr(value)
+        elif id(value) in numbered:
+            yield str(numbered[id(value)][0])
+        else:
+            if not isinstance(value, CONSTANT):
+                numbered[id(value)] = len(numbered), value
+            parts = next((parts for kinds, parts in PARTS if isinstance(value, kinds)), _of_any)
+            waiting.append(iter(parts(value)))
 
 
 def _of_function(function: FunctionType) -> Iterable[Any]:
@@ -143,13 +168,20 @@ def _of_code(code: CodeType) -> Iterable[Any]:
     return code.co_code, code.co_names, code.co_freevars, code.co_consts, arguments, caught
 
 
+def _of_tensor(tensor: Tensor) -> Iterable[Any]:
+    """Of one that is not on the CPU, where the host would have to wait, not its numbers."""
+    if tensor.device.type != "cpu" or tensor.numel() < MANY:
+        return tensor.dtype, tensor.shape, tensor.tolist() if tensor.device.type == "cpu" else None
+    return tensor.dtype, tensor.shape, hashlib.sha256(pickle.dumps(tensor.tolist())).digest()
+
+
 #: what tells values of a type apart
 PARTS: tuple[tuple[Any, Callable[[Any], Iterable[Any]]], ...] = (
     (enum.Enum, lambda value: (value.name,)),
     ((list, tuple), lambda value: value),
     ((set, frozenset), lambda value: sorted(value, key=repr)),
     (Mapping, lambda value: value.items()),
-    (Tensor, lambda value: (value.dtype, value.shape, value.tolist() if value.device.type == "cpu" else None)),
+    (Tensor, _of_tensor),
     (CodeType, _of_code),
     (FunctionType, _of_function),
 )

@@ -129,8 +129,9 @@ def uiou_loss(
     """Unified IoU loss: CIoU of both boxes scaled about their centres, by less and less in the course of the training.
 
     Boxes of twice their size overlap sooner, and of half their size later, so training goes from coarse to fine. The
-    module keeps the `progress` of the training, from 0 to 1, which the adapters of Ultralytics, MMDetection and
-    transformers tell it, and a loop of one's own by `Loss.set_progress`. The loss of the same boxes rises meanwhile.
+    module keeps the `progress` of the training, from 0 to 1, which the adapters of Ultralytics, MMDetection,
+    transformers and LibreYOLO tell it, and a loop of one's own by `set_progress` of the loss or of its plug. The loss
+    of the same boxes rises meanwhile.
 
     Args:
         schedule: how the scale k falls from 2 to 0.5: "linear", "cosine" or "fraction"; None: it is `ratio`.

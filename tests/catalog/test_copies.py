@@ -410,3 +410,33 @@ def test_a_loss_of_a_script_loads_where_the_script_is_imported_and_in_the_proces
     with Process(folder, script.read_text()):
         assert float(pickle.loads((folder / "data").read_bytes())["loss"](PRED, TARGET)) > 0
     refused((folder / "data").read_bytes(), "__main__.own", "move the function to a file")
+
+
+class Node:
+    """Holds on to others."""
+
+    def __init__(self, *others: Any) -> None:
+        self.others = others
+
+
+def of_node(node: Node) -> Any:
+    def loss(pred: Tensor, target: Tensor) -> Tensor:
+        return (pred - target).abs().sum(-1) * len(node.others)
+
+    return loss
+
+
+def test_a_function_that_holds_on_to_much_is_told_in_a_moment() -> None:
+    """Each node is reached in 2^60 ways through the two of its predecessor; the last one makes a difference."""
+    digests = []
+    for last in (1.0, 1.0, 2.0):
+        node = Node(last)
+        for _ in range(60):
+            node = Node(node, node)
+        digests.append(identity_of([of_node(node)]).digest)
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_function_that_holds_on_to_a_training_is_told_in_a_moment() -> None:
+    rows = Node(*(Node(float(number)) for number in range(300_000)))
+    assert identity_of([of_node(rows)]).digest == identity_of([of_node(rows)]).digest

@@ -236,6 +236,9 @@ DETR: Table = {
         "a loss was not computed there": lambda *_: trained_elsewhere(),
         "nothing learnt from it": lambda *_: without_backward(),
     },
+    (f"{HERE}/base.py::BasePlug.set_progress", "ValueError"): {
+        "it is not from 0 to 1": lambda *_: plug(own.Criterion(), box="uiou").set_progress(2.0),
+    },
     (f"{HERE}/base.py::BasePlug.load_state_dict", "ValueError"): {
         "its losses were others": lambda *_: resumed(box="siou"),
     },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -194,3 +195,16 @@ def test_a_criterion_of_the_detr_family_in_hand_is_served() -> None:
     with pytest.raises(ValueError, match="criterion=ModuleList holds 2 criteria; allowed: one"):
         plug(torch.nn.ModuleList([criterion, second]), box="eiou")
     assert type(criterion) is type(second) is DEIMv2Criterion
+
+
+def test_losses_are_told_how_much_of_the_training_is_over() -> None:
+    told: list[float] = []
+    served = SimpleNamespace(any=True, dense=None, serve=lambda _: [], set_progress=told.append)
+    config = SimpleNamespace(epochs=4)
+    trained = SimpleNamespace(
+        config=config, current_epoch=0, on_forward=lambda batch: batch, build_validation_loss_adapter=None
+    )
+    Trained(trained, served)  # type: ignore[arg-type]
+    for trained.current_epoch in range(5):
+        assert trained.on_forward("batch") == "batch"
+    assert told == [0, 0.25, 0.5, 0.75, 1]

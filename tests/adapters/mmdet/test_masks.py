@@ -84,6 +84,12 @@ DICE, TVERSKY, FOCAL, BCE, CE, PROBABILITIES = (
 SIGMOID, BARE = {"use_sigmoid": True}, {"activation": "none"}
 ACTIVATED: dict[str, Any] = {**SIGMOID, "activated": True}
 UNKNOWN = {"ignore_index": 255}
+MIX, JACCARD, GENERALIZED, LOG_COSH = (
+    f"loss_plugins.{name}Loss" for name in ("Mix", "Jaccard", "GeneralizedDice", "LogCoshDice")
+)
+BCE_DICE, FOCAL_DICE = (
+    {"losses": [first, {"type": "dice", "loss_weight": 2.0}]} for first in ("bce_with_logits", "focal")
+)
 
 #: config, slot, loss, its parameters
 SERVED: list[tuple[str, str, str, dict[str, Any]]] = [
@@ -125,6 +131,18 @@ SERVED: list[tuple[str, str, str, dict[str, Any]]] = [
     ("Mask2Former", QUERIES, FOCAL, SIGMOID),
     ("Mask2Former", DICES, TVERSKY, {}),
     ("Mask2Former", DICES, BCE, SIGMOID),
+    ("Mask R-CNN", MASK, MIX, BCE_DICE),
+    ("Cascade", MASK, JACCARD, {}),
+    ("HTC", STAGE, GENERALIZED, {}),
+    ("SOLO", SOLO, JACCARD, {}),
+    ("CondInst", SOLO, JACCARD, {}),
+    ("BoxInst", SOLO, LOG_COSH, {}),
+    ("RTMDet-Ins", DENSE, MIX, FOCAL_DICE),
+    ("YOLACT", SEGM, MIX, BCE_DICE),
+    ("PanopticFPN", STUFF, JACCARD, UNKNOWN),
+    ("MaskFormer", DICES, MIX, BCE_DICE),
+    ("Mask2Former", DICES, JACCARD, {}),
+    ("Mask2Former", DICES, MIX, FOCAL_DICE),
 ]
 #: likewise, with what the refusal says and the changes that it proposes
 LOGITS, MASKS = {"type": BCE, "use_sigmoid": True}, {"type": DICE}
@@ -145,6 +163,8 @@ REFUSED: list[tuple[str, str, str, dict[str, Any], str, dict[str, Any]]] = [
     ("MaskFormer", DICES, CE, {}, "have one class", {DICES: MASKS}),
     ("Mask2Former", QUERIES, TVERSKY, {}, "gets one score per row, and tversky compares masks", {QUERIES: LOGITS}),
     ("Mask2Former", DICES, PROBABILITIES, SIGMOID, "gets logits, and bce takes probabilities", {DICES: MASKS}),
+    ("SOLOv2", SOLO, MIX, FOCAL_DICE, "its losses differ in shape: focal .*, dice", {SOLO: LOGITS}),
+    ("CondInst", SOLO, MIX, BCE_DICE, "its losses differ in shape: bce_with_logits .*, dice", {SOLO: LOGITS}),
 ]
 LESS = {256: 64, 512: 64, 1024: 64, 2048: 64}
 
@@ -266,13 +286,16 @@ def calls_of(model: nn.Module, path: str) -> tuple[list[Call], list[Tensor]]:
 
 def closed(loss: str, call: Call, parameters: dict[str, Any]) -> Tensor:
     """What the call is to return."""
+    if loss == MIX:
+        first, second = parameters["losses"]
+        return closed(BCE if first == "bce_with_logits" else FOCAL, call, {}) + 2.0 * closed(DICE, call, {})
     pred, target, counts = chosen(call)
     score = pred if parameters in (BARE, ACTIVATED) or loss == PROBABILITIES else pred.sigmoid()
     score = score.double().clamp(1e-7, 1 - 1e-7)
     values = FORMULAS[loss](score, target.double(), counts).float()
     if call.reduction == "none":
         return values
-    if loss in (DICE, TVERSKY):
+    if loss in REGIONS:
         divisor: Any = values.numel()
     else:
         divisor = counts.expand(values.shape).sum()
@@ -303,6 +326,23 @@ def tversky(score: Tensor, target: Tensor, counts: Tensor) -> Tensor:
     return 1 - hits / (hits + 0.3 * (score * (1 - target)).sum(1) + 0.7 * ((1 - score) * target).sum(1) + 1e-7)
 
 
+def jaccard(score: Tensor, target: Tensor, counts: Tensor) -> Tensor:
+    score, target = (score * counts).flatten(1), (target * counts).flatten(1)
+    hits = (score * target).sum(1)
+    return 1 - hits / (score.sum(1) + target.sum(1) - hits + 1e-7)
+
+
+def generalized_dice(score: Tensor, target: Tensor, counts: Tensor) -> Tensor:
+    """Of one class, whose weight cancels."""
+    score, target = (score * counts).flatten(1), (target * counts).flatten(1)
+    return 1 - 2 * (score * target).sum(1) / (score.sum(1) + target.sum(1))
+
+
+def log_cosh_dice(score: Tensor, target: Tensor, counts: Tensor) -> Tensor:
+    score, target = (score * counts).flatten(1), (target * counts).flatten(1)
+    return (1 - (2 * (score * target).sum(1) + 1) / (score.sum(1) + target.sum(1) + 1)).cosh().log()
+
+
 def cross_entropy(score: Tensor, target: Tensor, counts: Tensor) -> Tensor:
     return -counts * (target * score.log() + (1 - target) * (1 - score).log())
 
@@ -312,7 +352,14 @@ def focal(score: Tensor, target: Tensor, counts: Tensor) -> Tensor:
     return cross_entropy(score, target, counts) * missed**2 * (0.25 * target + 0.75 * (1 - target))
 
 
-FORMULAS = {DICE: dice, TVERSKY: tversky, FOCAL: focal, BCE: cross_entropy, PROBABILITIES: cross_entropy}
+REGIONS = {
+    DICE: dice,
+    TVERSKY: tversky,
+    JACCARD: jaccard,
+    GENERALIZED: generalized_dice,
+    LOG_COSH: log_cosh_dice,
+}
+FORMULAS = {**REGIONS, FOCAL: focal, BCE: cross_entropy, PROBABILITIES: cross_entropy}
 
 
 # --- objectness ----------------------------------------------------------------------------------------------------

@@ -119,8 +119,8 @@ def slots() -> list[Any]:
 
 
 CLASS_LOSSES = {
-    "asymmetric", "bce_with_logits", "ema_slide", "focal", "ghm_c", "matchability", "poly_focal", "quality_focal",
-    "slide", "varifocal",
+    "asymmetric", "bce_with_logits", "ema_slide", "focal", "ghm_c", "ia_bce", "matchability", "poly_focal",
+    "quality_focal", "slide", "varifocal",
 }  # fmt: skip
 
 
