@@ -61,8 +61,7 @@ def inputs(case: Case) -> tuple[Tensor, Target]:
     """Ordinary input, rounded to the precision of the case, in float64."""
     kind, scale = case.entry.kind, case.entry.traits.scale
     pred, target = ordinary(kind, case.form or "dense", scale)(ROWS, 0, torch.float64)
-    rounded = pred.to(case.dtype).double(), cast(cast(target, case.dtype), torch.float64)
-    return rounded
+    return pred.to(case.dtype).double(), cast(cast(target, case.dtype), torch.float64)
 
 
 def found(loss: Any, pred: Tensor, target: Target) -> tuple[Tensor, Tensor]:

@@ -150,7 +150,7 @@ class Stateful(nn.Module):
     def set_progress(self, progress: float) -> None:
         """Tell the losses that change in the course of a training (`uiou`) how much of it is over.
 
-        The adapters of Ultralytics, MMDetection, transformers and LibreYOLO do. The state dict holds what was told last.
+        The adapters of Ultralytics, MMDetection, transformers and LibreYOLO do. The state dict holds what was told.
 
         Args:
             progress: 0 at the beginning, 1 at the end; epoch / epochs, say.

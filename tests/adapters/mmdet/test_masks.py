@@ -146,6 +146,7 @@ SERVED: list[tuple[str, str, str, dict[str, Any]]] = [
 ]
 #: likewise, with what the refusal says and the changes that it proposes
 LOGITS, MASKS = {"type": BCE, "use_sigmoid": True}, {"type": DICE}
+MEAN = {**LOGITS, "reduction": "mean"}
 REFUSED: list[tuple[str, str, str, dict[str, Any], str, dict[str, Any]]] = [
     ("HTC", SEG, DICE, {}, "gets labels 255", {f"{SEG}.ignore_index": 255}),
     ("PanopticFPN", STUFF, CE, {}, "gets labels 255", {f"{STUFF}.ignore_index": 255}),
@@ -163,8 +164,8 @@ REFUSED: list[tuple[str, str, str, dict[str, Any], str, dict[str, Any]]] = [
     ("MaskFormer", DICES, CE, {}, "have one class", {DICES: MASKS}),
     ("Mask2Former", QUERIES, TVERSKY, {}, "gets one score per row, and tversky compares masks", {QUERIES: LOGITS}),
     ("Mask2Former", DICES, PROBABILITIES, SIGMOID, "gets logits, and bce takes probabilities", {DICES: MASKS}),
-    ("SOLOv2", SOLO, MIX, FOCAL_DICE, "its losses differ in shape: focal .*, dice", {SOLO: LOGITS}),
-    ("CondInst", SOLO, MIX, BCE_DICE, "its losses differ in shape: bce_with_logits .*, dice", {SOLO: LOGITS}),
+    ("SOLOv2", SOLO, MIX, FOCAL_DICE, "its losses differ in shape: focal .*, dice", {SOLO: MEAN}),
+    ("CondInst", SOLO, MIX, BCE_DICE, "its losses differ in shape: bce_with_logits .*, dice", {SOLO: MEAN}),
 ]
 LESS = {256: 64, 512: 64, 1024: 64, 2048: 64}
 
@@ -287,8 +288,8 @@ def calls_of(model: nn.Module, path: str) -> tuple[list[Call], list[Tensor]]:
 def closed(loss: str, call: Call, parameters: dict[str, Any]) -> Tensor:
     """What the call is to return."""
     if loss == MIX:
-        first, second = parameters["losses"]
-        return closed(BCE if first == "bce_with_logits" else FOCAL, call, {}) + 2.0 * closed(DICE, call, {})
+        first = BCE if parameters == BCE_DICE else FOCAL
+        return closed(first, call, {}) + 2.0 * closed(DICE, call, {})
     pred, target, counts = chosen(call)
     score = pred if parameters in (BARE, ACTIVATED) or loss == PROBABILITIES else pred.sigmoid()
     score = score.double().clamp(1e-7, 1 - 1e-7)
