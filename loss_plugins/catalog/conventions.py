@@ -116,6 +116,7 @@ GUARDS: dict[str, dict[str, dict[str, Any]]] = {
     "ia_bce": {"transformers": {"by_rounded": True}},
     "dice": {"kornia": {"present": True}, "smp": {"halved": True}},
     "jaccard": {"smp": {"bound": True}},
+    "lovasz_softmax": {"kornia": {"by_count": True}},
     "tversky": {"kornia": {"present": True}},
     "focal_tversky": {"smp": {"of_mean": True}},
     "gwd": {"mmrotate": {"side_floor": 1e-7, "root_floor": 1e-7}},

@@ -8,15 +8,24 @@ values and which names its parameters have. Where a built-in is broken (NaN on a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
-
-from torch import Tensor
 
 from ..errors import refusal, shown
 from ..labels import IGNORED
 from .conventions import DIALECTS, GUARDS
 from .foreign import Defaults, Keyword
+from .meanings import (
+    dice_mmdet,
+    dice_monai,
+    exponent_smp,
+    jaccard_monai,
+    negatives_rfdetr,
+    none_below_zero,
+    none_from_zero,
+    of_mean_1,
+    smooth_monai,
+)
 
 Parameters = dict[str, Any]
 
@@ -31,62 +40,6 @@ def renamed(name: str) -> Keyword:
     return Keyword(name)
 
 
-def _is_number(value: Any) -> bool:
-    """Whether to convert a value before its range is checked, which names whatever else came."""
-    return isinstance(value, (int, float))
-
-
-def of_each(change: Callable[[float], float], numbers: Any) -> Any:
-    """A change of one number, or of one per class."""
-    if isinstance(numbers, Tensor):
-        numbers = numbers.tolist()
-    return list(map(change, numbers)) if isinstance(numbers, (list, tuple)) else change(numbers)
-
-
-def of_mean_1(weights: Any) -> Any:
-    """Weights of classes, of which a framework takes the mean by their sum, as factors whose mean is 1."""
-    if not isinstance(weights, (list, tuple)) or not all(map(_is_number, weights)) or sum(weights) <= 0:
-        return weights
-    return [weight * len(weights) / sum(weights) for weight in weights]
-
-
-def none_below_zero(alpha: Any) -> Any:
-    """Torchvision's alpha, where a negative number means no weight."""
-    return None if _is_number(alpha) and alpha < 0 else alpha
-
-
-def none_from_zero(alpha: Any) -> Any:
-    """Ultralytics' alpha, where 0 or a negative number means no weight."""
-    return None if _is_number(alpha) and alpha <= 0 else alpha
-
-
-def _dice_mmdet(parameters: Parameters) -> Parameters:
-    # V-Net's form has epsilon in both sums of its denominator, the naive one above and below
-    if parameters["form"] == "vnet":
-        return {**parameters, "eps": 2 * parameters["eps"]}
-    return {**parameters, "smooth": parameters["eps"], "eps": 0.0}
-
-
-def _exponent_smp(parameters: Parameters) -> Parameters:
-    return {**parameters, "gamma": 1 / parameters["gamma"]}
-
-
-def _negatives_rfdetr(parameters: Parameters) -> Parameters:
-    # its alpha is what negatives do not weigh; above 1 its loss would fall as they get worse
-    return {**parameters, "alpha": of_each(lambda alpha: max(0.0, 1 - alpha), parameters["alpha"])}
-
-
-def _smooth_monai(parameters: Parameters) -> Parameters:
-    # its smooth_dr is all that the denominator gets; ours has smooth + eps there
-    return {**parameters, "eps": parameters["eps"] - parameters["smooth"]}
-
-
-def _jaccard_monai(parameters: Parameters) -> Parameters:
-    # it counts every mass twice
-    smooth, whole = parameters["smooth"] / 2, parameters["eps"] / 2
-    return {**parameters, "smooth": smooth, "eps": whole - smooth}
-
-
 _TORCH_BCE = Defaults(
     names={"weight": fixed_at(None, "pass it when the loss is called: loss(pred, target, weight)")}, weight="last axes"
 )
@@ -97,6 +50,7 @@ _DETR_FOCAL = Defaults(names={"alpha": Keyword("alpha", convert=none_below_zero)
 #: likewise a sum over the masks
 _DETR_DICE = Defaults({"form": "naive", "smooth": 1.0, "eps": 0.0})
 _SMP = {
+    "class_weights": renamed("class_weight"),
     "mode": Keyword(
         "over",
         {"binary": "batch", "multilabel": "batch_channel", "multiclass": "batch_channel"},
@@ -122,6 +76,7 @@ _PER_IMAGE = {
     "per_image": Keyword("over", {True: "image", False: "batch"}),
     "from_logits": fixed_at(True, "pass logits"),
 }
+_WEIGHTS_MONAI = {"weight": renamed("class_weight")}
 _MONAI_VALUES = {"activation": "none", "over": "channel", "smooth": 1e-5, "eps": 1e-5}
 _SOFT_MONAI = {**_MONAI, "soft_label": Keyword("overlap", {True: "min", False: None})}
 _OF_JACCARD = {"jaccard": fixed_at(True, "take the loss dice"), "squared_pred": fixed_at(False, "take the loss dice")}
@@ -224,7 +179,7 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
         "mmdet": Defaults(names=_SIGMOID, mean="elements"),
         "ultralytics": Defaults(mean="columns"),
         "transformers": Defaults({"detach_weight": True}),
-        "rfdetr": Defaults({"alpha": 0.25}, meaning=_negatives_rfdetr, mean="columns"),
+        "rfdetr": Defaults({"alpha": 0.25}, meaning=negatives_rfdetr, mean="columns"),
     },
     "matchability": {
         "transformers": Defaults({"gamma": 2.0}, {"mal_alpha": renamed("alpha"), "focal_loss_gamma": renamed("gamma")}),
@@ -246,19 +201,23 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
                 "activate": Keyword("activation", {True: "sigmoid", False: "none"}),
                 "naive_dice": Keyword("form", {False: "vnet", True: "naive"}),
             },
-            _dice_mmdet,
+            dice_mmdet,
         ),
         "ultralytics": Defaults(
             {"form": "naive", "over": "channel", "smooth": 1e-6, "eps": 0.0}, sum="columns", none="images"
         ),
         "kornia": Defaults(
             {"form": "naive", "activation": "softmax", "eps": 1e-8},
-            {"average": Keyword("over", {"micro": "image", "macro": "channel"})},
+            {
+                "average": Keyword("over", {"micro": "image", "macro": "channel"}),
+                "weight": renamed("class_weight"),
+            },
         ),
         "monai": Defaults(
             {**_MONAI_VALUES, "form": "naive"},
-            {**_MONAI, "squared_pred": Keyword("form", {False: "naive", True: "vnet"})},
-            _smooth_monai,
+            {**_SOFT_MONAI, **_WEIGHTS_MONAI, "squared_pred": Keyword("form", {False: "naive", True: "vnet"})},
+            dice_monai,
+            mean="elements",
             none="pixel axes",
         ),
         "smp": Defaults(
@@ -270,7 +229,13 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
     },
     "jaccard": {
         "smp": Defaults({**_SMP_VALUES, "eps": 1e-7}, {**_SMP, "log_loss": renamed("log")}),
-        "monai": Defaults(_MONAI_VALUES, {**_SOFT_MONAI, **_OF_JACCARD}, _jaccard_monai, none="pixel axes"),
+        "monai": Defaults(
+            _MONAI_VALUES,
+            {**_SOFT_MONAI, **_WEIGHTS_MONAI, **_OF_JACCARD},
+            jaccard_monai,
+            mean="elements",
+            none="pixel axes",
+        ),
     },
     "lovasz_hinge": {
         "smp": Defaults({"over": "batch"}, {**_PER_IMAGE, "mode": _MASKS_SMP}),
@@ -278,20 +243,20 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
     },
     "lovasz_softmax": {
         "smp": Defaults({"over": "batch"}, {**_PER_IMAGE, "mode": fixed_at("multiclass", "take lovasz_hinge")}),
-        "kornia": Defaults({"classes": "all"}),
+        "kornia": Defaults({"classes": "all"}, {"weight": renamed("class_weight")}),
     },
     "generalized_dice": {
-        "monai": Defaults(_MONAI_VALUES | {"over": "image"}, _SOFT_MONAI | _BY_CLASS, _smooth_monai, none="image axes"),
+        "monai": Defaults(_MONAI_VALUES | {"over": "image"}, _SOFT_MONAI | _BY_CLASS, smooth_monai, none="image axes"),
     },
     "tversky": {
         "kornia": Defaults({"activation": "softmax", "over": "channel", "eps": 1e-8}),
-        "monai": Defaults({**_MONAI_VALUES, "alpha": 0.5, "beta": 0.5}, _MONAI, _smooth_monai),
+        "monai": Defaults({**_MONAI_VALUES, "alpha": 0.5, "beta": 0.5}, _SOFT_MONAI, smooth_monai),
     },
     "focal_tversky": {
         "smp": Defaults(
             {**_SMP_VALUES, "gamma": 1.0, "alpha": 0.5, "beta": 0.5, "eps": 1e-7},
             {**_SMP, "log_loss": fixed_at(False, "the loss dice has it")},
-            _exponent_smp,
+            exponent_smp,
         )
     },
     **{name: {"mmrotate": Defaults({"tau": 0.0})} for name in ("gwd", "kld", "jd")},

@@ -80,6 +80,8 @@ def check_result(entry: Entry, loss: Any, pred: Tensor) -> Tensor:
         for wanted, _ in _shapes(entry):
             if same(shape, wanted(pred.shape)):
                 return loss
+        if "include_background" in entry.parameters and _of_fewer_channels(shape, pred.shape):
+            return loss
     raise _wrong_loss(entry, loss, pred.shape)
 
 
@@ -104,6 +106,12 @@ def check_divisor(where: str, divisor: Any, loss: Tensor) -> None:
 def same(shape: Sequence[int], wanted: Sequence[int]) -> bool:
     """Whether both are one shape; axes are compared only where there are as many."""
     return len(shape) == len(wanted) and all(size == other for size, other in zip(shape, wanted, strict=True))
+
+
+def _of_fewer_channels(shape: Size, pred: Size) -> bool:
+    """Whether the loss is one per channel, or image and channel, of some of the channels of pred."""
+    one_each = len(pred) > 2 and len(shape) in (1, 2) and shape[-1] < pred[1]
+    return bool(one_each and (len(shape) == 1 or shape[0] == pred[0]))
 
 
 def _shapes(entry: Entry) -> Iterator[tuple[Callable[[Size], Shape], str]]:

@@ -8,12 +8,28 @@ from typing import Annotated
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from ..catalog.declare import Effect, Source
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice
+from ..errors import refusal
 from ..tensors import dense
-from .region import MASKS, Over, activate, check_regions, counted
+from .masks import (
+    MASKS,
+    BackgroundOptions,
+    ClassOptions,
+    Over,
+    activate,
+    channel_weights,
+    check_regions,
+    chosen,
+    counted,
+    in_regions_of,
+    of_chosen,
+    regions,
+    weights_of_classes,
+)
 
 LOVASZ = Source(
     "The Lovasz-Softmax loss: A tractable surrogate for the optimization of the intersection-over-union measure",
@@ -59,23 +75,39 @@ def extension(errors: Tensor, truth: Tensor) -> Tensor:
     holds="shares",
     use_when="You fine-tune one mask per object or class towards its IoU, after cross-entropy.",
     avoid_when="It is the only loss from the start, or pred holds probabilities: it wants logits.",
+    denominator=regions,
+    options=in_regions_of,
+    without=("activation", "over", "overlap", "empty"),
 )
-def lovasz_hinge_loss(pred: Tensor, target: Tensor, ignored: Tensor | None = None, *, over: Over = "image") -> Tensor:
+def lovasz_hinge_loss(
+    pred: Tensor,
+    target: Tensor,
+    ignored: Tensor | None = None,
+    *,
+    over: Over = "image",
+    **options: Unpack[ClassOptions],
+) -> Tensor:
     """Lovasz hinge loss: the hinge errors of logits, weighted by what each pixel adds to the Jaccard loss.
 
     Right pixels cost 0 from a margin of 1 on. Where the target is empty only the worst pixel counts.
 
     Args:
-        over: the region that one loss is for, see `dice_loss`.
+        over: the region that one loss is for, see `dice_loss`. Weights of classes are for regions of one channel.
 
     >>> pred, target = torch.tensor([[2.0, -0.5, 0.5]]), torch.tensor([[1.0, 1.0, 0.0]])
     >>> lovasz_hinge_loss(pred, target)  # errors 1.5, 1.5 and -1: 1.5 * 1/2 + 1.5 * (2/3 - 1/2)
     tensor([1.])
     """
     check_regions("lovasz_hinge", pred, over)
+    kept = chosen("lovasz_hinge", pred, options.get("classes"), options.get("include_background", True))
+    weight = channel_weights("lovasz_hinge", pred, over=over, **options)
+    if weight is None and options.get("class_weight") is not None:
+        came = f"class_weight with over={over!r}, whose regions hold all classes"
+        raise refusal("lovasz_hinge", came, "over='channel' or 'batch_channel'", "pass that, or leave it out")
     truth = dense(pred, target)
-    errors = counted(1 - pred * (2 * truth - 1), ignored)
-    return extension(in_regions(errors, over), in_regions(counted(truth, ignored), over))
+    errors = of_chosen(counted(1 - pred * (2 * truth - 1), ignored), kept)
+    loss = extension(in_regions(errors, over), in_regions(of_chosen(counted(truth, ignored), kept), over))
+    return loss if weight is None else loss * weight
 
 
 def of_classes(values: Tensor, over: str) -> Tensor:
@@ -93,11 +125,14 @@ def of_classes(values: Tensor, over: str) -> Tensor:
     holds="shares",
     use_when="You fine-tune a segmentation of classes towards its mean IoU, after cross-entropy.",
     avoid_when="It is the only loss from the start, or a batch holds few of the classes.",
+    options=in_regions_of,
+    without=("activation", "over", "overlap", "empty", "classes"),
 )
 def lovasz_softmax_loss(
     pred: Tensor,
     target: Tensor,
     ignored: Tensor | None = None,
+    by_count: bool = False,
     *,
     classes: Annotated[str, Choice("present", "all")] = "present",
     activation: Annotated[
@@ -106,6 +141,7 @@ def lovasz_softmax_loss(
         Effect(scale="probabilities", zero_at_equality=True, when=Choice("none")),
     ] = "softmax",
     over: Annotated[str, Choice("image", "batch")] = "image",
+    **options: Unpack[BackgroundOptions],
 ) -> Tensor:
     """Lovasz softmax loss: per class the errors of its probability, weighted by what each adds to the Jaccard loss.
 
@@ -120,10 +156,16 @@ def lovasz_softmax_loss(
     tensor([0.5000])
     """
     check_regions("lovasz_softmax", pred, over)
+    kept = chosen("lovasz_softmax", pred, None, options.get("include_background", True))
     p, truth = activate("lovasz_softmax", pred, activation), counted(dense(pred, target), ignored)
-    errors = counted((dense(pred, target) - p).abs(), ignored)
+    errors = of_chosen(counted((dense(pred, target) - p).abs(), ignored), kept)
+    truth = of_chosen(truth, kept)
     losses = extension(of_classes(errors, over), of_classes(truth, over))
-    if classes == "all":
-        return losses.sum(-1) / max(losses.shape[-1], 1)
-    there = (of_classes(truth, over) > 0).any(-1)
-    return (losses * there).sum(-1) / there.sum(-1).clamp(min=1)
+    there = torch.ones_like(losses) if classes == "all" else (of_classes(truth, over) > 0).any(-1).to(losses.dtype)
+    weight = weights_of_classes("lovasz_softmax", pred, options.get("class_weight"), kept)
+    count = there.sum(-1).clamp(min=1)
+    if weight is None:
+        return (losses * there).sum(-1) / count
+    there = weight * there
+    total = count if by_count else there.sum(-1)
+    return (losses * there).sum(-1) / total.masked_fill(total == 0, 1)

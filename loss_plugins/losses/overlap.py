@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from ..catalog.declare import Effect, Source
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Choice
 from ..tensors import dense
-from .region import (
+from .masks import (
     LEAST,
     MASKS,
-    Activation,
-    Empty,
     Eps,
     Masses,
-    Over,
-    Overlap,
+    PooledOptions,
+    RegionOptions,
     Smooth,
     activate,
+    channel_weights,
     check_regions,
+    in_regions_of,
     masses_of,
     regions,
     settled,
-    tversky_index,
 )
+from .region import tversky_index
 from .scores import bounded_log
 
 
@@ -47,6 +48,7 @@ from .scores import bounded_log
     denominator=regions,
     use_when="The IoU of masks is what is measured, classes are few, and each is there.",
     avoid_when="Masks are tiny or empty, or it is the only loss from the start: add cross-entropy.",
+    options=in_regions_of,
 )
 def jaccard_loss(
     pred: Tensor,
@@ -54,32 +56,28 @@ def jaccard_loss(
     ignored: Tensor | None = None,
     bound: bool = False,
     *,
-    activation: Activation = "sigmoid",
-    over: Over = "image",
-    overlap: Overlap = "product",
     smooth: Smooth = 0.0,
     eps: Eps = 1e-7,
-    empty: Empty = "cost",
     log: Annotated[bool, Choice(False, True), Effect(range=(0, 100))] = False,
+    **options: Unpack[RegionOptions],
 ) -> Tensor:
     """Jaccard loss, soft IoU of masks: 1 minus the overlap over the union.
 
     Args:
-        activation: of pred, see `dice_loss`.
-        over: the region that one loss is for, see `dice_loss`.
-        overlap: "product" or "min", see `dice_loss`.
         smooth: added to numerator and denominator.
         eps: added to the denominator.
-        empty: what an empty target costs, see `dice_loss`.
         log: -ln of the index instead of 1 minus it, at most 100.
 
     >>> pred, target = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
     >>> jaccard_loss(pred, target, activation="none")  # 1 - 0.5 / (1 + 1 - 0.5)
     tensor([0.6667])
     """
-    m = masses_of("jaccard", pred, target, ignored, activation, over, overlap)
-    index = tversky_index(m, 1.0, 1.0, smooth, eps, bound)
-    return settled(-bounded_log(index.clamp(min=eps) if bound else index) if log else 1 - index, m, empty)
+
+    def loss(m: Masses) -> Tensor:
+        index = tversky_index(m, 1.0, 1.0, smooth, eps, bound)
+        return -bounded_log(index.clamp(min=eps) if bound else index) if log else 1 - index
+
+    return in_regions_of("jaccard", pred, target, ignored, loss, **options)
 
 
 @register_loss(
@@ -92,55 +90,35 @@ def jaccard_loss(
     denominator=regions,
     use_when="Masks are noisy, and the last percents of Dice should not rule: near 0 it is half its square.",
     avoid_when="You hope for faster training: every gradient is smaller than that of Dice.",
+    options=in_regions_of,
 )
 def log_cosh_dice_loss(
     pred: Tensor,
     target: Tensor,
     ignored: Tensor | None = None,
     *,
-    activation: Activation = "sigmoid",
-    over: Over = "image",
-    overlap: Overlap = "product",
     smooth: Smooth = 1.0,
-    empty: Empty = "cost",
+    **options: Unpack[RegionOptions],
 ) -> Tensor:
     """Log-cosh Dice loss: the logarithm of the hyperbolic cosine of Dice loss.
 
     Args:
-        activation: of pred, see `dice_loss`.
-        over: the region that one loss is for, see `dice_loss`. The authors' code takes the whole batch for one.
-        overlap: "product" or "min", see `dice_loss`.
         smooth: added to numerator and denominator. The authors' code has 1.
-        empty: what an empty target costs, see `dice_loss`.
 
     >>> pred, target = torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])
     >>> log_cosh_dice_loss(pred, target, activation="none", smooth=0.0)  # ln cosh of 1 - 2 (1/2) / (1 + 1)
     tensor([0.1201])
     """
-    m = masses_of("log_cosh_dice", pred, target, ignored, activation, over, overlap)
-    missed = 1 - (2 * m.overlap + smooth) / (m.pred + m.target + max(smooth, LEAST))
-    return settled(torch.log1p(2 * (missed / 2).sinh() ** 2), m, empty)  # cosh x - 1, exact near 0
+
+    def loss(m: Masses) -> Tensor:
+        missed = 1 - (2 * m.overlap + smooth) / (m.pred + m.target + max(smooth, LEAST))
+        return torch.log1p(2 * (missed / 2).sinh() ** 2)  # cosh x - 1, exact near 0
+
+    return in_regions_of("log_cosh_dice", pred, target, ignored, loss, **options)
 
 
 #: the least size of a class that its weight is made of
 LEAST_SIZE = 1e-12
-
-
-def masses_of_classes(
-    where: str,
-    pred: Tensor,
-    target: Tensor,
-    ignored: Tensor | None,
-    activation: str,
-    over: str,
-    overlap: str,
-) -> Masses:
-    """Overlap and masses per class, of each image or of all; rows (n, pixels) are of one class."""
-    check_regions(where, pred, over)
-    p, t = activate(where, pred, activation), dense(pred, target)
-    if pred.ndim == 2:
-        p, t, ignored = p[:, None], t[:, None], None if ignored is None else ignored[:, None]
-    return masses_of(where, p, t, ignored, "none", "channel" if over == "image" else "batch_channel", overlap)
 
 
 def class_weights_by_size(sizes: Tensor, weighting: str) -> Tensor:
@@ -168,6 +146,8 @@ def class_weights_by_size(sizes: Tensor, weighting: str) -> Tensor:
     denominator=regions,
     use_when="Classes differ much in size, and small ones should count as much as large ones.",
     avoid_when="Some classes are only a few pixels of noise: they weigh most.",
+    options=in_regions_of,
+    without=("over",),
 )
 def generalized_dice_loss(
     pred: Tensor,
@@ -175,32 +155,33 @@ def generalized_dice_loss(
     ignored: Tensor | None = None,
     *,
     weighting: Annotated[str, Choice("square", "simple", "uniform")] = "square",
-    activation: Activation = "sigmoid",
     over: Annotated[str, Choice("image", "batch")] = "image",
-    overlap: Overlap = "product",
     smooth: Smooth = 0.0,
     eps: Eps = 0.0,
-    empty: Empty = "cost",
+    **options: Unpack[PooledOptions],
 ) -> Tensor:
     """Generalised Dice loss: the overlap of all classes over their masses, each class weighted by its inverse size.
 
     Args:
         weighting: the weight of a class: "square" for 1 over its squared size in the target, the paper's; "simple" for
             1 over its size; "uniform" for 1. A class that is not there weighs what the smallest does.
-        activation: of pred, see `dice_loss`.
         over: the region that one loss is for: "image" for each image, (n,); "batch" for all of them, ().
-        overlap: "product" or "min", see `dice_loss`.
         smooth: added to numerator and denominator.
         eps: added to the denominator.
-        empty: what an empty target costs, see `dice_loss`.
 
     >>> pred = torch.tensor([[[1.0, 0.5, 0.0], [0.0, 0.5, 1.0]]])
     >>> target = torch.tensor([[0, 0, 1]])
     >>> generalized_dice_loss(pred, target, activation="none")  # weights 1/4 and 1: 1 - 2 (1.5/4 + 1) / (3.5/4 + 2.5)
     tensor([0.1852])
     """
-    m = masses_of_classes("generalized_dice", pred, target, ignored, activation, over, overlap)
-    weight = class_weights_by_size(m.target.detach(), weighting)
+    check_regions("generalized_dice", pred, over)
+    given: dict[str, Any] = {**options, "over": "channel" if over == "image" else "batch_channel"}
+    p, t = activate("generalized_dice", pred, given.pop("activation", "sigmoid")), dense(pred, target)
+    if pred.ndim == 2:  # rows of pixels are of one class
+        p, t, ignored = p[:, None], t[:, None], None if ignored is None else ignored[:, None]
+    m = masses_of("generalized_dice", p, t, ignored, activation="none", **given)
+    weight, own = class_weights_by_size(m.target.detach(), weighting), channel_weights("generalized_dice", p, **given)
+    weight = weight if own is None else weight * own
     inside, whole = (weight * m.overlap).sum(-1), (weight * (m.pred + m.target)).sum(-1)
     loss = 1 - (2 * inside + smooth) / (whole + max(smooth + eps, LEAST))
-    return settled(loss, m._replace(hollow=m.hollow.all(-1)), empty)
+    return settled(loss, m._replace(hollow=m.hollow.all(-1)), given.get("empty", "cost"))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..peers.contracts import ROWS, Contract
+from ..peers.contract import ROWS, Contract
 from . import stated
 from .cases import Case
 from .stated import Number

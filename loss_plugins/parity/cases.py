@@ -11,8 +11,8 @@ from typing import Any
 
 from ..catalog.dialects import defaults_of
 from ..catalog.entries import get_entry
-from ..catalog.ranges import Choice, Interval, PerClass
-from ..peers.contracts import Contract
+from ..catalog.ranges import Choice, Integers, Interval, PerClass
+from ..peers.contract import Contract
 from .inputs import CLASSES
 
 AVG_FACTOR = 2.5
@@ -84,7 +84,7 @@ def _together(contract: Contract, values: Mapping[str, list[Any]]) -> Iterator[C
         chosen = {
             name: tried[(turn + place) % len(tried)]
             for place, (name, tried) in enumerate(values.items())
-            if name not in twice
+            if name not in twice and name not in contract.alone
         }
         yield Case(way.inputs, way.reduction, way.weight, way.avg_factor, chosen)
 
@@ -134,4 +134,6 @@ def _tried(allowed: Any, default: Any, optional: bool) -> list[Any]:
         return [*found, None] if optional and default is not None else found
     if isinstance(default, int):  # a label
         return [1]
+    if isinstance(allowed, Integers):  # classes
+        return [[1, 3]]
     return []

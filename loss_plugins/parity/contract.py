@@ -16,7 +16,8 @@ from ..catalog.declare import COLUMNS
 from ..labels import IGNORED
 from ..module.build import build_loss
 from ..module.loss import Loss
-from ..peers.contracts import CONTRACTS, ROWS, Contract
+from ..peers.contract import ROWS, Contract
+from ..peers.contracts import CONTRACTS
 from ..tensors import Target, cast, without_class_axis
 from .case_rules import CASE_RULES, CaseRule
 from .cases import Case, cases_of, values_of

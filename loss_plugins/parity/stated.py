@@ -13,7 +13,7 @@ from ..catalog.declare import COLUMNS
 from ..catalog.entries import get_entry
 from ..labels import IGNORED
 from ..module.build import build_loss
-from ..peers.contracts import Contract
+from ..peers.contract import Contract
 from ..tensors import Target, cast, on_target
 from .cases import Case
 

@@ -34,8 +34,12 @@ HANDED = [
 NAMED_IN_ERRORS = {
     "activate",
     "check_device",
+    "channel_weights",
     "check_regions",
-    "masses_of_classes",
+    "chosen",
+    "in_regions_of",
+    "weights_of_classes",
+    "along_classes",
     "check_shares",
     "class_weights",
     "fit_weight",

@@ -15,7 +15,8 @@ import loss_plugins as lp
 from loss_plugins.catalog.dialects import dialects_of
 from loss_plugins.catalog.entries import Entry, shipped
 from loss_plugins.fusion import by_autograd
-from loss_plugins.peers.contracts import CONTRACTS, Contract
+from loss_plugins.peers.contract import Contract
+from loss_plugins.peers.contracts import CONTRACTS
 from loss_plugins.samples import as_scale
 from loss_plugins.tensors import Target, class_axis, without_class_axis
 

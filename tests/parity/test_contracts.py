@@ -21,8 +21,10 @@ from loss_plugins.parity.cases import Case, cases_of, values_of
 from loss_plugins.parity.contract import ContractResult, compare_case, compare_contract, contracts_of, trial_of
 from loss_plugins.parity.inputs import CLASSES, made
 from loss_plugins.parity.stated import Trial
-from loss_plugins.peers import contracts, find
-from loss_plugins.peers.contracts import CONTRACTS, REDUCTIONS, Contract
+from loss_plugins.peers import contract as one_contract
+from loss_plugins.peers import find
+from loss_plugins.peers.contract import REDUCTIONS, Contract
+from loss_plugins.peers.contracts import CONTRACTS
 
 NAMES = [f"{each.framework}-{each.title}" for each in CONTRACTS]
 EVERY = pytest.mark.parametrize("contract", CONTRACTS, ids=NAMES)
@@ -275,7 +277,7 @@ def test_a_package_that_cannot_be_imported_is_not_compared(monkeypatch: pytest.M
     def halted(place: str) -> None:
         raise ImportError(f"import of {place} halted")
 
-    monkeypatch.setattr(contracts, "located", halted)
+    monkeypatch.setattr(one_contract, "located", halted)
     contract = named("rfdetr", "giou")
     assert contract.missing() == "import of rfdetr.utilities.box_ops:elementwise_generalized_box_iou halted"
     assert list(contracts_of("rfdetr")) == []

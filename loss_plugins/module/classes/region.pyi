@@ -22,6 +22,13 @@ class DiceLoss(Loss, name="dice"):
             torch's compiler; the first call takes the time for it.
         form (default 'vnet'; allowed: 'vnet' or 'naive'): "vnet" for squared masses in the denominator,
             as in the paper; "naive" for the masses themselves.
+        smooth (default 0.0; allowed: [0, inf)): added to numerator and denominator; above 0, an empty
+            prediction of an empty target costs 0.
+        eps (default 0.001; allowed: [0, inf)): added to the denominator.
+        jaccard (default False; allowed: False or True): whether the shared mass counts once in the
+            denominator: overlap over union.
+        log (default False; allowed: False or True): -ln of the coefficient instead of 1 minus it, at
+            most 100.
         activation (default 'sigmoid'; allowed: 'sigmoid' or 'softmax' or 'none'): "sigmoid" or
             "softmax" (over axis 1) of pred; "none" if pred holds probabilities.
         over (default 'image'; allowed: 'image' or 'batch' or 'channel' or 'batch_channel'): the region
@@ -29,15 +36,14 @@ class DiceLoss(Loss, name="dice"):
             each channel of each image, (n, C); "batch_channel" for each channel of the batch, (C,).
         overlap (default 'product'; allowed: 'product' or 'min'): "product" for p t; "min" for min(p,
             t), by which a perfect soft prediction costs 0.
-        smooth (default 0.0; allowed: [0, inf)): added to numerator and denominator; above 0, an empty
-            prediction of an empty target costs 0.
-        eps (default 0.001; allowed: [0, inf)): added to the denominator.
         empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs: "cost"
             by the formula; "zero" nothing; "skip" nothing, and "mean" leaves it out.
-        jaccard (default False; allowed: False or True): whether the shared mass counts once in the
-            denominator: overlap over union.
-        log (default False; allowed: False or True): -ln of the coefficient instead of 1 minus it, at
-            most 100.
+        classes (default None; allowed: an integer, or several): the classes that count, one or several;
+            None for all. The softmax is over all of them.
+        include_background (default True; allowed: True or False): whether class 0 counts.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): one number, or one
+            per class of pred: weight of the loss of a channel, where "mean" divides by the weights; in
+            regions of all classes, of the pixels of a class.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'mmdet' or 'ultralytics' or 'kornia' or 'monai' or 'smp' or
@@ -55,8 +61,9 @@ class DiceLoss(Loss, name="dice"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, form: str = 'vnet',
-        activation: str = 'sigmoid', over: str = 'image', overlap: str = 'product', smooth: float = 0.0,
-        eps: float = 0.001, empty: str = 'cost', jaccard: bool = False, log: bool = False,
+        smooth: float = 0.0, eps: float = 0.001, jaccard: bool = False, log: bool = False, activation: str = 'sigmoid',
+        over: str = 'image', overlap: str = 'product', empty: str = 'cost', classes: int | Sequence[int] | None = None,
+        include_background: bool = True, class_weight: Sequence[float] | Tensor | float | None = None,
         ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...
 
@@ -75,15 +82,23 @@ class FocalTverskyLoss(Loss, name="focal_tversky"):
             uses 4/3, out of 1 to 3.
         alpha (default 0.3; allowed: [0, 10]): weight of false positives. The paper uses 0.3.
         beta (default 0.7; allowed: [0, 10]): weight of false negatives. The paper uses 0.7.
-        activation (default 'sigmoid'; allowed: 'sigmoid' or 'softmax' or 'none'): of pred, see
-            `dice_loss`.
-        over (default 'image'; allowed: 'image' or 'batch' or 'channel' or 'batch_channel'): the region
-            that one loss is for, see `dice_loss`.
-        overlap (default 'product'; allowed: 'product' or 'min'): "product" or "min", see `dice_loss`.
         smooth (default 0.0; allowed: [0, inf)): added to numerator and denominator.
         eps (default 1e-07; allowed: [0, inf)): added to the denominator.
-        empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs, see
-            `dice_loss`.
+        activation (default 'sigmoid'; allowed: 'sigmoid' or 'softmax' or 'none'): "sigmoid" or
+            "softmax" (over axis 1) of pred; "none" if pred holds probabilities.
+        over (default 'image'; allowed: 'image' or 'batch' or 'channel' or 'batch_channel'): the region
+            that one loss is for: "image" for each image, (n,); "batch" for all of them, (); "channel" for
+            each channel of each image, (n, C); "batch_channel" for each channel of the batch, (C,).
+        overlap (default 'product'; allowed: 'product' or 'min'): "product" for p t; "min" for min(p,
+            t), by which a perfect soft prediction costs 0.
+        empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs: "cost"
+            by the formula; "zero" nothing; "skip" nothing, and "mean" leaves it out.
+        classes (default None; allowed: an integer, or several): the classes that count, one or several;
+            None for all. The softmax is over all of them.
+        include_background (default True; allowed: True or False): whether class 0 counts.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): one number, or one
+            per class of pred: weight of the loss of a channel, where "mean" divides by the weights; in
+            regions of all classes, of the pixels of a class.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'smp'): None: the published formula; or the framework whose
@@ -102,9 +117,11 @@ class FocalTverskyLoss(Loss, name="focal_tversky"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        gamma: float = 1.3333333333333333, alpha: float = 0.3, beta: float = 0.7, activation: str = 'sigmoid',
-        over: str = 'image', overlap: str = 'product', smooth: float = 0.0, eps: float = 1e-07, empty: str = 'cost',
-        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
+        gamma: float = 1.3333333333333333, alpha: float = 0.3, beta: float = 0.7, smooth: float = 0.0,
+        eps: float = 1e-07, activation: str = 'sigmoid', over: str = 'image', overlap: str = 'product',
+        empty: str = 'cost', classes: int | Sequence[int] | None = None, include_background: bool = True,
+        class_weight: Sequence[float] | Tensor | float | None = None, ignore_index: int | Sequence[int] | None = -100,
+        dialect: str | None = None
     ) -> None: ...
 
 class GeneralizedDiceLoss(Loss, name="generalized_dice"):
@@ -122,15 +139,22 @@ class GeneralizedDiceLoss(Loss, name="generalized_dice"):
         weighting (default 'square'; allowed: 'square' or 'simple' or 'uniform'): the weight of a class:
             "square" for 1 over its squared size in the target, the paper's; "simple" for 1 over its size;
             "uniform" for 1. A class that is not there weighs what the smallest does.
-        activation (default 'sigmoid'; allowed: 'sigmoid' or 'softmax' or 'none'): of pred, see
-            `dice_loss`.
         over (default 'image'; allowed: 'image' or 'batch'): the region that one loss is for: "image"
             for each image, (n,); "batch" for all of them, ().
-        overlap (default 'product'; allowed: 'product' or 'min'): "product" or "min", see `dice_loss`.
         smooth (default 0.0; allowed: [0, inf)): added to numerator and denominator.
         eps (default 0.0; allowed: [0, inf)): added to the denominator.
-        empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs, see
-            `dice_loss`.
+        activation (default 'sigmoid'; allowed: 'sigmoid' or 'softmax' or 'none'): "sigmoid" or
+            "softmax" (over axis 1) of pred; "none" if pred holds probabilities.
+        overlap (default 'product'; allowed: 'product' or 'min'): "product" for p t; "min" for min(p,
+            t), by which a perfect soft prediction costs 0.
+        empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs: "cost"
+            by the formula; "zero" nothing; "skip" nothing, and "mean" leaves it out.
+        classes (default None; allowed: an integer, or several): the classes that count, one or several;
+            None for all. The softmax is over all of them.
+        include_background (default True; allowed: True or False): whether class 0 counts.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): one number, or one
+            per class of pred: weight of the loss of a channel, where "mean" divides by the weights; in
+            regions of all classes, of the pixels of a class.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'monai'): None: the published formula; or the framework whose
@@ -147,8 +171,10 @@ class GeneralizedDiceLoss(Loss, name="generalized_dice"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        weighting: str = 'square', activation: str = 'sigmoid', over: str = 'image', overlap: str = 'product',
-        smooth: float = 0.0, eps: float = 0.0, empty: str = 'cost', ignore_index: int | Sequence[int] | None = -100,
+        weighting: str = 'square', over: str = 'image', smooth: float = 0.0, eps: float = 0.0,
+        activation: str = 'sigmoid', overlap: str = 'product', empty: str = 'cost',
+        classes: int | Sequence[int] | None = None, include_background: bool = True,
+        class_weight: Sequence[float] | Tensor | float | None = None, ignore_index: int | Sequence[int] | None = -100,
         dialect: str | None = None
     ) -> None: ...
 
@@ -163,17 +189,25 @@ class JaccardLoss(Loss, name="jaccard"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        activation (default 'sigmoid'; allowed: 'sigmoid' or 'softmax' or 'none'): of pred, see
-            `dice_loss`.
-        over (default 'image'; allowed: 'image' or 'batch' or 'channel' or 'batch_channel'): the region
-            that one loss is for, see `dice_loss`.
-        overlap (default 'product'; allowed: 'product' or 'min'): "product" or "min", see `dice_loss`.
         smooth (default 0.0; allowed: [0, inf)): added to numerator and denominator.
         eps (default 1e-07; allowed: [0, inf)): added to the denominator.
-        empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs, see
-            `dice_loss`.
         log (default False; allowed: False or True): -ln of the index instead of 1 minus it, at most
             100.
+        activation (default 'sigmoid'; allowed: 'sigmoid' or 'softmax' or 'none'): "sigmoid" or
+            "softmax" (over axis 1) of pred; "none" if pred holds probabilities.
+        over (default 'image'; allowed: 'image' or 'batch' or 'channel' or 'batch_channel'): the region
+            that one loss is for: "image" for each image, (n,); "batch" for all of them, (); "channel" for
+            each channel of each image, (n, C); "batch_channel" for each channel of the batch, (C,).
+        overlap (default 'product'; allowed: 'product' or 'min'): "product" for p t; "min" for min(p,
+            t), by which a perfect soft prediction costs 0.
+        empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs: "cost"
+            by the formula; "zero" nothing; "skip" nothing, and "mean" leaves it out.
+        classes (default None; allowed: an integer, or several): the classes that count, one or several;
+            None for all. The softmax is over all of them.
+        include_background (default True; allowed: True or False): whether class 0 counts.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): one number, or one
+            per class of pred: weight of the loss of a channel, where "mean" divides by the weights; in
+            regions of all classes, of the pixels of a class.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'smp' or 'monai'): None: the published formula; or the framework
@@ -189,10 +223,11 @@ class JaccardLoss(Loss, name="jaccard"):
         Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation (2016) https://doi.org/10.1007/978-3-319-50835-1_22
     """
     def __init__(
-        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        activation: str = 'sigmoid', over: str = 'image', overlap: str = 'product', smooth: float = 0.0,
-        eps: float = 1e-07, empty: str = 'cost', log: bool = False, ignore_index: int | Sequence[int] | None = -100,
-        dialect: str | None = None
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, smooth: float = 0.0,
+        eps: float = 1e-07, log: bool = False, activation: str = 'sigmoid', over: str = 'image',
+        overlap: str = 'product', empty: str = 'cost', classes: int | Sequence[int] | None = None,
+        include_background: bool = True, class_weight: Sequence[float] | Tensor | float | None = None,
+        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...
 
 class LogCoshDiceLoss(Loss, name="log_cosh_dice"):
@@ -206,15 +241,23 @@ class LogCoshDiceLoss(Loss, name="log_cosh_dice"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        activation (default 'sigmoid'; allowed: 'sigmoid' or 'softmax' or 'none'): of pred, see
-            `dice_loss`.
-        over (default 'image'; allowed: 'image' or 'batch' or 'channel' or 'batch_channel'): the region
-            that one loss is for, see `dice_loss`. The authors' code takes the whole batch for one.
-        overlap (default 'product'; allowed: 'product' or 'min'): "product" or "min", see `dice_loss`.
         smooth (default 1.0; allowed: [0, inf)): added to numerator and denominator. The authors' code
             has 1.
-        empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs, see
-            `dice_loss`.
+        activation (default 'sigmoid'; allowed: 'sigmoid' or 'softmax' or 'none'): "sigmoid" or
+            "softmax" (over axis 1) of pred; "none" if pred holds probabilities.
+        over (default 'image'; allowed: 'image' or 'batch' or 'channel' or 'batch_channel'): the region
+            that one loss is for: "image" for each image, (n,); "batch" for all of them, (); "channel" for
+            each channel of each image, (n, C); "batch_channel" for each channel of the batch, (C,).
+        overlap (default 'product'; allowed: 'product' or 'min'): "product" for p t; "min" for min(p,
+            t), by which a perfect soft prediction costs 0.
+        empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs: "cost"
+            by the formula; "zero" nothing; "skip" nothing, and "mean" leaves it out.
+        classes (default None; allowed: an integer, or several): the classes that count, one or several;
+            None for all. The softmax is over all of them.
+        include_background (default True; allowed: True or False): whether class 0 counts.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): one number, or one
+            per class of pred: weight of the loss of a channel, where "mean" divides by the weights; in
+            regions of all classes, of the pixels of a class.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
 
@@ -228,9 +271,10 @@ class LogCoshDiceLoss(Loss, name="log_cosh_dice"):
         A survey of loss functions for semantic segmentation (2020) https://arxiv.org/abs/2006.14822
     """
     def __init__(
-        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        activation: str = 'sigmoid', over: str = 'image', overlap: str = 'product', smooth: float = 1.0,
-        empty: str = 'cost', ignore_index: int | Sequence[int] | None = -100
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, smooth: float = 1.0,
+        activation: str = 'sigmoid', over: str = 'image', overlap: str = 'product', empty: str = 'cost',
+        classes: int | Sequence[int] | None = None, include_background: bool = True,
+        class_weight: Sequence[float] | Tensor | float | None = None, ignore_index: int | Sequence[int] | None = -100
     ) -> None: ...
 
 class LovaszHingeLoss(Loss, name="lovasz_hinge"):
@@ -249,7 +293,13 @@ class LovaszHingeLoss(Loss, name="lovasz_hinge"):
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
         over (default 'image'; allowed: 'image' or 'batch' or 'channel' or 'batch_channel'): the region
-            that one loss is for, see `dice_loss`.
+            that one loss is for, see `dice_loss`. Weights of classes are for regions of one channel.
+        classes (default None; allowed: an integer, or several): the classes that count, one or several;
+            None for all. The softmax is over all of them.
+        include_background (default True; allowed: True or False): whether class 0 counts.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): one number, or one
+            per class of pred: weight of the loss of a channel, where "mean" divides by the weights; in
+            regions of all classes, of the pixels of a class.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'smp' or 'kornia'): None: the published formula; or the
@@ -266,7 +316,9 @@ class LovaszHingeLoss(Loss, name="lovasz_hinge"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, over: str = 'image',
-        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
+        classes: int | Sequence[int] | None = None, include_background: bool = True,
+        class_weight: Sequence[float] | Tensor | float | None = None, ignore_index: int | Sequence[int] | None = -100,
+        dialect: str | None = None
     ) -> None: ...
 
 class LovaszSoftmaxLoss(Loss, name="lovasz_softmax"):
@@ -289,6 +341,10 @@ class LovaszSoftmaxLoss(Loss, name="lovasz_softmax"):
             `dice_loss`.
         over (default 'image'; allowed: 'image' or 'batch'): the region that one loss is for: "image"
             for each image, (n,); "batch" for all of them, ().
+        include_background (default True; allowed: True or False): whether class 0 counts.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): one number, or one
+            per class of pred: weight of the loss of a channel, where "mean" divides by the weights; in
+            regions of all classes, of the pixels of a class.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'smp' or 'kornia'): None: the published formula; or the
@@ -305,8 +361,9 @@ class LovaszSoftmaxLoss(Loss, name="lovasz_softmax"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
-        classes: str = 'present', activation: str = 'softmax', over: str = 'image',
-        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
+        classes: str = 'present', activation: str = 'softmax', over: str = 'image', include_background: bool = True,
+        class_weight: Sequence[float] | Tensor | float | None = None, ignore_index: int | Sequence[int] | None = -100,
+        dialect: str | None = None
     ) -> None: ...
 
 class TverskyLoss(Loss, name="tversky"):
@@ -322,15 +379,23 @@ class TverskyLoss(Loss, name="tversky"):
             torch's compiler; the first call takes the time for it.
         alpha (default 0.3; allowed: [0, 10]): weight of false positives. The paper's best is 0.3.
         beta (default 0.7; allowed: [0, 10]): weight of false negatives. The paper's best is 0.7.
-        activation (default 'sigmoid'; allowed: 'sigmoid' or 'softmax' or 'none'): of pred, see
-            `dice_loss`.
-        over (default 'image'; allowed: 'image' or 'batch' or 'channel' or 'batch_channel'): the region
-            that one loss is for, see `dice_loss`.
-        overlap (default 'product'; allowed: 'product' or 'min'): "product" or "min", see `dice_loss`.
         smooth (default 0.0; allowed: [0, inf)): added to numerator and denominator.
         eps (default 1e-07; allowed: [0, inf)): added to the denominator.
-        empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs, see
-            `dice_loss`.
+        activation (default 'sigmoid'; allowed: 'sigmoid' or 'softmax' or 'none'): "sigmoid" or
+            "softmax" (over axis 1) of pred; "none" if pred holds probabilities.
+        over (default 'image'; allowed: 'image' or 'batch' or 'channel' or 'batch_channel'): the region
+            that one loss is for: "image" for each image, (n,); "batch" for all of them, (); "channel" for
+            each channel of each image, (n, C); "batch_channel" for each channel of the batch, (C,).
+        overlap (default 'product'; allowed: 'product' or 'min'): "product" for p t; "min" for min(p,
+            t), by which a perfect soft prediction costs 0.
+        empty (default 'cost'; allowed: 'cost' or 'zero' or 'skip'): what an empty target costs: "cost"
+            by the formula; "zero" nothing; "skip" nothing, and "mean" leaves it out.
+        classes (default None; allowed: an integer, or several): the classes that count, one or several;
+            None for all. The softmax is over all of them.
+        include_background (default True; allowed: True or False): whether class 0 counts.
+        class_weight (default None; allowed: a number in [0, inf), or one per class): one number, or one
+            per class of pred: weight of the loss of a channel, where "mean" divides by the weights; in
+            regions of all classes, of the pixels of a class.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
         dialect (default None; allowed: 'kornia' or 'monai'): None: the published formula; or the
@@ -347,7 +412,8 @@ class TverskyLoss(Loss, name="tversky"):
     """
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *, alpha: float = 0.3,
-        beta: float = 0.7, activation: str = 'sigmoid', over: str = 'image', overlap: str = 'product',
-        smooth: float = 0.0, eps: float = 1e-07, empty: str = 'cost', ignore_index: int | Sequence[int] | None = -100,
-        dialect: str | None = None
+        beta: float = 0.7, smooth: float = 0.0, eps: float = 1e-07, activation: str = 'sigmoid', over: str = 'image',
+        overlap: str = 'product', empty: str = 'cost', classes: int | Sequence[int] | None = None,
+        include_background: bool = True, class_weight: Sequence[float] | Tensor | float | None = None,
+        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
     ) -> None: ...
