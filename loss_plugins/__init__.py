@@ -68,6 +68,9 @@ from .losses.iou import siou_loss as siou_loss
 from .losses.keypoints import oks_loss as oks_loss
 from .losses.keypoints import rle_loss as rle_loss
 from .losses.keypoints import wing_loss as wing_loss
+from .losses.longtail import efl_loss as efl_loss
+from .losses.longtail import eqlv2_loss as eqlv2_loss
+from .losses.longtail import seesaw_loss as seesaw_loss
 from .losses.lovasz import lovasz_hinge_loss as lovasz_hinge_loss
 from .losses.lovasz import lovasz_softmax_loss as lovasz_softmax_loss
 from .losses.overlap import generalized_dice_loss as generalized_dice_loss
@@ -104,8 +107,10 @@ from .module.classes import CrossEntropyLoss as CrossEntropyLoss
 from .module.classes import DiceLoss as DiceLoss
 from .module.classes import DIoULoss as DIoULoss
 from .module.classes import DistributionFocalLoss as DistributionFocalLoss
+from .module.classes import EFLLoss as EFLLoss
 from .module.classes import EIoULoss as EIoULoss
 from .module.classes import EMASlideLoss as EMASlideLoss
+from .module.classes import EQLV2Loss as EQLV2Loss
 from .module.classes import ExtendedIoULoss as ExtendedIoULoss
 from .module.classes import FGLLoss as FGLLoss
 from .module.classes import FocalEIoULoss as FocalEIoULoss
@@ -147,6 +152,7 @@ from .module.classes import ProbIoULoss as ProbIoULoss
 from .module.classes import QualityFocalLoss as QualityFocalLoss
 from .module.classes import RLELoss as RLELoss
 from .module.classes import SDIoULoss as SDIoULoss
+from .module.classes import SeesawLoss as SeesawLoss
 from .module.classes import ShapeIoULoss as ShapeIoULoss
 from .module.classes import SIoULoss as SIoULoss
 from .module.classes import SlideLoss as SlideLoss

@@ -20,6 +20,7 @@ from loss_plugins.registry import HOOKS
 from .box_modules import BoxLoss
 from .image_size import follow_batches, tell_size
 from .inspection import Inspection, inspect
+from .longtail import tell_classes
 from .lost_hooks import in_words, lost_hooks
 from .modules import PluggedLoss, SenselessSlot
 from .proof import Proof, counted
@@ -80,6 +81,10 @@ class LossPluginsHook(Hook):  # type: ignore[misc]
         self.proof: Proof
         self.ratios = Ratios()
         self.following: RemovableHandle | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Tell the losses how many classes there are, before their state is copied or loaded."""
+        tell_classes(runner.model.module if is_model_wrapper(runner.model) else runner.model)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Keep what a checkpoint says of itself; before training it is known whether the run goes on from it."""

@@ -16,6 +16,7 @@ from loss_plugins.module.build import module_class
 from loss_plugins.registry import ADAPTER, LOSSES
 
 from .box_modules import BoxLoss, CoordinateLoss, RotatedBoxLoss, SmoothL1
+from .longtail import EQLV2, CountedLoss, Seesaw
 from .mix import PluggedMix
 from .modules import PluggedLoss
 from .score_modules import ClassLoss, HeatmapLoss, ScoreLoss
@@ -34,7 +35,10 @@ OF_YOUR_OWN = "one of your own: name its module in custom_imports"
 #: one class a loss, also where threads ask for it at the same time
 MAKING = RLock()
 #: wrappers of losses that heads ask more of than of others of their kind
-LOSS_BY_NAME: dict[str, type[PluggedLoss]] = {"gaussian_focal": HeatmapLoss, "mix": PluggedMix, "smooth_l1": SmoothL1}
+LOSS_BY_NAME: dict[str, type[PluggedLoss]] = {
+    "gaussian_focal": HeatmapLoss, "mix": PluggedMix, "smooth_l1": SmoothL1,
+    "efl": CountedLoss, "eqlv2": EQLV2, "seesaw": Seesaw,
+}  # fmt: skip
 
 
 @in_our_words

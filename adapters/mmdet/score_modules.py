@@ -143,8 +143,8 @@ class HeatmapLoss(ClassLoss):
 
 
 def uses_sigmoid(entry: Entry) -> bool:
-    """Whether a class loss scores classes one by one; one of a softmax takes no label for background."""
-    return "class_map" not in entry.targets
+    """Whether a class loss scores classes one by one; one of a softmax takes no target for each of them."""
+    return "class_map" not in entry.targets and not ("labels" in entry.targets and "dense" not in entry.targets)
 
 
 def _other_activation(name: str, use_sigmoid: bool) -> str:

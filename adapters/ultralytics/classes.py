@@ -17,7 +17,11 @@ ANY = (4, 5)
 
 
 def classes_of(loss: Loss) -> int | None:
-    """The number of classes that a loss has numbers for, one each; None: it takes any number of classes."""
+    """The number of classes that a loss has numbers for, or was told; None: it takes any number of classes."""
+    told = (each.resolved().get("num_classes") for each in loss.modules() if isinstance(each, Loss))
+    known: int | None = next(filter(None, told), None)
+    if known is not None:
+        return known
     loss = copy.deepcopy(loss).eval()  # what it is tried on teaches it nothing
     if all(_takes(loss, count) for count in ANY):
         return None

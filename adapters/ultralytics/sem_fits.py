@@ -22,7 +22,8 @@ def fitting() -> str:
     """What fits, for messages: a branch takes maps of 0 and 1, a semantic model one class for each pixel."""
     regions = names_of(lambda entry: entry.kind == "region" and of_logits(entry, "dense", "class_map"))
     pixels = names_of(per_score)
-    classes = names_of(lambda entry: entry.kind == "classification" and of_logits(entry, "class_map"))
+    whole = ("class_map", "labels")
+    classes = names_of(lambda e: e.kind == "classification" and of_logits(e, *whole) and not per_score(e))
     each = f"one per pixel of logits ({pixels}; of semantic models {classes} too)"
     return f"a region loss ({regions}), {each}, or a mix of both"
 

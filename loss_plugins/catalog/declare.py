@@ -205,6 +205,11 @@ class State:
         update: (value, summary, **keywords) to the new value, which is the old one for the summary of no rows; its
             keywords are parameters of the module.
         when: the parameter that must be set for the state to be kept; "": always.
+        late: a step learns after use: its calls take the value from before it.
+        of_gradient: likewise, in the backward pass: what the summary gets for pred is the gradient that reaches pred
+            through the loss. Rows of weight 0, and ignored ones, have none.
+        sized_by: the parameter that says of how many classes it is; where that is None, it is of none until the first
+            call that it learns from, and then of as many as pred has. "": it has one size.
     """
 
     initial: Callable[[Mapping[str, Any]], Tensor]
@@ -212,11 +217,17 @@ class State:
     summary: Callable[..., Tensor]
     update: Callable[..., Tensor]
     when: str = ""
+    late: bool = False
+    of_gradient: bool = False
+    sized_by: str = ""
 
     def __post_init__(self) -> None:
         for name in ("initial", "empty", "summary", "update"):
             check_type("State", name, getattr(self, name), Callable)
         check_type("State", "when", self.when, str)
+        check_type("State", "sized_by", self.sized_by, str)
+        for name in ("late", "of_gradient"):
+            check_type("State", name, getattr(self, name), bool)
 
     @property
     def update_keywords(self) -> tuple[str, ...]:

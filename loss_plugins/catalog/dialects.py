@@ -192,6 +192,20 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
     },
     "fgl": {"transformers": Defaults(names={"max_num_bins": renamed("reg_max")})},
     "ghm_c": {"mmdet": Defaults(names=_SIGMOID, counts_itself=True)},
+    "seesaw": {"mmdet": Defaults(names={"use_sigmoid": fixed_at(False)}, learns="each call")},
+    "eqlv2": {
+        "mmdet": Defaults(
+            names={
+                **_SIGMOID,
+                "class_weight": Keyword(),  # of which it takes no heed
+                "use_distributed": fixed_at(False, "leave out dialect: ours adds up over all processes"),
+                "vis_grad": Keyword(),
+            },
+            mean="rows",
+            learns="each call",
+            deaf=True,
+        ),
+    },
     "gaussian_focal": {"mmdet": Defaults()},
     "dice": {
         "mmdet": Defaults(

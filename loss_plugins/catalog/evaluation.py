@@ -12,7 +12,17 @@ from torch import Tensor
 from ..errors import refusal, shown
 from ..labels import Given, LabelRule
 from ..points import check_points
-from ..tensors import BETWEEN_BINS, Target, check_boxes, check_forms, check_weight, fit_weight, raised, whole_labels
+from ..tensors import (
+    BETWEEN_BINS,
+    Target,
+    check_boxes,
+    check_forms,
+    check_weight,
+    class_axis,
+    fit_weight,
+    raised,
+    whole_labels,
+)
 from .declare import COLUMNS
 from .entry import Entry
 from .offered import smoothed, weighed
@@ -83,7 +93,10 @@ def check_handed(entry: Entry, name: str, value: Any, pred: Tensor, parameters: 
         check_weight(entry.name, value, pred)
         fitted_weight(entry, value, pred.shape, pred)
         return
-    shape = tuple(entry.states[name].initial(parameters).shape)
+    state = entry.states[name]
+    if state.sized_by and parameters.get(state.sized_by) is None:
+        parameters = {**parameters, state.sized_by: pred.shape[class_axis(pred)]}
+    shape = tuple(state.initial(parameters).shape)
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and not shape
     number = number and not (isinstance(value, int) and abs(value) > sys.float_info.max)
     fits = isinstance(value, Tensor) and not value.is_complex() and tuple(value.shape) in (shape, shape or (1,))

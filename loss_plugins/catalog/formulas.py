@@ -51,11 +51,17 @@ READABLE: dict[str, str] = {
     '(l + 1 - t)\\, \\mathrm{CE}(x, l) + (t - l)\\, \\mathrm{CE}(x, l + 1),\\quad l = \\lfloor t \\rfloor': (
         '(l + 1 - t) CE(x, l) + (t - l) CE(x, l + 1)\nl = ⌊t⌋'
     ),
+    "-\\alpha_t \\frac{f}{\\gamma} (1 - p_t)^f \\ln p_t,\\quad f = \\gamma + s \\left(1 - \\min(1, g)\\right),\\quad g = \\frac{\\sum y |L'|}{\\sum (1 - y) |L'|}": (
+        "-α_t (f/γ) (1 - p_t)^f ln p_t\nf = γ + s (1 - min(1, g))\ng = (∑ y |L'|)/(∑ (1 - y) |L'|)"
+    ),
     '1 - \\mathrm{IoU} + \\frac{\\rho^2}{c^2} + \\frac{(w - w_g)^2}{c_w^2} + \\frac{(h - h_g)^2}{c_h^2}': (
         '1 - IoU + ρ²/c² + (w - w_g)²/c_w² + (h - h_g)²/c_h²'
     ),
     "\\begin{cases} \\mathrm{BCE}(x, y) & y \\le m - \\frac{1}{10} \\\\ e^{1 - m}\\, \\mathrm{BCE}(x, y) & y < m \\\\ e^{1 - y}\\, \\mathrm{BCE}(x, y) & \\text{else} \\end{cases},\\quad m' = d\\, m + (1 - d)\\, \\mathrm{mean}(\\mathrm{IoU}),\\quad d = \\lambda (1 - e^{-n / \\tau})": (
         "⎧ BCE(x, y)             if y ≤ m - 1/10\n⎨ e^(1 - m) BCE(x, y)   if y < m\n⎩ e^(1 - y) BCE(x, y)   otherwise\nm' = d m + (1 - d) mean(IoU)\nd = λ (1 - e^(-n/τ))"
+    ),
+    '\\left[(1 + \\alpha (1 - n))\\, y + n (1 - y)\\right] \\mathrm{BCE}(x, y),\\quad n = \\frac{1}{1 + e^{-\\gamma (g - \\mu)}},\\quad g = \\frac{\\sum y |p - y|}{\\sum (1 - y) |p - y|}': (
+        '[(1 + α (1 - n)) y + n (1 - y)] BCE(x, y)\nn = 1/(1 + e^(-γ (g - μ)))\ng = (∑ y |p - y|)/(∑ (1 - y) |p - y|)'
     ),
     "\\begin{cases} \\frac{x^2}{2s} & x < s \\\\ x - \\frac{s}{2} & \\text{else} \\end{cases},\\quad x = 1 - \\frac{I'}{A + A_g - I'}": (
         "⎧ x²/(2 s)   if x < s\n⎩ x - s/2    otherwise\nx = 1 - I'/(A + A_g - I')"
@@ -179,6 +185,9 @@ READABLE: dict[str, str] = {
     ),
     '(1 - g)(1 - \\mathrm{IoU} + \\alpha v) + (1 + g) \\frac{\\rho^2}{c^2},\\quad g = \\delta \\max\\left(0, 1 - \\frac{w_g h_g}{a}\\right)': (
         '(1 - g)(1 - IoU + α v) + (1 + g) ρ²/c²\ng = δ max(0, 1 - w_g h_g/a)'
+    ),
+    '\\ln \\left(\\sum_j S_j e^{x_j}\\right) - x_y,\\quad S_j = m_j^p c_j^q,\\quad m_j = \\min\\left(1, \\frac{N_j}{N_y}\\right),\\quad c_j = \\max\\left(1, \\frac{s_j}{\\max(s_y, \\varepsilon)}\\right),\\quad s = \\mathrm{sg}(\\mathrm{softmax}(x))': (
+        'ln(∑_j S_j e^(x_j)) - x_y\nS_j = m_j^p c_j^q\nm_j = min(1, N_j/N_y)\nc_j = max(1, s_j/max(s_y, ε))\ns = sg(softmax(x))'
     ),
     '1 - \\mathrm{IoU} + \\frac{hh\\, d_x^2 + ww\\, d_y^2}{c^2} + \\frac{1}{2} \\sum_{t=w,h} (1 - e^{-\\omega_t})^4,\\quad ww = \\frac{2 w_g^s}{w_g^s + h_g^s},\\quad hh = \\frac{2 h_g^s}{w_g^s + h_g^s},\\quad \\omega_w = hh \\frac{|w - w_g|}{\\max(w, w_g)},\\quad \\omega_h = ww \\frac{|h - h_g|}{\\max(h, h_g)}': (
         '1 - IoU + (hh d_x² + ww d_y²)/c² + (1/2) ∑_(t=w,h) (1 - e^(-ω_t))⁴\nww = 2 w_g^s/(w_g^s + h_g^s)\nhh = 2 h_g^s/(w_g^s + h_g^s)\nω_w = hh |w - w_g|/max(w, w_g)\nω_h = ww |h - h_g|/max(h, h_g)'

@@ -60,7 +60,7 @@ def offered(kind: Kind, forms: tuple[str, ...], traits: Traits, told: bool) -> I
     if kind != "classification" or BETWEEN_BINS.intersection(forms) or traits.scale not in OF_CLASSES:
         return
     yield CLASS_WEIGHT
-    if "labels" in forms and "label_score" not in forms:  # with qualities, 0 says what is negative
+    if {"labels", "dense"}.issubset(forms) and "label_score" not in forms:  # with qualities, 0 says what is negative
         yield LABEL_SMOOTHING
 
 
@@ -102,8 +102,8 @@ def weight_of(entry: Entry, given: Given, class_weight: Any, per_row: bool) -> T
     if labels.is_floating_point() or labels.ndim == pred.ndim:
         came = f"class_weight with a target of shape {tuple(labels.shape)} and one loss per row"
         raise refusal(entry.name, came, "labels, which tell whose weight it is", "pass labels, or leave it out")
-    background = "labels" in entry.targets
-    return (torch.cat([numbers, numbers.new_ones(1)]) if background else numbers)[labels]
+    background = "labels" in entry.targets  # whose rows cost nothing, and are not counted
+    return (torch.cat([numbers, numbers.new_zeros(1)]) if background else numbers)[labels]
 
 
 def weights_met(

@@ -12,6 +12,7 @@ from . import (
     ghm,
     iou,
     keypoints,
+    longtail,
     lovasz,
     overlap,
     projections,
@@ -24,5 +25,5 @@ from . import (
 
 __all__ = [
     "alpha", "asymmetric", "bins", "classification", "coordinates", "dynamic", "focal", "gaussian", "ghm", "iou",
-    "keypoints", "lovasz", "overlap", "projections", "quality", "region", "rotated", "slide", "wise",
+    "keypoints", "longtail", "lovasz", "overlap", "projections", "quality", "region", "rotated", "slide", "wise",
 ]  # fmt: skip

@@ -33,7 +33,7 @@ def fused_loss(entry: Entry, fixed: Mapping[str, Any], dialect: str | None, comp
     shipped = is_shipped(entry.function)
     return fuse(
         entry.function,
-        functools.partial(trial_pairs, entry.kind, labelled=entry.targets == ("class_map",)),
+        functools.partial(trial_pairs, entry.kind, labelled=entry.targets in (("class_map",), ("labels",))),
         per_row=entry.kind in ("box", "rotated_box"),
         plain=functools.partial(_called, entry),
         fixed=fixed,

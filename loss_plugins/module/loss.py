@@ -144,6 +144,9 @@ class Loss(Stateful):
         if weight is not None:
             check_weight_of(self.entry, weight, given, learnt=len(statistics) > 0)
         arguments = self._arguments(given, weight, statistics)
+        if given.pred.requires_grad and self._learns:
+            for statistic in statistics.values():
+                given = given._replace(pred=statistic.heard(given)) if statistic.of_gradient else given
         if self.fused is None or (given.ignored is not None and self.entry.function in self.entry.told):
             return evaluate(self.entry, given, arguments)
         return given.silenced(check_result(self.entry, self.fused(given.pred, given.target, arguments), given.pred))
@@ -173,10 +176,15 @@ class Loss(Stateful):
         arguments = dict(self._hyper())
         if weight is not None and "weight" in self.entry.keywords:
             arguments["weight"] = weight
-        learning = self.training and torch.is_grad_enabled()
         for name, statistic in statistics.items():
-            arguments[name] = statistic.learn(given, weight) if learning else statistic.current
+            learns = self._learns or statistic.each_call
+            arguments[name] = statistic.learn(given, weight) if learns else statistic.current
         return arguments
+
+    @property
+    def _learns(self) -> bool:
+        """Whether running statistics learn from a call now."""
+        return self.training and torch.is_grad_enabled()
 
     def forward(
         self,
@@ -217,8 +225,10 @@ class Loss(Stateful):
         self, given: Given, weight: Tensor | None, avg_factor: float | Tensor | None, reduction: Reduction
     ) -> Tensor:
         """As `forward`, of tensors that have been read and an `avg_factor` that is one number."""
-        loss = self.per_element(given, weight)
         rule = defaults_of(self.entry.name, self.dialect)
+        if rule.deaf:
+            weight, avg_factor, reduction = None, None, "mean"
+        loss = self.per_element(given, weight)
         if rule.counts_itself:
             avg_factor, weight = None, None if weight is None else (weight > 0).to(weight.dtype)
         if weight is not None:

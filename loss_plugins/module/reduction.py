@@ -146,6 +146,11 @@ def _columns(pred: Tensor, ignored: Tensor | None) -> Tensor:
     return pred.new_full((), float(max(pred.shape[class_axis(pred)], 1)))
 
 
+def _rows(pred: Tensor, ignored: Tensor | None) -> Tensor:
+    """The number of rows, or of pixels of all images: the sum over the class axis, averaged."""
+    return _scores(pred, None) / _columns(pred, None)
+
+
 def _scores(pred: Tensor, ignored: Tensor | None) -> Tensor:
     """All elements of the prediction, those of ignored rows included."""
     return pred.new_full((), float(max(pred.numel(), 1)))
@@ -176,6 +181,7 @@ def _kept_pixels(pred: Tensor, ignored: Tensor | None) -> Tensor:
 DIVISORS: dict[str, Callable[[Tensor, Tensor | None], Tensor] | None] = {
     "columns": _columns,
     "instances": _instances,
+    "rows": _rows,
     "scores": _scores,
     "counted scores": _counted_scores,
     "pixels": _pixels,

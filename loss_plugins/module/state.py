@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..catalog.declare import Told
+from ..catalog.dialects import defaults_of
 from ..catalog.entry import Entry
 from ..catalog.evaluation import with_ignored
 from ..catalog.ranges import Interval, check_value
 from ..catalog.results import called, check_part
 from ..errors import refusal
 from ..labels import Given
-from ..tensors import raised
+from ..tensors import Target, class_axis, raised
 from .exact import ExactBuffers
+
+#: up to so many numbers of a statistic are printed with its module
+SHOWN = 100
 
 
 def check_statistics(where: str, names: Collection[str], taken: Collection[str]) -> None:
@@ -53,6 +57,10 @@ class RunningStatistic(ExactBuffers):
         before: its value at the beginning of the step.
         pending: the sum of what the calls of the step have learnt from.
         is_told: it learns nothing from rows: somebody sets it, see `Loss.set_progress`.
+        is_late: a step learns after use.
+        of_gradient: it learns in the backward pass.
+        unsized: its size is not known yet, see `State.sized_by`.
+        each_call: a dialect whose framework learns from each call, of evaluation too, and in each process by itself.
         in_step: the calls make one update until the next `begin_step`; before the first one, each call is a step.
     """
 
@@ -64,39 +72,90 @@ class RunningStatistic(ExactBuffers):
         super().__init__()
         self.entry, self.name = entry, name
         state = entry.states[name]
-        first, none = state.initial(parameters), state.empty(parameters)
-        initial = check_part(entry.name, f"initial of {name!r}", first).double()
-        empty = check_part(entry.name, f"empty of {name!r}", none).double()
-        self.shape, self.summary_shape = initial.shape, empty.shape
+        self.parameters_of_loss = parameters
         self.summary_keywords = entry.arguments(parameters)
         self.update_keywords = {key: parameters[key] for key in state.update_keywords}
         self.is_told = isinstance(state, Told)
+        self.is_late, self.of_gradient = state.late or state.of_gradient, state.of_gradient
+        self.each_call = defaults_of(entry.name, parameters.get("dialect")).learns == "each call"
         self.in_step = False
+        self.unsized = parameters.get(state.sized_by, 0) is None
+        self.start(parameters)
+
+    def start(self, parameters: Mapping[str, Any]) -> None:
+        """Take the value from before the first call, with these parameters."""
+        state, where = self.entry.states[self.name], self.entry.name
+        initial = check_part(where, f"initial of {self.name!r}", state.initial(parameters)).double()
+        empty = check_part(where, f"empty of {self.name!r}", state.empty(parameters)).double()
+        self.shape, self.summary_shape = initial.shape, empty.shape
         self.register_buffer("value", at_least_1d(initial))
         self.register_buffer("before", self.value.clone(), persistent=False)
         self.register_buffer("pending", at_least_1d(empty), persistent=False)
 
+    def fit(self, classes: int) -> None:
+        """Become a statistic of so many classes, if it is of none yet."""
+        if not self.unsized:
+            return
+        size, device = {self.entry.states[self.name].sized_by: int(classes)}, self.value.device
+        self.summary_keywords = {**self.summary_keywords, **size}
+        self.start({**self.parameters_of_loss, **size})
+        if self.value.device != device:
+            self._apply(lambda buffer: buffer.to(device))
+        self.unsized = False
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *others: Any) -> None:
+        saved = state_dict.get(f"{prefix}value")
+        if isinstance(saved, Tensor) and saved.numel() and self.unsized:
+            state = self.entry.states[self.name]
+            sizes = ((count, state.initial({state.sized_by: count}).shape) for count in range(1, saved.numel() + 1))
+            self.fit(next((count for count, size in sizes if size == saved.shape), 0))
+        super()._load_from_state_dict(state_dict, prefix, *others)  # type: ignore[no-untyped-call]
+
     @property
     def current(self) -> Tensor:
         """The value in the shape that the loss's function takes: 0-dim for a number."""
-        return self.value.view(self.shape)
+        return as_said(self.value, self.shape)
 
     @torch.no_grad()
     def learn(self, given: Given, weight: Tensor | None) -> Tensor:
-        """Update by these rows, and by those of earlier calls of the step; the new value as `current` has it."""
+        """Update by these rows, and by those of earlier calls of the step; the value to use, as `current` has it."""
         if self.is_told:
             return self.current
+        if self.unsized:
+            self.fit(given.pred.shape[class_axis(given.pred)])
+        known = as_said(self.before if self.in_step else self.value, self.shape).clone() if self.is_late else None
+        if self.of_gradient and known is not None:
+            return known
+        learned = self.add(given, None if self.each_call else weight)
+        return learned if known is None else known
+
+    def heard(self, given: Given) -> Tensor:
+        """The prediction; what reaches it in the backward pass is learnt."""
+        buffers = self.value, self.before, self.pending
+        pred: Tensor = _Heard.apply(given.pred, given.target, self, *buffers)  # type: ignore[no-untyped-call]
+        return pred
+
+    @torch.no_grad()
+    def add(self, given: Given, weight: Tensor | None, buffers: Sequence[Tensor] | None = None) -> Tensor:
+        """Update by these rows, and by those of earlier calls of the step; the new value.
+
+        Args:
+            given: the rows.
+            weight: theirs.
+            buffers: value, before and pending, where a compiler has to see them come.
+        """
+        value, before, pending = buffers or (self.value, self.before, self.pending)
         pred, target = raised(given.pred.detach(), given.target)
         summarise = self.entry.states[self.name].summary
         keywords = with_ignored(self.entry, summarise, self.summary_keywords, given)
         summary = called(self.entry, summarise, {"pred": pred, "target": target, "weight": weight}, keywords)
         check_part(self.entry.name, f"summary of {self.name!r}", summary, self.summary_shape)
-        summary = summary.to(self.value.dtype).view_as(self.pending)
-        before = self.value
-        if self.in_step:
-            before, summary = self.before, summary + self.pending
-            self.pending.copy_(summary)
-        return self._update(before, summary)
+        summary = summary.to(value.dtype)
+        summary = summary if summary.ndim else summary.view(1)
+        if not self.in_step:
+            return self._update(value, value, summary)
+        pending.add_(summary)
+        return self._update(value, before, pending)
 
     def begin_step(self) -> None:
         """From now on, all calls make one update."""
@@ -107,20 +166,35 @@ class RunningStatistic(ExactBuffers):
     @torch.no_grad()
     def end_step(self, summary: Tensor) -> None:
         """Update once by the sum over all ranks, instead of by this rank's, and begin the next step."""
-        self._update(self.before, summary)
+        self._update(self.value, self.before, summary)
         self.begin_step()
 
-    def _update(self, before: Tensor, summary: Tensor) -> Tensor:
+    def _update(self, value: Tensor, before: Tensor, summary: Tensor) -> Tensor:
         update = self.entry.states[self.name].update
-        numbers = {"value": before.view(self.shape), "summary": summary.view(self.summary_shape)}
+        numbers = {"value": as_said(before, self.shape), "summary": as_said(summary, self.summary_shape)}
         learned: Tensor = called(self.entry, update, numbers, self.update_keywords)
         check_part(self.entry.name, f"update of {self.name!r}", learned, self.shape)
-        self.value.copy_(learned.view_as(self.value))
+        value.copy_(learned if learned.ndim else learned.view(1))
         return learned
 
     def extra_repr(self) -> str:
         """The value."""
-        return f"{self.current.tolist()}"
+        numbers = self.value.numel()
+        return f"{self.current.tolist()}" if numbers <= SHOWN else f"{numbers} numbers"
+
+
+class _Heard(torch.autograd.Function):
+    """Its argument, whose gradient is handed to a running statistic. A compiler traces it, as it does no hook."""
+
+    @staticmethod
+    def forward(ctx: Any, pred: Tensor, target: Target, statistic: RunningStatistic, *buffers: Tensor) -> Tensor:
+        ctx.target, ctx.statistic, ctx.buffers = target, statistic, buffers
+        return pred.view_as(pred)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        ctx.statistic.add(Given(gradient, ctx.target), None, ctx.buffers)
+        return gradient, None, None, None, None, None
 
 
 class Stateful(nn.Module):
@@ -173,6 +247,11 @@ def told_parts(module: nn.Module) -> list[RunningStatistic]:
     return [part for part in module.modules() if isinstance(part, RunningStatistic) and part.is_told]
 
 
+def as_said(value: Tensor, shape: torch.Size) -> Tensor:
+    """A buffer as the loss's functions take it: without axis where it is one number."""
+    return value if len(shape) else value.view(())
+
+
 def at_least_1d(value: Tensor) -> Tensor:
     """A copy with one axis more if there is none."""
     return value.reshape(value.shape or (1,)).clone()
@@ -187,7 +266,8 @@ def running_statistics(entry: Entry, parameters: Mapping[str, Any]) -> list[Runn
 def statistics_of(losses: Iterable[nn.Module]) -> list[RunningStatistic]:
     """What the losses and their members learn from rows, in order."""
     parts = (part for loss in losses for part in loss.modules())
-    return [part for part in parts if isinstance(part, RunningStatistic) and not part.is_told]
+    learning = (part for part in parts if isinstance(part, RunningStatistic) and not part.is_told)
+    return [part for part in learning if not part.each_call]
 
 
 def sync_losses(losses: Iterable[nn.Module]) -> None:

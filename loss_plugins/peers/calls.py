@@ -50,6 +50,12 @@ def all_counted(place: Any, parameters: Mapping[str, Any]) -> LossCall:
     return lambda pred, target: loss(pred, target, torch.ones_like(pred))
 
 
+def class_part(place: Any, parameters: Mapping[str, Any]) -> LossCall:
+    """The part of the classes of a module whose scores have two more columns, of a loss of their own."""
+    loss = place(**parameters)
+    return lambda pred, target: loss(torch.cat([pred, pred.new_zeros(len(pred), 2)], 1), target)["loss_cls_classes"]
+
+
 def four_sides(place: Any, parameters: Mapping[str, Any]) -> LossCall:
     """A module of the distances of a box's four sides; they are copied, as it changes its target in place."""
     loss = place(**parameters)

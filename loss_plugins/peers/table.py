@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..samples import TABLE_CLASSES
 from .calls import (
     all_counted,
+    class_part,
     four_sides,
     label_column,
     over_sides,
@@ -210,6 +212,11 @@ MMDET = (
         Compared("ghm_c", HARD, {"bins": 30}, all_counted, reduction="mean", double=None),
         Compared("ghm_c", HARD, {"momentum": 0.75}, all_counted, reduction="mean", double=None, variant="momentum"),
     ),
+    _mmdet(
+        "SeesawLoss",
+        Compared("seesaw", LABELS, {"num_classes": TABLE_CLASSES}, class_part, reduction="mean", double=None),
+    ),
+    _mmdet("EQLV2Loss", _mean("eqlv2", "logits, classes", {"num_classes": TABLE_CLASSES - 1}, double=None)),
     _mmdet(
         "GaussianFocalLoss",
         Compared("gaussian_focal", "heat maps"),

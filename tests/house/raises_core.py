@@ -256,6 +256,11 @@ CORE: Table = {
             torch.zeros(2, 3), torch.full((2, 3), 255), "dense"
         ),
     },
+    ("loss_plugins/losses/longtail.py::class_count", "ValueError"): {
+        "pred has another number of scores": lambda *_: lp.efl_loss(
+            torch.zeros(2, 3), torch.zeros(2, 3), num_classes=4
+        ),
+    },
     ("loss_plugins/module/gain.py::box_gain", "ValueError"): {
         "one of the losses has no gradient on the set": lambda *_: gain.box_gain(
             lp.CIoULoss(), lambda pred, target: 0 * pred.sum(-1)

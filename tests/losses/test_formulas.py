@@ -33,14 +33,15 @@ HANDED = [
 #: functions whose first argument is what errors call the loss
 NAMED_IN_ERRORS = {
     "activate",
+    "along_classes",
     "check_device",
     "channel_weights",
     "check_regions",
     "chosen",
     "in_regions_of",
     "weights_of_classes",
-    "along_classes",
     "check_shares",
+    "class_count",
     "class_weights",
     "fit_weight",
     "masses_of",

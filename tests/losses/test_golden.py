@@ -36,9 +36,6 @@ OTHER_FILES = {
 
 #: Files of losses that the catalogue does not have yet.
 AWAITED = {
-    "cls_efl.json",
-    "cls_eqlv2.json",
-    "cls_seesaw.json",
     "rotated_mgiou_quad.json",
 }
 
@@ -128,7 +125,7 @@ def element_cases() -> list[Any]:
 
 
 #: Cases that are steps with a state.
-SEQUENCES = ("wiou", "NEGATIVE_wiou", "ghmc", "ema_slide")
+SEQUENCES = ("wiou", "NEGATIVE_wiou", "ghmc", "ema_slide", "seesaw", "eqlv2", "efl")
 SPECIAL = {"focal_l1", "focal_eiou_batch_normalised"}
 
 

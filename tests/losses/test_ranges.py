@@ -56,6 +56,8 @@ def extremes(entry: Entry, classes: int) -> Iterator[tuple[str, Any]]:
         allowed = parameter.allowed
         if name == "reg_max":  # which says how many bins come
             yield name, classes - 1
+        elif name == "num_classes":  # another number than that of the scores is refused
+            yield name, classes
         elif isinstance(allowed, Interval):
             yield from ((name, number) for number in ends(allowed, parameter.default))
         elif isinstance(allowed, Series):

@@ -46,6 +46,9 @@ from .iou import IoULoss as IoULoss
 from .keypoints import OKSLoss as OKSLoss
 from .keypoints import RLELoss as RLELoss
 from .keypoints import WingLoss as WingLoss
+from .longtail import EFLLoss as EFLLoss
+from .longtail import EQLV2Loss as EQLV2Loss
+from .longtail import SeesawLoss as SeesawLoss
 from .mix import MixLoss as MixLoss
 from .penalties import ExtendedIoULoss as ExtendedIoULoss
 from .penalties import GCDLoss as GCDLoss

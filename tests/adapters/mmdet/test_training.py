@@ -43,7 +43,8 @@ def test_every_box_loss_is_swapped() -> None:
         ("SIoULoss", None),
         ({"type": "FocalLoss", "use_sigmoid": False}, None),
         ({"type": "CrossEntropyLoss", "bg_cls_weight": 0.1}, None),
-        ("SeesawLoss", None),
+        ("SeesawLoss", "SeesawLoss"),
+        ("EQLV2Loss", "EQLV2Loss"),
     ],
     ids=str,
 )

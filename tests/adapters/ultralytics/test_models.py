@@ -101,8 +101,9 @@ def test_every_family(file: str) -> None:
 # --- every loss ----------------------------------------------------------------------------------------------------
 
 
-#: the stock class loss; Slide is that below mu - 0.1, and the targets of a model at its beginning are below 0.1
-AS_STOCK = ("bce_with_logits", "slide", "ema_slide")
+#: the stock class loss; Slide is that below mu - 0.1, and the targets of a model at its beginning are below 0.1; EQLv2
+#: weighs nothing before it has learnt
+AS_STOCK = ("bce_with_logits", "slide", "ema_slide", "eqlv2")
 
 
 def slots() -> list[Any]:
@@ -119,8 +120,8 @@ def slots() -> list[Any]:
 
 
 CLASS_LOSSES = {
-    "asymmetric", "bce_with_logits", "ema_slide", "focal", "ghm_c", "ia_bce", "matchability", "poly_focal",
-    "quality_focal", "slide", "varifocal",
+    "asymmetric", "bce_with_logits", "efl", "ema_slide", "eqlv2", "focal", "ghm_c", "ia_bce", "matchability",
+    "poly_focal", "quality_focal", "slide", "varifocal",
 }  # fmt: skip
 
 

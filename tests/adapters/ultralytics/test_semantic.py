@@ -300,7 +300,7 @@ def test_weights_of_classes_are_refused() -> None:
 )
 def test_losses_of_logits_that_take_maps_are_taken_and_all_others_refused(entry: Entry) -> None:
     """What is taken moves the scores of each pixel to its class, in a branch or in a semantic model of four classes."""
-    fits = entry.traits.scale == "logits" and bool({"dense", "class_map"}.intersection(entry.targets))
+    fits = entry.traits.scale == "logits" and bool({"dense", "class_map", "labels"}.intersection(entry.targets))
     loss = {"type": entry.name, **entry.example}
     if not fits:
         with pytest.raises(ValueError, match="ultralytics adapter: sem="):
