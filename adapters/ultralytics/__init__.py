@@ -59,6 +59,7 @@ def patched(
     dfl: LossSpec | None = None,
     mask: LossSpec | None = None,
     sem: LossSpec | None = None,
+    keypoint: LossSpec | None = None,
     model: Any = None,
     gain: str | None = None,
     assigner: str | None = None,
@@ -75,6 +76,7 @@ def patched(
         dfl: the loss of the sides, as in `trainer`.
         mask: the mask loss of a segment model, likewise, as in `trainer`.
         sem: the loss of semantic maps, of yolo26-seg or of a semantic model, likewise, as in `trainer`.
+        keypoint: the loss of key points of a pose model, likewise, as in `trainer`.
         model: whose criteria are served, the one it has and those it will build, and those of its copies. None: every
             criterion that is called in this thread and that no other context or training owns; for `cls`, one that was
             built inside the context (set model.criterion to None).
@@ -90,7 +92,8 @@ def patched(
         UnsupportedUltralytics: an installation, or a criterion built inside the context, that cannot be served.
         LossNotUsed: the context ended and no criterion had called the loss, or no gradient had come back from it.
     """
-    spec = make_spec(box, cls, dfl=dfl, mask=mask, sem=sem, gain=gain, assigner=assigner, config=config)
+    losses: dict[str, Any] = {"dfl": dfl, "mask": mask, "sem": sem, "keypoint": keypoint}
+    spec = make_spec(box, cls, **losses, gain=gain, assigner=assigner, config=config)
     if spec.nan_guard:
         came = f"config={shown(str(config))} has nan_guard, which saves into the folder of a trainer's run"
         raise refusal("patched", came, "nan_guard in lpu.trainer(...)", "leave it out, and look at the losses yourself")

@@ -8,11 +8,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from . import canary, dfl_canary, mask_canary, owners, probe, sem_canary
+from . import canary, dfl_canary, keypoint_canary, mask_canary, owners, probe, sem_canary
 from .box_slot import STOCK_NAMES, BoxSlot
 from .class_slot import stock_class_loss
 from .dfl_fits import require_bins
 from .dfl_slot import DflSlot, bins_of, require_known
+from .keypoint_slot import KeypointSlot
 from .sem_slot import SemSlot
 from .slot_table import SLOTS
 from .slots import Slot, Stock
@@ -41,12 +42,14 @@ class Anchors:
                     require_bins(slot.prototype, slot.of_bins, bins_of(branch.bbox_loss), type(branch).__name__)
             if isinstance(slot, SemSlot):
                 sem_canary.require_branch(criterion, slot)
+            if isinstance(slot, KeypointSlot):
+                keypoint_canary.require_branch(criterion, slot)
 
     def objects(self, part: Any) -> list[Any]:
-        """The branch, its `BboxLoss` and assigner, what stands in for its `bce`, and the loss of semantic maps."""
+        """The branch, its `BboxLoss` and assigner, what stands in for its `bce`, and the losses of maps and points."""
         ours = [part.bce] if isinstance(part.bce, BCEReplacement) else []
-        maps = [part.bcedice_loss] if hasattr(part, "bcedice_loss") else []
-        return [part, part.bbox_loss, part.assigner, *ours, *maps]
+        others = [getattr(part, name) for name in ("bcedice_loss", "keypoint_loss") if hasattr(part, name)]
+        return [part, part.bbox_loss, part.assigner, *ours, *others]
 
     def put_in(self, part: Any) -> None:
         """Replace `bce`, which is called by its name alone."""
@@ -63,7 +66,7 @@ class Anchors:
         return f"the trainer's {SLOTS[slot.name].gain}"
 
     def gain(self, part: Any, slot: Slot) -> float:
-        """The trainer's `box`, which is that of masks and of semantic maps too, or `cls`."""
+        """The trainer's `box`, which is that of masks and of semantic maps too, or `cls`, or `pose`."""
         return float(getattr(part.hyp, SLOTS[slot.name].gain))
 
     def stock(self, slot: Slot) -> Stock | None:
@@ -77,13 +80,14 @@ class Anchors:
         return canary.check_stock_contract(part.bbox_loss)
 
     def check(self, part: Any, slot: Slot) -> float:
-        """The slot's loss of fixed boxes, scores, masks or maps."""
+        """The slot's loss of fixed boxes, scores, masks, maps or points."""
         checks: dict[str, Callable[[Any, Any], float]] = {
             "box": canary.check_box,
             "cls": canary.check_cls,
             "dfl": dfl_canary.check_dfl,
             "mask": mask_canary.check_mask,
             "sem": sem_canary.check_sem,
+            "keypoint": keypoint_canary.check_keypoint,
         }
         return checks[slot.name](part, slot)
 

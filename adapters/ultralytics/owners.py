@@ -11,6 +11,7 @@ from torch import Tensor
 from .box_slot import BoxSlot
 from .class_slot import ClassSlot
 from .dfl_slot import DflSlot
+from .keypoint_slot import KeypointSlot
 from .marks import mark_of
 from .mask_slot import MaskSlot
 from .sem_slot import SemSlot
@@ -29,6 +30,7 @@ class Owner(Protocol):
     dfl: DflSlot | None
     mask: MaskSlot | None
     sem: SemSlot | None
+    keypoint: KeypointSlot | None
 
     def slot(self, name: str) -> Slot | None:
         """The slot of that name, if a loss was asked for there."""

@@ -27,6 +27,7 @@ from .canary import set_apart
 from .class_slot import ClassSlot
 from .dfl_slot import DflSlot
 from .families import Family, parts_of
+from .keypoint_slot import KeypointSlot
 from .mask_slot import MaskSlot
 from .nan_guard import Guard
 from .sem_canary import require_head
@@ -46,6 +47,7 @@ class Report:
         dfl: calls of the slot of the sides.
         mask: calls of the mask slot.
         sem: calls of the slot of semantic maps.
+        keypoint: calls of the slot of key points.
         canary: on a fixed batch: the "stock" box loss, and by slot one value per criterion branch.
     """
 
@@ -54,6 +56,7 @@ class Report:
     dfl: Calls | None = None
     mask: Calls | None = None
     sem: Calls | None = None
+    keypoint: Calls | None = None
     canary: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -83,13 +86,14 @@ class Plug:
         self.token = uuid.uuid4().hex
         match_gain = spec.gain == "match"
         match_overlap = spec.assigner == "match"
-        box, cls, dfl, mask, sem = (partial(spec.build, slot) for slot in SLOTS)
+        box, cls, dfl, mask, sem, keypoint = (partial(spec.build, slot) for slot in SLOTS)
         self.box = BoxSlot(box, match_gain, self.token, image_size, match_overlap, resumed) if spec.box else None
         alone = self.box.matched_alone() if self.box is not None and match_gain else ""
         self.cls = ClassSlot(cls, match_gain, self.token, resumed, alone) if spec.cls else None
         self.dfl = DflSlot(dfl, self.token) if spec.dfl else None
         self.mask = MaskSlot(mask, self.token) if spec.mask else None
         self.sem = SemSlot(sem, self.token) if spec.sem else None
+        self.keypoint = KeypointSlot(keypoint, self.token) if spec.keypoint else None
         self.report = Report()
         for slot in self.slots:
             setattr(self.report, slot.name, slot.calls)

@@ -103,6 +103,8 @@ def _seams() -> Iterator[Seam]:
     yield from _of_subclasses(loss, loss.v8SegmentationLoss, "single_mask_loss", MaskLoss)
     if hasattr(loss, "BCEDiceLoss"):
         yield from _of_subclasses(loss, loss.BCEDiceLoss, "forward", _branch_maps)
+    yield from _of_subclasses(loss, loss.KeypointLoss, "forward", _points)
+    yield from _of_subclasses(loss, loss.v8PoseLoss, "calculate_keypoints_loss", _instances)
     if hasattr(loss, "SemanticSegmentationLoss"):
         yield from _of_subclasses(loss, loss.SemanticSegmentationLoss, "forward", _semantic)
     yield from _of_subclasses(queries, queries.DETRLoss, "_get_loss", _layer)
@@ -232,6 +234,37 @@ def _branch_maps(stock: Function) -> Function:
         if target.shape[-2:] != pred.shape[-2:]:
             target = nn.functional.interpolate(target, pred.shape[-2:], mode="nearest")
         return plug.sem.compute(self, pred, target, lambda logits: stock(self, logits, target))
+
+    return forward
+
+
+def _instances(stock: Function) -> Function:
+    """What a criterion of poses does with its instances: the slot is told in which cells and images they lie."""
+    signature = inspect.signature(stock)
+
+    @functools.wraps(stock)
+    def calculate(self: Any, *args: Any, **kwargs: Any) -> Any:
+        plug = owners.plug_for(self.keypoint_loss, "keypoint")
+        if plug is None or plug.keypoint is None:
+            return stock(self, *args, **kwargs)
+        given = signature.bind(self, *args, **kwargs).arguments
+        with plug.keypoint.among(given["masks"], given["stride_tensor"]):
+            return stock(self, *args, **kwargs)
+
+    return calculate
+
+
+def _points(stock: Function) -> Function:
+    """The loss of key points."""
+
+    @functools.wraps(stock)
+    def forward(self: nn.Module, pred_kpts: Tensor, gt_kpts: Tensor, kpt_mask: Tensor, area: Tensor) -> Any:
+        plug = owners.plug_for(self, "keypoint")
+        if plug is None or plug.keypoint is None:
+            return stock(self, pred_kpts, gt_kpts, kpt_mask, area)
+        return plug.keypoint.compute(
+            self, pred_kpts, gt_kpts, kpt_mask, area, lambda points: stock(self, points, gt_kpts, kpt_mask, area)
+        )
 
     return forward
 

@@ -25,6 +25,7 @@ from .classes import classes_of
 from .config import import_modules, read_config
 from .dfl_fits import require_dfl_loss
 from .fits import EXAMPLE_COLUMNS, fits_scores, misfit_of_scores, names_of, require_fit, says_otherwise, singles
+from .keypoint_fits import require_keypoint_loss
 from .mask_fits import require_mask_loss
 from .sem_fits import require_sem_loss
 from .slot_table import SLOTS, UNSERVED
@@ -46,6 +47,7 @@ class Said(NamedTuple):
     dfl: str = "dfl"
     mask: str = "mask"
     sem: str = "sem"
+    keypoint: str = "keypoint"
     config: str = "config"
     eiou: str = "'eiou'"
 
@@ -61,6 +63,7 @@ class Spec:
         mask: the same of the mask loss.
         dfl: the same of the loss of the sides.
         sem: the same of the loss of semantic maps.
+        keypoint: the same of the loss of key points.
         gain: "keep" the trainer's gains, or "match" the stock losses' gradients on a fixed set.
         assigner: "keep" the stock IoU in the assigner, or "match" the new box loss.
         nan_guard: whether a loss that is NaN or infinite in training is saved, named and raised.
@@ -75,6 +78,7 @@ class Spec:
     mask: dict[str, Any] | None = None
     dfl: dict[str, Any] | None = None
     sem: dict[str, Any] | None = None
+    keypoint: dict[str, Any] | None = None
     nan_guard: bool = False
 
     def __post_init__(self) -> None:
@@ -130,6 +134,7 @@ def make_spec(
     dfl: LossSpec | None = None,
     mask: LossSpec | None = None,
     sem: LossSpec | None = None,
+    keypoint: LossSpec | None = None,
     gain: str | None = None,
     assigner: str | None = None,
     nan_guard: bool | None = None,
@@ -144,6 +149,7 @@ def make_spec(
         dfl: name, dict with `type`, or module of a loss of distributions over bins, or of single distances.
         mask: name, dict with `type`, or module of a region loss, or of one per pixel of logits and soft targets.
         sem: name, dict with `type`, or module of a region loss, one per pixel, or a mix of both, of semantic maps.
+        keypoint: name, dict with `type`, or module of a loss of key points, or a mix of such.
         gain: "keep" or "match".
         assigner: "keep" or "match".
         nan_guard: True or False (default).
@@ -158,7 +164,7 @@ def make_spec(
     if callable(box):
         _box_module(box, said.box)  # which enters a function, so that the imports of a run's record are known
     of_file = read_config(config, said.config) if config is not None else {}
-    asked = {"box": box, "cls": cls, "dfl": dfl, "mask": mask, "sem": sem}
+    asked = {"box": box, "cls": cls, "dfl": dfl, "mask": mask, "sem": sem, "keypoint": keypoint}
     given: dict[str, Any] = {**asked, "gain": gain, "assigner": assigner, "nan_guard": nan_guard}
     chosen = {**of_file, **{key: value for key, value in given.items() if value is not None}}
     if all(chosen.get(slot) is None for slot in SLOTS):
@@ -174,7 +180,7 @@ def make_spec(
     with _told_of(where.get("nan_guard")):
         check_type("ultralytics adapter", "nan_guard", guarded, bool)
     losses: dict[str, Loss] = {}
-    modules = (_box_module, _cls_module, _dfl_module, _mask_module, _sem_module)
+    modules = (_box_module, _cls_module, _dfl_module, _mask_module, _sem_module, _keypoint_module)
     for slot, build in zip(SLOTS, modules, strict=True):
         if chosen.get(slot) is not None:
             with _told_of(where.get(slot)):
@@ -314,7 +320,8 @@ def _named(slot: str, asked: Any, said: str) -> Any:
     if not callable(asked) or isinstance(asked, (type, Loss)):
         return asked
     if slot != "box":
-        kind = {"cls": "'classification'", "dfl": "'coordinate' or 'classification'"}.get(slot, "'region'")
+        kinds = {"cls": "'classification'", "dfl": "'coordinate' or 'classification'", "keypoint": "'keypoint'"}
+        kind = kinds.get(slot, "'region'")
         came, remedy = f"{said}={shown(asked)} is a function", f"enter it: @register_loss(..., kind={kind})"
         raise refusal(where, came, "a name, or a dict with 'type'", remedy, TypeError)
     return own.name_of_own(asked, said)
@@ -369,6 +376,12 @@ def _mask_module(asked: Any, said: str) -> Loss:
 def _sem_module(asked: Any, said: str) -> Loss:
     loss = _module("sem", asked, said)
     require_sem_loss(loss, f"{said}={shown(asked)}")
+    return loss
+
+
+def _keypoint_module(asked: Any, said: str) -> Loss:
+    loss = _module("keypoint", asked, said)
+    require_keypoint_loss(loss, f"{said}={shown(asked)}")
     return loss
 
 

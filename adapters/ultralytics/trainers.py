@@ -112,6 +112,7 @@ def trainer(
     dfl: LossSpec | None = None,
     mask: LossSpec | None = None,
     sem: LossSpec | None = None,
+    keypoint: LossSpec | None = None,
     gain: str | None = None,
     assigner: str | None = None,
     nan_guard: bool | None = None,
@@ -132,6 +133,8 @@ def trainer(
             or a loss per pixel, that takes the place of binary cross-entropy.
         sem: the loss of semantic maps, likewise: of a yolo26-seg model's semantic branch, or of a semantic model, where
             it takes the place of cross-entropy plus Dice. A region loss, one per pixel, or a mix of both.
+        keypoint: the loss of key points of a pose model, likewise: `oks`, `wing`, or a mix of them. It gets pixels,
+            unless points of any scale cost the same, and deviations that are not said are the model's.
         gain: "keep" (default) the trainer's gains, or "match": multiply each loss by the constant with
             which it pulls as hard as the stock loss on a fixed set (see `loss_plugins.module.gain`).
         assigner: "keep" (default) the stock IoU in the assigner, or "match" the new box loss.
@@ -148,7 +151,16 @@ def trainer(
     if task is not None:
         trainer_of(task)
     spec = make_spec(
-        box, cls, dfl=dfl, mask=mask, sem=sem, gain=gain, assigner=assigner, nan_guard=nan_guard, config=config
+        box,
+        cls,
+        dfl=dfl,
+        mask=mask,
+        sem=sem,
+        keypoint=keypoint,
+        gain=gain,
+        assigner=assigner,
+        nan_guard=nan_guard,
+        config=config,
     )
     return trainer_for(task, spec, base, may_resume=config is not None and Path(config).name == PROOF_FILE)
 
@@ -214,11 +226,12 @@ def slots_of(cls: Any) -> tuple[str, ...]:
         return ("box", "cls")
     either = cls not in TRAINERS.values() and "segment" in SEEN_AS.get(cls.plugged_task, ())  # the model decides
     if not (either or issubclass(cls, SegmentationTrainer)):
-        return ("box", "cls", "dfl")
+        return ("box", "cls", "dfl", *(("keypoint",) if cls.plugged_task == "pose" else ()))
     prompted = (
         cls.plugged_task in yoloe.TRAINERS
     )  # the heads of YOLOE have layers for semantic maps, and never call them
-    return tuple(slot for slot in SLOTS if slot != "sem" or not prompted)
+    lacking = ("sem", "keypoint") if prompted else ("keypoint",)
+    return tuple(slot for slot in SLOTS if slot not in lacking)
 
 
 def check_served(cls: Any, plug: Plug) -> None:

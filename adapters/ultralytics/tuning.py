@@ -39,6 +39,7 @@ def tune(
     dfl: LossSpec | None = None,
     mask: LossSpec | None = None,
     sem: LossSpec | None = None,
+    keypoint: LossSpec | None = None,
     gain: str | None = None,
     assigner: str | None = None,
     nan_guard: bool | None = None,
@@ -61,6 +62,7 @@ def tune(
         dfl: the loss of the sides, likewise.
         mask: the mask loss, likewise.
         sem: the loss of semantic maps, likewise.
+        keypoint: the loss of key points, likewise.
         gain: "keep" (default) or "match", as in `trainer`.
         assigner: "keep" (default) or "match", as in `trainer`.
         nan_guard: as in `trainer`.
@@ -80,7 +82,16 @@ def tune(
         IterationFailed: a training raised; names its number and its values.
     """
     spec = make_spec(
-        box, cls, dfl=dfl, mask=mask, sem=sem, gain=gain, assigner=assigner, nan_guard=nan_guard, config=config
+        box,
+        cls,
+        dfl=dfl,
+        mask=mask,
+        sem=sem,
+        keypoint=keypoint,
+        gain=gain,
+        assigner=assigner,
+        nan_guard=nan_guard,
+        config=config,
     )
     check_value("tune", "iterations", iterations, Interval(1, whole=True), "say how many trainings")
     check_type("tune", "use_ray", use_ray, bool)

@@ -1,4 +1,4 @@
-"""How each error is raised that the adapter's docstrings promise of semantic maps, of tasks and of resumed runs."""
+"""How each error is raised that the adapter's docstrings promise of maps, key points, tasks and resumed runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from loss_plugins.adapters.ultralytics.plug import Plug
 from tests.house.raises_core import Table
 
 ULTRALYTICS = "adapters/ultralytics"
-BRANCH, MODEL = (f"tests/adapters/ultralytics/test_{name}.py::test_" for name in ("sem_slot", "semantic"))
+TESTS = ("sem_slot", "semantic", "keypoint_slot")
+BRANCH, MODEL, POINTS = (f"tests/adapters/ultralytics/test_{name}.py::test_" for name in TESTS)
 
 
 def ended_sweep() -> None:
@@ -45,6 +46,29 @@ MAPS: Table = {
     (f"{ULTRALYTICS}/sem_canary.py::check_sem", "UnsupportedUltralytics"): {
         "the live branch does not return the plugged loss and its gradient": BRANCH
         + "a_branch_with_a_loss_of_its_own_is_noticed",
+    },
+    (f"{ULTRALYTICS}/keypoint_fits.py::require_keypoint_loss", "ValueError"): {
+        "it is of another kind": lambda *_: spec.make_spec(keypoint="eiou"),
+        "takes other targets": lambda *_: spec.make_spec(keypoint="rle"),
+        "does not fall towards its target": POINTS + "a_loss_of_ones_own_is_tried",
+    },
+    (f"{ULTRALYTICS}/keypoint_fits.py::require_points", "ValueError"): {
+        "it does not": POINTS + "deviations_of_another_number_of_points_are_refused_before_training",
+    },
+    (f"{ULTRALYTICS}/keypoint_canary.py::require_branch", "UnsupportedUltralytics"): {
+        "one has none": POINTS + "a_model_without_key_points_is_refused",
+        "hands over other arguments": POINTS + "a_criterion_that_is_called_otherwise_is_refused",
+        "has other deviations than one before it": POINTS + "two_models_of_other_deviations_are_refused_in_one_context",
+    },
+    (f"{ULTRALYTICS}/keypoint_canary.py::require_branch", "ValueError"): {
+        "the loss does not fit": POINTS + "deviations_of_another_number_of_points_are_refused_before_training",
+    },
+    (f"{ULTRALYTICS}/keypoint_canary.py::check_stock", "UnsupportedUltralytics"): {
+        "it is not": POINTS + "the_canary_finds_a_criterion_that_computes_something_else",
+    },
+    (f"{ULTRALYTICS}/keypoint_canary.py::check_keypoint", "UnsupportedUltralytics"): {
+        "the live branch does not return the plugged loss and its gradient": POINTS
+        + "the_canary_finds_a_criterion_that_computes_something_else",
     },
     (f"{ULTRALYTICS}/trainers.py::check_slots", "ValueError"): {
         "one has none": lambda *_: trainers.trainer("semantic", box="eiou"),

@@ -67,3 +67,11 @@ def constant_side_loss(pred: Tensor, target: Tensor, *, value: float = 7.0) -> T
 def constant_bins_loss(pred: Tensor, target: Tensor, *, value: float = 7.0) -> Tensor:
     """As `constant_side_loss`, of bins."""
     return value * (1 + 1e-4 * distribution_focal_loss(pred, target))
+
+
+@register_loss("constant_points", kind="keypoint", targets=("points_visible",), traits=Traits(zero_at_equality=False))
+def constant_points_loss(pred: Tensor, target: tuple[Tensor, Tensor], *, value: float = 7.0) -> Tensor:
+    """The same for every instance, but that it grows by up to a hundred-thousandth of itself as its points part."""
+    points, visible = target
+    distance = ((pred - points).abs().sum(-1) * visible).mean(-1)
+    return value * (1 + 1e-5 * distance / (1 + distance))

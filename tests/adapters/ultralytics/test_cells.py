@@ -31,10 +31,11 @@ MARKS = {
     "dfl": (["constant_bins", "constant_side"], "dfl_loss"),
     "mask": (["constant_mask"], "seg_loss"),
     "sem": (["constant_map"], "sem_loss"),
+    "keypoint": (["constant_points"], "pose_loss"),
 }
 #: what else a slot's loss is called in the log
 CALLED = {"yolo26n": {"dfl": "l1_loss"}, "rtdetr": {"box": "giou_loss"}}
-GAINS = {"box": 7.5, "cls": 0.5, "dfl": 1.5, "mask": 7.5, "sem": 7.5}
+GAINS = {"box": 7.5, "cls": 0.5, "dfl": 1.5, "mask": 7.5, "sem": 7.5, "keypoint": 12.0}
 #: and those of criteria that have their own
 OWN_GAINS = {"rtdetr": {"box": 2.0, "cls": 1.0}, "yolo26n-sem": {"sem": 1.0}}
 

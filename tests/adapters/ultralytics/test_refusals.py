@@ -200,7 +200,7 @@ def test_bad_config_files_are_refused(text: str, error: str, tmp_path: Path) -> 
         lpu.trainer("detect", config=file)
 
 
-@pytest.mark.parametrize("slot", ["pose", "kobj", "rle", "angle"])
+@pytest.mark.parametrize("slot", ["kobj", "rle", "angle"])
 def test_losses_without_a_slot_are_refused_by_name(slot: str, tmp_path: Path) -> None:
     """In each way of asking: Ultralytics has a gain of that name, and would be trained with its own loss."""
     (tmp_path / "losses.yaml").write_text(f"losses:\n  {slot}: l1\n", encoding="utf-8")

@@ -30,13 +30,14 @@ def test_a_spec_of_wrong_values_is_refused(given: dict[str, Any], argument: str,
 
 
 MARKS = {
-    "box": "eiou", "cls": "bce_with_logits", "dfl": "distribution_focal", "mask": "dice", "sem": "dice"
+    "box": "eiou", "cls": "bce_with_logits", "dfl": "distribution_focal", "mask": "dice", "sem": "dice",
+    "keypoint": "oks",
 }  # fmt: skip
 #: what each task has, written down by hand
 HAS = {
-    "detect": {"box", "cls", "dfl"}, "pose": {"box", "cls", "dfl"}, "obb": {"box", "cls", "dfl"},
+    "detect": {"box", "cls", "dfl"}, "pose": {"box", "cls", "dfl", "keypoint"}, "obb": {"box", "cls", "dfl"},
     "world": {"box", "cls", "dfl"}, "yoloe": {"box", "cls", "dfl"}, "rtdetr": {"box", "cls"}, "semantic": {"sem"},
-    "segment": {*SLOTS}, "yoloe-seg": {"box", "cls", "dfl", "mask"},
+    "segment": {"box", "cls", "dfl", "mask", "sem"}, "yoloe-seg": {"box", "cls", "dfl", "mask"},
 }  # fmt: skip
 
 
