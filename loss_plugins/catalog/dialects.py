@@ -25,6 +25,8 @@ from .meanings import (
     none_from_zero,
     of_mean_1,
     smooth_monai,
+    twice,
+    without_trailing_axes,
 )
 
 Parameters = dict[str, Any]
@@ -40,11 +42,13 @@ def renamed(name: str) -> Keyword:
     return Keyword(name)
 
 
-_TORCH_BCE = Defaults(
-    names={"weight": fixed_at(None, "pass it when the loss is called: loss(pred, target, weight)")}, weight="last axes"
-)
+_AT_THE_CALL = fixed_at(None, "pass it when the loss is called: loss(pred, target, weight)")
+#: theirs is broadcast from the last axis, so for maps it has the shape (C, 1, 1)
+_POS_WEIGHT = Keyword("pos_weight", convert=without_trailing_axes)
 _SIGMOID = {"use_sigmoid": fixed_at(True)}
 _IGNORE_MMDET = Keyword("ignore_index", convert=lambda index: IGNORED if index is None else index)
+_COUNT_MMDET = Keyword("count_ignored", {True: False, False: None})
+_MMYOLO = {"return_iou": fixed_at(False, "a loss returns one number: take the IoU from box_iou of torchvision, say")}
 #: the mean over the queries, axis 1, summed; their number of boxes is `avg_factor` at the call
 _DETR_FOCAL = Defaults(names={"alpha": Keyword("alpha", convert=none_below_zero)}, mean="columns")
 #: likewise a sum over the masks
@@ -89,8 +93,9 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
     "siou": {
         # neg_gamma=False rewards distance: see parity.reasons
         "mmdet": Defaults(names={"neg_gamma": fixed_at(True)}),
-        "mmyolo": Defaults(names={"siou_theta": renamed("theta")}),
+        "mmyolo": Defaults(names={"siou_theta": renamed("theta"), **_MMYOLO}),
     },
+    **{name: {"mmyolo": Defaults(names=_MMYOLO)} for name in ("giou", "ciou")},
     "extended_iou": {"mmdet": Defaults({"eps": 1e-6})},
     "bounded_iou": {"mmdet": Defaults({"eps": 1e-3})},
     "nwd": {"nwd": Defaults({"eps": 1e-7})},
@@ -100,15 +105,25 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
     "smooth_l1": {"mmdet": Defaults(), "torch": Defaults()},
     "huber": {"torch": Defaults()},
     "balanced_l1": {"mmdet": Defaults()},
-    "bce": {"torch": _TORCH_BCE},
+    "bce": {"torch": Defaults(names={"weight": _AT_THE_CALL}, weight="last axes")},
     "bce_with_logits": {
-        "torch": _TORCH_BCE,
+        "torch": Defaults(names={"weight": _AT_THE_CALL, "pos_weight": _POS_WEIGHT}, weight="last axes"),
         "ultralytics": Defaults(),
+        "smp": Defaults(
+            names={
+                "weight": _AT_THE_CALL,
+                "pos_weight": _POS_WEIGHT,
+                "smooth_factor": Keyword("label_smoothing", convert=twice),
+            },
+            mean="elements",
+            ignores="scores",
+        ),
         "mmdet": Defaults(
             names={
                 "use_sigmoid": fixed_at(True),
+                "use_mask": Keyword(values={False: None, True: None}),  # of the channel that labels choose
                 "class_weight": renamed("pos_weight"),
-                "avg_non_ignore": fixed_at(False),
+                "avg_non_ignore": _COUNT_MMDET,
                 "ignore_index": _IGNORE_MMDET,
             },
             mean="elements",
@@ -120,9 +135,16 @@ DEFAULTS: dict[str, dict[str, Defaults]] = {
         "mmdet": Defaults(
             names={
                 "use_sigmoid": fixed_at(False),
-                "use_mask": fixed_at(False),
-                "avg_non_ignore": fixed_at(False),
+                "use_mask": fixed_at(False, "take the loss bce_with_logits"),
+                "avg_non_ignore": _COUNT_MMDET,
                 "ignore_index": _IGNORE_MMDET,
+            },
+            mean="elements",
+        ),
+        "smp": Defaults(
+            names={
+                "smooth_factor": renamed("label_smoothing"),
+                "dim": fixed_at(1, "move the classes to axis 1"),
             },
             mean="elements",
         ),
@@ -316,6 +338,11 @@ def defaults_of(loss: str, dialect: object) -> Defaults:
 
 
 _SAME = Defaults()
+
+
+def dialect_rules(loss: str) -> tuple[Defaults, ...]:
+    """What is said of that loss in each framework."""
+    return tuple(DEFAULTS.get(loss, {}).values())
 
 
 #: what integers without class axis are to the class losses of a dialect that takes them; the others refuse

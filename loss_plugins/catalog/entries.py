@@ -45,7 +45,7 @@ from .typed import Meaning, ambiguous, composed, like, meanings
 #: the remedy for a loss of one's own that is not known
 OF_YOUR_OWN = "one of your own: import its module first, imports=MODULE on the shell"
 #: keywords that functions get from the catalogue
-OFFERED = ("dialect", "ignore_index", *AROUND)
+OFFERED = ("dialect", "ignore_index", "count_ignored", *AROUND)
 LossFunction = TypeVar("LossFunction", bound=Callable[..., Tensor])
 
 _ENTRIES: dict[str, Entry] = {}
@@ -162,7 +162,7 @@ def register_loss(
         for state in states.values():
             parameters.update(keywords(state.update))
         check_parts(name, denominator, states, parameters.keys() & taken.keys())
-        for each in offered(kind, forms, traits or Traits(), takes_ignored(function)):
+        for each in offered(name, kind, forms, traits or Traits(), takes_ignored(function)):
             parameters.setdefault(each.name, each)
         known = dialects_of(name)
         if known or "dialect" in parameters or _follows_conventions(options):

@@ -29,6 +29,29 @@ def of_mean_1(weights: Any) -> Any:
     return [weight * len(weights) / sum(weights) for weight in weights]
 
 
+def without_trailing_axes(numbers: Any) -> Any:
+    """Numbers per class that have axes of length 1 behind them, without those.
+
+    >>> without_trailing_axes([[[1.0]], [[2.0]]])
+    [1.0, 2.0]
+    """
+    if isinstance(numbers, Tensor):
+        trailing = numbers.ndim > 1 and numbers.shape[1:].numel() == 1
+        return numbers.flatten() if trailing else numbers
+    while isinstance(numbers, (list, tuple)) and numbers and all(_is_one(each) for each in numbers):
+        numbers = [each[0] for each in numbers]
+    return numbers
+
+
+def _is_one(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 1
+
+
+def twice(share: Any) -> Any:
+    """The share that goes to yes and no together, of that which goes to each; None for nothing."""
+    return 0.0 if share is None else 2 * share if is_number(share) else share
+
+
 def none_below_zero(alpha: Any) -> Any:
     """Torchvision's alpha, where a negative number means no weight."""
     return None if is_number(alpha) and alpha < 0 else alpha

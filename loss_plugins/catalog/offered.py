@@ -15,8 +15,9 @@ from ..errors import refusal
 from ..labels import IGNORED, Given, IgnoreIndex, per_class
 from ..tensors import BETWEEN_BINS, dense, raised
 from .declare import LABELS, Kind, Parameter, Traits
+from .dialects import dialect_rules
 from .entry import Entry
-from .ranges import Integers, Interval, PerClass
+from .ranges import Choice, Integers, Interval, PerClass
 
 IGNORE_INDEX = Parameter(
     "ignore_index",
@@ -41,14 +42,23 @@ LABEL_SMOOTHING = Parameter(
     meaning="share s of the target that is spread over yes and no: a target y becomes (1 - s) y + s / 2.",
     hint=float,
 )
+COUNT_IGNORED = Parameter(
+    "count_ignored",
+    None,
+    Choice(False, True),
+    optional=True,
+    meaning='whether "mean" counts what is ignored; None: as the dialect does, and without one it does not.',
+    hint=bool | None,
+)
 #: scales of predictions that are one number per class
 OF_CLASSES = ("logits", "probabilities", "log_probabilities")
 
 
-def offered(kind: Kind, forms: tuple[str, ...], traits: Traits, told: bool) -> Iterator[Parameter]:
+def offered(name: str, kind: Kind, forms: tuple[str, ...], traits: Traits, told: bool) -> Iterator[Parameter]:
     """The keywords that a loss gets from the catalogue.
 
     Args:
+        name: of the loss.
         kind: of the loss.
         forms: of its targets.
         traits: what it promises.
@@ -57,6 +67,8 @@ def offered(kind: Kind, forms: tuple[str, ...], traits: Traits, told: bool) -> I
     labelled = bool(LABELS.intersection(forms))
     if kind == "classification" or (labelled and told):
         yield IGNORE_INDEX
+    if any(keyword.to == COUNT_IGNORED.name for rule in dialect_rules(name) for keyword in rule.names.values()):
+        yield COUNT_IGNORED
     if kind != "classification" or BETWEEN_BINS.intersection(forms) or traits.scale not in OF_CLASSES:
         return
     yield CLASS_WEIGHT

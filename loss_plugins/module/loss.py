@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -35,6 +36,7 @@ from .help import explain
 from .reduction import (
     Reduction,
     check_avg_factor,
+    counted_as_theirs,
     own_divisor,
     reduce_loss,
     shape_as_theirs,
@@ -233,6 +235,11 @@ class Loss(Stateful):
             avg_factor, weight = None, None if weight is None else (weight > 0).to(weight.dtype)
         if weight is not None:
             weight = weight_as_theirs(self.entry, self.dialect, rule, weight, loss.shape, given.pred)
+        count = self.parameters_given.get("count_ignored")
+        if reduction == "mean" and avg_factor is None:
+            avg_factor = counted_as_theirs(rule, count, given, loss)
+        if count:
+            rule = replace(rule, mean="elements")
         own = reduction != "none" and avg_factor is None
         divisor = own_divisor(self.entry, rule, reduction, given, loss, self._hyper()) if own else None
         if own and reduction == "mean" and not rule.mean and self.asked:

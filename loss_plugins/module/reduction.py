@@ -86,6 +86,14 @@ def shape_as_theirs(rule: Defaults, loss: Tensor, pred: Tensor) -> Tensor:
     return loss
 
 
+def counted_as_theirs(rule: Defaults, count_ignored: bool | None, given: Given, loss: Tensor) -> Tensor | None:
+    """The `avg_factor` of a dialect whose mean counts what is ignored, but was told not to; None: it needs none."""
+    if count_ignored is not False or rule.mean != "elements":
+        return None
+    counted = given.counted(loss)
+    return loss.new_full((), float(loss.numel())) if counted is None else counted
+
+
 def check_avg_factor(where: str, avg_factor: Any, reduction: str, pred: Tensor) -> float | Tensor | None:
     """What "mean" divides by as a plain number, or as a tensor without axes; raise for anything else.
 

@@ -103,6 +103,12 @@ def over_labels(place: Any, parameters: Mapping[str, Any]) -> LossCall:
     return call
 
 
+def by_label(place: Any, parameters: Mapping[str, Any]) -> LossCall:
+    """A module of masks (n, C, ...) of which labels choose the channel: of one channel, which all labels choose."""
+    loss = place(**parameters)
+    return lambda pred, target: loss(pred.unsqueeze(1), target, torch.zeros(len(pred), dtype=torch.int64)).reshape(())
+
+
 #: rows of boxes of which a matrix of all pairs is made at a time
 BLOCK = 64
 

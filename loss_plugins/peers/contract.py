@@ -115,7 +115,8 @@ _TENSORS = ("input", "inputs", "target", "targets", "pred", "boxes1", "boxes2", 
 
 def _as_theirs(contract: Contract, name: str, value: Any, pred: Tensor) -> Any:
     """Numbers per class as a tensor where theirs wants one; torch's `pos_weight` is broadcast from the last axis on."""
-    if not isinstance(value, list) or contract.framework in ("mmdet", "monai", "smp"):
+    lists = contract.framework in ("mmdet", "monai", "smp") and name != "pos_weight"
+    if not isinstance(value, list) or lists:
         return value
     numbers = torch.tensor(value, dtype=pred.dtype)
     return numbers.view(-1, *(1,) * (pred.ndim - 2)) if name == "pos_weight" else numbers

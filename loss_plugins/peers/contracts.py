@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from .calls import (
+    by_label,
     diagonal,
     four_sides,
     over_boxes,
@@ -53,6 +54,7 @@ def _torch(name: str, loss: str, *inputs: str, **more: Any) -> Contract:
 
 
 _SIGMOID = {"use_sigmoid": True}
+_BY_ITSELF = {"use_mask": "compared by itself"}
 _NO_COLUMNS = {"activated": "the scale of the input"}
 
 MMDET = (
@@ -75,10 +77,26 @@ MMDET = (
         (*LABELLED, *NEGATIVE),
         (ROWS,),
         given=_SIGMOID,
+        apart=_BY_ITSELF,
         single=True,
         variant="labels",
     ),
-    _mmdet("CrossEntropyLoss", "bce_with_logits", DENSE, (ELEMENTS,), given=_SIGMOID, single=True),
+    _mmdet("CrossEntropyLoss", "bce_with_logits", DENSE, (ELEMENTS,), given=_SIGMOID, apart=_BY_ITSELF, single=True),
+    Contract(
+        "mmdet",
+        "CrossEntropyLoss",
+        "bce_with_logits",
+        ("masks of one channel",),
+        {"use_mask": True},
+        reductions=("mean",),
+        bind=by_label,
+        apart={
+            "use_sigmoid": "the other form",
+            "class_weight": "a weight along the last axis of the masks",
+            **dict.fromkeys(("ignore_index", "avg_non_ignore"), "it has none for masks"),
+        },
+        variant="masks",
+    ),
     _mmdet("FocalLoss", "focal", DENSE, (ELEMENTS,), apart=_NO_COLUMNS),
     _mmdet("FocalLoss", "focal", (*LABELLED, *NEGATIVE), BOTH, apart=_NO_COLUMNS, variant="labels"),
     _mmdet("FocalLoss", "focal", ("probabilities, labels",), BOTH, given={"activated": True}, variant="probabilities"),
@@ -251,6 +269,26 @@ SMP = (
         shape=over_classes_of_map,
         extra={"ignore_index": (2,)},  # with each reduction
         remark=_ONE_NUMBER,
+    ),
+    *(
+        Contract(
+            "smp",
+            "SoftBCEWithLogitsLoss",
+            "bce_with_logits",
+            (*DENSE[:3], "masks, some ignored"),
+            given,
+            apart={} if given else {"smooth_factor": "one above 1/2 turns labels round; compared by itself"},
+            variant="smoothed" if given else "",
+        )
+        for given in ({}, {"smooth_factor": 0.15})
+    ),
+    Contract(
+        "smp",
+        "SoftCrossEntropyLoss",
+        "cross_entropy",
+        (*CLASSES[:2], *IGNORED),
+        {"smooth_factor": 0.1},
+        reductions=("mean", "sum"),
     ),
     *(
         Contract("smp", name, loss, MASKS, given={"mode": mode}, reductions=("mean",), apart=apart, variant=mode)

@@ -439,6 +439,8 @@ SMP = (
         _mean("jaccard", "masks", {**MULTILABEL, "log_loss": True}, variant="log"),
         Audited("jaccard", MULTILABEL, reduced, note=OVER_BATCH),
     ),
+    _smp("SoftBCEWithLogitsLoss", Compared("bce_with_logits", SOFT, {"smooth_factor": 0.1})),
+    _smp("SoftCrossEntropyLoss", _mean("cross_entropy", "logits, class map", {"smooth_factor": 0.1})),
     _smp(
         "FocalLoss",
         _mean("focal", HARD, {**MULTILABEL, "alpha": 0.25}, ours={"alpha": 0.25}),

@@ -94,6 +94,47 @@ def test_as_many_numbers_as_classes_are_asked_for(name: str, parameter: str, sha
         lp.build_loss(name, **{parameter: [1.0, 2.0, 3.0]})(torch.zeros(shape), labels)
 
 
+@pytest.mark.parametrize("shape", [(N, C), (N, C, H, W)])
+def test_pos_weight_of_torch_may_have_the_axes_that_torch_wants(shape: tuple[int, ...]) -> None:
+    pred = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    target = torch.rand(shape, dtype=torch.float64)
+    numbers = torch.tensor(NUMBERS, dtype=torch.float64).view(C, *(1,) * (len(shape) - 2))
+    theirs = functional.binary_cross_entropy_with_logits(pred, target, pos_weight=numbers)
+    ours = lp.BCEWithLogitsLoss(dialect="torch", pos_weight=numbers)
+    assert_same(ours(pred, target), theirs, pred)
+    assert ours.spec()["pos_weight"] == NUMBERS
+    losses = lp.bce_with_logits_loss(pred, target, dialect="torch", pos_weight=numbers)
+    assert_same(losses.mean(), theirs, pred)
+    with pytest.raises(ValueError, match=r"tensor of shape \(C,\)"):
+        lp.bce_with_logits_loss(pred, target, pos_weight=torch.ones(C, 1, 1))
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "bce_with_logits"])
+def test_the_mean_counts_what_is_ignored_if_it_is_told_to(name: str) -> None:
+    pred, labels = maps(ignored=-100)
+    sums = lp.build_loss(name, reduction="sum")(pred, labels)
+    each = 1 if name == "cross_entropy" else C
+    kept = int((labels >= 0).sum()) * each
+    for count, divisor in ((None, kept), (False, kept), (True, labels.numel() * each)):
+        mean = lp.build_loss(name, count_ignored=count)(pred, labels)
+        torch.testing.assert_close(mean, sums / divisor)
+    for given, divisor in (
+        ({}, labels.numel()),
+        ({"avg_non_ignore": True}, kept),
+        ({"avg_non_ignore": False}, labels.numel()),
+    ):
+        if name == "cross_entropy":
+            mean = lp.build_loss(name, dialect="mmdet", **given)(pred, labels)
+            torch.testing.assert_close(mean, sums / divisor, rtol=1e-7, atol=0)
+
+
+@pytest.mark.parametrize("name", ["giou", "ciou", "siou"])
+def test_a_loss_returns_no_iou_beside(name: str) -> None:
+    lp.build_loss(name, dialect="mmyolo", return_iou=False)
+    with pytest.raises(ValueError, match=f"^{name}: return_iou=True of mmyolo .*a loss returns one number"):
+        lp.build_loss(name, dialect="mmyolo", return_iou=True)
+
+
 # --- regions ---------------------------------------------------------------------------------------------------------
 
 

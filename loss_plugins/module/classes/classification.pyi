@@ -62,12 +62,14 @@ class BCEWithLogitsLoss(Loss, name="bce_with_logits"):
             of the positives: one number, or one per class.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
+        count_ignored (default None; allowed: False or True): whether "mean" counts what is ignored;
+            None: as the dialect does, and without one it does not.
         class_weight (default None; allowed: a number in [0, inf), or one per class): factor on the
             scores of a class, or on the rows that are labelled so: one number, or one per class.
         label_smoothing (default 0.0; allowed: [0, 1]): share s of the target that is spread over yes
             and no: a target y becomes (1 - s) y + s / 2.
-        dialect (default None; allowed: 'torch' or 'ultralytics' or 'mmdet'): None: the published
-            formula; or the framework whose built-in to equal.
+        dialect (default None; allowed: 'torch' or 'ultralytics' or 'smp' or 'mmdet'): None: the
+            published formula; or the framework whose built-in to equal.
 
     Use it when:
         Several classes may be true at once, or targets are soft: the default of today's YOLO models.
@@ -82,8 +84,8 @@ class BCEWithLogitsLoss(Loss, name="bce_with_logits"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
         pos_weight: float | Sequence[float] | Tensor | None = None, ignore_index: int | Sequence[int] | None = -100,
-        class_weight: Sequence[float] | Tensor | float | None = None, label_smoothing: float = 0.0,
-        dialect: str | None = None
+        count_ignored: bool | None = None, class_weight: Sequence[float] | Tensor | float | None = None,
+        label_smoothing: float = 0.0, dialect: str | None = None
     ) -> None: ...
 
 class CrossEntropyLoss(Loss, name="cross_entropy"):
@@ -103,8 +105,10 @@ class CrossEntropyLoss(Loss, name="cross_entropy"):
             classes.
         ignore_index (default -100; allowed: an integer, or several): label of rows that cost 0, have no
             gradient and do not count in "mean"; one number or several.
-        dialect (default None; allowed: 'torch' or 'mmdet'): None: the published formula; or the
-            framework whose built-in to equal.
+        count_ignored (default None; allowed: False or True): whether "mean" counts what is ignored;
+            None: as the dialect does, and without one it does not.
+        dialect (default None; allowed: 'torch' or 'mmdet' or 'smp'): None: the published formula; or
+            the framework whose built-in to equal.
 
     Use it when:
         Exactly one class is true per row, background being one of them.
@@ -119,7 +123,7 @@ class CrossEntropyLoss(Loss, name="cross_entropy"):
     def __init__(
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
         class_weight: float | Sequence[float] | Tensor | None = None, label_smoothing: float = 0.0,
-        ignore_index: int | Sequence[int] | None = -100, dialect: str | None = None
+        ignore_index: int | Sequence[int] | None = -100, count_ignored: bool | None = None, dialect: str | None = None
     ) -> None: ...
 
 class HingeEmbeddingLoss(Loss, name="hinge_embedding"):
