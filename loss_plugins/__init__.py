@@ -77,6 +77,7 @@ from .losses.overlap import generalized_dice_loss as generalized_dice_loss
 from .losses.overlap import jaccard_loss as jaccard_loss
 from .losses.overlap import log_cosh_dice_loss as log_cosh_dice_loss
 from .losses.projections import mgiou_loss as mgiou_loss
+from .losses.quads import mgiou_quad_loss as mgiou_quad_loss
 from .losses.quality import ia_bce_loss as ia_bce_loss
 from .losses.quality import matchability_loss as matchability_loss
 from .losses.region import dice_loss as dice_loss
@@ -139,6 +140,7 @@ from .module.classes import LovaszSoftmaxLoss as LovaszSoftmaxLoss
 from .module.classes import MarginRankingLoss as MarginRankingLoss
 from .module.classes import MatchabilityLoss as MatchabilityLoss
 from .module.classes import MGIoULoss as MGIoULoss
+from .module.classes import MGIoUQuadLoss as MGIoUQuadLoss
 from .module.classes import MixLoss as MixLoss
 from .module.classes import MPDIoULoss as MPDIoULoss
 from .module.classes import MSELoss as MSELoss

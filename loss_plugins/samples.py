@@ -106,6 +106,18 @@ def rotated(boxes: Tensor, angle: Tensor | float) -> Tensor:
     return torch.cat([centered(boxes), angles], dim=-1)
 
 
+def outlined(boxes: Tensor) -> Tensor:
+    """The four corners (x1, y1, ..., x4, y4) of corner boxes."""
+    return boxes[..., [0, 1, 2, 1, 2, 3, 0, 3]]
+
+
+def in_form(kind: str, boxes: Tensor, angle: Tensor | float = 0.0) -> Tensor:
+    """Corner boxes as a loss of that kind takes them; only rotated boxes have the angle."""
+    if kind == "rotated_box":
+        return rotated(boxes, angle)
+    return outlined(boxes) if kind == "quad" else boxes
+
+
 def _boxes(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     pred, target = _pairs(n, generator)
     kind = torch.arange(n)
@@ -155,6 +167,20 @@ def _jittered_rotated(n: int, generator: torch.Generator) -> Pair:
     pred, target = _jittered(n, generator)
     angles = math.pi * (_uniform(generator, 2, n, 1) - 0.5)
     return rotated(pred, angles[0]), rotated(target, angles[1])
+
+
+def _jittered_quads(n: int, generator: torch.Generator) -> Pair:
+    """Boxes as four corners, each moved by up to a tenth of the sides, and turned as a whole about the origin."""
+    found = []
+    for boxes in _jittered(n, generator):
+        sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 4)
+        found.append((outlined(boxes) + sides * _uniform(generator, n, 8, low=-0.1, high=0.1)).view(n, 4, 2))
+    angle = math.pi * _uniform(generator, n, 1, low=-1)
+    cos, sin = angle.cos(), angle.sin()
+    pred, target = (
+        torch.stack([cos * x - sin * y, sin * x + cos * y], -1) for x, y in (quad.unbind(-1) for quad in found)
+    )
+    return pred.flatten(1), target.flatten(1)
 
 
 # --- scores ----------------------------------------------------------------------------------------------------------
@@ -341,7 +367,7 @@ def ordinary(kind: Kind, form: str = "dense", scale: Scale = "logits", classes: 
         return Sample(f"logits of deviation 2 for {classes} classes, one true per row", scores)
     if kind == "keypoint":
         return Sample("five key points in boxes with sides of 8 to 120 px", functools.partial(drawn_points, form=form))
-    return SAMPLES["jittered rotated boxes" if kind == "rotated_box" else "jittered boxes"]
+    return SAMPLES[{"rotated_box": "jittered rotated boxes", "quad": "jittered quads"}.get(kind, "jittered boxes")]
 
 
 def trial_pairs(kind: Kind, rows: int, classes: int = CLASSES, labelled: bool = False) -> tuple[Tensor, Tensor]:
@@ -389,6 +415,7 @@ SAMPLES: dict[str, Sample] = {
         _jittered,
     ),
     "jittered rotated boxes": Sample("the same boxes as centre and size, at any angle", _jittered_rotated),
+    "jittered quads": Sample("the same boxes as four corners, each moved by up to a tenth of a side", _jittered_quads),
     "logits, hard targets": Sample(f"logits of deviation 4 for {TABLE_CLASSES} classes, a fifth positive", _hard),
     "logits, soft targets": Sample("the same logits, uniform targets", _soft),
     "logits, qualities": Sample("the same logits, a fifth with a quality, the rest 0", _quality),

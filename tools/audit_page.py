@@ -21,7 +21,7 @@ from loss_plugins.reports import markdown_table
 OURS = "loss_plugins"
 TABLES = {
     "Box losses": ("box", "coordinate"),
-    "Rotated boxes": ("rotated_box",),
+    "Rotated boxes and quadrilaterals": ("rotated_box", "quad"),
     "Class losses": ("classification",),
     "Region losses": ("region",),
     "Losses of key points": ("keypoint",),

@@ -14,7 +14,7 @@ from loss_plugins.module.loss import CLASSES, Loss
 from .keys import argument
 from .modules import PluggedLoss
 
-Measures = Literal["boxes", "rotated boxes", "coordinates", "scores", "something that is not known"]
+Measures = Literal["boxes", "rotated boxes", "quadrilaterals", "coordinates", "scores", "something that is not known"]
 
 
 def usual_loss(head: nn.Module, slot: str, ours: PluggedLoss | Loss) -> nn.Module | None:
@@ -100,6 +100,8 @@ def measures(entry: Entry | None) -> Measures:
         return "something that is not known"
     if entry.kind == "rotated_box":
         return "rotated boxes"
+    if entry.kind == "quad":
+        return "quadrilaterals"
     if entry.compares_boxes:
         return "boxes"
     return "coordinates" if entry.kind == "coordinate" else "scores"

@@ -80,7 +80,8 @@ def audit(
         function: (pred, target) to the loss per box, (n,). A module is audited as a copy in evaluation mode.
         traits: what the loss promises; None: range, symmetry and so on are measured, not judged.
         kind: "box": (n, 4) corners to (n,); "coordinate": (n, 4) to (n, 4); "rotated_box": (n, 5) to (n,);
-            "classification": (n, C) scores; "region": (n, C, h, w) masks; "keypoint": (n, K, 2) points.
+            "quad": (n, 8) corners to (n,); "classification": (n, C) scores; "region": (n, C, h, w) masks;
+            "keypoint": (n, K, 2) points.
         name: what the report calls it.
         scores: what inputs a loss of classes, regions or key points takes; None: dense targets, scores as the traits
             say.

@@ -18,11 +18,11 @@ from ..labels import ALLOWED
 from .docstring import parsed
 from .ranges import Allowed, Choice, Integers, Interval, PerClass, Series, Specs, check_value
 
-Kind = Literal["box", "coordinate", "rotated_box", "classification", "region", "keypoint"]
+Kind = Literal["box", "coordinate", "rotated_box", "quad", "classification", "region", "keypoint"]
 KINDS: tuple[str, ...] = get_args(Kind)
 Scale = Literal["logits", "probabilities", "log_probabilities", "distances", "ranks"]
 #: columns of a row, for the kinds whose rows are boxes
-COLUMNS = {"box": 4, "coordinate": 4, "rotated_box": 5}
+COLUMNS = {"box": 4, "coordinate": 4, "rotated_box": 5, "quad": 8}
 #: forms of the target (see `tensors.FORMS`), for the kinds that have several
 TARGETS: dict[str, tuple[str, ...]] = {
     "classification": ("dense", "labels"),

@@ -80,8 +80,8 @@ def register_loss(
     Args:
         name: snake case; a name may be registered once.
         kind: "box": (..., 4) xyxy boxes to (...); "coordinate": (..., 4) to (..., 4); "rotated_box": (..., 5) boxes
-            (cx, cy, w, h, angle) to (...); "classification": logits (..., C); "region": masks (N, ...); "keypoint":
-            points (..., K, 2) to (...), (..., K) or (..., K, 2).
+            (cx, cy, w, h, angle) to (...); "quad": (..., 8) corners to (...); "classification": logits (..., C);
+            "region": masks (N, ...); "keypoint": points (..., K, 2) to (...), (..., K) or (..., K, 2).
         traits: what the loss promises; the tests and adapters read it.
         formula: LaTeX, without dollar signs; `loss-plugins show` prints it in Unicode, `help` as it is written here, as
             reading LaTeX takes a package beyond torch.

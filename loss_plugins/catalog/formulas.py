@@ -147,6 +147,9 @@ READABLE: dict[str, str] = {
     '\\frac{1}{2} \\left(1 - \\frac{1}{4} \\sum_{n} \\mathrm{GIoU}(n^T B, n^T B_g)\\right)': (
         '(1/2) (1 - (1/4) ∑_n GIoU(nᵀ B, nᵀ B_g))'
     ),
+    '\\frac{1}{2} \\left(1 - \\frac{1}{8} \\sum_{n} \\mathrm{GIoU}(n^T Q, n^T Q_g)\\right) + \\lambda D': (
+        '(1/2) (1 - (1/8) ∑_n GIoU(nᵀ Q, nᵀ Q_g)) + λ D'
+    ),
     '\\sum_i \\lambda_i L_i': (
         '∑_i λ_i L_i'
     ),

@@ -21,6 +21,7 @@ Shape = tuple[int, ...]
 SHAPES: dict[str, tuple[tuple[Callable[[Size], Shape], str], ...]] = {
     "box": ((lambda pred: pred[:-1], "box"),),
     "rotated_box": ((lambda pred: pred[:-1], "box"),),
+    "quad": ((lambda pred: pred[:-1], "quadrilateral"),),
     "coordinate": ((tuple, "coordinate"),),
     "classification": ((tuple, "score"), (lambda pred: without(pred, min(1, len(pred) - 1)), "row or pixel")),
     "region": (

@@ -23,6 +23,7 @@ PREDICTIONS = {
     "box": "(..., 4) predicted boxes, corners (x1, y1, x2, y2), {units}.",
     "coordinate": "(..., 4) predicted boxes or offsets.",
     "rotated_box": "(..., 5) predicted boxes (centre x, centre y, width, height, angle in radians), {units}.",
+    "quad": "(..., 8) predicted corners (x1, y1, ..., x4, y4) of quadrilaterals, in any order, {units}.",
     "region": "(n, ...) or (n, C, ...) {scale}, one mask per image or per class.",
     "classification": "{rows} {scale}.",
     "keypoint": "(..., K, 2) predicted key points (x, y), {units}.",
@@ -31,11 +32,13 @@ TARGETS = {
     "box": "the boxes to meet, in the shape and unit of pred.",
     "coordinate": "the values to meet, in the shape and unit of pred.",
     "rotated_box": "the boxes to meet, in the shape and unit of pred.",
+    "quad": "the corners to meet, in the shape and unit of pred.",
 }
 RESULTS = {
     "box": "(...) one loss per box",
     "coordinate": "(..., 4) one loss per coordinate",
     "rotated_box": "(...) one loss per box",
+    "quad": "(...) one loss per quadrilateral",
     "region": "one loss per region",
     "classification": "{rows}",
     "keypoint": "one loss per instance, key point or coordinate",

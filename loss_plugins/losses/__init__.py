@@ -16,6 +16,7 @@ from . import (
     lovasz,
     overlap,
     projections,
+    quads,
     quality,
     region,
     rotated,
@@ -25,5 +26,7 @@ from . import (
 
 __all__ = [
     "alpha", "asymmetric", "bins", "classification", "coordinates", "dynamic", "focal", "gaussian", "ghm", "iou",
-    "keypoints", "longtail", "lovasz", "overlap", "projections", "quality", "region", "rotated", "slide", "wise",
+    "alpha", "asymmetric", "bins", "classification", "coordinates", "dynamic", "focal", "gaussian", "ghm", "iou",
+    "keypoints", "longtail", "lovasz", "overlap", "projections", "quads", "quality", "region", "rotated", "slide",
+    "wise",
 ]  # fmt: skip

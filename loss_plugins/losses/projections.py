@@ -9,6 +9,12 @@ from ..catalog.declare import Source, Traits
 from ..catalog.entries import register_loss
 from .rotated import RotatedPair, measured, rotated_pair
 
+MGIOU = Source(
+    "Marginalized Generalized IoU (MGIoU): A Unified Objective Function for Optimizing Any Convex Parametric Shapes",
+    2025,
+    "https://arxiv.org/abs/2504.16443",
+)
+
 
 def interval_giou(offset: Tensor, one: Tensor, other: Tensor) -> Tensor:
     """Generalised IoU of two intervals, by the offset of their middles and half their lengths.
@@ -32,12 +38,7 @@ def along_edges(pair: RotatedPair) -> Tensor:
     "mgiou",
     kind="rotated_box",
     formula=r"\frac{1}{2} \left(1 - \frac{1}{4} \sum_{n} \mathrm{GIoU}(n^T B, n^T B_g)\right)",
-    source=Source(
-        "Marginalized Generalized IoU (MGIoU): A Unified Objective Function for Optimizing Any Convex "
-        "Parametric Shapes",
-        2025,
-        "https://arxiv.org/abs/2504.16443",
-    ),
+    source=MGIOU,
     traits=Traits(range=(0, 1), symmetric=True, scale_invariant=True),
     use_when="Rotated boxes may be square, for which losses of Gaussians see no angle, or far from their targets.",
     avoid_when="The value must be that of rotated IoU: a box inside another overlaps it by more than its share.",

@@ -34,7 +34,7 @@ def fused_loss(entry: Entry, fixed: Mapping[str, Any], dialect: str | None, comp
     return fuse(
         entry.function,
         functools.partial(trial_pairs, entry.kind, labelled=entry.targets in (("class_map",), ("labels",))),
-        per_row=entry.kind in ("box", "rotated_box"),
+        per_row=entry.kind in ("box", "rotated_box", "quad"),
         plain=functools.partial(_called, entry),
         fixed=fixed,
         name=entry.name,

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from ...samples import rotated
+from ...samples import in_form
 from ..check import BOXES, Check, Finding, judged, not_applicable, promised
 from ..subject import Subject, literal, show_call
 from .cases import BOX_CASES, BoxCase
@@ -119,8 +119,7 @@ PATHS = {
 def walk(subject: Subject, name: str) -> tuple[Tensor, Tensor, Tensor]:
     """The pairs along a path, and the loss of each."""
     pred, target = PATHS[name]()
-    if subject.kind == "rotated_box":
-        pred, target = rotated(pred, 0.0), rotated(target, 0.0)
+    pred, target = in_form(subject.kind, pred), in_form(subject.kind, target)
     return pred, target, subject.rows(pred, target)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...catalog.declare import Kind
-from ...samples import rotated
+from ...samples import in_form
 
 Box = tuple[float, float, float, float]
 
@@ -28,10 +28,9 @@ class BoxCase:
     ordinary: bool = True
 
     def tensors(self, kind: Kind, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-        """(1, 4) boxes, or (1, 5) with angles for rotated ones."""
+        """(1, 4) boxes, (1, 5) with angles for rotated ones, or (1, 8) corners."""
         pred, target = (torch.tensor([box], dtype=torch.float64) for box in (self.pred, self.target))
-        if kind == "rotated_box":
-            pred, target = rotated(pred, 0.3), rotated(target, 0.3)
+        pred, target = in_form(kind, pred, 0.3), in_form(kind, target, 0.3)
         return pred.to(dtype), target.to(dtype)
 
     def fits(self, kind: Kind, dtype: torch.dtype) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ...samples import rotated
+from ...samples import in_form
 from ..check import BOXES, Check, Finding, judged, not_applicable, promised
 from ..subject import Subject, show_call
 from .boxes import GRADIENT_BOUND
@@ -84,9 +84,7 @@ def _inverted_pairs(pred: Tensor, target: Tensor, which: str) -> Iterator[tuple[
 
 def equal_and_empty(subject: Subject) -> Finding:
     """Equal boxes without area cost 0 as all equal boxes do, and have a bounded gradient."""
-    pred = torch.tensor(list(_empty_boxes()))
-    if subject.kind == "rotated_box":
-        pred = rotated(pred, 0.3)
+    pred = in_form(subject.kind, torch.tensor(list(_empty_boxes())), 0.3)
     loss, gradient = subject.gradient(pred, pred.clone())
     cost, slope = loss.abs().reshape(len(pred), -1).amax(-1), gradient.abs().amax(-1)
     worst, steepest = (int(size.nan_to_num(torch.inf).argmax()) for size in (cost, slope))
@@ -123,7 +121,7 @@ def at_every_scale(subject: Subject, dtype: torch.dtype) -> Finding:
     for factor in FACTORS:
         p, t = resized(subject, pred, factor), resized(subject, target, factor)
         loss, gradient = subject.gradient(p, t)
-        gradient = torch.cat([factor * gradient[:, :4], gradient[:, 4:]], 1)
+        gradient = resized(subject, gradient, factor)
         for what, size, one, other in (
             ("value", before[0], loss, before[0]),
             ("gradient per length", before[1].norm(dim=-1, keepdim=True), gradient, before[1]),

@@ -164,7 +164,7 @@ def _gradient(function: LossCallable, pred: Tensor, target: Target) -> tuple[Ten
 
 def _longer_than_a_block(subject: Subject) -> int:
     """A number of rows that the engine takes in two parts."""
-    per_row = 1 if subject.kind in ("box", "rotated_box") else subject.sample(1)[0].numel()
+    per_row = 1 if subject.kind in ("box", "rotated_box", "quad") else subject.sample(1)[0].numel()
     return rows_per_block() // per_row + 3
 
 

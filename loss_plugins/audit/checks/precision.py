@@ -7,7 +7,7 @@ import functools
 import torch
 from torch import Tensor
 
-from ...samples import rotated
+from ...samples import in_form
 from ...tensors import Target, cast, on_target
 from ..check import BOXES, EVERY, Check, Finding, judged
 from ..subject import Subject, literal
@@ -70,8 +70,7 @@ def whole_image(subject: Subject, dtype: torch.dtype) -> Finding:
     zero = torch.zeros_like(sides)
     target = torch.stack([zero, zero, sides, 0.75 * sides], dim=1)
     pred = torch.stack([zero + 8, zero + 16, sides - 16, 0.75 * sides + 8], dim=1)
-    if subject.kind == "rotated_box":
-        pred, target = rotated(pred, 0.25), rotated(target, 0.25)
+    pred, target = in_form(subject.kind, pred, 0.25), in_form(subject.kind, target, 0.25)
     return against_double(subject, pred.to(dtype), target.to(dtype), TOLERANCES[dtype])
 
 

@@ -99,12 +99,13 @@ def _trait(subject: Subject, trait: str, change: Callable[[Tensor, Tensor], tupl
 
 def resized(subject: Subject, boxes: Tensor, factor: float = 0.5) -> Tensor:
     """All lengths times a factor; angles stay."""
-    return torch.cat([factor * boxes[:, :4], boxes[:, 4:]], dim=1)
+    lengths = 8 if subject.kind == "quad" else 4
+    return torch.cat([factor * boxes[:, :lengths], boxes[:, lengths:]], dim=1)
 
 
 def shifted(subject: Subject, boxes: Tensor, by: float = 31.5) -> Tensor:
     """The boxes moved in x and y."""
-    corners = 2 if subject.kind == "rotated_box" else 4
+    corners = {"rotated_box": 2, "quad": 8}.get(subject.kind, 4)
     return torch.cat([boxes[:, :corners] + by, boxes[:, corners:]], dim=1)
 
 
@@ -114,6 +115,9 @@ def mirrored(subject: Subject, boxes: Tensor, axis: int) -> Tensor:
     if subject.kind == "rotated_box":
         boxes[:, axis] = 640 - boxes[:, axis]
         boxes[:, 4] = -boxes[:, 4]
+        return boxes
+    if subject.kind == "quad":
+        boxes[:, axis::2] = 640 - boxes[:, axis::2]
         return boxes
     boxes[:, axis], boxes[:, axis + 2] = 640 - boxes[:, axis + 2], 640 - boxes[:, axis].clone()
     return boxes

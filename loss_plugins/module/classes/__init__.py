@@ -77,4 +77,5 @@ from .rotated import JDLoss as JDLoss
 from .rotated import KFIoULoss as KFIoULoss
 from .rotated import KLDLoss as KLDLoss
 from .rotated import MGIoULoss as MGIoULoss
+from .rotated import MGIoUQuadLoss as MGIoUQuadLoss
 from .rotated import ProbIoULoss as ProbIoULoss

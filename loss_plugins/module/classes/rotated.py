@@ -1,4 +1,4 @@
-"""Rotated boxes: the module classes."""
+"""Rotated boxes and quadrilaterals: the module classes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ class KFIoULoss(Loss, name="kfiou"): ...
 
 
 class MGIoULoss(Loss, name="mgiou"): ...
+
+
+class MGIoUQuadLoss(Loss, name="mgiou_quad"): ...
 
 
 class ProbIoULoss(Loss, name="prob_iou"): ...

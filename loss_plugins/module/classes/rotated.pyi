@@ -184,6 +184,36 @@ class MGIoULoss(Loss, name="mgiou"):
         self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False
     ) -> None: ...
 
+class MGIoUQuadLoss(Loss, name="mgiou_quad"):
+    """Marginalised generalised IoU of quadrilaterals: the mean GIoU of their projections on the eight edges of both.
+
+    Formula:
+        (1/2) (1 - (1/8) ∑_n GIoU(nᵀ Q, nᵀ Q_g)) + λ D
+
+    Args:
+        reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
+        loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
+        compile (default False; allowed: False or True): turn value and gradient into machine code, by
+            torch's compiler; the first call takes the time for it.
+        convex_weight (default 0.0; allowed: [0, 1e+06]): of what the prediction's dents cost, in square
+            units of the boxes. The authors' default is 0.
+
+    Use it when:
+        Objects are predicted by their four corners: text, aerial images, faces of things in
+        perspective.
+
+    Avoid it when:
+        The order of the corners means something: it is not read. Rectangles by centre, size and angle:
+        mgiou.
+
+    Source:
+        Marginalized Generalized IoU (MGIoU): A Unified Objective Function for Optimizing Any Convex Parametric Shapes (2025) https://arxiv.org/abs/2504.16443
+    """
+    def __init__(
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
+        convex_weight: float = 0.0
+    ) -> None: ...
+
 class ProbIoULoss(Loss, name="prob_iou"):
     """Probabilistic IoU of rotated boxes: the Hellinger distance of their Gaussians.
 
