@@ -170,17 +170,11 @@ def _jittered_rotated(n: int, generator: torch.Generator) -> Pair:
 
 
 def _jittered_quads(n: int, generator: torch.Generator) -> Pair:
-    """Boxes as four corners, each moved by up to a tenth of the sides, and turned as a whole about the origin."""
-    found = []
-    for boxes in _jittered(n, generator):
-        sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 4)
-        found.append((outlined(boxes) + sides * _uniform(generator, n, 8, low=-0.1, high=0.1)).view(n, 4, 2))
-    angle = math.pi * _uniform(generator, n, 1, low=-1)
-    cos, sin = angle.cos(), angle.sin()
     pred, target = (
-        torch.stack([cos * x - sin * y, sin * x + cos * y], -1) for x, y in (quad.unbind(-1) for quad in found)
+        outlined(boxes) + (boxes[:, 2:] - boxes[:, :2]).repeat(1, 4) * _uniform(generator, n, 8, low=-0.1, high=0.1)
+        for boxes in _jittered(n, generator)
     )
-    return pred.flatten(1), target.flatten(1)
+    return pred, target
 
 
 # --- scores ----------------------------------------------------------------------------------------------------------

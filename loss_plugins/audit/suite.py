@@ -19,6 +19,7 @@ from .checks import module as module_checks
 from .checks import paths as path_checks
 from .checks import points as point_checks
 from .checks import precision as precision_checks
+from .checks import quads as quad_checks
 from .checks import scores as score_checks
 from .checks import traits as trait_checks
 from .find import subject_of
@@ -32,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     *label_checks.CHECKS,
     *map_checks.CHECKS,
     *hostile_checks.CHECKS,
+    *quad_checks.CHECKS,
     *trait_checks.CHECKS,
     *precision_checks.CHECKS,
     *form_checks.CHECKS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from typing import Annotated, NamedTuple
 
@@ -35,6 +36,14 @@ def greatest(numbers: Tensor) -> Tensor:
     return functools.reduce(torch.maximum, numbers.unbind(-1))
 
 
+class Corner(NamedTuple):
+    """One corner of each, and its angle about the mean of the four."""
+
+    angle: Tensor
+    x: Tensor
+    y: Tensor
+
+
 class Quad(NamedTuple):
     """Corners: x and y, (..., 4) each."""
 
@@ -46,8 +55,12 @@ class Quad(NamedTuple):
         return Quad(turned(self.x) - self.x, turned(self.y) - self.y)
 
 
-#: comparisons that sort four numbers
-IN_TURN = ((0, 1), (2, 3), (0, 2), (1, 3), (1, 2))
+def in_turn(one: Corner, other: Corner) -> tuple[Corner, Corner]:
+    """Both, the one of the smaller angle first."""
+    swap = one.angle > other.angle
+    pairs = [(torch.where(swap, b, a), torch.where(swap, a, b)) for a, b in zip(one, other, strict=True)]
+    first, second = zip(*pairs, strict=True)
+    return Corner(*first), Corner(*second)
 
 
 def around(boxes: Tensor) -> Quad:
@@ -55,13 +68,11 @@ def around(boxes: Tensor) -> Quad:
     x, y = boxes[..., 0::2], boxes[..., 1::2]
     away = (y - y.mean(-1, keepdim=True)).detach(), (x - x.mean(-1, keepdim=True)).detach()
     columns = [each.unbind(-1) for each in (torch.atan2(*away), x, y)]
-    corners = list(zip(*columns, strict=True))
-    for one, other in IN_TURN:
-        first, second = corners[one], corners[other]
-        swap = first[0] > second[0]
-        corners[one] = tuple(torch.where(swap, *each) for each in zip(second, first, strict=True))
-        corners[other] = tuple(torch.where(swap, *each) for each in zip(first, second, strict=True))
-    return Quad(*(torch.stack([corner[axis] for corner in corners], -1) for axis in (1, 2)))
+    a, b, c, d = itertools.starmap(Corner, zip(*columns, strict=True))
+    (a, b), (c, d) = in_turn(a, b), in_turn(c, d)
+    (a, c), (b, d) = in_turn(a, c), in_turn(b, d)
+    b, c = in_turn(b, c)
+    return Quad(torch.stack([a.x, b.x, c.x, d.x], -1), torch.stack([a.y, b.y, c.y, d.y], -1))
 
 
 def measured(pred: Quad, target: Quad) -> tuple[Quad, Quad]:

@@ -21,6 +21,7 @@ import loss_plugins as lp
 from loss_plugins.audit import AuditReport, Result, Scores, audit, audit_subject, checks_for, command, resolve
 from loss_plugins.audit.checks.cases import BOX_CASES
 from loss_plugins.audit.suite import CHECKS
+from loss_plugins.catalog.declare import KINDS
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(command.check)
@@ -174,7 +175,7 @@ def test_the_report_is_plain_and_printable() -> None:
 
 
 def test_check_names_are_unique_per_kind() -> None:
-    for kind in ("box", "coordinate", "rotated_box", "classification", "region"):
+    for kind in KINDS:
         found = [check.name for check in checks_for(kind)]
         assert len(found) == len(set(found))
     assert len(CHECKS) > 150

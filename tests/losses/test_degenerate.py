@@ -13,15 +13,17 @@ import torch
 from torch import Tensor
 
 import loss_plugins as lp
+from loss_plugins.catalog.declare import COLUMNS
 from loss_plugins.catalog.dialects import dialects_of
 from loss_plugins.catalog.entries import get_entry, shipped
 from loss_plugins.fusion import by_autograd
+from loss_plugins.samples import in_form
 
 from .test_scales import OTHER_FORMS, TRANSFORMS
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 BOX = [entry.name for entry in shipped() if entry.kind == "box"]
-EVERY = [entry.name for entry in shipped() if entry.kind in ("box", "coordinate", "rotated_box")]
+EVERY = [entry.name for entry in shipped() if entry.kind in COLUMNS]
 #: what CONTRIBUTING promises of gradients
 BOUND = 1e4
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -112,7 +114,7 @@ EMPTY = [(0.0, 0.0), (0.0, 6.0), (6.0, 0.0)]
 def empty_boxes(kind: str, x: float = 7.0, y: float = 3.0) -> Tensor:
     if kind == "rotated_box":
         return torch.tensor([(x, y, w, h, 0.3) for w, h in EMPTY])
-    return torch.tensor([(x, y, x + w, y + h) for w, h in EMPTY])
+    return in_form(kind, torch.tensor([(x, y, x + w, y + h) for w, h in EMPTY]))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

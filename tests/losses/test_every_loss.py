@@ -19,7 +19,7 @@ from loss_plugins.audit.checks.points import POINT_CASES
 from loss_plugins.catalog.entries import get_entry, shipped
 from loss_plugins.fusion import by_autograd
 from loss_plugins.points import POINTS
-from loss_plugins.samples import CLASSES, ordinary
+from loss_plugins.samples import CLASSES, in_form, ordinary
 from loss_plugins.tensors import Target, cast, on_target
 
 from .taken import taken
@@ -51,7 +51,8 @@ def degenerate(kind: str) -> tuple[Tensor, Tensor]:
     inverted = [(x[0], y[0], x[1], y[1]) for x, y in itertools.product(INVERTED, SIDES + INVERTED)]
     proper = [box for box in targets if box[2] - box[0] > 1 and box[3] - box[1] > 1]
     valid, upside_down = crossed(targets, targets), crossed(inverted, proper)
-    return torch.cat((valid[0], upside_down[0])), torch.cat((valid[1], upside_down[1]))
+    pred, target = (torch.cat(pair) for pair in zip(valid, upside_down, strict=True))
+    return in_form(kind, pred), in_form(kind, target)
 
 
 SIZES = [(10.0, 4.0), (0.0, 5.0), (0.0, 0.0), (7.0, 7.0), (640.0, 2.0)]

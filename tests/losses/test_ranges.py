@@ -19,7 +19,7 @@ from loss_plugins.catalog.dialects import dialects_of, translated
 from loss_plugins.catalog.entries import Entry, shipped
 from loss_plugins.catalog.evaluation import evaluate, read_tensors
 from loss_plugins.catalog.ranges import DIVISOR, LARGEST, TINY, Interval, PerClass, Series
-from loss_plugins.samples import ordinary
+from loss_plugins.samples import in_form, ordinary
 from loss_plugins.tensors import Target
 
 ENTRIES = [entry for entry in shipped() if entry.name != "mix"]
@@ -86,7 +86,8 @@ def extreme_boxes(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
     else:
         boxes = [(x, y, x + w, y + h) for x, y in places for w, h in SIDES]
     first, second = torch.cartesian_prod(*[torch.arange(len(boxes))] * 2).unbind(1)
-    return torch.tensor(boxes)[first], torch.tensor(boxes)[second]
+    found = in_form(kind, torch.tensor(boxes)) if kind == "quad" else torch.tensor(boxes)
+    return found[first], found[second]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
