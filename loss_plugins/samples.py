@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from .catalog.declare import COLUMNS, Kind, Scale
+from .corners import centered, outlined, rotated
 from .labels import IGNORED
 from .points import drawn_points
 from .tensors import Target, cast, class_axis
@@ -93,29 +94,6 @@ def _pairs(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     moved = corner + uniform(low=-1) * size * reach
     pred = torch.cat([moved, moved + size * uniform(low=0.4, high=1.8)], dim=1)
     return pred * scale, target * scale
-
-
-def centered(boxes: Tensor) -> Tensor:
-    """Corner boxes as (cx, cy, w, h)."""
-    return torch.cat([(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], dim=-1)
-
-
-def rotated(boxes: Tensor, angle: Tensor | float) -> Tensor:
-    """Corner boxes as (cx, cy, w, h, angle)."""
-    angles = torch.as_tensor(angle, dtype=boxes.dtype).expand(*boxes.shape[:-1], 1)
-    return torch.cat([centered(boxes), angles], dim=-1)
-
-
-def outlined(boxes: Tensor) -> Tensor:
-    """The four corners (x1, y1, ..., x4, y4) of corner boxes."""
-    return boxes[..., [0, 1, 2, 1, 2, 3, 0, 3]]
-
-
-def in_form(kind: str, boxes: Tensor, angle: Tensor | float = 0.0) -> Tensor:
-    """Corner boxes as a loss of that kind takes them; only rotated boxes have the angle."""
-    if kind == "rotated_box":
-        return rotated(boxes, angle)
-    return outlined(boxes) if kind == "quad" else boxes
 
 
 def _boxes(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

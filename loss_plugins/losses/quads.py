@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 from typing import Annotated, NamedTuple
 
@@ -68,7 +67,7 @@ def around(boxes: Tensor) -> Quad:
     x, y = boxes[..., 0::2], boxes[..., 1::2]
     away = (y - y.mean(-1, keepdim=True)).detach(), (x - x.mean(-1, keepdim=True)).detach()
     columns = [each.unbind(-1) for each in (torch.atan2(*away), x, y)]
-    a, b, c, d = itertools.starmap(Corner, zip(*columns, strict=True))
+    a, b, c, d = [Corner(*each) for each in zip(*columns, strict=True)]
     (a, b), (c, d) = in_turn(a, b), in_turn(c, d)
     (a, c), (b, d) = in_turn(a, c), in_turn(b, d)
     b, c = in_turn(b, c)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from loss_plugins.audit import Subject, catalogued
 from loss_plugins.catalog.entries import shipped
-from loss_plugins.samples import rotated
+from loss_plugins.corners import rotated
 
 NAMES = [entry.name for entry in shipped() if entry.kind in ("box", "coordinate", "rotated_box")]
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

@@ -19,8 +19,8 @@ from loss_plugins.catalog.declare import COLUMNS, Parameter, traits_of
 from loss_plugins.catalog.entries import shipped
 from loss_plugins.catalog.ranges import Choice, Interval
 from loss_plugins.cli import describe
+from loss_plugins.corners import centered
 from loss_plugins.losses.family import POOR_COSTS_LESS
-from loss_plugins.samples import centered
 
 NAMES = [entry.name for entry in shipped()]
 FIELDS = {field.name for field in dataclasses.fields(lp.Traits)}

@@ -14,7 +14,8 @@ from torch import Tensor
 import loss_plugins as lp
 from loss_plugins.audit.checks.cases import BOX_CASES, BoxCase
 from loss_plugins.catalog.entries import shipped
-from loss_plugins.samples import SAMPLES, centered
+from loss_plugins.corners import centered
+from loss_plugins.samples import SAMPLES
 
 BOX = [entry.name for entry in shipped() if entry.kind == "box"]
 ELEMENTWISE = BOX + [entry.name for entry in shipped() if entry.kind == "coordinate"]

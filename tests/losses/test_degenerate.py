@@ -16,8 +16,8 @@ import loss_plugins as lp
 from loss_plugins.catalog.declare import COLUMNS
 from loss_plugins.catalog.dialects import dialects_of
 from loss_plugins.catalog.entries import get_entry, shipped
+from loss_plugins.corners import in_form
 from loss_plugins.fusion import by_autograd
-from loss_plugins.samples import in_form
 
 from .test_scales import OTHER_FORMS, TRANSFORMS
 

@@ -17,9 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import loss_plugins as lp
 from loss_plugins.audit.checks.points import POINT_CASES
 from loss_plugins.catalog.entries import get_entry, shipped
+from loss_plugins.corners import in_form
 from loss_plugins.fusion import by_autograd
 from loss_plugins.points import POINTS
-from loss_plugins.samples import CLASSES, in_form, ordinary
+from loss_plugins.samples import CLASSES, ordinary
 from loss_plugins.tensors import Target, cast, on_target
 
 from .taken import taken

@@ -11,7 +11,8 @@ from torch import Tensor
 
 import loss_plugins as lp
 from loss_plugins.audit.checks.quads import ODD, odd_pairs
-from loss_plugins.samples import SAMPLES, in_form, outlined
+from loss_plugins.corners import in_form, outlined
+from loss_plugins.samples import SAMPLES
 
 from .test_golden import GOLDEN_DIR, assert_close, numbers, read
 

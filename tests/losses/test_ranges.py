@@ -19,7 +19,8 @@ from loss_plugins.catalog.dialects import dialects_of, translated
 from loss_plugins.catalog.entries import Entry, shipped
 from loss_plugins.catalog.evaluation import evaluate, read_tensors
 from loss_plugins.catalog.ranges import DIVISOR, LARGEST, TINY, Interval, PerClass, Series
-from loss_plugins.samples import in_form, ordinary
+from loss_plugins.corners import in_form
+from loss_plugins.samples import ordinary
 from loss_plugins.tensors import Target
 
 ENTRIES = [entry for entry in shipped() if entry.name != "mix"]

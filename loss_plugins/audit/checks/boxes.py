@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from ...samples import in_form
+from ...corners import in_form
 from ..check import BOXES, Check, Finding, judged, not_applicable, promised
 from ..subject import Subject, literal, show_call
 from .cases import BOX_CASES, BoxCase

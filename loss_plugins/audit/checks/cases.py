@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...catalog.declare import Kind
-from ...samples import in_form
+from ...corners import in_form
 
 Box = tuple[float, float, float, float]
 

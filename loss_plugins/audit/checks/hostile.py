@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ...samples import in_form
+from ...corners import in_form
 from ..check import BOXES, Check, Finding, judged, not_applicable, promised
 from ..subject import Subject, show_call
 from .boxes import GRADIENT_BOUND

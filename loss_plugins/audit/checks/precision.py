@@ -7,7 +7,7 @@ import functools
 import torch
 from torch import Tensor
 
-from ...samples import in_form
+from ...corners import in_form
 from ...tensors import Target, cast, on_target
 from ..check import BOXES, EVERY, Check, Finding, judged
 from ..subject import Subject, literal
