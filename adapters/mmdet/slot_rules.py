@@ -18,6 +18,8 @@ from .usual import usual_entry
 
 #: heads whose ranking of losses needs one number per coordinate, and takes one per box without an error
 GIVES_COLUMNS = {"PISARetinaHead", "PISARoIHead", "PISASSDHead"}
+#: kinds of losses of what no head predicts, in words
+NOT_PREDICTED = {"keypoint": "key points", "quad": "quadrilaterals"}
 
 
 def problems(slot: LossSlot) -> list[Fault]:
@@ -38,10 +40,11 @@ def _is_wrapped(slot: LossSlot) -> Fault | None:
 
 
 def _is_of_no_points(slot: LossSlot) -> Fault | None:
-    if slot.loss.entry.kind != "keypoint":
+    predicted = NOT_PREDICTED.get(slot.loss.entry.kind)
+    if predicted is None:
         return None
     usual = usual_entry(slot.head, slot.slot)
-    came = f"{slot.loss.entry.name} is a loss of key points, which no head of MMDetection predicts"
+    came = f"{slot.loss.entry.name} is a loss of {predicted}, which no head of MMDetection predicts"
     if usual is None:
         return Fault(f"{came}: put the head's own loss into {slot.key}")
     return putting(slot.key, module_class(usual.name).__name__, "the head's own loss").of(came)

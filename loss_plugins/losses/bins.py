@@ -98,8 +98,7 @@ def require_middle(pred: Tensor, reg_max: int | None) -> None:
     traits=replace(UNEQUAL, proper=True),
     targets=("offset",),
     use_when="Sides of boxes are refined layer by layer as distributions over bins that are not uniform, as in D-FINE.",
-    avoid_when="Bins are uniform, as in YOLOv8 and GFL: take distribution_focal. Or it is the only loss of boxes: "
-    "weighted by the IoU, as D-FINE has it, it is 0 for boxes that do not overlap.",
+    avoid_when="Bins are uniform, as in YOLOv8: take distribution_focal. Or boxes have no other loss beside it.",
 )
 def fgl_loss(
     pred: Tensor,

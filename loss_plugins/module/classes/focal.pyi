@@ -155,8 +155,7 @@ class FGLLoss(Loss, name="fgl"):
         D-FINE.
 
     Avoid it when:
-        Bins are uniform, as in YOLOv8 and GFL: take distribution_focal. Or it is the only loss of
-        boxes: weighted by the IoU, as D-FINE has it, it is 0 for boxes that do not overlap.
+        Bins are uniform, as in YOLOv8: take distribution_focal. Or boxes have no other loss beside it.
 
     Source:
         D-FINE: Redefine Regression Task in DETRs as Fine-grained Distribution Refinement (2024) https://arxiv.org/abs/2410.13842

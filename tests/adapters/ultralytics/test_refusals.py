@@ -169,6 +169,7 @@ def test_a_box_gain_of_zero_raises(train: Train) -> None:
         ({"box": {"type": "mix", "losses": ["giou", {"type": "ciou", "loss_weight": -0.5}]}}, "loss_weight=-0.5"),
         ({"box": 3}, "spec must be a name or a dict with 'type', got int"),
         ({"box": "l1"}, "a loss per coordinate"),
+        ({"box": "mgiou_quad"}, "a loss per quad; the box slot takes one number per box"),
         ({"box": {"type": "eiou", "reduction": "sum"}}, "reduction is the trainer's"),
         ({}, "no loss was asked for"),
         ({"box": "eiou", "gain": "auto"}, "gain='auto' is out of range; allowed: 'keep' or 'match'"),
