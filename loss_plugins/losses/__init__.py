@@ -26,7 +26,6 @@ from . import (
 
 __all__ = [
     "alpha", "asymmetric", "bins", "classification", "coordinates", "dynamic", "focal", "gaussian", "ghm", "iou",
-    "alpha", "asymmetric", "bins", "classification", "coordinates", "dynamic", "focal", "gaussian", "ghm", "iou",
     "keypoints", "longtail", "lovasz", "overlap", "projections", "quads", "quality", "region", "rotated", "slide",
     "wise",
 ]  # fmt: skip
