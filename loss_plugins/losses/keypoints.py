@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Annotated, Any, Literal
 
 import torch
@@ -34,7 +35,7 @@ def deviations(pred: Tensor, sigmas: Sequence[float] | Tensor | None) -> Tensor:
     """One standard deviation per key point, (K,): those given, of 17 points COCO's, else 1 / K."""
     number = pred.shape[-2]
     if sigmas is None:
-        sigmas = COCO if number == len(COCO) else [1 / number] * number
+        return usual_deviations(pred, number)
     if isinstance(sigmas, Tensor) and sigmas.is_meta:  # no other device can take it over
         check_device("oks", "sigmas", sigmas, pred)
     tensor: Tensor = sigmas.to(pred) if isinstance(sigmas, Tensor) else pred.new_tensor(sigmas)
@@ -42,6 +43,13 @@ def deviations(pred: Tensor, sigmas: Sequence[float] | Tensor | None) -> Tensor:
         came = f"sigmas has {len(tensor)} numbers, and pred {tuple(pred.shape)} has K = {number} key points"
         raise refusal("oks", came, "one number per key point", "pass as many as pred has entries along axis -2")
     return tensor
+
+
+def usual_deviations(pred: Tensor, number: int) -> Tensor:
+    """Of 17 points COCO's, else 1 / K; filled in on the device, as it would make the host wait to copy a list there."""
+    if number != len(COCO):
+        return pred.new_full((number,), 1 / number)
+    return torch.cat([pred.new_full((len(list(run)),), sigma) for sigma, run in groupby(COCO)])
 
 
 def is_measured(weight: Tensor, area: Tensor) -> Tensor:
