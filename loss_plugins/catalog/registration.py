@@ -95,6 +95,9 @@ def check_parts(
     for check in CHECKS:
         check(f"register_loss({name!r})", states)
     for key, state in states.items():
+        if state.sized_by and state.sized_by not in names:
+            came = f"the running statistic {key!r} is sized by {state.sized_by!r}, which is no parameter"
+            raise refusal(f"register_loss({name!r})", came, ", ".join(names) or "no parameter", "name one of these")
         _check_call(name, f"initial of {key!r}", state.initial, ("parameters",), ())
         _check_call(name, f"empty of {key!r}", state.empty, ("parameters",), ())
         _check_call(name, f"summary of {key!r}", state.summary, ("pred", "target", "weight"), names)

@@ -278,7 +278,7 @@ def sync_losses(losses: Iterable[nn.Module]) -> None:
     so the place is after the optimizer's step, not in a forward pass, which a rank without objects may skip.
 
     Raises:
-        RuntimeError: no `begin_step` has been called.
+        RuntimeError: no `begin_step` has been called; of several ranks, this one has not learnt its number of classes.
     """
     statistics = statistics_of(losses)
     for statistic in statistics:
@@ -291,11 +291,18 @@ def sync_losses(losses: Iterable[nn.Module]) -> None:
         for statistic in statistics:
             statistic.begin_step()
     elif statistics:
+        unsized = next((statistic for statistic in statistics if statistic.unsized), None)
+        if unsized is not None:  # ranks that have been called know of how many classes it is, and this one does not
+            key = unsized.entry.states[unsized.name].sized_by
+            raise RuntimeError(
+                f"{unsized.entry.name}: {key} is None, and no call has told this rank of how many classes its running "
+                f"statistic is; build the loss with {key}=..."
+            )
         summaries = torch.cat([statistic.pending.flatten() for statistic in statistics])
         torch.distributed.all_reduce(summaries)
         parts = torch.split(summaries, [statistic.pending.numel() for statistic in statistics])
         for statistic, summary in zip(statistics, parts, strict=True):
-            statistic.end_step(summary)
+            statistic.end_step(summary.view_as(statistic.pending))
 
 
 def _is_distributed() -> bool:

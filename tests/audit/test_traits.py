@@ -16,6 +16,7 @@ from loss_plugins.audit.checks.boxes import PATHS
 from loss_plugins.audit.checks.traits import CHECKS as TRAITS
 from loss_plugins.audit.subject import Subject
 from loss_plugins.catalog.declare import COLUMNS, Parameter, traits_of
+from loss_plugins.catalog.dialects import defaults_of
 from loss_plugins.catalog.entries import shipped
 from loss_plugins.catalog.ranges import Choice, Interval
 from loss_plugins.cli import describe
@@ -126,6 +127,8 @@ def test_the_traits_of_every_choice_are_what_is_measured(name: str, monkeypatch:
         by_number = any(isinstance(value, float) for value in setting.values())
         guarded = {GUARDED.get((name, *said), "") for said in setting.items()}
         wanted = {"range"} if by_number else PROMISES - guarded
+        if defaults_of(name, setting.get("dialect")).learns:  # each call of an audit changes the next
+            wanted -= {"gradient is the slope"}
         for check in checks_for(subject.kind):
             found = run_check(check, subject) if check.name in wanted else None
             if found is not None and found.status == "failed":

@@ -119,6 +119,13 @@ def without(module: str, patch: pytest.MonkeyPatch, folder: Path, progress: bool
     return make_digits(folder, train=1, val=1, progress=progress)
 
 
+def unsized(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    patch.setattr("loss_plugins.module.state._is_distributed", lambda: True)
+    loss = lp.EFLLoss()
+    loss.begin_step()
+    sync_losses([loss])
+
+
 def in_step(patch: pytest.MonkeyPatch, folder: Path) -> None:
     sync_losses([lp.WIoULoss()])
 
@@ -343,7 +350,10 @@ CORE: Table = {
     ("loss_plugins/module/state.py::Stateful.set_progress", "ValueError"): {
         "it is not from 0 to 1": lambda *_: lp.UIoULoss().set_progress(2.0),
     },
-    ("loss_plugins/module/state.py::sync_losses", "RuntimeError"): {"no `begin_step` has been called": in_step},
+    ("loss_plugins/module/state.py::sync_losses", "RuntimeError"): {
+        "no `begin_step` has been called": in_step,
+        "of several ranks, this one has not learnt its number of classes": unsized,
+    },
     ("loss_plugins/peers/packages.py::located", "ImportError"): {
         "the module cannot be imported": lambda *_: located("no_such_module:f"),
     },

@@ -16,6 +16,8 @@ SPECS: list[dict[str, Any]] = [
     {"type": "wiou", "version": 3, "momentum": 0.1},
     {"type": "ciou", "wise": 2},
     {"type": "ghm_c", "momentum": 0.5},
+    {"type": "eqlv2", "num_classes": 4},
+    {"type": "efl", "num_classes": 4},
     {"type": "mix", "losses": [{"type": "wiou", "version": 2, "momentum": 0.3}, "giou"]},
 ]
 Share = tuple[int, int, int]
@@ -34,7 +36,9 @@ def train(shares: list[list[Share]]) -> list[list[float]]:
                 loss(pred.requires_grad_(), target).backward()
         for _ in range(2):  # the second one finds nothing to add
             sync_losses(losses)
-        states.append([number for loss in losses for value in loss.state_dict().values() for number in value.tolist()])
+        states.append(
+            [number for loss in losses for value in loss.state_dict().values() for number in value.flatten().tolist()]
+        )
     return states
 
 

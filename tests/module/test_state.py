@@ -25,19 +25,34 @@ CHECKPOINT: list[tuple[dict[str, Any], dict[str, tuple[int, ...]]]] = [
     ({"type": "ema_slide"}, {"mean.value": (2,)}),  # the mean IoU, and how many updates it has seen
     ({"type": "uiou"}, {"progress.value": (1,)}),
     ({"type": "ghm_c", "bins": 30}, {"counts.value": (30,)}),
+    *(
+        ({"type": name, "num_classes": classes}, {key: shape})
+        for classes in (None, 3)
+        for name, key, shape in (
+            ("seesaw", "counts.value", (4 if classes else 0,)),
+            ("eqlv2", "gradients.value", (2, classes or 0)),
+            ("efl", "gradients.value", (2, classes or 0)),
+        )
+    ),
     (
         {"type": "mix", "losses": ["giou", "wiou", {"type": "siou", "wise": 2}]},
         {"members.1.mean.value": (1,), "members.2.wise_mean.value": (1,)},
     ),
 ]
-STATEFUL = [{"type": "wiou", "version": 3}, {"type": "ghm_c", "momentum": 0.5}, {"type": "eiou", "wise": 2}]
+STATEFUL = [
+    {"type": "wiou", "version": 3}, {"type": "ghm_c", "momentum": 0.5}, {"type": "eiou", "wise": 2},
+    {"type": "eqlv2"}, {"type": "efl", "num_classes": 4},
+]  # fmt: skip
 PER_CLASS = {"type": "cross_entropy", "class_weight": [0.1, 1 / 3, 2.0]}
 every_state = pytest.mark.parametrize("spec", STATEFUL, ids=str)
 
 
 def learn(loss: lp.Loss, step: int = 0, count: int = 9) -> Tensor:
     pred, target = rows(loss.entry.kind, step, 0, count)
-    return loss(pred.requires_grad_(), target)
+    found = loss(pred.requires_grad_(), target)
+    if found.requires_grad:
+        found.sum().backward()
+    return found.detach()
 
 
 def shapes(loss: lp.Loss) -> dict[str, tuple[int, ...]]:
