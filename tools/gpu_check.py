@@ -21,9 +21,10 @@ from torch import Tensor
 
 from loss_plugins import build_loss
 from loss_plugins.catalog.entries import Entry, shipped
+from loss_plugins.catalog.ranges import PerClass
 from loss_plugins.fusion import by_autograd
 from loss_plugins.samples import ordinary
-from loss_plugins.tensors import Target, cast
+from loss_plugins.tensors import Target, cast, class_axis
 
 ROWS = 257
 WARM_UP = 3
@@ -40,18 +41,33 @@ class Case(NamedTuple):
     form: str
     compiled: bool
     dtype: torch.dtype
+    numbers: str = ""
 
     def __str__(self) -> str:
         way = "compiled" if self.compiled else "eager"
-        return f"{self.entry.name} ({self.form or 'boxes'}, {way}, {str(self.dtype).removeprefix('torch.')})"
+        said = [self.form or "boxes", way, str(self.dtype).removeprefix("torch."), *filter(None, [self.numbers])]
+        return f"{self.entry.name} ({', '.join(said)})"
+
+    def spec(self, pred: Tensor) -> dict[str, Any]:
+        """The loss, with a number for each class or key point of pred where the case has numbers."""
+        spec = {"type": self.entry.name, **self.entry.example, "reduction": "none"}
+        if self.numbers:
+            count = pred.shape[-2 if self.entry.kind == "keypoint" else class_axis(pred)]
+            spec[self.numbers] = [0.5 + number / 10 for number in range(count)]
+            if self.entry.name == "lovasz_hinge":  # its regions hold all classes, unless it is told
+                spec["over"] = "channel"
+        return spec
 
 
 def cases() -> Iterator[Case]:
-    """Every loss in every form and precision, and compiled where it is pure."""
+    """Every loss in every form and precision, with numbers per class, and compiled where it is pure."""
     for entry in shipped():
         for form in entry.targets or ("",):
             for dtype in ALLOWED:
                 yield Case(entry, form, False, dtype)
+            for name, parameter in entry.parameters.items():
+                if isinstance(parameter.allowed, PerClass):
+                    yield Case(entry, form, False, torch.float32, name)
             if entry.pure and entry.name != "mix":  # its members compile
                 yield Case(entry, form, True, torch.float32)
 
@@ -88,9 +104,9 @@ def fault_of(case: Case, device: str) -> str:
     """What is wrong with a case; "": nothing."""
     pred, target = inputs(case)
     with by_autograd():
-        wanted = found(build_loss(case.entry.name, **case.entry.example, reduction="none").eval(), pred, target)
+        wanted = found(build_loss(case.spec(pred)).eval(), pred, target)
     more = {"compile": True} if case.compiled else {}
-    loss = build_loss(case.entry.name, **case.entry.example, **more, reduction="none").to(device).eval()
+    loss = build_loss({**case.spec(pred), **more}).to(device).eval()
     given = pred.to(device, case.dtype), moved(target, device, case.dtype)
     for _ in range(WARM_UP):
         ours = found(loss, *given)
