@@ -393,12 +393,7 @@ MONAI = (
     _monai(
         "DiceLoss",
         Compared("dice", "masks", {"sigmoid": True}),
-        Compared(
-            "dice",
-            "masks",
-            {"sigmoid": True, "jaccard": True, "squared_pred": True},
-            variant="jaccard, squared",
-        ),
+        Compared("dice", "masks", {"sigmoid": True, "jaccard": True, "squared_pred": True}, variant="jaccard, squared"),
         Timed("dice", {"sigmoid": True}),
         Audited("dice", {"sigmoid": True}),
     ),

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 import loss_plugins as lp
+from loss_plugins.losses.slide import sum_of_ious
+from loss_plugins.tensors import on_target
 
 LN2 = math.log(2)
 #: two rows with an object and one without; the second class is that of the objects
@@ -87,6 +89,13 @@ def test_the_calls_of_a_step_are_one_update_by_all_their_positives() -> None:
         parts(pred[row : row + 1], (TARGET[row : row + 1], IOU[row : row + 1]))
     torch.testing.assert_close(parts.mean.current, whole.mean.current)
     assert whole.mean.current[1] == 1
+
+
+def test_no_ious_are_counted_where_the_scores_are() -> None:
+    """A step adds its calls up on the device of the module, where a sum on another one would be an error."""
+    pred = torch.zeros(3, 2, device="meta")
+    for target in (TARGET, torch.tensor([1, 0, 2]), (TARGET, IOU)):
+        assert sum_of_ious(pred, on_target(lambda part: part.to("meta"), target)).device == pred.device
 
 
 def test_rows_of_weight_0_and_ignored_ones_teach_nothing() -> None:
