@@ -39,7 +39,7 @@ def _is_wrapped(slot: LossSlot) -> Fault | None:
     return Fault(f"{came}: derive {slot.name} from loss_plugins.adapters.mmdet.{base}")
 
 
-def _is_of_no_points(slot: LossSlot) -> Fault | None:
+def _is_of_what_is_predicted(slot: LossSlot) -> Fault | None:
     predicted = NOT_PREDICTED.get(slot.loss.entry.kind)
     if predicted is None:
         return None
@@ -94,7 +94,7 @@ def _knows_size(slot: LossSlot) -> Fault | None:
 
 RULES: tuple[Callable[[LossSlot], Fault | None], ...] = (
     _is_wrapped,
-    _is_of_no_points,
+    _is_of_what_is_predicted,
     _gives_columns,
     _sigmoid_agrees,
     _has_weight,
