@@ -90,8 +90,17 @@ class ClassLoss(ScoreLoss):
     def arranged(self, pred: Any, target: Any, weight: Any) -> tuple[Any, Any, Any]:
         """As in `ScoreLoss`; rows weigh what their labels do."""
         if self.label_weight is not None:
+            self.require_classes(pred, self.label_weight)
             weight = self.weight_of_rows(target, weight, self.label_weight)
         return super().arranged(pred, target, weight)
+
+    def require_classes(self, pred: Any, numbers: Tensor) -> None:
+        """Raise unless there is a number for each class of the scores, and perhaps one for the background."""
+        if not isinstance(pred, Tensor) or pred.ndim < 2 or len(numbers) - pred.shape[1] in (0, 1):
+            return
+        came = f"class_weight has {len(numbers)} numbers, and pred {tuple(pred.shape)} has C = {pred.shape[1]} classes"
+        allowed = "one number per class, and perhaps one for the background"
+        raise refusal(self.entry.name, came, allowed, "pass as many as pred has entries along axis 1")
 
     def weight_of_rows(self, target: Any, weight: Tensor | None, numbers: Tensor) -> Tensor:
         """The weight of each row, times the number of its label; quality losses have labels and scores for target."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from loss_plugins import Loss
+from loss_plugins.catalog.ranges import PerClass
 from loss_plugins.errors import refusal
 
 #: a loss that takes both of these takes any number of classes
@@ -28,11 +29,11 @@ def classes_of(loss: Loss) -> int | None:
     return next((count for count in sorted(set(_lengths(loss.spec()))) if _takes(loss, count)), None)
 
 
-def require_classes(name: str, known: int | None, classes: int, model: str) -> None:
+def require_classes(loss: Loss, known: int | None, classes: int, model: str) -> None:
     """Raise unless a loss can be computed on the scores of a model.
 
     Args:
-        name: of the loss.
+        loss: the loss.
         known: what `classes_of` says of it.
         classes: of the model.
         model: what the model is called in the error.
@@ -41,8 +42,23 @@ def require_classes(name: str, known: int | None, classes: int, model: str) -> N
         ValueError: it has numbers for another count.
     """
     if known is not None and known != classes:
+        where, key = _place(loss, known)
         came = f"it has one number for each of {known} classes, and {model} has {classes}"
-        raise refusal(name, came, f"{classes} numbers", "give one number per class of the data, in its order")
+        if key:
+            came = f"{key} has {known} numbers, and {model} has {classes} classes"
+        raise refusal(where, came, f"{classes} numbers", "give one number per class of the data, in its order")
+
+
+def _place(loss: Loss, count: int) -> tuple[str, str]:
+    """The loss, of a mix the member, and its parameter that has so many numbers, one each; "": none has."""
+    parts = [part for part in loss.modules() if isinstance(part, Loss)]
+    for part in parts:
+        given = part.resolved()
+        for name, parameter in part.entry.parameters.items():
+            numbers = given.get(name)
+            if isinstance(parameter.allowed, PerClass) and isinstance(numbers, list) and len(numbers) == count:
+                return part.entry.name, name
+    return loss.entry.name, ""
 
 
 def _takes(loss: Loss, count: int) -> bool:

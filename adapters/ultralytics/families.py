@@ -60,7 +60,7 @@ FAMILIES: tuple[Family, ...] = (Anchors(), Queries(), Semantic())
 def _require_classes(criterion: Any, parts: list[Any], slots: Iterable[Slot]) -> None:
     for slot in slots:
         for part in parts if slot.classes is not None else ():
-            require_classes(slot.loss_name, slot.classes, part.nc, f"the model of this {type(criterion).__name__}")
+            require_classes(slot.prototype, slot.classes, part.nc, f"the model of this {type(criterion).__name__}")
 
 
 def parts_of(criterion: Any, slots: Iterable[Slot], spec: Spec) -> tuple[Family, list[Any]]:

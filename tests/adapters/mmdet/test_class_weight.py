@@ -59,6 +59,14 @@ def test_what_is_no_number_per_class_is_refused() -> None:
         built("FocalLoss", class_weight=NUMBERS)(torch.zeros(2, 4), torch.zeros(2, 4))
 
 
+@pytest.mark.parametrize("name", ["FocalLoss", "SoftmaxFocalLoss", "CrossEntropyLoss", "QualityFocalLoss"])
+@pytest.mark.parametrize("count", [2, 6])
+def test_another_count_is_refused_with_both_lengths(name: str, count: int) -> None:
+    loss, labels = built(name, class_weight=[1.0] * count), torch.tensor([0, 1])
+    with pytest.raises(ValueError, match=rf": class_weight has {count} numbers, and pred \(2, 4\) has C = 4 classes"):
+        loss(torch.zeros(2, 4), labels)
+
+
 def test_a_loss_that_has_the_parameter_keeps_it() -> None:
     loss = built("CrossEntropyLoss", class_weight=NUMBERS)
     assert loss.label_weight is None

@@ -78,10 +78,14 @@ def test_finding_it_out_teaches_no_running_statistic() -> None:
 @pytest.mark.parametrize("count", [1, 2, 4, 80])
 def test_another_count_is_refused_when_the_criterion_is_built(file: str, count: int) -> None:
     model = make_model(file)
-    cls = {"type": "bce_with_logits", "pos_weight": [1.0] * count}
-    reason = rf"bce_with_logits: it has one number for each of {count} classes, and .* has 3; .*in its order"
-    with pytest.raises(ValueError, match=reason), lpu.patched(cls=cls, model=model):
-        model.init_criterion()
+    for key, name in (("pos_weight", "bce_with_logits"), ("alpha", "focal"), ("class_weight", "varifocal")):
+        for cls in (
+            {"type": name, key: [0.5] * count},
+            {"type": "mix", "losses": [{"type": name, key: [0.5] * count}]},
+        ):
+            reason = rf"^{name}: {key} has {count} numbers, and .* has 3 classes; allowed: 3 numbers; .*in its order"
+            with pytest.raises(ValueError, match=reason), lpu.patched(cls=cls, model=model):
+                model.init_criterion()
 
 
 def test_they_come_from_the_shell_too() -> None:

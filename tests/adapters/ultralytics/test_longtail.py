@@ -19,8 +19,9 @@ def test_the_number_of_classes_is_that_of_the_model_or_refused(name: str) -> Non
     assert classes_of(build_loss(name, num_classes=3)) == 3
     mixed = build_loss("mix", losses=[{"type": name, "num_classes": 3}, "focal"])
     assert classes_of(mixed) == 3
+    loss = build_loss(name, num_classes=3)
     with pytest.raises(ValueError, match=rf"{name}: it has one number for each of 3 classes, and the model has 80"):
-        require_classes(name, classes_of(build_loss(name, num_classes=3)), 80, "the model")
+        require_classes(loss, classes_of(loss), 80, "the model")
 
 
 def test_seesaw_is_refused_before_training_by_what_it_lacks() -> None:

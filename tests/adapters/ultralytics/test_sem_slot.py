@@ -167,7 +167,7 @@ def test_what_does_not_fit_is_refused_before_training(sem: Any, reason: str) -> 
         ("cross_entropy", "does not push down the scores of pixels without a class"),
         ({"type": "dice", "activation": "softmax"}, "does not push down the scores of pixels without a class"),
         ("softmax_focal", "does not take a semantic branch"),
-        ({"type": "bce_with_logits", "pos_weight": [1.0, 2.0]}, "one number for each of 2 classes"),
+        ({"type": "bce_with_logits", "pos_weight": [1.0, 2.0]}, "pos_weight has 2 numbers, and .* classes"),
     ],
 )
 def test_what_a_semantic_model_takes_may_not_fit_a_branch(model: nn.Module, sem: Any, reason: str) -> None:

@@ -271,7 +271,7 @@ def own_region(pred: Tensor, target: Tensor, ignored: Tensor | None = None) -> T
     [
         ("cross_entropy", 1, "does not"),
         ({"type": "dice", "activation": "softmax"}, 1, "softmax"),
-        ({"type": "cross_entropy", "class_weight": [1.0, 2.0]}, 3, "one number for each of 2 classes"),
+        ({"type": "cross_entropy", "class_weight": [1.0, 2.0]}, 3, "class_weight has 2 numbers, and .* classes"),
         ("constant_mask", 3, "leaves no pixels out"),
         ("test_own_region", 3, "counts the pixels of label 255"),
     ],
