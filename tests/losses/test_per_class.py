@@ -20,7 +20,7 @@ from loss_plugins.tensors import BETWEEN_BINS, Target, on_target
 N, C = 7, 4
 #: maps have as many columns as classes: what is put on the wrong axis fits all the same
 SHAPES = {"rows": (N, C), "maps": (2, C, 3, C)}
-NUMBERS = [0.5, 0.25, 1.0, 0.75]
+NUMBERS = [0.3, 0.25, 1.0, 0.75]
 CLASS_LOSSES = [entry for entry in shipped() if entry.kind == "classification"]
 WITH_CLASSES = [e for e in CLASS_LOSSES if e.traits.scale in OF_CLASSES and BETWEEN_BINS.isdisjoint(e.targets)]
 PER_CLASS = [
@@ -203,6 +203,22 @@ def test_ignored_rows_might_as_well_not_be_there(entry: Entry, shape: tuple[int,
         rows = pred.movedim(1, -1).reshape(-1, C)[keep]
         theirs = lp.build_loss(entry.name, **entry.example, **parameters)(rows, mark.reshape(-1)[keep])
         torch.testing.assert_close(found.detach(), theirs)
+
+
+@pytest.mark.parametrize("entry", CLASS_LOSSES, ids=names(CLASS_LOSSES))
+def test_a_prediction_that_is_ignored_may_be_nan(entry: Entry) -> None:
+    pred, target = draw(entry, SHAPES["rows"])
+    marked = on_target(torch.clone, target)
+    mark = marked[-1] if isinstance(marked, tuple) else marked
+    mark[2] = 255
+    leaf = pred.clone()
+    leaf[2] = torch.nan
+    leaf.requires_grad_()
+    loss = lp.build_loss(entry.name, ignore_index=255, **entry.example)(leaf, marked)
+    (gradient,) = torch.autograd.grad(loss, leaf)
+    assert loss.isfinite()
+    assert gradient.isfinite().all()
+    assert (gradient[2] == 0).all()
 
 
 def rows_left(gone: Tensor) -> int:
