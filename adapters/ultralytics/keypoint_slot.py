@@ -13,6 +13,7 @@ from torch import Tensor
 
 from loss_plugins import Loss, build_loss
 
+from .nan_guard import ImageOf
 from .slots import Slot
 
 #: forms of a target that the slot can make, the one that says most first
@@ -99,30 +100,41 @@ class KeypointSlot(Slot):
                 )
             total = self.value(loss_module, points, wanted)
             if self.guard is not None:
-                self.look(self.by_row(loss_module, total, points, wanted), points, wanted.points, self.image_of)
+                losses = by_row(loss_module, total, *self.in_unit(points, wanted))
+                self.look(losses, points, wanted.points, self.image_of())
         self.calls.count(total, len(points), training)
         return total
 
     def value(self, loss: Loss, points: Tensor, wanted: Wanted) -> Tensor:
-        """The mean of the loss, times its loss_weight."""
-        if self.in_pixels and self._instances:
-            cell = self._instances[-1].cell.to(points)
-            points = points * cell
-            wanted = Wanted(wanted.points * cell, wanted.visible, wanted.area * cell.flatten() ** 2)
-        found: Tensor = loss(points, target_of(loss, wanted), reduction_override="mean")
-        return found
+        """The mean of the loss, times its loss_weight, of points in cells of the grid."""
+        return mean_of(loss, *self.in_unit(points, wanted))
 
-    def by_row(self, loss: Loss, total: Tensor, points: Tensor, wanted: Wanted) -> Tensor:
-        """The loss of each instance alone (n,), if that of all is not finite; else that of all, n times."""
-        if total.isfinite():
-            return total.expand(len(points))
-        twin = copy.deepcopy(loss).eval()
-        rows = (Wanted(*(part[at : at + 1] for part in wanted)) for at in range(len(points)))
-        return torch.stack([self.value(twin, points[at : at + 1], row) for at, row in enumerate(rows)])
+    def in_unit(self, points: Tensor, wanted: Wanted) -> tuple[Tensor, Wanted]:
+        """Points and targets in the unit that the loss takes."""
+        if not (self.in_pixels and self._instances):
+            return points, wanted
+        cell = self._instances[-1].cell.to(points)
+        return points * cell, Wanted(wanted.points * cell, wanted.visible, wanted.area * cell.flatten() ** 2)
 
-    def image_of(self, row: int) -> int:
-        """The image that an instance lies in."""
-        return int(self._instances[-1].image[row]) if self._instances else 0
+    def image_of(self) -> ImageOf:
+        """The image that an instance of this call lies in."""
+        images = self._instances[-1].image if self._instances else None
+        return lambda row: 0 if images is None else int(images[row])
+
+
+def mean_of(loss: Loss, points: Tensor, wanted: Wanted) -> Tensor:
+    """The loss of all instances as one number, times its loss_weight."""
+    found: Tensor = loss(points, target_of(loss, wanted), reduction_override="mean")
+    return found
+
+
+def by_row(loss: Loss, total: Tensor, points: Tensor, wanted: Wanted) -> Tensor:
+    """The loss of each instance alone (n,), if that of all is not finite; else that of all, n times."""
+    if total.isfinite():
+        return total.expand(len(points))
+    twin = copy.deepcopy(loss).eval()
+    rows = (Wanted(*(part[at : at + 1] for part in wanted)) for at in range(len(points)))
+    return torch.stack([mean_of(twin, points[at : at + 1], row) for at, row in enumerate(rows)])
 
 
 def form_of(loss: Loss) -> str | None:

@@ -253,3 +253,17 @@ def test_wing_is_the_installed_one_of_smp(reduction: str) -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
         gradients = (torch.autograd.grad(loss.sum(), pred)[0] for loss in (ours, theirs))
         torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", ["oks", "wing", "rle"])
+def test_what_is_not_visible_may_be_anything(name: str) -> None:
+    pred, (points, visible, *others) = ordinary("keypoint", lp.get_entry(name).targets[-1])(8)
+    loss = lp.build_loss(name, reduction="sum")
+    expected = loss(pred, (points, visible, *others))
+    for bad in (math.nan, math.inf):
+        wild, anywhere = (part.masked_fill(~visible[..., None], bad) for part in (pred, points))
+        found = loss(wild.requires_grad_(), (anywhere, visible, *others))
+        torch.testing.assert_close(found, expected)
+        (gradient,) = torch.autograd.grad(found, wild)
+        assert gradient.isfinite().all()
+        assert not gradient[~visible].any()

@@ -206,6 +206,35 @@ def test_in_yaml_and_on_the_shell(tmp_path: Path) -> None:
     assert lpu.make_spec(config=file).keypoint == lpu.make_spec(keypoint={"type": "wing", "width": 8.0}).keypoint
 
 
+@pytest.mark.parametrize("loss", ["oks", "wing"])
+@pytest.mark.parametrize("where", ["value", "gradient"])
+def test_the_image_of_an_instance_that_is_not_finite_is_found(loss: str, where: str, tmp_path: Path) -> None:
+    """Its loss is one number of all; the gradient comes back when the criterion is done."""
+    plug = Plug(lpu.make_spec(keypoint=loss, nan_guard=True))
+    assert plug.guard is not None
+    assert plug.keypoint is not None
+    plug.guard.begin({"img": torch.rand(2, 3, 8, 8), "im_file": ["first.jpg", "second.jpg"]}, 1, tmp_path)
+    part, given = stock.KeypointLoss(torch.ones(KEYS) / KEYS), keypoint_canary.fixed_arguments(KEYS)
+    pred = torch.rand(4, KEYS, 3)
+    target = torch.cat([pred[..., :2] + 0.1, torch.full((4, KEYS, 1), 2.0)], -1)
+    if where == "value":
+        pred[3, 1, 0] = torch.nan
+    leaf = pred.requires_grad_()
+    masks = given["masks"] if where == "value" else torch.tensor([[False] * 6, [True] * 4 + [False] * 2])
+
+    def computed() -> Tensor:
+        with plug.keypoint.among(masks, given["stride_tensor"]):  # type: ignore[union-attr]
+            return plug.keypoint.compute(part, leaf, target, target[..., 2] > 0, torch.full((4, 1), 9.0), torch.sum)  # type: ignore[union-attr]
+
+    if where == "value":
+        with pytest.raises(lpu.LossNotFinite, match=rf"keypoint loss {loss} is nan.*, row 3.*second"):
+            computed()
+        return
+    total = computed()
+    with pytest.raises(lpu.LossNotFinite, match=rf"gradient of the keypoint loss {loss}.*second"):
+        (total * torch.nan).backward()
+
+
 # --- the proof -------------------------------------------------------------------------------------------------------
 
 
