@@ -41,6 +41,7 @@ from .losses.coordinates import huber_loss as huber_loss
 from .losses.coordinates import l1_loss as l1_loss
 from .losses.coordinates import mse_loss as mse_loss
 from .losses.coordinates import smooth_l1_loss as smooth_l1_loss
+from .losses.distillation import ddf_loss as ddf_loss
 from .losses.dynamic import sdiou_loss as sdiou_loss
 from .losses.dynamic import uiou_loss as uiou_loss
 from .losses.focal import focal_loss as focal_loss
@@ -105,6 +106,7 @@ from .module.classes import BoundedIoULoss as BoundedIoULoss
 from .module.classes import CDIoULoss as CDIoULoss
 from .module.classes import CIoULoss as CIoULoss
 from .module.classes import CrossEntropyLoss as CrossEntropyLoss
+from .module.classes import DDFLoss as DDFLoss
 from .module.classes import DiceLoss as DiceLoss
 from .module.classes import DIoULoss as DIoULoss
 from .module.classes import DistributionFocalLoss as DistributionFocalLoss

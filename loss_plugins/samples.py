@@ -255,6 +255,11 @@ def _distances(n: int, generator: torch.Generator) -> Pair:
     return _uniform(generator, n, high=3), _uniform(generator, n).sub(0.5).sign()
 
 
+def _distilled(n: int, generator: torch.Generator) -> Pair:
+    logits = _normal(generator, 2, n, CLASSES, scale=2.0)
+    return logits[0], (logits[1], torch.arange(n) % 3 == 0)
+
+
 # --- masks -----------------------------------------------------------------------------------------------------------
 
 
@@ -337,6 +342,8 @@ def ordinary(kind: Kind, form: str = "dense", scale: Scale = "logits", classes: 
     if kind == "classification":
         scores = functools.partial(_ordinary_scores, form=form, scale=scale, classes=classes)
         return Sample(f"logits of deviation 2 for {classes} classes, one true per row", scores)
+    if kind == "distribution":
+        return Sample(f"logits of deviation 2 over {CLASSES} bins, a teacher's beside, a third matched", _distilled)
     if kind == "keypoint":
         return Sample("five key points in boxes with sides of 8 to 120 px", functools.partial(drawn_points, form=form))
     return SAMPLES[{"rotated_box": "jittered rotated boxes", "quad": "jittered quads"}.get(kind, "jittered boxes")]

@@ -146,6 +146,14 @@ def _is_input_sign(pred: Tensor, target: Target) -> bool:
     return isinstance(target, tuple) and len(target) == 2 and all(_is_dense(pred, part) for part in target)
 
 
+def _is_teacher(pred: Tensor, target: Target) -> bool:
+    if not (isinstance(target, tuple) and len(target) == 2):
+        return False
+    teacher, matched = target
+    fits = _is_dense(pred, teacher) and teacher.is_floating_point()
+    return fits and matched.dtype == torch.bool and matched.shape == pred.shape[:-1]
+
+
 def _is_points(pred: Tensor, target: Target, *others: Callable[[Tensor], tuple[int, ...]]) -> bool:
     """Whether the target is points like pred, which of them are visible, and tensors of these shapes."""
     shapes = (pred.shape, pred.shape[:-1], *(shape(pred) for shape in others))
@@ -171,6 +179,10 @@ FORMS: dict[str, tuple[Callable[[Tensor, Target], bool], str]] = {
     "class_map": (is_label, "integer labels of pred's shape without its class axis (axis 1)"),
     "score": (_is_score, "floats of pred's shape without its last axis"),
     "offset": (_is_score, "floats of pred's shape without its last axis, around 0"),
+    "teacher": (
+        _is_teacher,
+        "a tuple (teacher's logits, matched), of pred's shape and a boolean of pred's shape without its last axis",
+    ),
     "label_score": (
         _is_label_score,
         "a tuple (labels, scores), both of pred's shape without its class axis, or both of pred's shape",

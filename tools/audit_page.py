@@ -23,6 +23,7 @@ TABLES = {
     "Box losses": ("box", "coordinate"),
     "Rotated boxes and quadrilaterals": ("rotated_box", "quad"),
     "Class losses": ("classification",),
+    "Losses of distributions": ("distribution",),
     "Region losses": ("region",),
     "Losses of key points": ("keypoint",),
 }

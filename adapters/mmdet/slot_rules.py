@@ -19,7 +19,11 @@ from .usual import usual_entry
 #: heads whose ranking of losses needs one number per coordinate, and takes one per box without an error
 GIVES_COLUMNS = {"PISARetinaHead", "PISARoIHead", "PISASSDHead"}
 #: kinds of losses of what no head predicts, in words
-NOT_PREDICTED = {"keypoint": "key points", "quad": "quadrilaterals"}
+NOT_PREDICTED = {
+    "keypoint": "key points",
+    "quad": "quadrilaterals",
+    "distribution": "distributions beside a teacher's",
+}
 
 
 def problems(slot: LossSlot) -> list[Fault]:

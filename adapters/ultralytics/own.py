@@ -25,7 +25,7 @@ from .places import found_at
 
 Function = Callable[[Tensor, Tensor], Tensor]
 #: of the names that a function has in the catalogue, that of a box loss is meant
-KINDS = ("box", "rotated_box", "quad", "coordinate", "classification", "region", "keypoint")
+KINDS = ("box", "rotated_box", "quad", "coordinate", "classification", "region", "keypoint", "distribution")
 WANTED = "one number per box, computed from the prediction"
 #: boxes that are any of so many times as large cost the same, to this relative difference, if the scale does not matter
 FACTORS, INVARIANT = (1e-4, 1e-2, 1 / 8, 1e2, 1e3, 1e4, 1e6), 1e-4

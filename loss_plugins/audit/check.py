@@ -16,7 +16,8 @@ from .subject import Subject, show_call
 BOXES = tuple(COLUMNS)
 SCORES = ("classification", "region")
 POINTS = ("keypoint",)
-EVERY = BOXES + SCORES + POINTS
+DISTRIBUTIONS = ("distribution",)
+EVERY = BOXES + SCORES + POINTS + DISTRIBUTIONS
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,8 @@ class Subject:
 
         A box loss is audited in evaluation mode, where its running statistic is a constant.
         """
+        if self.kind == "distribution":
+            return "rows share the counts of the matched and of the others"
         coupled = self.declared.stateful and not self.rows_are_boxes
         return "stateful: rows share a running statistic" if coupled else ""
 

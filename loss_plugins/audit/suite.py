@@ -10,6 +10,7 @@ from ..catalog.ranges import Choice, check_value
 from ..errors import check_type, in_our_words
 from .check import Check, run_check
 from .checks import boxes as box_checks
+from .checks import distributions as distribution_checks
 from .checks import form as form_checks
 from .checks import graph as graph_checks
 from .checks import hostile as hostile_checks
@@ -34,6 +35,7 @@ CHECKS: tuple[Check, ...] = (
     *map_checks.CHECKS,
     *hostile_checks.CHECKS,
     *quad_checks.CHECKS,
+    *distribution_checks.CHECKS,
     *trait_checks.CHECKS,
     *precision_checks.CHECKS,
     *form_checks.CHECKS,
@@ -83,7 +85,7 @@ def audit(
         traits: what the loss promises; None: range, symmetry and so on are measured, not judged.
         kind: "box": (n, 4) corners to (n,); "coordinate": (n, 4) to (n, 4); "rotated_box": (n, 5) to (n,);
             "quad": (n, 8) corners to (n,); "classification": (n, C) scores; "region": (n, C, h, w) masks;
-            "keypoint": (n, K, 2) points.
+            "keypoint": (n, K, 2) points; "distribution": (n, C) logits over bins to (n,).
         name: what the report calls it.
         scores: what inputs a loss of classes, regions or key points takes; None: dense targets, scores as the traits
             say.

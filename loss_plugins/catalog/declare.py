@@ -18,7 +18,7 @@ from ..labels import ALLOWED
 from .docstring import parsed
 from .ranges import Allowed, Choice, Integers, Interval, PerClass, Series, Specs, check_value
 
-Kind = Literal["box", "coordinate", "rotated_box", "quad", "classification", "region", "keypoint"]
+Kind = Literal["box", "coordinate", "rotated_box", "quad", "classification", "region", "keypoint", "distribution"]
 KINDS: tuple[str, ...] = get_args(Kind)
 Scale = Literal["logits", "probabilities", "log_probabilities", "distances", "ranks"]
 #: columns of a row, for the kinds whose rows are boxes
@@ -28,6 +28,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "classification": ("dense", "labels"),
     "region": ("dense", "class_map"),
     "keypoint": ("dense", "points_visible"),
+    "distribution": ("dense", "teacher"),
 }
 #: those of them that are, or hold, integer labels
 LABELS = frozenset({"labels", "class_map", "label_score", "label_score_rank"})

@@ -81,7 +81,8 @@ def register_loss(
         name: snake case; a name may be registered once.
         kind: "box": (..., 4) xyxy boxes to (...); "coordinate": (..., 4) to (..., 4); "rotated_box": (..., 5) boxes
             (cx, cy, w, h, angle) to (...); "quad": (..., 8) corners to (...); "classification": logits (..., C);
-            "region": masks (N, ...); "keypoint": points (..., K, 2) to (...), (..., K) or (..., K, 2).
+            "region": masks (N, ...); "keypoint": points (..., K, 2) to (...), (..., K) or (..., K, 2);
+            "distribution": logits (..., n) over bins to (...).
         traits: what the loss promises; the tests and adapters read it.
         formula: LaTeX, without dollar signs; `loss-plugins show` prints it in Unicode, `help` as it is written here, as
             reading LaTeX takes a package beyond torch.
@@ -95,8 +96,9 @@ def register_loss(
             0 on), "offset" (likewise, around 0),
             "label_score", "target_iou" and "input_sign" (tuples of two tensors), "label_score_rank" (of three); None:
             dense or labels; of regions dense, class_map; of key points dense, points_visible.
-            Of key points the tuples are "points_visible", (points, visible), "points_visible_area", with the area of
-            each instance, and "points_visible_flow", with sigma and the log density of the error.
+            Of distributions dense or "teacher", (logits, matched). Of key points the tuples are "points_visible",
+            (points, visible), "points_visible_area", with the area of each instance, and "points_visible_flow", with
+            sigma and the log density of the error.
             "labels" may be C for background, "class_map" may not. The catalogue checks labels and gives the loss the
             keyword `ignore_index`: where something is left out, the function sees zeros, and its result is replaced by
             0. If rows depend on each other, as the pixels of a region do, the function takes `ignored=None` before the

@@ -42,6 +42,9 @@ READABLE: dict[str, str] = {
     '-w_y \\ln \\mathrm{softmax}(x)_y': (
         '-w_y ln softmax(x)_y'
     ),
+    '\\frac{T^2}{\\sqrt{n} (\\sqrt{n_1} + \\sqrt{n_2})} \\sum_i p_i \\ln\\frac{p_i}{q_i},\\quad p = \\mathrm{softmax}(t / T),\\quad q = \\mathrm{softmax}(x / T)': (
+        '(T²/(√n (√n₁ + √n₂))) ∑_i p_i ln(p_i/q_i)\np = softmax(t/T)\nq = softmax(x/T)'
+    ),
     '\\begin{cases} 1 - \\frac{2 \\sum p t + s}{\\sum p^2 + \\sum t^2 + s} & \\text{form} = \\text{vnet} \\\\ 1 - \\frac{2 \\sum p t + s}{\\sum p + \\sum t + s} & \\text{form} = \\text{naive} \\end{cases}': (
         '⎧ 1 - (2 ∑ p t + s)/(∑ p² + ∑ t² + s)   if form = vnet\n⎩ 1 - (2 ∑ p t + s)/(∑ p + ∑ t + s)     if form = naive'
     ),

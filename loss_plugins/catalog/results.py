@@ -32,6 +32,7 @@ SHAPES: dict[str, tuple[tuple[Callable[[Size], Shape], str], ...]] = {
         (lambda pred: pred[1:2], "channel"),
         (lambda pred: (), "batch"),
     ),
+    "distribution": ((lambda pred: pred[:-1], "row"),),
     "keypoint": (
         (lambda pred: pred[:-2], "instance"),
         (lambda pred: pred[:-1], "key point"),

@@ -26,6 +26,7 @@ PREDICTIONS = {
     "quad": "(..., 8) predicted corners (x1, y1, ..., x4, y4) of quadrilaterals, in any order, {units}.",
     "region": "(n, ...) or (n, C, ...) {scale}, one mask per image or per class.",
     "classification": "{rows} {scale}.",
+    "distribution": "(..., n) {scale} over n bins.",
     "keypoint": "(..., K, 2) predicted key points (x, y), {units}.",
 }
 TARGETS = {
@@ -41,6 +42,7 @@ RESULTS = {
     "quad": "(...) one loss per quadrilateral",
     "region": "one loss per region",
     "classification": "{rows}",
+    "distribution": "(...) one loss per row",
     "keypoint": "one loss per instance, key point or coordinate",
 }
 #: what the values of a target of class and region losses mean, beside its form

@@ -6,6 +6,7 @@ from . import (
     bins,
     classification,
     coordinates,
+    distillation,
     dynamic,
     focal,
     gaussian,
@@ -25,7 +26,7 @@ from . import (
 )
 
 __all__ = [
-    "alpha", "asymmetric", "bins", "classification", "coordinates", "dynamic", "focal", "gaussian", "ghm", "iou",
-    "keypoints", "longtail", "lovasz", "overlap", "projections", "quads", "quality", "region", "rotated", "slide",
-    "wise",
+    "alpha", "asymmetric", "bins", "classification", "coordinates", "distillation", "dynamic", "focal", "gaussian",
+    "ghm", "iou", "keypoints", "longtail", "lovasz", "overlap", "projections", "quads", "quality", "region", "rotated",
+    "slide", "wise",
 ]  # fmt: skip

@@ -30,7 +30,7 @@ def _free_name() -> Iterator[None]:
 
 def right(kind: str, pred: Tensor) -> tuple[int, ...]:
     """The shape that a loss of that kind has by its definition."""
-    if kind in ("box", "rotated_box", "quad"):
+    if kind in ("box", "rotated_box", "quad", "distribution"):
         return tuple(pred.shape[:-1])
     return tuple(pred.shape[:1]) if kind == "region" else tuple(pred.shape)
 

@@ -74,6 +74,9 @@ def extreme(name: str) -> tuple[Tensor, Any]:
     entry = get_entry(name)
     if entry.kind == "keypoint":
         return extreme_points(entry.targets[0])
+    if entry.kind == "distribution":
+        pred, _ = extreme_scores(entry)
+        return pred, (pred.flip(0), torch.arange(len(pred)) % 2 == 0)
     return extreme_scores(entry) if entry.kind in ("classification", "region") else degenerate(entry.kind)
 
 
@@ -218,7 +221,7 @@ def differentiate_compiled(name: str) -> None:
         torch.testing.assert_close(leaf.grad, expected_leaf.grad)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if get_entry(name).kind != "region"])
+@pytest.mark.parametrize("name", [name for name in NAMES if get_entry(name).kind not in ("region", "distribution")])
 def test_vmap_over_single_rows_gives_value_and_gradient(name: str) -> None:
     pred, target = sample(name)
     module = build(name).eval()

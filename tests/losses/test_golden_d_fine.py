@@ -60,3 +60,18 @@ def test_fgl_of_matched_boxes(case: dict[str, Any]) -> None:
     iou = matched_ious(inputs).repeat_interleave(4)
     found = loss(matched, offsets(inputs, reg_scale).flatten(), iou)
     assert_close(found / inputs["num_boxes"], pred, case)
+
+
+@pytest.mark.parametrize("case", cases("ddf"))
+def test_ddf_of_all_boxes(case: dict[str, Any]) -> None:
+    """Matched queries weigh their IoU, the others the largest class score of the teacher."""
+    inputs, bins = inputs_of(case), case["params"]["max_num_bins"] + 1
+    pred, matches = inputs["pred_corners"].requires_grad_(), (inputs["image"], inputs["query"])
+    matched = torch.zeros(pred.shape[:2], dtype=torch.bool)
+    matched[matches] = True
+    weight = inputs["teacher_logits"].sigmoid().amax(-1)
+    weight[matches] = matched_ious(inputs)
+    teacher = inputs["teacher_corners"].view(-1, bins)
+    loss = lp.build_loss("ddf", temperature=float(case["params"]["T"]))
+    sides = [each.flatten().repeat_interleave(4) for each in (matched, weight)]
+    assert_close(loss(pred.view(-1, bins), (teacher, sides[0]), sides[1]), pred, case)

@@ -15,6 +15,7 @@ from loss_plugins.catalog.declare import COLUMNS
 from loss_plugins.catalog.entries import Entry, shipped
 from loss_plugins.catalog.ranges import Choice, PerClass
 from loss_plugins.points import POINTS
+from loss_plugins.samples import CLASSES as BINS
 from loss_plugins.samples import as_scale, ordinary
 from loss_plugins.tensors import Target, class_axis, without_class_axis
 
@@ -50,7 +51,9 @@ def choices(entry: Entry, name: str) -> list[Any]:
 def samples(entry: Entry) -> Iterator[tuple[Tensor, Target]]:
     """Rows and maps in every form of the target, as many as classes, of one class, none; labels with some to ignore."""
     if entry.kind not in ("classification", "region"):
-        for form, rows in itertools.product(entry.targets or ("dense",), (COLUMNS.get(entry.kind, ROWS), 0)):
+        for form, rows in itertools.product(
+            entry.targets or ("dense",), ({**COLUMNS, "distribution": BINS}.get(entry.kind, ROWS), 0)
+        ):
             yield ordinary(entry.kind, form)(rows, seed=1, dtype=torch.float64)
         return
     for form, shape in itertools.product(entry.targets, SHAPES):

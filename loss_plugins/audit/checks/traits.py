@@ -47,6 +47,8 @@ def agreeing(subject: Subject) -> tuple[Tensor, Target] | None:
     pred, target = subject.sample(50)
     if subject.rows_are_boxes:
         return pred, pred
+    if subject.kind == "distribution":
+        return target[0].clone(), target
     if subject.kind == "keypoint":
         return (target[0] if isinstance(target, tuple) else target).clone(), target
     if isinstance(target, tuple):

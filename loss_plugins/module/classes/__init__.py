@@ -26,6 +26,7 @@ from .coordinates import MSELoss as MSELoss
 from .coordinates import SmoothL1Loss as SmoothL1Loss
 from .focal import AsymmetricLoss as AsymmetricLoss
 from .focal import AsymmetricSoftmaxLoss as AsymmetricSoftmaxLoss
+from .focal import DDFLoss as DDFLoss
 from .focal import DistributionFocalLoss as DistributionFocalLoss
 from .focal import FGLLoss as FGLLoss
 from .focal import FocalLoss as FocalLoss

@@ -92,6 +92,39 @@ class AsymmetricSoftmaxLoss(Loss, name="asymmetric_softmax"):
         class_weight: Sequence[float] | Tensor | float | None = None
     ) -> None: ...
 
+class DDFLoss(Loss, name="ddf"):
+    """Decoupled distillation focal loss (DDF): divergence from a teacher, matched queries and the others apart.
+
+    The rows add up to the loss of the batch, which is the result of "mean" and of "sum": the mean over the n1 sides of
+    matched queries and the mean over the n2 others, weighted by the roots of n1 and n2; n is the count of a row's own.
+
+    Formula:
+        (T²/(√n (√n₁ + √n₂))) ∑_i p_i ln(p_i/q_i)
+        p = softmax(t/T)
+        q = softmax(x/T)
+
+    Args:
+        reduction (default 'mean'; allowed: 'none' or 'mean' or 'sum'): "none", "mean" or "sum".
+        loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
+        compile (default False; allowed: False or True): turn value and gradient into machine code, by
+            torch's compiler; the first call takes the time for it.
+        temperature (default 5.0; allowed: [0.1, 100]): T. D-FINE's is 5.
+
+    Use it when:
+        Layers of a decoder that predict sides of boxes as distributions learn from its last, as in
+        D-FINE.
+
+    Avoid it when:
+        The last layer is no better than the others yet, unless the loss weighs little.
+
+    Source:
+        D-FINE: Redefine Regression Task in DETRs as Fine-grained Distribution Refinement (2024) https://arxiv.org/abs/2410.13842
+    """
+    def __init__(
+        self, reduction: Reduction = 'mean', loss_weight: float = 1.0, compile: bool = False, *,
+        temperature: float = 5.0
+    ) -> None: ...
+
 class DistributionFocalLoss(Loss, name="distribution_focal"):
     """Distribution focal loss: cross-entropy with the two bins next to the target.
 

@@ -46,6 +46,8 @@ def test_unknown_criteria(build: Any, says: str) -> None:
         ({"box": "kld"}, "box='kld' is a loss of kind rotated_box, and this criterion compares upright boxes"),
         ({"box": "oks"}, "box='oks' is a loss of kind keypoint, and this criterion compares upright boxes"),
         ({"box": "mgiou_quad"}, "box='mgiou_quad' is a loss of kind quad, and this criterion compares upright boxes"),
+        ({"cls": "ddf"}, "cls='ddf' is a loss of kind distribution"),
+        ({"cls": "fgl"}, "cls='fgl' "),
         ({"box": "l1"}, "box='l1' is a loss of kind coordinate"),
         ({"box": "focal"}, "box='focal' is a loss of kind classification"),
         ({"box": {"type": "ciou", "box_format": "cxcywh"}}, "leave box_format out"),

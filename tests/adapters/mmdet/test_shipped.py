@@ -81,6 +81,13 @@ TRIED: list[tuple[str, str, str, dict[str, Any], str | None]] = [
     # losses of another kind than the slot's
     ("RetinaNet", BOX, FOCAL, {}, "encoded offsets, and focal takes scores"),
     ("RetinaNet", BOX, "loss_plugins.MGIoUQuadLoss", {}, "mgiou_quad is a loss of quadrilaterals, which no head .*L1"),
+    (
+        "GFL",
+        "bbox_head.loss_dfl",
+        "loss_plugins.DDFLoss",
+        {},
+        "ddf is a loss of distributions beside .*DistributionFocal",
+    ),
     ("RetinaNet", BOX, "loss_plugins.OKSLoss", {}, "oks is a loss of key points, which no head .*put .*L1Loss"),
     (
         "RetinaNet",

@@ -138,6 +138,7 @@ def test_the_error_travels_whole():
         ({"box": "kld"}, "box='kld' is a loss of kind rotated_box, and these heads compare upright boxes"),
         ({"box": "wing"}, "box='wing' is a loss of kind keypoint, and these heads compare upright boxes"),
         ({"box": "mgiou_quad"}, "box='mgiou_quad' is a loss of kind quad, and these heads compare upright boxes"),
+        ({"cls": "ddf"}, "cls='ddf' is a loss of kind distribution"),
         ({"box": "smooth_l1"}, "box='smooth_l1' is a loss of kind coordinate"),
         ({"box": "focal"}, "box='focal' is a loss of kind classification"),
         ({"box": "mpdiou"}, r"box='mpdiou' needs the size of the images.*'image_size': \(height, width\)"),

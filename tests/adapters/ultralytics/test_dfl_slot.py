@@ -150,6 +150,7 @@ def test_bins_by_hand() -> None:
         ("cross_entropy", "dfl='cross_entropy' does not take logits over bins"),
         ("focal", "does not take logits over bins|gives shape"),
         ("bce", "bins"),
+        ("ddf", "dfl='ddf' is a loss of kind distribution"),
         ("fgl", "dfl='fgl' takes offsets from the sides of a reference box, .* and gets distances"),
         ({"type": "mix", "losses": ["l1", "distribution_focal"]}, "mix"),
         ({"type": "l1", "loss_weight": 0.0}, "loss_weight"),
