@@ -42,6 +42,14 @@ class Served:
         """Whether something is plugged."""
         return bool(self.plugs) or self.dense is not None
 
+    @property
+    def is_told(self) -> bool:
+        """Whether a loss has to be told: a running statistic of the steps of dense criteria, others of the progress."""
+        slots = [slot for plug in self.plugs for slot in plug.losses.slots]
+        dense = [] if self.dense is None else [self.dense.slot]
+        stateful = any(slot.loss.entry.traits.stateful for slot in dense)
+        return stateful or any(slot.loss.takes_progress for slot in (*slots, *dense))
+
     def set_progress(self, progress: float) -> None:
         """Tell the losses how much of the training is over, from 0 to 1."""
         for plug in (*self.plugs, *([self.dense] if self.dense is not None else [])):

@@ -46,11 +46,11 @@ class Trained:
             vars(self.trainer).pop(name, None)
 
     def _check_ways(self) -> None:
-        """Raise where `on_forward`, which is not called, would have to plug a criterion or to begin steps."""
+        """Raise where `on_forward`, which is not called, would have to plug a criterion or to tell losses of steps."""
         ways = [name for name in OTHER_WAYS if getattr(self.trainer.config, name, False)]
-        stateful = self.served.dense is not None and self.served.dense.slot.loss.entry.traits.stateful
-        if ways and (stateful or not self.served.any):
-            why = "a running statistic has to be told of steps" if stateful else "a criterion is built by the first one"
+        told = self.served.is_told
+        if ways and (told or not self.served.any):
+            why = "a loss has to be told of steps" if told else "a criterion is built by the first one"
             came = f"{ways[0]}=True of {type(self.trainer).__name__}: on_forward is not called, where {why}"
             raise refusal(WHERE, came, f"{ways[0]}=False", "leave it out")
 

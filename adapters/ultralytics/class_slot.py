@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from loss_plugins import Loss
 from loss_plugins.module.gain import Gain, fair_class_gain
+from loss_plugins.tensors import Target, on_target
 
 from . import matches
 from .classes import classes_of
@@ -53,17 +54,23 @@ class ClassSlot(Slot):
         loss_module = self.loss_of(bce, logits.device)
         with torch.autocast(logits.device.type, enabled=False):
             if training and self.measure_next:
-                self.measure_positives(loss_module, logits, target)
+                self.measure_positives(loss_module, logits, target, given)
             loss = loss_module.elementwise(logits, given) * (self.calls.gain * loss_module.loss_weight)
         self.look(loss, logits, target, lambda row: row // shape[1])
         self.calls.count(loss, len(loss), training)
         return loss.view(shape)
 
-    def measure_positives(self, loss: Loss, logits: Tensor, target: Tensor) -> None:
-        """As `measure`, on the scores of a batch that have something to find."""
+    def measure_positives(self, loss: Loss, logits: Tensor, target: Tensor, given: Target) -> None:
+        """As `measure`, on the scores of a batch that have something to find; the loss gets its own form of target."""
         found = target.amax(-1) > 0
+        own = on_target(lambda part: part[found], given)
+
+        def computed(twin: Loss, pred: Tensor, _: Tensor) -> Tensor:
+            return twin.elementwise(pred, own)
+
         if found.any():
-            self.measure(loss, stock_class_loss, logits[found], target[found], (target[found] > 0).float())
+            rows = (target[found] > 0).float()
+            self.compare(loss, stock_class_loss, computed, logits[found], target[found], rows)
 
 
 def fair_gain(loss: Loss, classes: int = 1, box_alone: str = "") -> Gain:

@@ -13,7 +13,7 @@ from loss_plugins import Loss, cxcywh_to_xyxy, giou_loss, varifocal_loss
 from loss_plugins.errors import refusal
 from loss_plugins.fusion import by_autograd
 from loss_plugins.module.image_size import given_sizes
-from loss_plugins.tensors import Target
+from loss_plugins.tensors import Target, on_target
 
 from . import probe
 from .box_slot import BoxSlot
@@ -82,7 +82,15 @@ def class_loss(slot: Any, criterion: Any, logits: Tensor, labels: Tensor, qualit
         if training and slot.measure_next and objects:
             found = target.amax(-1) > 0
             rows = (target[found] > 0).float()
-            slot.measure(loss_module, stock_class_loss, logits[found], target[found], rows)
+            own = on_target(lambda part: part[found], given)
+            slot.compare(
+                loss_module,
+                stock_class_loss,
+                lambda twin, pred, _: twin.elementwise(pred, own),
+                logits[found],
+                target[found],
+                rows,
+            )
         loss = loss_module.elementwise(logits, given)
     slot.look(loss, logits, target, lambda row: row // queries)
     total: Tensor = loss.sum() / max(objects, 1) * (loss_module.loss_weight * criterion.loss_gain[GAINS["cls"]])

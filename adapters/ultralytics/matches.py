@@ -25,12 +25,12 @@ class Found(NamedTuple):
 
     Attributes:
         form: of target, see `read_by`.
-        scores: (b, anchors, classes) soft targets.
+        shape: of the soft targets, (b, anchors, classes).
         beside: (b * anchors) IoUs of "target_iou", or (b * anchors, classes) what is matched of "label_score".
     """
 
     form: Form
-    scores: Tensor
+    shape: torch.Size
     beside: Tensor
 
 
@@ -59,7 +59,7 @@ def keep(form: Form, arguments: Mapping[str, Any], assigned: tuple[Tensor, ...])
     else:
         classes = torch.arange(scores.shape[-1], device=scores.device)
         beside = (foreground[..., None] & (labels[..., None] == classes)).flatten(0, -2).float()
-    _last.found = Found(form, scores, beside)
+    _last.found = Found(form, scores.shape, beside)
 
 
 def beside(target: Tensor, rows: Tensor) -> Target:
@@ -70,7 +70,7 @@ def beside(target: Tensor, rows: Tensor) -> Target:
         rows: (b * anchors, classes) the same in float32.
     """
     found, _last.found = _last.found, None
-    if found is None or found.scores.shape != target.shape:  # scores that no assigner has made
+    if found is None or found.shape != target.shape:  # scores that no assigner has made
         return rows
     return (rows, found.beside) if found.form == "target_iou" else (found.beside, rows)
 

@@ -6,8 +6,8 @@ import copyreg
 import enum
 import hashlib
 import inspect
-import pickle
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from types import CellType, CodeType, FunctionType, ModuleType, NoneType
@@ -23,7 +23,6 @@ PACKAGE = __name__.partition(".")[0]
 PLAIN = (bool, int, float, complex, str, bytes, NoneType, torch.dtype, torch.device)
 #: so much is told of a function at most: one that holds on to a whole training reaches all of it
 MANY = 100_000
-END = object()
 #: constants of code, of which equal ones may be one object or not, as the compiler has it
 CONSTANT = (tuple, frozenset, CodeType)
 
@@ -108,29 +107,32 @@ def _digest(functions: Iterable[Callable[..., Any]]) -> str:
 
 
 def _told(value: Any) -> Iterator[str]:
-    """Types and parts of a value, down to numbers and text: the same in every process.
+    """Types and parts of a value, down to numbers and text, the nearest first: the same in every process.
 
     Each object is told once, then by its number: functions call themselves, and what a function holds on to may be
     reached in many ways.
     """
     numbered: dict[int, tuple[int, Any]] = {}  # with the objects, as some are made here and would leave their number
-    waiting = [iter((value,))]
+    waiting = deque([value])
     while waiting:
-        value = next(waiting[-1], END)
-        if value is END:
-            waiting.pop()
-            yield "."
-            continue
-        yield type(value).__qualname__
-        if isinstance(value, PLAIN):
-            yield repr(value)
+        value = waiting.popleft()
+        if is_plain(value):
+            yield f"{type(value).__qualname__} {value!r}"
         elif id(value) in numbered:
-            yield str(numbered[id(value)][0])
+            yield f"{type(value).__qualname__} {numbered[id(value)][0]}"
         else:
             if not isinstance(value, CONSTANT):
                 numbered[id(value)] = len(numbered), value
-            parts = next((parts for kinds, parts in PARTS if isinstance(value, kinds)), _of_any)
-            waiting.append(iter(parts(value)))
+            parts = list(next((parts for kinds, parts in PARTS if isinstance(value, kinds)), _of_any)(value))
+            waiting.extend(parts)
+            yield f"{type(value).__qualname__} of {len(parts)}"
+
+
+def is_plain(value: Any) -> bool:
+    """Whether the text of a value tells it apart: a number or a text, or many of them."""
+    if type(value) in (list, tuple):
+        return all(type(part) in PLAIN for part in value)
+    return isinstance(value, PLAIN)
 
 
 def _of_function(function: FunctionType) -> Iterable[Any]:
@@ -170,9 +172,10 @@ def _of_code(code: CodeType) -> Iterable[Any]:
 
 def _of_tensor(tensor: Tensor) -> Iterable[Any]:
     """Of one that is not on the CPU, where the host would have to wait, not its numbers."""
-    if tensor.device.type != "cpu" or tensor.numel() < MANY:
-        return tensor.dtype, tensor.shape, tensor.tolist() if tensor.device.type == "cpu" else None
-    return tensor.dtype, tensor.shape, hashlib.sha256(pickle.dumps(tensor.tolist())).digest()
+    if tensor.device.type != "cpu" or tensor.layout != torch.strided:
+        return tensor.dtype, tensor.shape
+    held = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+    return tensor.dtype, tensor.shape, hashlib.sha256(bytes(held.tolist())).digest()
 
 
 #: what tells values of a type apart

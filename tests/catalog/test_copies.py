@@ -437,6 +437,26 @@ def test_a_function_that_holds_on_to_much_is_told_in_a_moment() -> None:
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_a_function_that_holds_on_to_a_training_is_told_in_a_moment() -> None:
-    rows = Node(*(Node(float(number)) for number in range(300_000)))
-    assert identity_of([of_node(rows)]).digest == identity_of([of_node(rows)]).digest
+def test_a_function_that_holds_on_to_a_training_is_told_by_what_is_near() -> None:
+    """Of more nodes than are told, those beyond make no difference; what the function itself holds does."""
+
+    def of(rows: Node, factor: float) -> Any:
+        return lambda pred, target: (pred - target).abs().sum(-1) * len(rows.others) * factor
+
+    rows, others = (Node(*(Node(Node(float(each))) for each in range(40_000)), last) for last in (1.0, 2.0))
+    near = [identity_of([of(*given)]).digest for given in ((rows, 1.0), (rows, 1.0), (rows, 2.0), (others, 1.0))]
+    assert near[0] == near[1]
+    assert len({*near}) == 3
+
+
+@pytest.mark.parametrize("size", [3, 60_000, 250_000])
+def test_tables_are_told_by_all_their_numbers(size: int) -> None:
+    """In one word each, so that no table hides what stands beside it."""
+    kinds = [torch.arange(float(size)), list(range(size)), tuple(map(float, range(size)))]
+    for table in kinds:
+        changed = copy.deepcopy(table) if not isinstance(table, tuple) else (*table[:-1], -1.0)
+        if not isinstance(table, tuple):
+            changed[-1] = -1
+        digests = [identity_of([closing_over((each, z))]).digest for each, z in ((table, 1), (table, 2), (changed, 1))]
+        assert len({*digests}) == 3
+        assert identity_of([closing_over((copy.deepcopy(table), 1))]).digest == digests[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from ultralytics.utils.metrics import probiou
 import loss_plugins as lp
 from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import matches
+from loss_plugins.adapters.ultralytics.class_slot import ClassSlot
 
 from .ultralytics_runs import batch_of
 
@@ -89,6 +91,19 @@ def test_slide_takes_the_mean_iou_of_the_batch() -> None:
         loss = lp.build_loss("slide", reduction="none")(torch.zeros(2, 1), given)
         torch.testing.assert_close(loss.flatten(), torch.tensor([weight * math.log(2), math.log(2)]))
         assert isinstance(matches.beside(target, target.flatten(0, 1)), Tensor)  # it was kept for one loss alone
+
+
+@pytest.mark.parametrize(("iou", "wanted"), [(0.5, math.exp(0.5)), (0.9, 1.0)])
+def test_the_ratio_is_that_of_the_loss_with_its_own_target(iou: float, wanted: float) -> None:
+    """As above, over the stock loss; the same soft targets in both cases."""
+    slot = ClassSlot(partial(lp.build_loss, "slide", reduction="none"), match_gain=False, token="token")
+    slot.measure_next = True
+    target = torch.tensor([[[0.45], [0.0]]])
+    box = torch.tensor([0.0, 0.0, 10.0, 10.0]).expand(1, 2, 4)
+    assigned = torch.zeros(1, 2, dtype=torch.int64), box, target, target[..., 0] > 0
+    matches.keep(slot.reads, {"pd_bboxes": box * torch.tensor([iou, 1.0, iou, 1.0])}, assigned)
+    slot.compute(object.__new__(nn.Module), torch.zeros(1, 2, 1, requires_grad=True), target)
+    assert slot.ratio == pytest.approx(wanted, rel=1e-5)
 
 
 def test_a_match_of_quality_0_counts_in_matchability_and_not_as_a_negative() -> None:
