@@ -94,7 +94,7 @@ def oks_loss(
     added: float = 0.0,
     floor: float = 0.0,
     *,
-    sigmas: Annotated[Sequence[float] | Tensor | None, PerClass(Interval(1e-4, 10))] = None,
+    sigmas: Annotated[Sequence[float] | Tensor | None, PerClass(Interval(2**-10, 10))] = None,
     mode: Annotated[
         Literal["linear", "square", "log"],
         Choice("linear", "square", "log"),

@@ -16,7 +16,8 @@ from loss_plugins.samples import as_scale
 
 from .taken import taken
 
-DENSE = [entry for entry in shipped() if {"dense", "input_sign", "label_score"}.intersection(entry.targets)]
+SCORES = [entry for entry in shipped() if entry.kind in ("classification", "region")]
+DENSE = [entry for entry in SCORES if {"dense", "input_sign", "label_score"}.intersection(entry.targets)]
 SHAPES = [(5, 3), (2, 3, 4), (2, 3, 4, 5), (4, 1)]
 #: numbers that are no share of a class, and that are no sign
 WRONG = {"shares": (-100, 255, 2, -1), "signs": (0, 2, -100, 0.5)}
