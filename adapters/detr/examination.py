@@ -93,6 +93,11 @@ def _box_slot(where: str, box: Any, size: Any) -> BoxSlot:
 
 def _class_slot(where: str, cls: Any) -> ClassSlot:
     loss = module_of(where, "cls", cls)
+    if loss.entry.kind == "distribution" or "offset" in loss.entry.targets:
+        came = f"cls={loss.entry.name!r} is a loss of distributions over the sides of boxes"
+        remedy = "pass one of these; local losses, as loss_fgl and loss_ddf of D-FINE's criteria, have no slot: a "
+        remedy += "criterion of your own calls loss_plugins.FGLLoss and DDFLoss where it has the corners"
+        raise refusal(where, came, f"a class loss: {names_of(per_score)}", remedy)
     if loss.entry.kind != "classification":
         came = f"cls={loss.entry.name!r} is a loss of kind {loss.entry.kind}"
         raise refusal(where, came, f"a class loss: {names_of(per_score)}", "pass one of these")
