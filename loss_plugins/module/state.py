@@ -20,7 +20,7 @@ from ..tensors import Target, class_axis, raised
 from .exact import ExactBuffers
 
 #: up to so many numbers of a statistic are printed with its module
-SHOWN = 100
+SHOWN = 30
 
 
 def check_statistics(where: str, names: Collection[str], taken: Collection[str]) -> None:

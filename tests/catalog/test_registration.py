@@ -225,6 +225,21 @@ def test_a_running_statistic_of_another_signature_is_refused(part: str) -> None:
             lp.unregister_loss(NAME)
 
 
+def test_a_running_statistic_has_the_size_that_a_parameter_says_or_is_refused() -> None:
+    def own(pred: Tensor, target: Tensor, *, a: float = 1.0, seen: Tensor | None = None) -> Tensor:
+        return cost(pred, target) * a
+
+    own.__annotations__["seen"] = Annotated[Tensor | None, lp.State(**SUMS, sized_by="classes")]
+    lp.catalog.declare.keywords.cache_clear()
+    refused(lambda: lp.register_loss(NAME)(own), NAME, "'seen' is sized by 'classes', which is no parameter", "a")
+
+
+@pytest.mark.parametrize(("name", "value"), [("late", 1), ("of_gradient", "yes"), ("sized_by", None)])
+def test_what_else_is_said_of_a_running_statistic_has_its_type(name: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=rf"State: {name}="):
+        lp.State(**SUMS, **{name: value})
+
+
 SUMS: dict[str, Any] = {
     "initial": lambda parameters: torch.ones(()),
     "empty": lambda parameters: torch.zeros(2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from mmdet.models import losses as stock
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from loss_plugins.adapters.mmdet.hook import LossPluginsHook
 from loss_plugins.adapters.mmdet.longtail import tell_classes
 from loss_plugins.adapters.mmdet.scene import make_scene
 
 from .heads import BOXES, CLASSES, FEW, Case, Heads, total, two_stage
+from .runs import runner
 
 CLS = "roi_head.bbox_head.loss_cls"
 FASTER = Case("faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py", (CLS,), FEW, two_stage, (4, 8, 16, 32, 64))
@@ -176,6 +179,12 @@ def test_the_number_of_classes_is_filled_in_or_checked_before_a_one_stage_head_t
             tell_classes(RETINA.build(ours(name, num_classes=7)))
 
 
+def test_the_hook_tells_it_before_the_run(tmp_path: Path) -> None:
+    heads = RETINA.build(ours("EFLLoss"))
+    LossPluginsHook().before_run(runner(heads, tmp_path))
+    assert heads.bbox_head.loss_cls.num_classes == CLASSES
+
+
 def test_seesaw_in_a_one_stage_head_is_refused_in_words() -> None:
     heads = RETINA.build(ours("SeesawLoss"))
     tell_classes(heads)
@@ -221,7 +230,10 @@ def test_heads_are_told_what_mmdetection_s_own_tells_them(name: str) -> None:
 def test_seesaw_may_give_the_sum_of_both_parts() -> None:
     scores, labels, weight = draw(CLASSES + 2)
     apart, both = (built(ours("SeesawLoss", loss_weight=2.0, return_dict=each)) for each in (True, False))
-    torch.testing.assert_close(sum(apart(scores, labels, weight).values()), both(scores, labels, weight))
+    plain = built(ours("SeesawLoss"))(scores, labels, weight)
+    weighed = apart(scores, labels, weight)
+    torch.testing.assert_close(weighed, {name: 2 * value for name, value in plain.items()})
+    torch.testing.assert_close(sum(weighed.values()), both(scores, labels, weight))
     again = built(built(ours("SeesawLoss", num_classes=4, return_dict=False)).spec())
     assert again.return_dict is False
     assert not built(built(ours("EQLV2Loss", test_with_obj=False)).spec()).test_with_obj
