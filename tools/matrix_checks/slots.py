@@ -26,8 +26,8 @@ MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
     "yolo26n": ("DetectionModel", DETECTING),
     "yolov8n-seg": ("SegmentationModel", (*DETECTING, "mask")),
     "yolo26n-seg": ("SegmentationModel", (*DETECTING, "mask", "sem")),
-    "yolov8n-pose": ("PoseModel", DETECTING),
-    "yolo26n-pose": ("PoseModel", DETECTING),
+    "yolov8n-pose": ("PoseModel", (*DETECTING, "keypoint")),
+    "yolo26n-pose": ("PoseModel", (*DETECTING, "keypoint")),
     "yolov8n-obb": ("OBBModel", DETECTING),
     "yolo26n-obb": ("OBBModel", DETECTING),
     "rtdetr-resnet50": ("RTDETRDetectionModel", ("box", "cls")),
@@ -53,6 +53,7 @@ def loss_for(model: str, slot: str) -> str:
         "dfl": "l1" if without_bins else "distribution_focal",
         "mask": "dice",
         "sem": "dice",
+        "keypoint": "oks",
     }[slot]
 
 
