@@ -14,7 +14,7 @@ from loss_plugins.samples import ordinary
 
 README = Path(__file__).parents[2] / "README.md"
 #: a loss of every kind, and of both forms of class targets
-LOSSES = ("ciou", "smooth_l1", "prob_iou", "focal", "cross_entropy", "dice", "wing", "oks")
+LOSSES = ("ciou", "smooth_l1", "prob_iou", "focal", "cross_entropy", "dice", "wing", "oks", "ddf", "mgiou_quad")
 
 
 class Head(nn.Module):
