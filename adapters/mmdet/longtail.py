@@ -176,9 +176,10 @@ class Seesaw(CountedLoss):
     def no_object(self, target: Any, classes: Tensor) -> Tensor:
         """The label of the last two columns; what is ignored stays so."""
         ignored = numbers(self.loss.resolved()["ignore_index"])
-        left_out = torch.isin(target, torch.tensor(ignored, dtype=target.dtype, device=target.device))
         label: Tensor = (target == classes.shape[1]).long()
-        return label.masked_fill(left_out, IGNORED)
+        for number in ignored:
+            label = label.masked_fill(target == number, IGNORED)
+        return label
 
     def get_cls_channels(self, num_classes: int) -> int:
         """How many scores a row has in a head of so many classes."""
@@ -193,10 +194,9 @@ class Seesaw(CountedLoss):
     def get_accuracy(self, cls_score: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """How often objects are told from background, and their classes from each other, in percent."""
         classes, objects = self.parts(cls_score)
-        found = labels < classes.shape[1]
         return {
             "acc_objectness": accuracy(objects, self.no_object(labels, classes)),
-            "acc_classes": accuracy(classes[found], labels[found]),
+            "acc_classes": accuracy(classes, labels, labels < classes.shape[1]),
         }
 
     def spec(self) -> dict[str, Any]:
@@ -204,6 +204,8 @@ class Seesaw(CountedLoss):
         return {**super().spec(), "return_dict": self.return_dict}
 
 
-def accuracy(scores: Tensor, labels: Tensor) -> Tensor:
-    """How many rows have their label for the highest score, in percent; 0 of no rows. One number in a row."""
-    return 100.0 * (scores.argmax(-1) == labels).sum().view(1).float() / max(len(labels), 1)
+def accuracy(scores: Tensor, labels: Tensor, among: Tensor | None = None) -> Tensor:
+    """How many rows, or some of them, have their label for the highest score, in percent; 0 of no rows."""
+    among = torch.ones_like(labels, dtype=torch.bool) if among is None else among
+    hits = (scores.argmax(-1) == labels) & among
+    return 100.0 * hits.sum().view(1) / among.sum().clamp(min=1)

@@ -178,7 +178,7 @@ def softmax_focal_loss(
     loss = safe_power(-torch.expm1(log_p.clamp(min=NEVER)), gamma) * -log_p
     if alpha is None:
         return loss
-    if isinstance(alpha, (float, int)):
+    if isinstance(alpha, (float, int)) or (isinstance(alpha, Tensor) and alpha.ndim == 0):
         return torch.where(target == 0, (1 - alpha) * loss, alpha * loss)
     of_label: Tensor = per_class("softmax_focal", "alpha", alpha, pred, aligned=False)[target]
     return loss * of_label

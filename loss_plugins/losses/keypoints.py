@@ -234,6 +234,6 @@ def rle_loss(pred: Tensor, target: tuple[Tensor, Tensor, Tensor, Tensor], *, res
     seen = weight > 0
     sigma = torch.where(seen[..., None], sigma.clamp(min=LEAST_SIGMA), 1)
     error = (offset / (sigma + LEAST_SIGMA)).abs()
-    laplace = (2 * sigma).log() + error if residual else 0 * error
+    laplace = (2 * sigma).log() + error if residual else 0 * offset
     unlikely = sigma.log() - torch.where(seen, log_density, 0)[..., None] + laplace
     return weight * unlikely.sum(-1)

@@ -122,7 +122,15 @@ def chosen(where: str, pred: Tensor, classes: int | Sequence[int] | None, includ
 
 def of_chosen(values: Tensor, kept: list[int] | None) -> Tensor:
     """The classes that count, of what has them on axis 1, or one entry for all of them."""
-    return values if kept is None or values.shape[1] == 1 else values[:, kept]
+    return values if kept is None or values.shape[1] == 1 else taken(values, kept, axis=1)
+
+
+def taken(values: Tensor, kept: list[int], axis: int) -> Tensor:
+    """Some entries along an axis; by the list itself it would make the host wait for a GPU."""
+    first = kept[0]
+    if kept == list(range(first, first + len(kept))):
+        return values.narrow(axis, first, len(kept))
+    return torch.stack([values.select(axis, each) for each in kept], axis)
 
 
 def weights_of_classes(
@@ -140,7 +148,7 @@ def weights_of_classes(
         remedy = "add the axes (pred[:, None] for one class), or leave it out"
         raise refusal(where, came, "pred of shape (n, C, ...), whose classes they weigh", remedy)
     numbers = per_class(where, "class_weight", class_weight, pred, aligned=False).expand(pred.shape[1])
-    return (numbers if kept is None else numbers[kept]).view(-1, *(1,) * behind)
+    return (numbers if kept is None else taken(numbers, kept, axis=0)).reshape(-1, *(1,) * behind)
 
 
 def masses_of(
@@ -168,7 +176,7 @@ def masses_of(
     parts = [shared, p**exponent, t**exponent]
     weight = weights_of_classes(where, pred, class_weight, kept, behind=pred.ndim - 2)
     if weight is not None and "channel" not in over:
-        parts = [weight * part for part in parts]
+        parts, t = [weight * part for part in parts], weight * t
     overlapped, predicted, wanted = (total(part, over) for part in parts)
     return Masses(overlapped, predicted, wanted, total(t, over) == 0, pred.shape[0])
 
@@ -285,7 +293,10 @@ def regions(
     if of_mean:
         return pred.new_ones(())
     options: dict[str, Any] = {"classes": classes, "include_background": include_background}
-    hollow = total(of_chosen(counted(dense(pred, target), ignored), chosen("loss", pred, **options)), over) == 0
+    kept = chosen("loss", pred, **options)
+    wanted = of_chosen(counted(dense(pred, target), ignored), kept)
+    weight = None if "channel" in over else weights_of_classes("loss", pred, class_weight, kept, behind=pred.ndim - 2)
+    hollow = total(wanted if weight is None else weight * wanted, over) == 0
     each = channel_weights("loss", pred, over=over, class_weight=class_weight, **options)
     counts = torch.ones_like(hollow, dtype=pred.dtype) * (1.0 if each is None else each)
     if present and over == "channel":

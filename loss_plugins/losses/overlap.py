@@ -182,6 +182,7 @@ def generalized_dice_loss(
     m = masses_of("generalized_dice", p, t, ignored, activation="none", **given)
     weight, own = class_weights_by_size(m.target.detach(), weighting), channel_weights("generalized_dice", p, **given)
     weight = weight if own is None else weight * own
+    hollow = m.hollow if own is None else m.hollow | (own == 0)
     inside, whole = (weight * m.overlap).sum(-1), (weight * (m.pred + m.target)).sum(-1)
     loss = 1 - (2 * inside + smooth) / (whole + max(smooth + eps, LEAST))
-    return settled(loss, m._replace(hollow=m.hollow.all(-1)), given.get("empty", "cost"))
+    return settled(loss, m._replace(hollow=hollow.all(-1)), given.get("empty", "cost"))

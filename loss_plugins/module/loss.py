@@ -158,7 +158,8 @@ class Loss(Stateful):
         if self.fused is None:
             return "a dialect rounds as its framework does"
         given = read_tensors(self.entry, pred, target, self.labels)
-        return self.fused.why_not(given.pred, given.target, self._arguments(given, None, self.statistics))
+        now = {name: statistic.current for name, statistic in self.statistics.items()}
+        return self.fused.why_not(given.pred, given.target, {**self._hyper(), **now})
 
     def _hyper(self) -> dict[str, Any]:
         """The parameters as the function takes them; numbers per class on the module's device."""

@@ -80,6 +80,14 @@ def test_numbers_per_class_are_a_loop_over_the_classes(entry: Entry, key: str, s
         torch.testing.assert_close(function(*given, **{**entry.example, key: numbers}), found)
 
 
+@pytest.mark.parametrize(("entry", "key"), PER_CLASS)
+def test_one_number_may_be_a_tensor(entry: Entry, key: str) -> None:
+    given = draw(entry, SHAPES[next(iter(SHAPES))])
+    function = getattr(lp, f"{entry.name}_loss")
+    found = function(*given, **{**entry.example, key: torch.tensor(0.25)})
+    torch.testing.assert_close(found, function(*given, **{**entry.example, key: 0.25}))
+
+
 @pytest.mark.parametrize("entry", WITH_CLASSES, ids=names(WITH_CLASSES))
 def test_every_loss_of_classes_has_weights_of_them(entry: Entry) -> None:
     """The mean of one loss per row divides by the weights that it met, as that of torch's cross-entropy."""

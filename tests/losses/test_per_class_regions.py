@@ -91,6 +91,21 @@ def test_in_regions_of_all_classes_a_class_without_weight_might_as_well_not_be_t
     assert not torch.allclose(call(entry, pred, labels, over=over, class_weight=NUMBERS), even)
 
 
+@pytest.mark.parametrize("empty", ["skip", "zero"])
+@pytest.mark.parametrize("entry", REGIONS, ids=names(REGIONS))
+def test_an_image_is_empty_that_has_no_class_with_a_weight(entry: Entry, empty: str) -> None:
+    """As if the classes without a weight were left out; the second image has class 0 alone, which has none."""
+    if "empty" not in entry.parameters or "classes" not in entry.parameters:
+        assert entry.name.startswith("lovasz")
+        return
+    pred, labels = draw()
+    labels[1] = 0
+    for reduction in ("none", "mean"):
+        given: dict[str, Any] = {"over": "image", "empty": empty, "reduction": reduction, "activation": "sigmoid"}
+        found = call(entry, pred, labels, class_weight=[0.0, 1.0, 1.0, 1.0], **given)
+        torch.testing.assert_close(found, call(entry, pred, labels, include_background=False, **given))
+
+
 @pytest.mark.parametrize("ignored", [False, True])
 @pytest.mark.parametrize("entry", REGIONS, ids=names(REGIONS))
 def test_chosen_classes_are_those_channels_alone(entry: Entry, ignored: bool) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 import loss_plugins as lp
 from loss_plugins.catalog.entries import shipped
 from loss_plugins.module.state import statistics_of
+from loss_plugins.samples import ordinary
 
 from ..two_ranks import STEPS, rows, run_two_ranks
 from . import ranks
@@ -215,3 +216,16 @@ def test_two_ranks_have_the_state_of_one_process_with_all_rows_after_every_step(
     for ours, whole in zip(first, alone, strict=True):
         assert ours == pytest.approx(whole, rel=1e-12)
     assert first[0] != first[1] != first[2] == first[3], "the last step has no rows on any rank"
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in shipped() if entry.traits.stateful])
+def test_asking_why_a_call_is_not_fused_teaches_nothing(name: str) -> None:
+    entry = lp.get_entry(name)
+    loss = lp.build_loss(name, **entry.example).train()
+    form = next(iter(entry.targets), "dense")
+    pred, target = ordinary(entry.kind, form, entry.traits.scale)(8, seed=0)
+    before = {key: value.clone() for key, value in loss.state_dict().items()}
+    loss.why_not_fused(pred.requires_grad_(), target)
+    after = loss.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[key], value) for key, value in before.items())
