@@ -151,7 +151,7 @@ def _is_teacher(pred: Tensor, target: Target) -> bool:
         return False
     teacher, matched = target
     fits = _is_dense(pred, teacher) and teacher.is_floating_point()
-    return fits and matched.dtype == torch.bool and matched.shape == pred.shape[:-1]
+    return fits and not matched.is_floating_point() and matched.shape == pred.shape[:-1]
 
 
 def _is_points(pred: Tensor, target: Target, *others: Callable[[Tensor], tuple[int, ...]]) -> bool:

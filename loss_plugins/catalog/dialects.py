@@ -371,18 +371,22 @@ def translated(loss: str, parameters: Mapping[str, Any]) -> Parameters:
     """
     rule = defaults_of(loss, parameters.get("dialect"))
     given: Parameters = {}
-    defaults, said_by = dict(rule.values), {name: name for name in parameters if name not in rule.names}
+    said = {name for name, value in parameters.items() if value is not None}  # None under one name says nothing
+    defaults, said_by = dict(rule.values), {name: name for name in said if name not in rule.names}
     for name, value in parameters.items():
         keyword = rule.names.get(name)
         if keyword is None:
-            given[name] = value
+            given.setdefault(name, value)
             continue
         ours, stands = _counterpart(loss, parameters["dialect"], name, value, keyword)
         defaults.update(stands)
         if not keyword.to:
             continue
         if keyword.to != name and keyword.to in parameters:
-            raise _two_names(loss, parameters, name, keyword.to)
+            if name in said and keyword.to in said:
+                raise _two_names(loss, parameters, name, keyword.to)
+            if name not in said:
+                continue
         if keyword.values is not None and ours is None:
             continue
         other = said_by.setdefault(keyword.to, name)

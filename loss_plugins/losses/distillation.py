@@ -65,4 +65,4 @@ def ddf_loss(
     """
     teacher, matched = target
     apart = divergence(pred / temperature, teacher.detach() / temperature)
-    return temperature**2 * apart / balance(matched, pred.dtype)
+    return temperature**2 * apart / balance(matched.bool(), pred.dtype)

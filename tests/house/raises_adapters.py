@@ -358,7 +358,7 @@ ADAPTERS: Table = {
         "from the error": PROCESSES + "a_loss_that_is_not_used_ends_the_trainings_on_several_data_sets",
     },
     (f"{ULTRALYTICS}/classes.py::require_classes", "ValueError"): {
-        "it has numbers for another count": lambda *_: classes.require_classes("focal", 3, 2, "the model"),
+        "it has numbers for another count": lambda *_: classes.require_classes(build_loss("focal"), 3, 2, "the model"),
     },
     (f"{ULTRALYTICS}/families.py::parts_of", "UnsupportedUltralytics"): {
         "it is of no family": lambda *_: unplugged().adopt(nn.Linear(1, 1)),

@@ -30,7 +30,8 @@ from loss_plugins.fusion.observed import require_numbers_alone
 from loss_plugins.fusion.ranks import require_same_operations
 from loss_plugins.fusion.tracing import by_columns, joint, only, trace
 from loss_plugins.fusion.trials import Layout
-from loss_plugins.labels import per_class
+from loss_plugins.labels import along_classes, per_class
+from loss_plugins.losses.masks import chosen, weights_of_classes
 from loss_plugins.module import gain
 from loss_plugins.module.mix import mix_loss
 from loss_plugins.module.state import sync_losses
@@ -298,6 +299,18 @@ CORE: Table = {
     },
     ("loss_plugins/labels.py::per_class", "ValueError"): {
         "not as many numbers as classes": lambda *_: per_class("bce", "w", [1.0, 2.0], torch.zeros(2, 3), True),
+    },
+    ("loss_plugins/labels.py::along_classes", "ValueError"): {
+        "not as many numbers as classes": lambda *_: along_classes("bce", torch.zeros(2, 3), alpha=[1.0, 2.0]),
+    },
+    ("loss_plugins/losses/masks.py::chosen", "ValueError"): {
+        "one that pred does not have": lambda *_: chosen("dice", torch.zeros(2, 3, 4), [0, 3], True),
+        "none at all": lambda *_: chosen("dice", torch.zeros(2, 3, 4), 0, False),
+        "a choice of classes where there is no class axis": lambda *_: chosen("dice", torch.zeros(2, 4), 0, True),
+    },
+    ("loss_plugins/losses/masks.py::weights_of_classes", "ValueError"): {
+        "not as many as classes": lambda *_: weights_of_classes("dice", torch.zeros(2, 3, 4), [1.0, 2.0], None),
+        "pred has no class axis": lambda *_: weights_of_classes("dice", torch.zeros(2, 4), [1.0, 2.0], None),
     },
     ("loss_plugins/fusion/fused.py::Fused.require", "ValueError"): {
         "the loss is not separable": lambda *_: fuse(coupled, samples, True, compiled=True).require({}),

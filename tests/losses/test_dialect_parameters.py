@@ -81,7 +81,6 @@ def test_the_modes_of_smp(name: str, theirs: Any, mode: str, from_logits: Any, f
         ("dice", {"from_logits": True, "activation": "none"}, "pass one of them"),
         ("dice", {"mode": "binary", "over": "batch"}, "pass one of them"),
         ("focal_tversky", {"gamma": 0.0}, "leave it out for its default 1.0"),
-        ("dice", {"classes": [0, 1]}, "known: "),
     ],
 )
 def test_what_smp_has_and_ours_has_not_is_refused_when_the_loss_is_built(
@@ -250,3 +249,19 @@ def test_only_none_has_their_shape_and_the_loss_per_element_keeps_ours(
     plain = getattr(lp, f"{name}_loss")(pred, target, dialect=dialect)
     torch.testing.assert_close(module.elementwise(pred, target), plain)
     torch.testing.assert_close(module(pred, target).sum(), plain.sum() / (C if dialect == "ultralytics" else 1))
+
+
+def test_none_under_one_of_two_names_says_nothing() -> None:
+    """MMDetection's class_weight is our pos_weight in a loss of sigmoids; both are in a spec that was read back."""
+    numbers = [1.0, 2.0, 0.5]
+    pred, target = draw(4, 3), torch.eye(4, 3, dtype=torch.float64)
+    wanted = lp.build_loss("bce_with_logits", dialect="mmdet", pos_weight=numbers)(pred, target)
+    for given in ({"class_weight": None, "pos_weight": numbers}, {"pos_weight": numbers, "class_weight": None}):
+        assert lp.build_loss("bce_with_logits", dialect="mmdet", **given)(pred, target) == wanted
+    alike = lp.build_loss("bce_with_logits", dialect="mmdet", class_weight=numbers)
+    for given in ({"class_weight": numbers, "pos_weight": None}, {"pos_weight": None, "class_weight": numbers}):
+        twin = lp.build_loss("bce_with_logits", dialect="mmdet", **given)
+        assert twin.spec() == alike.spec()
+        assert twin(pred, target) == alike(pred, target)
+    with pytest.raises(ValueError, match="two names of one parameter"):
+        lp.build_loss("bce_with_logits", dialect="mmdet", class_weight=numbers, pos_weight=numbers)
