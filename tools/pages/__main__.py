@@ -4,8 +4,9 @@
     python -m tools.pages deviations         # docs/deviations.md, and the numbers that `loss-plugins show` prints
     python -m tools.pages training           # docs/training-parity.md
     python -m tools.pages performance FILE   # docs/performance.md, from the bench.json that `loss-plugins bench` wrote
+    python -m tools.pages performance-gpu FILE   # docs/performance-gpu.md, likewise with --device cuda
 
-The last one takes its chart from beside FILE, and criteria.json, which `loss-plugins bench --criteria` writes.
+`performance` takes its chart from beside FILE, and criteria.json, which `loss-plugins bench --criteria` writes.
 """
 
 from __future__ import annotations
@@ -76,6 +77,11 @@ def write_performance(file: str) -> None:
     _write("performance", performance_page(report, "performance.png", measured))
 
 
+def write_performance_gpu(file: str) -> None:
+    report = BenchReport.from_dict(json.loads(Path(file).read_text(encoding="utf-8")))
+    _write("performance-gpu", compose("performance-gpu", bench.sections(report)))
+
+
 def _write(name: str, text: str, docs: Path = DOCS) -> None:
     file = docs / f"{name}.md"
     file.write_text(text, encoding="utf-8")
@@ -91,12 +97,15 @@ WRITERS: dict[str, Callable[..., None]] = {
     "deviations": write_deviations,
     "training": write_training,
     "performance": write_performance,
+    "performance-gpu": write_performance_gpu,
 }
+#: pages of what was measured before, which is in a file
+OF_FILES = ("performance", "performance-gpu")
 
 
 def main(arguments: list[str]) -> int:
     name, *rest = arguments or [""]
-    if name not in WRITERS or len(rest) != (name == "performance"):
+    if name not in WRITERS or len(rest) != (name in OF_FILES):
         print(__doc__, file=sys.stderr)
         return 2
     WRITERS[name](*rest)
