@@ -199,7 +199,7 @@ def test_a_criterion_of_the_detr_family_in_hand_is_served() -> None:
 
 def test_losses_are_told_how_much_of_the_training_is_over() -> None:
     told: list[float] = []
-    served = SimpleNamespace(any=True, dense=None, serve=lambda _: [], set_progress=told.append)
+    served = SimpleNamespace(any=True, dense=None, is_told=True, serve=lambda _: [], set_progress=told.append)
     config = SimpleNamespace(epochs=4)
     trained = SimpleNamespace(
         config=config, current_epoch=0, on_forward=lambda batch: batch, build_validation_loss_adapter=None
@@ -208,3 +208,19 @@ def test_losses_are_told_how_much_of_the_training_is_over() -> None:
     for trained.current_epoch in range(5):
         assert trained.on_forward("batch") == "batch"
     assert told == [0, 0.25, 0.5, 0.75, 1]
+
+
+@pytest.mark.parametrize("way", ["compile", "cuda_graph"])
+def test_a_loss_that_has_to_be_told_is_refused_where_nobody_would_tell_it(way: str) -> None:
+    served = SimpleNamespace(any=True, is_told=True, serve=lambda _: [])
+    with pytest.raises(ValueError, match=f"{way}=True of Bare: on_forward is not called, where a loss has to be told"):
+        Trained(Bare(**{way: True}), served)  # type: ignore[arg-type]
+    served.is_told = False
+    Trained(Bare(**{way: True}), served)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("box", "told"), [("uiou", True), ("eiou", False)])
+def test_a_loss_with_a_schedule_has_to_be_told(box: str, told: bool) -> None:
+    one = served({"box": box})
+    one.serve(own.Criterion())
+    assert one.is_told == told
