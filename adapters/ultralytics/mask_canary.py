@@ -16,7 +16,7 @@ from .canary import TOLERANCE, checked, set_apart, twin, value_and_gradient
 from .class_slot import stock_class_loss
 from .errors import UnsupportedUltralytics
 from .mask_fits import example_masks
-from .mask_slot import MaskSlot
+from .mask_slot import MaskSlot, members_of
 
 
 def fixed_arguments() -> dict[str, Tensor]:
@@ -90,6 +90,13 @@ def check_mask(branch: Any, slot: MaskSlot) -> float:
 
     with set_apart(slot, branch):
         live = through(lambda given: branch.single_mask_loss(**given))
+
+    def summed(given: dict[str, Tensor]) -> Tensor:
+        parts = [
+            factor * by_hand(each.elementwise, each.entry.kind == "region", given) for factor, each in members_of(plain)
+        ]
+        return torch.stack(parts).sum()
+
     with by_autograd():
-        expected = through(lambda given: by_hand(plain.elementwise, plain.entry.kind == "region", given))
+        expected = through(summed)
     return checked(slot, live, expected)

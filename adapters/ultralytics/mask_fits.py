@@ -23,9 +23,8 @@ from .fits import (
     per_score,
     require_fit,
     says_otherwise,
-    singles,
 )
-from .mask_slot import NOTHING, per_instance, pixels_inside
+from .mask_slot import NOTHING, members_of, per_instance, pixels_inside
 
 #: kinds of losses that fit: one number per mask, or one per pixel
 KINDS = ("region", "classification")
@@ -35,7 +34,7 @@ def fitting() -> str:
     """What fits, for messages."""
     regions = names_of(lambda entry: entry.kind == "region" and of_logits(entry, "dense") and _fits(entry.name))
     pixels = names_of(lambda entry: per_score(entry) and _fits(entry.name))
-    return f"a region loss ({regions}), or one per pixel of logits and soft targets ({pixels})"
+    return f"a region loss ({regions}), or one per pixel of logits and soft targets ({pixels}), or a mix of both"
 
 
 @functools.cache
@@ -68,7 +67,8 @@ def _misfit(loss: Loss) -> str:
     """Why a loss cannot stand in for the mask loss; "" if it can."""
     trained, loss = copy.deepcopy(loss).train(), copy.deepcopy(loss).eval()
     reasons = (
-        _misfit_of_region(each) if each.entry.kind == "region" else misfit_of_scores(each, 1) for each in singles(loss)
+        _misfit_of_region(each) if each.entry.kind == "region" else misfit_of_scores(each, 1)
+        for _, each in members_of(loss)
     )
     reason = next(filter(None, reasons), "")
     if reason:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from loss_plugins import Loss
+from loss_plugins.module.mix import MixLoss
 
 from .class_slot import stock_class_loss
 from .slots import Slot
@@ -75,14 +76,25 @@ def per_instance(
     """The loss of each instance (n,), of logits, masks and pixels to look at (n, h, w).
 
     A region loss sees the pixels inside the box and no others: beside it, prediction and target are both 0, and no sum
-    over the region has a share of them. A loss per pixel is averaged as the stock loss is.
+    over the region has a share of them. A loss per pixel is averaged as the stock loss is. A mix adds its members up.
     """
+    if isinstance(loss, MixLoss):
+        parts = [each * per_instance(member, logits, mask, inside, area, nothing) for each, member in members_of(loss)]
+        return torch.stack(parts).sum(0)
     if loss.entry.kind == "region":
         outside = ~inside
         losses = loss.elementwise(logits.masked_fill(outside, nothing)[:, None], mask.masked_fill(outside, 0)[:, None])
         return losses.masked_fill(outside.flatten(1).all(1), 0) if losses.shape == logits.shape[:1] else losses
     pixels = loss.elementwise(logits.flatten()[:, None], mask.flatten()[:, None]).view(logits.shape)
     return mean_inside(pixels, inside, area)
+
+
+def members_of(loss: Loss) -> list[tuple[float, Loss]]:
+    """The loss, or the members of a mix and of mixes in it, each with its factor, the loss's own left out."""
+    if not isinstance(loss, MixLoss):
+        return [(1.0, loss)]
+    members = [member for member in loss.members if isinstance(member, Loss)]
+    return [(each.loss_weight * factor, one) for each in members for factor, one in members_of(each)]
 
 
 def mean_inside(pixels: Tensor, inside: Tensor, area: Tensor) -> Tensor:

@@ -22,7 +22,11 @@ SHAPES = [(5, 3), (2, 3, 4), (2, 3, 4, 5), (4, 1)]
 #: numbers that are no share of a class, and that are no sign
 WRONG = {"shares": (-100, 255, 2, -1), "signs": (0, 2, -100, 0.5)}
 #: what dialects leave out of dense targets as their framework does
-LEFT_OUT = {("bce_with_logits", "mmdet"): (-100, -1), ("focal", "kornia"): (-100,)}
+LEFT_OUT = {
+    ("bce_with_logits", "mmdet"): (-100, -1),
+    ("bce_with_logits", "smp"): (-100,),
+    ("focal", "kornia"): (-100,),
+}
 
 
 def spoken() -> list[Any]:

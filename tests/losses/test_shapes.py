@@ -114,8 +114,8 @@ BUILT_IN = [
     for each in CONTRACTS
     if lp.get_entry(each.loss) in SCORES and each.loss not in ("distribution_focal", "fgl") and not each.missing()
 ]
-#: what ours refuses and theirs takes: regions of rows, and the softmax of one channel
-REFUSED = ("needs pred of shape", "activation='softmax' of one channel")
+#: what ours refuses and theirs takes: regions of rows, the softmax of one channel, and to leave out the only class
+REFUSED = ("needs pred of shape", "activation='softmax' of one channel", "include_background=False of pred")
 
 
 def as_theirs(contract: Contract, entry: Entry, pred: Tensor) -> Target:

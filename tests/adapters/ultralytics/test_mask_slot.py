@@ -19,6 +19,8 @@ from loss_plugins.adapters import ultralytics as lpu
 from loss_plugins.adapters.ultralytics import mask_canary
 from loss_plugins.adapters.ultralytics.cli import split_settings
 from loss_plugins.adapters.ultralytics.config import read_config
+from loss_plugins.adapters.ultralytics.mask_fits import example_masks
+from loss_plugins.adapters.ultralytics.mask_slot import per_instance, pixels_inside
 from loss_plugins.adapters.ultralytics.plug import Plug, plugged
 
 from .ultralytics_runs import stepped
@@ -236,8 +238,11 @@ def criterion(cls: type = stock.v8SegmentationLoss) -> Any:
     return cls(model)
 
 
-@pytest.mark.parametrize("name", ["dice", "tversky", "focal_tversky", "bce_with_logits", "focal"])
-def test_the_canary_finds_what_was_asked_for(name: str) -> None:
+BCE_DICE = {"type": "mix", "losses": ["bce_with_logits", {"type": "dice", "loss_weight": 2.0}]}
+
+
+@pytest.mark.parametrize("name", ["dice", "tversky", "focal_tversky", "bce_with_logits", "focal", BCE_DICE], ids=str)
+def test_the_canary_finds_what_was_asked_for(name: Any) -> None:
     with plugged(lpu.make_spec(mask=name)) as plug:
         made = criterion()
         plug.check(made)
@@ -302,3 +307,33 @@ def test_the_shell_and_a_file_ask_for_it(tmp_path: Path) -> None:
 def test_another_process_reads_it() -> None:
     spec = lpu.make_spec("eiou", mask="dice")
     assert lpu.Spec.from_json(spec.to_json()) == spec
+
+
+def test_a_mix_of_pixels_and_masks_adds_its_members_up() -> None:
+    """BCE + Dice, each as by itself; in mixes in it the factors multiply."""
+    mask, boxes, area = example_masks()
+    inside = pixels_inside(boxes, *mask.shape[1:])
+    logits = torch.linspace(-3, 3, mask.numel()).view_as(mask).cos() * 3
+    alone = [
+        per_instance(lp.build_loss(name, reduction="none"), logits, mask, inside, area) for name in ("focal", "dice")
+    ]
+    half = {"type": "mix", "loss_weight": 0.5, "losses": [{"type": "dice", "loss_weight": 3.0}]}
+    mix = lp.build_loss("mix", losses=[{"type": "focal", "loss_weight": 2.0}, half], reduction="none")
+    torch.testing.assert_close(per_instance(mix, logits, mask, inside, area), 2 * alone[0] + 1.5 * alone[1])
+
+
+@pytest.mark.parametrize("first", ["bce_with_logits", "focal"])
+def test_a_mix_of_pixels_and_masks_is_trained(first: str, model: nn.Module) -> None:
+    mix = {"type": "mix", "losses": [first, {"type": "dice", "loss_weight": 2.0}]}
+    found = []
+    for mask in (first, "dice", mix):
+        with lpu.patched(mask=mask, model=model):
+            found.append(float(stepped(model)[0]["seg_loss"]))
+    assert found[2] == pytest.approx(found[0] + 2 * found[1], rel=1e-4)
+
+
+def test_a_member_of_a_mix_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="wants probabilities, and gets logits"):
+        lpu.make_spec(mask={"type": "mix", "losses": ["bce", {"type": "dice", "activation": "none"}]})
+    with pytest.raises(ValueError, match="where one number each is wanted"):
+        lpu.make_spec(mask={"type": "mix", "losses": ["bce_with_logits", {"type": "dice", "over": "batch"}]})
