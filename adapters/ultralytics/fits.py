@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -77,6 +78,22 @@ def says_otherwise(loss: Loss) -> str:
     return next((f"wants {each.entry.traits.scale.replace('_', '-')}, and gets logits" for each in others), "")
 
 
+def unsmoothed(loss: Loss) -> Loss:
+    """The loss, or a mix, as it is without `label_smoothing`, which moves its minimum from the target towards 1/2.
+
+    With a smoothing of 1 nothing is left of the target: such a loss stays as it is.
+    """
+    if not any(0 < (each.resolved().get("label_smoothing") or 0) < 1 for each in singles(loss)):
+        return loss
+    return build_loss(_unsmoothed(loss.spec())).train(loss.training)
+
+
+def _unsmoothed(spec: Mapping[str, Any]) -> dict[str, Any]:
+    smoothed = 0 < (spec.get("label_smoothing") or 0) < 1
+    hard = {**spec, "label_smoothing": 0.0} if smoothed else dict(spec)
+    return {**hard, "losses": [_unsmoothed(each) for each in spec["losses"]]} if "losses" in spec else hard
+
+
 def fits_scores(entry: Entry) -> bool:
     """Whether a loss of this package is one of single scores, found out by trying it with its defaults."""
     return per_score(entry) and _fits_by_trial(entry.name)
@@ -95,6 +112,7 @@ def misfit_of_scores(loss: Loss, columns: int) -> str:
         loss: the loss.
         columns: how many classes the scores have.
     """
+    loss = unsmoothed(loss)
     scores = torch.zeros(6, columns)
     shape = tuple(loss.elementwise(scores, torch.full_like(scores, 0.5)).shape)
     if shape != tuple(scores.shape):

@@ -13,7 +13,17 @@ from loss_plugins import Loss
 from loss_plugins.errors import WrongResult, refusal
 
 from .classes import classes_of
-from .fits import misfit_of_costs, misfit_of_sides, names_of, of_logits, per_score, require_fit, says_otherwise, singles
+from .fits import (
+    misfit_of_costs,
+    misfit_of_sides,
+    names_of,
+    of_logits,
+    per_score,
+    require_fit,
+    says_otherwise,
+    singles,
+    unsmoothed,
+)
 from .mask_fits import KINDS
 from .sem_slot import LEFT_OUT, leaving_out, mean_of, target_of
 
@@ -80,7 +90,7 @@ def _reason(misfit: Callable[[Loss, int], str], loss: Loss, classes: int) -> str
 
 def misfit_of_maps(loss: Loss, classes: int) -> str:
     """Why a loss is none of logits and a map of 0 and 1 for each class; "" if it is one."""
-    loss = copy.deepcopy(loss).eval()
+    loss = copy.deepcopy(unsmoothed(loss)).eval()
     target = example_maps(classes)
     side = 2 * target - 1
 
@@ -101,7 +111,7 @@ def misfit_of_labels(loss: Loss, classes: int) -> str:
     for each in singles(loss):
         if not {"ignore_index", "losses"}.intersection(each.entry.parameters):
             return f"leaves no pixels out, and those of label {LEFT_OUT} are of no class: it takes no ignore_index"
-    loss = leaving_out(copy.deepcopy(loss), LEFT_OUT).eval()
+    loss = leaving_out(copy.deepcopy(unsmoothed(loss)), LEFT_OUT).eval()
     maps = example_maps(classes)
     labels = maps[:, 0].long() if classes == 1 else maps.argmax(1)
     side = 2 * (maps if classes == 1 else torch.zeros_like(maps).scatter_(1, labels[:, None], 1)) - 1

@@ -24,6 +24,8 @@ PREFIXES: dict[str, dict[str, Any]] = {
     "interp": {"interp": 0.98},
     "d_interp": {"d_interp": (0.6, 0.99)},
 }
+#: a prefix that names a form in the paper of a loss itself: what that sets, so that the name may mean either
+OWN_FORMS: dict[tuple[str, str], dict[str, Any]] = {("focal", "uiou"): {"gamma": 0.5}}
 #: the parameter that a number behind the name of a loss sets
 VERSION = "version"
 
@@ -69,12 +71,12 @@ class Meaning:
 
 
 def plain_name(name: str) -> str:
-    """A name without case, separators and the word "loss" at its end.
+    """A name without case, separators and the word "loss" at its end; "+", which tells losses apart, is a word.
 
     >>> plain_name("Inner-CIoU Loss"), plain_name("inner_ciou")
     ('innerciou', 'innerciou')
     """
-    return re.sub(r"[\W_]+", "", name.lower()).removesuffix("loss")
+    return re.sub(r"[\W_]+", "", name.lower().replace("+", "plus")).removesuffix("loss")
 
 
 def full_name(entry: Entry) -> str:
@@ -125,7 +127,9 @@ def _read(rest: str, registered: Known, described: Known) -> Iterator[Meaning]:
             continue
         for meant in _read(rest.removeprefix(word), registered, described):
             if all(key in meant.entry.parameters and key not in meant.parameters for key in parameters):
-                yield Meaning(meant.entry, {**parameters, **meant.parameters}, (prefix, *meant.words))
+                own = OWN_FORMS.get((prefix, meant.entry.name))
+                for sets in (parameters,) if own is None else (own, parameters):
+                    yield Meaning(meant.entry, {**sets, **meant.parameters}, (prefix, *meant.words))
 
 
 def _with_version(rest: str, registered: Known) -> Iterator[Meaning]:

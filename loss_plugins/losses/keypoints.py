@@ -48,7 +48,7 @@ def deviations(pred: Tensor, sigmas: Sequence[float] | Tensor | None) -> Tensor:
 def usual_deviations(pred: Tensor, number: int) -> Tensor:
     """Of 17 points COCO's, else 1 / K; filled in on the device, as it would make the host wait to copy a list there."""
     if number != len(COCO):
-        return pred.new_full((number,), 1 / number)
+        return pred.new_full((number,), 1 / max(number, 1))
     return torch.cat([pred.new_full((len(list(run)),), sigma) for sigma, run in groupby(COCO)])
 
 

@@ -327,7 +327,8 @@ def efl_loss(
     gradient that reaches its prediction: with weights, reduction and gradient scaling in it.
 
     Args:
-        num_classes: number of classes; None: as many as pred has, from the first call on.
+        num_classes: number of classes; None: as many as pred has, from the first call on, which
+            `torch.compile(fullgraph=True)` cannot trace.
         gamma: exponent of balanced classes. The paper uses 2.
         alpha: weight of positives, 1 - alpha for negatives, one number or one per class; None for no weight. The paper
             uses 0.25.

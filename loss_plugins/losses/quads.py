@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import relu
 
 from ..catalog.declare import Effect, Traits
-from ..catalog.entries import register_loss
+from ..catalog.entries import add_alias, register_loss
 from ..catalog.ranges import Interval
 from .boxes import safe_hypot
 from .projections import MGIOU
@@ -149,3 +149,6 @@ def mgiou_quad_loss(
     axes = Quad(*(torch.cat(each, -1) for each in zip(*map(normals, pair), strict=True)))
     loss = (1 - projected_giou(axes, *pair).mean(-1)) / 2
     return loss + convex_weight * dents(quad) if convex_weight else loss
+
+
+add_alias("mgiou_plus", "mgiou_quad")  # the paper's MGIoU+

@@ -19,6 +19,7 @@ from torch import Tensor
 from ..errors import refusal
 from ..labels import Given
 from ..losses.iou import iou_loss
+from ..tensors import class_axis
 from .loss import Loss
 from .state import RunningStatistic, statistics_of
 
@@ -259,13 +260,19 @@ def gradient_of(loss: Function, pred: Tensor, target: Tensor) -> Tensor:
 
 
 def _settle(statistic: RunningStatistic, pred: Tensor, target: Tensor) -> None:
-    """Give a running statistic the value at which the rows leave it alone: Aitken's limit of two updates."""
+    """Give a running statistic the value at which the rows leave it alone: Aitken's limit of two updates.
+
+    Sums, which learn after use, have no such value: theirs is that of two steps.
+    """
     statistic.in_step = False  # each call is an update
+    statistic.fit(pred.shape[class_axis(pred)])
     first = statistic.value.clone()
     statistic.learn(Given(pred, target), None)
     second = statistic.value.clone()
     statistic.learn(Given(pred, target), None)
     third = statistic.value.clone()
+    if statistic.is_late:
+        return
     bend = third - 2 * second + first
     limit = first - (second - first) ** 2 / torch.where(bend == 0, torch.ones_like(bend), bend)
     statistic.value.copy_(torch.where(bend == 0, third, limit))

@@ -122,7 +122,8 @@ class RunningStatistic(ExactBuffers):
         if self.is_told:
             return self.current
         if self.unsized:
-            self.fit(given.pred.shape[class_axis(given.pred)])
+            fit = outside_of_graphs if self.of_gradient else RunningStatistic.fit
+            fit(self, given.pred.shape[class_axis(given.pred)])
         known = as_said(self.before if self.in_step else self.value, self.shape).clone() if self.is_late else None
         if self.of_gradient and known is not None:
             return known
@@ -181,6 +182,10 @@ class RunningStatistic(ExactBuffers):
         """The value."""
         numbers = self.value.numel()
         return f"{self.current.tolist()}" if numbers <= SHOWN else f"{numbers} numbers"
+
+
+#: as `RunningStatistic.fit`: what a backward pass learns into is no buffer that its own graph has made
+outside_of_graphs = torch.compiler.disable(RunningStatistic.fit)  # type: ignore[no-untyped-call]
 
 
 class _Heard(torch.autograd.Function):

@@ -56,6 +56,12 @@ def test_a_registered_name_wins_in_any_case_and_with_any_separator(name: str) ->
         assert lp.get_entry(each) is entry
 
 
+def test_a_plus_is_no_separator() -> None:
+    assert lp.get_entry("MGIoU+") is lp.get_entry("mgiou_plus") is lp.get_entry("mgiou_quad")
+    with pytest.raises(ValueError, match=r"is an unknown loss; .*did you mean 'CIoULoss'"):
+        lp.build_loss("CIoU+")
+
+
 def test_parameters_win_over_those_of_a_name() -> None:
     assert lp.build_loss("inner_ciou", inner_ratio=1.2).resolved()["inner_ratio"] == 1.2
     assert lp.build_loss({"type": "inner_ciou", "inner_ratio": 1.2}).resolved()["inner_ratio"] == 1.2
@@ -69,6 +75,8 @@ def test_parameters_win_over_those_of_a_name() -> None:
     ("name", "said"),
     [
         ("wise_iou", r"may mean wiou or iou with wise=3; .*; write 'wiou' or build_loss\('iou', wise=3\)"),
+        ("focal_uiou", "may mean uiou with gamma=0.5 or uiou with focal_gamma=0.5"),
+        ("Inner-Focal-UIoU", "may mean uiou with inner_ratio=0.75, gamma=0.5 or uiou with "),
         ("inner_inner_ciou", "is an unknown loss"),
         ("inner_l1", "is an unknown loss"),
         ("focal_dice", "is an unknown loss"),

@@ -221,6 +221,16 @@ def test_points_of_any_number_of_axes() -> None:
         torch.testing.assert_close(loss(pred[0], one if len(one) > 1 else one[0]), expected[0])
 
 
+@pytest.mark.parametrize("name", ["oks", "wing", "rle"])
+def test_instances_without_key_points_cost_0(name: str) -> None:
+    pred = torch.zeros(3, 0, 2, requires_grad=True)
+    others = {"oks": (torch.ones(3),), "wing": (), "rle": (torch.ones(3, 0, 2), torch.zeros(3, 0))}[name]
+    loss = lp.build_loss(name)(pred, (torch.zeros(3, 0, 2), torch.ones(3, 0), *others))
+    loss.backward()
+    assert loss.item() == 0
+    assert pred.grad is not None
+
+
 def test_a_mix_of_similarity_and_distances() -> None:
     pred, target = ordinary("keypoint", "points_visible_area")(8)
     parts = [{"type": "oks"}, {"type": "wing", "loss_weight": 0.1}]

@@ -297,6 +297,18 @@ def test_efl_inside_of_transforms_and_exports_learns_nothing() -> None:
     assert torch.equal(state(module), before)
 
 
+def test_a_compiler_meets_efl_before_it_knows_of_how_many_classes_it_is() -> None:
+    losses = lp.EFLLoss(), lp.EFLLoss()
+    compiled = torch.compile(losses[0], backend="aot_eager")
+    for seed in range(2):
+        pred, target = draw(seed)
+        found, wanted = compiled(pred, target), losses[1](pred, target)
+        torch.testing.assert_close(found, wanted)
+        gradients = [torch.autograd.grad(each, pred)[0] for each in (found, wanted)]
+        torch.testing.assert_close(*gradients)
+    torch.testing.assert_close(*map(state, losses))
+
+
 def test_prediction_without_gradient_teaches_efl_nothing() -> None:
     module = taught(lp.EFLLoss())
     before, (pred, target) = state(module), draw(1)

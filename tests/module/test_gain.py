@@ -46,6 +46,21 @@ def test_known_gains_of_classes(name: str, factor: float) -> None:
     assert gain.class_gain(lp.build_loss(name), BCE).factor == pytest.approx(factor, rel=0.02)
 
 
+@pytest.mark.parametrize("classes", [1, 3])
+def test_sums_of_the_set_say_how_classes_weigh(classes: int) -> None:
+    """EQLv2's positives pull twice as hard as its negatives on the set, far above a ratio of 0.8: all weigh 1."""
+    for spec in ({}, {"num_classes": classes}):
+        found = gain.fair_class_gain(lp.EQLV2Loss(**spec, reduction="none"), BCE, classes)
+        assert found.factor == pytest.approx(1.0, rel=1e-5)
+        with pytest.raises(ValueError, match=r"gain='match' would be 6\.91"):
+            gain.fair_class_gain(lp.EFLLoss(**spec, reduction="none"), BCE, classes)
+
+
+def test_a_statistic_learns_from_the_set_of_how_many_classes_it_is() -> None:
+    twin = gain.settled(lp.SeesawLoss(), torch.zeros(4, 3, dtype=torch.float64), torch.tensor([0, 0, 1, 3]))
+    assert twin.statistics["counts"].current.tolist() == [4.0, 2.0, 0.0, 2.0]
+
+
 def test_what_a_loss_of_the_focal_kind_leaves_of_negatives_by_hand() -> None:
     """A negative costs p^2 ln(1 + e^x) in quality focal loss, and ln(1 + e^x) in cross-entropy, p = sigmoid(x).
 

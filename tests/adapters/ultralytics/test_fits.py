@@ -148,3 +148,32 @@ def test_margins_fit_and_the_hint_is_true(name: str, slot: str) -> None:
 def test_the_lovasz_hinge_fits_masks() -> None:
     with registered(lovasz_hinge, "region") as own:
         assert refused(mask=own) == ""
+
+
+SMOOTHED: list[tuple[str, Any]] = [
+    *(
+        (slot, {"type": name, "label_smoothing": 0.1})
+        for slot in ("cls", "mask", "sem")
+        for name in ("bce_with_logits", "focal")
+    ),
+    ("cls", {"type": "bce_with_logits", "dialect": "smp", "smooth_factor": 0.1}),
+    (
+        "cls",
+        {"type": "mix", "losses": ["focal", {"type": "bce_with_logits", "label_smoothing": 0.1, "pos_weight": [1, 2]}]},
+    ),
+    ("sem", {"type": "cross_entropy", "label_smoothing": 0.1}),
+    ("sem", {"type": "mix", "losses": [{"type": "cross_entropy", "label_smoothing": 0.1}, "lovasz_softmax"]}),
+]
+
+
+@pytest.mark.parametrize(("slot", "spec"), SMOOTHED)
+def test_smoothed_labels_fit_though_their_minimum_is_not_the_target(slot: str, spec: Any) -> None:
+    made = getattr(lpu.make_spec(**{slot: spec}), slot)
+    assert [each["label_smoothing"] for each in made.get("losses", [made]) if each.get("label_smoothing")] in (
+        [0.1],
+        [0.2],
+    )
+
+
+def test_labels_that_are_smoothed_to_nothing_are_refused() -> None:
+    assert "does not fall" in refused(cls={"type": "bce_with_logits", "label_smoothing": 1.0})
