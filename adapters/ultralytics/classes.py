@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -26,7 +27,9 @@ def classes_of(loss: Loss) -> int | None:
     loss = copy.deepcopy(loss).eval()  # what it is tried on teaches it nothing
     if all(_takes(loss, count) for count in ANY):
         return None
-    return next((count for count in sorted(set(_lengths(loss.spec()))) if _takes(loss, count)), None)
+    tried = (count for count in sorted(set(_lengths(loss.spec()))) if _takes(loss, count))
+    said = (count for *_, count in _numbers(loss))  # of a loss that takes no rows, as of regions
+    return next(itertools.chain(tried, said), None)
 
 
 def require_classes(loss: Loss, known: int | None, classes: int, model: str) -> None:
@@ -51,14 +54,18 @@ def require_classes(loss: Loss, known: int | None, classes: int, model: str) -> 
 
 def _place(loss: Loss, count: int) -> tuple[str, str]:
     """The loss, of a mix the member, and its parameter that has so many numbers, one each; "": none has."""
-    parts = [part for part in loss.modules() if isinstance(part, Loss)]
-    for part in parts:
+    places = ((where, key) for where, key, numbers in _numbers(loss) if numbers == count)
+    return next(places, (loss.entry.name, ""))
+
+
+def _numbers(loss: Loss) -> Iterator[tuple[str, str, int]]:
+    """The losses in a loss, their parameters that have one number per class, and how many."""
+    for part in (part for part in loss.modules() if isinstance(part, Loss)):
         given = part.resolved()
         for name, parameter in part.entry.parameters.items():
             numbers = given.get(name)
-            if isinstance(parameter.allowed, PerClass) and isinstance(numbers, list) and len(numbers) == count:
-                return part.entry.name, name
-    return loss.entry.name, ""
+            if isinstance(parameter.allowed, PerClass) and isinstance(numbers, list):
+                yield part.entry.name, name, len(numbers)
 
 
 def _takes(loss: Loss, count: int) -> bool:

@@ -119,6 +119,15 @@ def test_a_running_mean_is_that_of_the_set(version: int, momentum: float) -> Non
     assert fresh.new == pytest.approx(wanted, rel=1e-7)
 
 
+@pytest.mark.parametrize("name", ["eqlv2", "efl"])
+def test_a_statistic_of_unknown_size_takes_that_of_the_set(name: str) -> None:
+    loss = lp.build_loss(name)
+    for classes in (1, 3):
+        wanted = gain.class_gain(lp.build_loss(name, num_classes=classes), BCE, classes)
+        assert gain.class_gain(loss, BCE, classes) == wanted
+    assert not loss.state_dict()["gradients.value"].numel(), "the loss itself learns nothing"
+
+
 def test_every_box_loss_has_a_gain() -> None:
     for entry in shipped():
         if entry.kind == "box":

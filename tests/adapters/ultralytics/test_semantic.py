@@ -283,6 +283,19 @@ def test_what_does_not_fit_its_labels_is_refused(own_losses: None, sem: Any, cla
         plug.adopt(criterion(classes))
 
 
+@pytest.mark.parametrize("classes", [3, 19])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_region_loss_may_weigh_the_classes(classes: int, mixed: bool) -> None:
+    """One number for each class of the model, whatever their count; another count is named with the parameter."""
+    dice = {"type": "dice", "activation": "softmax", "over": "channel", "class_weight": [1.0] * classes}
+    sem = {"type": "mix", "losses": ["cross_entropy", dice]} if mixed else dice
+    with plugged(lpu.make_spec(sem=sem)) as plug:
+        plug.adopt(fitting := criterion(classes))
+        assert plug.check(fitting) == 1
+        with pytest.raises(ValueError, match=f"dice: class_weight has {classes} numbers, and .* has 5 classes"):
+            plug.adopt(criterion(5))
+
+
 def test_weights_of_classes_are_refused() -> None:
     """The trainer's `cls_pw` makes them; those of Cityscapes are a part of the loss that is replaced."""
     weighted, city = criterion(3), criterion(19)
