@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -122,7 +123,7 @@ class RunningStatistic(ExactBuffers):
         if self.is_told:
             return self.current
         if self.unsized:
-            fit = outside_of_graphs if self.of_gradient else RunningStatistic.fit
+            fit = outside_of_graphs() if self.of_gradient else RunningStatistic.fit
             fit(self, given.pred.shape[class_axis(given.pred)])
         known = as_said(self.before if self.in_step else self.value, self.shape).clone() if self.is_late else None
         if self.of_gradient and known is not None:
@@ -184,8 +185,13 @@ class RunningStatistic(ExactBuffers):
         return f"{self.current.tolist()}" if numbers <= SHOWN else f"{numbers} numbers"
 
 
-#: as `RunningStatistic.fit`: what a backward pass learns into is no buffer that its own graph has made
-outside_of_graphs = torch.compiler.disable(RunningStatistic.fit)  # type: ignore[no-untyped-call]
+@functools.cache
+def outside_of_graphs() -> Any:
+    """`RunningStatistic.fit` for a compiler: what a backward pass learns into is no buffer that its own graph has made.
+
+    It is made when the first statistic of gradients is, as that loads the compiler.
+    """
+    return torch.compiler.disable(RunningStatistic.fit)  # type: ignore[no-untyped-call]
 
 
 class _Heard(torch.autograd.Function):

@@ -105,6 +105,11 @@ REASONS: tuple[Reason, ...] = (
         "The slope of its logarithm has no bound, ours stops at 5000.",
         "Not offered: the values are equal.",
     ),
+    Reason(
+        _row("mmdet", "eqlv2"),
+        "Its mean divides by rows, ours by scores; it takes no weight or reduction, and learns in evaluation.",
+        _say("mmdet"),
+    ),
     *(Reason(_row("ultralytics", loss), _HEIGHT, _say("ultralytics")) for loss in ("iou", "giou", "diou", "ciou")),
     Reason(
         _row("ultralytics", "focal"),
@@ -195,6 +200,11 @@ REASONS: tuple[Reason, ...] = (
         _row("smp", "dice"),
         "It sums over the whole batch, takes min(p, t) for the overlap, keeps the denominator above eps, and an empty "
         "target costs 0; ours is V-Net's form per image.",
+        _say("smp"),
+    ),
+    Reason(
+        _row("smp", "cross_entropy"),
+        "Its mean counts rows that are ignored, ours those that are left.",
         _say("smp"),
     ),
     Reason(

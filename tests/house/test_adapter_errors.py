@@ -62,7 +62,8 @@ def test_wrappers_of_mmdetection_refuse_wrong_tensors(entry: Entry) -> None:
             refused(functools.partial(loss, pred, wrong), entry.name, "target", shows)
         if entry.kind in COLUMNS:
             refused(functools.partial(loss, pred, (target, target)), entry.name, "target", "tuple")
-            refused(functools.partial(loss, pred[0], target[0]), entry.name, "pred", "(")
+            if entry.kind != "quad":  # no slot of MMDetection takes it
+                refused(functools.partial(loss, pred[0], target[0]), entry.name, "pred", "(")
         ones = torch.ones(rows)
         for weight, shows in (
             (1.0, "float"), ([1.0] * rows, "list"), (-ones, "-1"), (ones * float("nan"), "nan"),
