@@ -75,7 +75,7 @@ def test_other_words_are_refused(words: list[str]) -> None:
         (["train", "box_loss=eoiu"], "box_loss='eoiu' is an unknown loss; .*did you mean 'eiou'"),
         (["train", "box_loss=focal"], "box_loss='focal' is a loss per classification"),
         (["train", "cls_loss=ciou"], "cls_loss='ciou' is a loss of kind box"),
-        (["train", "model=yolo11n.yaml"], r"asked for \(box_loss=None, .*sem_loss=None\); .*pass box_loss=eiou"),
+        (["train", "model=yolo11n.yaml"], r"asked for \(box_loss=None, .*keypoint_loss=None\); .*pass box_loss=eiou"),
         (["train", "losses=nowhere"], r"losses='nowhere' is not a file; .*alpha_ciou, .*eiou"),
     ],
 )  # fmt: skip
