@@ -176,7 +176,7 @@ def joint_entry(entry: Entry, members: Sequence[Entry], weights: Sequence[float]
         allowed = "losses of one kind, or class and region losses"
         raise refusal("mix", came, allowed, "mix each kind by itself")
     _check_scales(members)
-    targets = tuple(form for form in members[0].targets if all(form in other.targets for other in members))
+    targets = common_forms(members, kinds == OF_MAPS)
     if members[0].targets and not targets:
         came = f"its losses have no target in common: {', '.join(f'{m.name} ({m.targets[0]})' for m in members)}"
         raise refusal("mix", came, "losses of one form of target", "mix losses of sigmoids, or of a softmax, alone")
@@ -186,6 +186,17 @@ def joint_entry(entry: Entry, members: Sequence[Entry], weights: Sequence[float]
         targets=targets,
         traits=joint_traits([member.traits for member in members], weights),
     )
+
+
+def common_forms(members: Sequence[Entry], of_maps: bool) -> tuple[str, ...]:
+    """The forms of target that all members take.
+
+    Beside losses of regions, class losses of labels take class maps: labels in [0, C), none of which is background.
+    """
+    said = [each.targets for each in members]
+    if of_maps:
+        said = [(*dict.fromkeys("class_map" if form == "labels" else form for form in forms),) for forms in said]
+    return tuple(form for form in said[0] if all(form in forms for forms in said))
 
 
 def share_of_small(target: Tensor, at: float) -> Tensor:

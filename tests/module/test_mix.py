@@ -228,3 +228,22 @@ def test_the_mean_of_losses_of_images_counts_images_where_pixels_are_ignored(nam
     spec = {"type": name, "activation": "softmax", "over": "image", "ignore_index": 255}
     alone, mixed = (float(lp.build_loss(each)(pred, target)) for each in (spec, {"type": "mix", "losses": [spec]}))
     assert mixed == pytest.approx(alone, rel=1e-6)
+
+
+@pytest.mark.parametrize("first", ["focal", "bce_with_logits", "softmax_focal", "cross_entropy"])
+def test_pixels_and_masks_share_a_map_of_labels(first: str) -> None:
+    """Each by its own mean, over what is not ignored."""
+    generator = torch.Generator().manual_seed(0)
+    pred = torch.randn(2, 3, 4, 4, generator=generator, requires_grad=True)
+    labels = torch.randint(0, 3, (2, 4, 4), generator=generator)
+    labels[0, 0] = 255
+    activation = "softmax" if first in ("softmax_focal", "cross_entropy") else "sigmoid"
+    dice = {"type": "dice", "activation": activation, "ignore_index": 255}
+    mix = lp.build_loss("mix", losses=[{"type": first, "ignore_index": 255}, {**dice, "loss_weight": 2.0}])
+    by_hand = lp.build_loss(first, ignore_index=255)(pred, labels) + 2 * lp.build_loss(dice)(pred, labels)
+    torch.testing.assert_close(mix(pred, labels), by_hand)
+    gradients = [torch.autograd.grad(each, pred)[0] for each in (mix(pred, labels), by_hand)]
+    torch.testing.assert_close(*gradients)
+    assert (gradients[0][0, :, 0] == 0).all()
+    with pytest.raises(ValueError, match="differ in shape"):
+        lp.build_loss("mix", losses=mix.spec()["losses"], reduction="none")(pred, labels)
