@@ -21,7 +21,7 @@ NAMES = [entry.name for entry in shipped()]
 TIMED = "20 000 classes"
 #: take a compiler some seconds, and read the code of the function that is copied, not its name: one copy of each kind
 TRACED = ("compiles to one graph", "export")
-ONE_OF_EACH_KIND = ("ciou", "smooth_l1", "gwd", "focal", "dice")
+ONE_OF_EACH_KIND = ("ciou", "smooth_l1", "gwd", "focal", "dice", "oks", "mgiou_quad", "ddf")
 #: the same of machine code, which the catalogue's audit has for one loss of each kind
 COMPILED = "compiled path"
 
