@@ -69,7 +69,7 @@ def test_calls_that_can_have_no_gradient_are_explained(loss: dict[str, str]) -> 
 
 def test_one_is_no_plural() -> None:
     assert [slot_table.many(1, place.rows) for place in slot_table.PLACES] == [
-        "1 box", "1 anchor", "1 box", "1 mask", "1 image",
+        "1 box", "1 anchor", "1 box", "1 mask", "1 image", "1 instance",
     ]  # fmt: skip
     assert slot_table.many(2, "boxes") == "2 boxes"
     assert slot_table.many(1, "training calls") == "1 training call"
