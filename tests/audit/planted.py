@@ -243,6 +243,8 @@ def plain_distance(pred: Tensor, target: Tensor) -> Tensor:
 
 
 DENSE = {**CLASSES, "targets": ("dense",)}
+#: fails as well where maps are not as their pixels, as every class loss is weighed per class
+ON_MAPS = ("numbers per class on maps",)
 PIXELS = {"traits": lp.Traits(symmetric=True, units="pixels"), "pure": True}
 SOUND = (
     Loss("sound_box", corner_distance, {"traits": DISTANCE, "pure": True}),
@@ -284,13 +286,15 @@ PLANTED = (
     ),
     Loss("columns", bce_by_column, DENSE, {"numbers per class on maps": "pos_weight[0] on maps of shape (2, 5, 3, 4)"}),
     Loss("fitting", fitting_bce, DENSE, {"numbers per class on maps": "weighs columns or rows, not class 0"}),
-    Loss("last_axis", softmax_of_columns, DENSE, {"maps as their pixels": "more or less than their pixels"}),
+    Loss(
+        "last_axis", softmax_of_columns, DENSE, {"maps as their pixels": "more or less than their pixels"}, also=ON_MAPS
+    ),
     Loss(
         "times_axis",
         times_last_axis,
         {**DENSE, "pure": True},
         {"maps as their pixels": "than their pixels"},
-        ("compiled path",),
+        ("compiled path", *ON_MAPS),
     ),
     Loss("row_mean", bce_by_class, {**DENSE, "denominator": rows_met}, {"maps as their pixels": "the mean is"}),
     Loss("eps_length", corner_distance_with_eps(1e-5, 1), {"traits": WIDE}, SCALE),
