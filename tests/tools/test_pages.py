@@ -42,7 +42,7 @@ def words(text: str) -> str:
 
 
 def test_there_is_a_template_for_every_page() -> None:
-    assert sorted(NAMES) == ["deviations", "parity", "performance", "training-parity"]
+    assert sorted(NAMES) == ["deviations", "parity", "performance", "performance-gpu", "training-parity"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -99,7 +99,8 @@ def test_the_performance_page_speaks_of_the_device_at_hand(kernels: dict[str, in
     assert "- monai: No module named 'monai'" in page
     assert "| ciou | 512 |" in page
     assert "- ciou, 512, eager: 0.75x of the fastest peer, goal 1" in page
-    assert ("GPU" in page) == bool(kernels)
+    assert ("Times are the GPU's own" in page) == bool(kernels)
+    assert ("kernels in a step" in page) == bool(kernels)
     assert "unmeasured" not in page
 
 
@@ -108,7 +109,9 @@ def test_a_template_cannot_name_a_part_that_is_not_measured() -> None:
         compose("parity", {})
 
 
-@pytest.mark.parametrize("arguments", [[], ["parities"], ["performance"], ["parity", "docs/parity.md"]], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [[], ["parities"], ["performance"], ["performance-gpu"], ["parity", "docs/parity.md"]], ids=str
+)
 def test_other_arguments_print_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert pages.main(arguments) == 2
     assert "python -m tools.pages parity" in capsys.readouterr().err
