@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from loss_plugins.fusion import by_autograd
+from loss_plugins.module.mix import members_of
 
 from . import probe
 from .canary import TOLERANCE, checked, set_apart, twin, value_and_gradient
 from .class_slot import stock_class_loss
 from .errors import UnsupportedUltralytics
 from .mask_fits import example_masks
-from .mask_slot import MaskSlot, members_of
+from .mask_slot import MaskSlot
 
 
 def fixed_arguments() -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from loss_plugins import Loss, build_loss
 from loss_plugins.errors import refusal
 from loss_plugins.fusion import by_autograd
+from loss_plugins.module.mix import members_of
 
 from .fits import (
     misfit_of_costs,
@@ -24,7 +25,7 @@ from .fits import (
     require_fit,
     says_otherwise,
 )
-from .mask_slot import NOTHING, members_of, per_instance, pixels_inside
+from .mask_slot import NOTHING, per_instance, pixels_inside
 
 #: kinds of losses that fit: one number per mask, or one per pixel
 KINDS = ("region", "classification")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from loss_plugins import Loss
-from loss_plugins.module.mix import MixLoss
+from loss_plugins.module.mix import MixLoss, members_of
 
 from .class_slot import stock_class_loss
 from .slots import Slot
@@ -87,14 +87,6 @@ def per_instance(
         return losses.masked_fill(outside.flatten(1).all(1), 0) if losses.shape == logits.shape[:1] else losses
     pixels = loss.elementwise(logits.flatten()[:, None], mask.flatten()[:, None]).view(logits.shape)
     return mean_inside(pixels, inside, area)
-
-
-def members_of(loss: Loss) -> list[tuple[float, Loss]]:
-    """The loss, or the members of a mix and of mixes in it, each with its factor, the loss's own left out."""
-    if not isinstance(loss, MixLoss):
-        return [(1.0, loss)]
-    members = [member for member in loss.members if isinstance(member, Loss)]
-    return [(each.loss_weight * factor, one) for each in members for factor, one in members_of(each)]
 
 
 def mean_inside(pixels: Tensor, inside: Tensor, area: Tensor) -> Tensor:

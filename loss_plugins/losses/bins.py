@@ -28,7 +28,7 @@ Curve = Annotated[float, Interval(1e-3, 1e3)]
 def neighbours(pred: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
     """Log-probabilities of the bin below the target and of the next; without a share in them, they cost nothing."""
     log_p = functional.log_softmax(pred, -1)
-    near, far = (log_p.gather(-1, bin.unsqueeze(-1)).squeeze(-1) for bin in (low, low + 1))
+    near, far = (log_p.gather(-1, at.unsqueeze(-1)).squeeze(-1) for at in (low, low + 1))
     least = torch.finfo(pred.dtype).min  # of a masked bin, whose logit is -inf
     return near.clamp(min=least), far.clamp(min=least)
 
@@ -73,10 +73,10 @@ def fine_bins(pred: Tensor, reg_scale: float, up: float) -> Tensor:
 
 
 def between(bins: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """The bin below each target, of those that have a next, and the share of the next; of the ends what lies beyond."""
+    """The bin below each target, never the last, and the share of the one above; targets beyond count as the ends."""
     low = ((bins <= target.detach().unsqueeze(-1)).sum(-1) - 1).clamp(0, len(bins) - 2)
     spread = bins.expand(*target.shape, -1)
-    left, right = (spread.gather(-1, bin.unsqueeze(-1)).squeeze(-1) for bin in (low, low + 1))
+    left, right = (spread.gather(-1, at.unsqueeze(-1)).squeeze(-1) for at in (low, low + 1))
     return low, ((target - left) / (right - left)).clamp(0, 1)
 
 

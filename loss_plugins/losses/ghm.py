@@ -13,8 +13,8 @@ from torch.nn import functional
 from ..catalog.declare import Source, State
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Interval
-from ..tensors import dense, fit_weight
-from .scores import UNEQUAL
+from ..tensors import dense
+from .scores import UNEQUAL, scores_that_count
 
 
 def gradient_bin(pred: Tensor, target: Tensor, bins: int) -> Tensor:
@@ -36,15 +36,8 @@ def gradient_counts(
 ) -> Tensor:
     """How many scores (of weight above 0, and not ignored) fall into each bin."""
     member = gradient_bin(pred, dense(pred, target), bins).unsqueeze(-1) == torch.arange(bins, device=pred.device)
-    if weight is not None:
-        member = member & (_per_score(weight, pred) > 0).unsqueeze(-1)
-    if ignored is not None:
-        member = member & ~ignored.unsqueeze(-1)
+    member = member & scores_that_count("ghm_c", pred, weight, ignored).unsqueeze(-1)
     return member.to(pred.dtype).flatten(0, -2).sum(0)
-
-
-def _per_score(weight: Tensor, pred: Tensor) -> Tensor:
-    return fit_weight("ghm_c", weight, pred.shape, pred.shape).expand_as(pred)
 
 
 def updated_counts(
@@ -107,6 +100,6 @@ def ghm_c_loss(
     scores = pred.numel() if ignored is None else ignored.logical_not().expand_as(pred).sum()
     share_of_bin = scores / (member.masked_fill(member == 0, 1.0) * used)
     if weight is not None:
-        share_of_bin = share_of_bin * (_per_score(weight, pred) > 0)
+        share_of_bin = share_of_bin * scores_that_count("ghm_c", pred, weight, None)
     loss = share_of_bin * functional.binary_cross_entropy_with_logits(pred, target, reduction="none")
     return loss if ignored is None else loss.masked_fill(ignored, 0)

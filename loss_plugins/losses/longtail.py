@@ -18,7 +18,7 @@ from ..errors import refusal
 from ..labels import along_classes, per_class
 from ..tensors import class_axis, dense, fit_weight, one_hot
 from .focal import Share, missed_share, picked, share
-from .scores import UNEQUAL, binary_cross_entropy
+from .scores import UNEQUAL, binary_cross_entropy, scores_that_count
 
 NumClasses = Annotated[int | None, Interval(1, 10**6)]
 Factor = Annotated[float, Interval(0)]
@@ -197,11 +197,7 @@ def missed_by_class(
 ) -> Tensor:
     """Sums of |p - y|, the size of cross-entropy's gradient, of scores that count (weight above 0, not ignored)."""
     classes = class_count("eqlv2", pred, num_classes, background=True)
-    target, counted = dense(pred, target), torch.ones_like(pred, dtype=torch.bool)
-    if weight is not None:
-        counted = counted & (fit_weight("eqlv2", weight, pred.shape, pred.shape) > 0)
-    if ignored is not None:
-        counted = counted & ~ignored
+    target, counted = dense(pred, target), scores_that_count("eqlv2", pred, weight, ignored)
     return sums_by_class((pred.sigmoid() - target).abs().masked_fill(~counted, 0), target)[:, :classes]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..catalog.declare import Traits
-from ..tensors import class_axis, without_class_axis
+from ..tensors import class_axis, fit_weight, without_class_axis
 
 #: the traits of a loss on scores: there are no boxes to scale or shift
 SCORES = Traits(scale_invariant=False, translation_invariant=False)
@@ -38,6 +38,21 @@ def binary_cross_entropy(
         return functional.binary_cross_entropy_with_logits(pred, target, reduction="none", pos_weight=factor)
     positive = target if pos_weight is None else pos_weight * target
     return -(positive * bounded_log(pred) + (1 - target) * bounded_log(1 - pred))
+
+
+def scores_that_count(where: str, pred: Tensor, weight: Tensor | None, ignored: Tensor | None) -> Tensor:
+    """Which scores a running statistic learns from: those of weight above 0 that are not ignored, in pred's shape.
+
+    Args:
+        where: what errors call the loss.
+        pred: scores.
+        weight: of the scores or of the rows; None: of all 1.
+        ignored: what is left out, of pred's shape or with one entry along the class axis; None: nothing.
+    """
+    counted = torch.ones_like(pred, dtype=torch.bool)
+    if weight is not None:
+        counted = fit_weight(where, weight, pred.shape, pred.shape).expand_as(pred) > 0
+    return counted if ignored is None else counted & ~ignored
 
 
 def row_count(pred: Tensor, target: Any, ignored: Tensor | None = None, **_: Any) -> Tensor:

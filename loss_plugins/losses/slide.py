@@ -12,9 +12,9 @@ from torch import Tensor
 from ..catalog.declare import Source, State
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Interval
-from ..tensors import class_axis, dense, fit_weight
+from ..tensors import class_axis, dense
 from .focal import LabelScore, label_and_score
-from .scores import UNEQUAL, binary_cross_entropy
+from .scores import UNEQUAL, binary_cross_entropy, scores_that_count
 
 SLIDE = Source("YOLO-FaceV2: A Scale and Occlusion Aware Face Detector", 2022, "https://arxiv.org/abs/2208.02019")
 #: a mean below it counts as this much
@@ -52,10 +52,7 @@ def sum_of_ious(
     iou, positive = soft_target(pred, target)[1:]
     if iou is None or positive is None:
         return pred.new_zeros(2, dtype=torch.float64)
-    counted = torch.ones_like(pred, dtype=torch.bool)
-    if weight is not None:
-        counted = counted & (fit_weight("ema_slide", weight, pred.shape, pred.shape).expand_as(pred) > 0)
-    return total_of(pred, iou, positive, counted if ignored is None else counted & ~ignored)
+    return total_of(pred, iou, positive, scores_that_count("ema_slide", pred, weight, ignored))
 
 
 def total_of(pred: Tensor, iou: Tensor, positive: Tensor, counted: Tensor) -> Tensor:
@@ -124,7 +121,7 @@ def slide_loss(pred: Tensor, target: LabelScore, ignored: Tensor | None = None, 
     wanted, iou, positive = soft_target(pred, target)
     level = pred.new_full((), mu)
     if iou is not None and positive is not None:
-        counted = torch.ones_like(pred, dtype=torch.bool) if ignored is None else ignored.logical_not().expand_as(pred)
+        counted = scores_that_count("slide", pred, None, ignored)
         total, count = total_of(pred, iou, positive, counted).to(pred.dtype).unbind()
         level = torch.where(count > 0, total / count.clamp(min=1), level)
     loss = slide_entropy(pred, wanted, level)

@@ -278,11 +278,17 @@ def joint_traits(traits: Sequence[Traits], weights: Sequence[float]) -> Traits:
     )
 
 
+def members_of(loss: Loss) -> list[tuple[float, Loss]]:
+    """The loss, or the losses of a mix and of mixes in it; each with its factor, without the outermost loss's own."""
+    if not isinstance(loss, MixLoss):
+        return [(1.0, loss)]
+    members = [cast(Loss, member) for member in loss.members]
+    return [(member.loss_weight * factor, each) for member in members for factor, each in members_of(member)]
+
+
 def factors(loss: Loss) -> list[float]:
     """What a loss is multiplied by; of a mix, each of its losses: its own `loss_weight` times every one around it."""
-    if not isinstance(loss, MixLoss):
-        return [loss.loss_weight]
-    return [loss.loss_weight * factor for member in loss.members for factor in factors(cast(Loss, member))]
+    return [loss.loss_weight * factor for factor, _ in members_of(loss)]
 
 
 def trains_nothing(loss: Loss) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -82,6 +81,16 @@ class RunningStatistic(ExactBuffers):
         self.in_step = False
         self.unsized = parameters.get(state.sized_by, 0) is None
         self.start(parameters)
+        self._prepare()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Load the compiler, where it has to be told what it leaves alone: see `OutsideOfGraphs`."""
+        if self.of_gradient and OutsideOfGraphs.fit is None:
+            OutsideOfGraphs.fit = torch.compiler.disable(RunningStatistic.fit)  # type: ignore[no-untyped-call]
 
     def start(self, parameters: Mapping[str, Any]) -> None:
         """Take the value from before the first call, with these parameters."""
@@ -123,7 +132,7 @@ class RunningStatistic(ExactBuffers):
         if self.is_told:
             return self.current
         if self.unsized:
-            fit = outside_of_graphs() if self.of_gradient else RunningStatistic.fit
+            fit = OutsideOfGraphs.fit if self.of_gradient else RunningStatistic.fit
             fit(self, given.pred.shape[class_axis(given.pred)])
         known = as_said(self.before if self.in_step else self.value, self.shape).clone() if self.is_late else None
         if self.of_gradient and known is not None:
@@ -185,13 +194,14 @@ class RunningStatistic(ExactBuffers):
         return f"{self.current.tolist()}" if numbers <= SHOWN else f"{numbers} numbers"
 
 
-@functools.cache
-def outside_of_graphs() -> Any:
-    """`RunningStatistic.fit` for a compiler: what a backward pass learns into is no buffer that its own graph has made.
+class OutsideOfGraphs:
+    """What a compiler leaves alone: what a backward pass learns into is no buffer that its own graph has made.
 
-    It is made when the first statistic of gradients is, as that loads the compiler.
+    Attributes:
+        fit: as `RunningStatistic.fit`; None until the first statistic of gradients is made.
     """
-    return torch.compiler.disable(RunningStatistic.fit)  # type: ignore[no-untyped-call]
+
+    fit: Any = None
 
 
 class _Heard(torch.autograd.Function):
