@@ -25,11 +25,11 @@ class Instances(NamedTuple):
 
     Attributes:
         cell: side of the grid's cells in pixels, (n, 1, 1).
-        image: number of the image that each lies in.
+        masks: which anchors they are, (images, anchors).
     """
 
     cell: Tensor
-    image: Tensor
+    masks: Tensor
 
 
 class Wanted(NamedTuple):
@@ -62,7 +62,7 @@ class KeypointSlot(Slot):
             stride: of each anchor (anchors, 1).
         """
         cell = stride.view(1, -1).expand(masks.shape)[masks]
-        self._instances.append(Instances(cell.view(-1, 1, 1), masks.nonzero()[:, 0]))
+        self._instances.append(Instances(cell.view(-1, 1, 1), masks))
         try:
             yield
         finally:
@@ -118,7 +118,7 @@ class KeypointSlot(Slot):
 
     def image_of(self) -> ImageOf:
         """The image that an instance of this call lies in."""
-        images = self._instances[-1].image if self._instances else None
+        images = self._instances[-1].masks.nonzero()[:, 0] if self._instances else None
         return lambda row: 0 if images is None else int(images[row])
 
 
