@@ -47,6 +47,7 @@ NAMED_IN_ERRORS = {
     "masses_of",
     "per_class",
     "refusal",
+    "scores_that_count",
 }
 
 

@@ -170,5 +170,5 @@ def test_messages_are_those_of_the_code() -> None:
 
 def test_kinds_of_the_shell_exist() -> None:
     kinds = set(re.findall(r"`loss-plugins list --kind (\w+)`", TEXT))
-    assert kinds == {"box", "coordinate", "classification"}
+    assert kinds == {"box", "coordinate", "classification", "region"}
     assert all(lp.list_losses(kind=kind) for kind in kinds)
