@@ -80,7 +80,10 @@ class RunningStatistic(ExactBuffers):
         self.each_call = defaults_of(entry.name, parameters.get("dialect")).learns == "each call"
         self.in_step = False
         self.unsized = parameters.get(state.sized_by, 0) is None
-        self.start(parameters)
+        value, pending = self._initial(parameters)
+        self.register_buffer("value", value)
+        self.register_buffer("before", value.clone(), persistent=False)
+        self.register_buffer("pending", pending, persistent=False)
         self._prepare()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -92,15 +95,13 @@ class RunningStatistic(ExactBuffers):
         if self.of_gradient and OutsideOfGraphs.fit is None:
             OutsideOfGraphs.fit = torch.compiler.disable(RunningStatistic.fit)  # type: ignore[no-untyped-call]
 
-    def start(self, parameters: Mapping[str, Any]) -> None:
-        """Take the value from before the first call, with these parameters."""
+    def _initial(self, parameters: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+        """The value from before the first call with these parameters, and a sum of no rows."""
         state, where = self.entry.states[self.name], self.entry.name
         initial = check_part(where, f"initial of {self.name!r}", state.initial(parameters)).double()
         empty = check_part(where, f"empty of {self.name!r}", state.empty(parameters)).double()
         self.shape, self.summary_shape = initial.shape, empty.shape
-        self.register_buffer("value", at_least_1d(initial))
-        self.register_buffer("before", self.value.clone(), persistent=False)
-        self.register_buffer("pending", at_least_1d(empty), persistent=False)
+        return at_least_1d(initial), at_least_1d(empty)
 
     def fit(self, classes: int) -> None:
         """Become a statistic of so many classes, if it is of none yet."""
@@ -108,7 +109,9 @@ class RunningStatistic(ExactBuffers):
             return
         size, device = {self.entry.states[self.name].sized_by: int(classes)}, self.value.device
         self.summary_keywords = {**self.summary_keywords, **size}
-        self.start({**self.parameters_of_loss, **size})
+        value, pending = self._initial({**self.parameters_of_loss, **size})
+        # not registered anew: a failed torch.export leaves a hook on registration behind, which the compiler cannot trace
+        self._buffers.update(value=value, before=value.clone(), pending=pending)
         if self.value.device != device:
             self._apply(lambda buffer: buffer.to(device))
         self.unsized = False
