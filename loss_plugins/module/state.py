@@ -110,7 +110,7 @@ class RunningStatistic(ExactBuffers):
         size, device = {self.entry.states[self.name].sized_by: int(classes)}, self.value.device
         self.summary_keywords = {**self.summary_keywords, **size}
         value, pending = self._initial({**self.parameters_of_loss, **size})
-        # not registered anew: a failed torch.export leaves a hook on registration behind, which the compiler cannot trace
+        # not registered: a failed torch.export leaves a hook on registration behind, which no compiler can trace
         self._buffers.update(value=value, before=value.clone(), pending=pending)
         if self.value.device != device:
             self._apply(lambda buffer: buffer.to(device))
