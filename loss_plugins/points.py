@@ -29,6 +29,8 @@ def check_points(where: str, pred: Tensor, target: Target, forms: tuple[str, ...
     form = check_forms(where, pred, target, forms)
     if isinstance(target, tuple):
         _check_visible(where, target[1])
+    if form == "points_visible_flow":
+        _check_sigma(where, *target[1:3])
     return form
 
 
@@ -40,6 +42,17 @@ def _check_visible(where: str, visible: Tensor) -> None:
     if wrong:
         remedy = "pass 1 for a point that is visible, 0 for one that is not"
         raise refusal(where, f"visible of target holds {wrong[0]}", VISIBLE, remedy)
+
+
+def _check_sigma(where: str, visible: Tensor, sigma: Tensor) -> None:
+    """Raise for a deviation below 0 of a visible point, where it may be read; NaN stays, as in every prediction."""
+    if not sigma.numel() or not readable(visible, sigma):
+        return
+    least = number_in(torch.where((visible > 0)[..., None], sigma.detach(), 1).amin())
+    if least is not None and least < 0:
+        allowed = "deviations from 0 on, in the unit of the points; below 1 after a sigmoid"
+        remedy = "pass head_output.sigmoid(), or .exp() of a logarithm"
+        raise refusal(where, f"sigma of target holds {least:g}", allowed, remedy)
 
 
 def weights_of(visible: Tensor, pred: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -64,12 +65,20 @@ def check_boxes(where: str, pred: Tensor, target: Target, columns: int = 4) -> N
         if boxes.ndim == 0 or boxes.shape[-1] != columns:  # type: ignore[union-attr]
             came = f"{name} has shape {tuple(boxes.shape)}"  # type: ignore[union-attr]
             allowed = f"(..., {columns}), so the last dimension must be {columns} (one box per row)"
-            raise refusal(where, came, allowed, f"pass {columns} columns, for instance {name}[..., :{columns}]")
+            raise refusal(where, came, allowed, _to_columns(name, boxes, columns))  # type: ignore[arg-type]
     check_device(where, "target", target, pred)  # type: ignore[arg-type]
     if pred.shape != target.shape:  # type: ignore[union-attr]
         came = f"target of shape {tuple(target.shape)} and pred of shape {tuple(pred.shape)} differ"  # type: ignore[union-attr]
         remedy = "boxes are compared row by row, so index or expand them to one shape first"
         raise refusal(where, came, "one shape for both", remedy)
+
+
+def _to_columns(name: str, boxes: Tensor, columns: int) -> str:
+    """What makes rows of so many numbers of these."""
+    shape = tuple(boxes.shape)
+    if len(shape) > 1 and shape[-1] * shape[-2] == columns and min(shape[-2:]) > 1:  # of corners, (..., columns / 2, 2)
+        return f"pass {name}.flatten(-2), which has shape {(*shape[:-2], columns)}"
+    return f"pass {columns} columns, for instance {name}[..., :{columns}]"
 
 
 def class_axis(pred: Tensor) -> int:
@@ -154,22 +163,40 @@ def _is_teacher(pred: Tensor, target: Target) -> bool:
     return fits and not matched.is_floating_point() and matched.shape == pred.shape[:-1]
 
 
-def _is_points(pred: Tensor, target: Target, *others: Callable[[Tensor], tuple[int, ...]]) -> bool:
-    """Whether the target is points like pred, which of them are visible, and tensors of these shapes."""
-    shapes = (pred.shape, pred.shape[:-1], *(shape(pred) for shape in others))
-    return (
-        isinstance(target, tuple)
-        and len(target) == len(shapes)
-        and all(part.shape == shape for part, shape in zip(target, shapes, strict=True))
+#: what the tuples are made of that losses of points take, and how many of pred's last axes each part lacks
+POINTS: dict[str, dict[str, int]] = {
+    "points_visible": {"points": 0, "visible": 1},
+    "points_visible_area": {"points": 0, "visible": 1, "area": 2},
+    "points_visible_flow": {"points": 0, "visible": 1, "sigma": 0, "log density": 1},
+}
+
+
+def _point_shapes(pred: Tensor, form: str) -> dict[str, tuple[int, ...]]:
+    """The shape of each part of a target of that form."""
+    return {name: tuple(pred.shape[: pred.ndim - lacks]) for name, lacks in POINTS[form].items()}
+
+
+def _is_points(form: str, pred: Tensor, target: Target) -> bool:
+    """Whether the target is a tuple of points like pred, which of them are visible, and what else the form has."""
+    shapes = list(_point_shapes(pred, form).values())
+    return isinstance(target, tuple) and [tuple(part.shape) for part in target] == shapes
+
+
+def _misfit_of_points(pred: Tensor, target: Target, form: str) -> tuple[str, str, str]:
+    """For an error: which part of the target has another shape, which shapes are right, and what to do."""
+    shapes = _point_shapes(pred, form)
+    allowed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    if not isinstance(target, tuple) or len(target) != len(shapes):
+        count = len(target) if isinstance(target, tuple) else 1
+        came = f", {count} tensor{'s' * (count != 1)} where {len(shapes)} are wanted"
+        return came, allowed, f"pass target=({', '.join(name.replace(' ', '_') for name in shapes)})"
+    name, part, shape = next(
+        (name, part, shape)
+        for (name, shape), part in zip(shapes.items(), target, strict=True)
+        if tuple(part.shape) != shape
     )
-
-
-def _is_points_visible_area(pred: Tensor, target: Target) -> bool:
-    return _is_points(pred, target, lambda pred: pred.shape[:-2])
-
-
-def _is_points_visible_flow(pred: Tensor, target: Target) -> bool:
-    return _is_points(pred, target, lambda pred: pred.shape, lambda pred: pred.shape[:-1])
+    remedy = f"reshape or index {name} to {shape}, or pred to go with it"
+    return f", {name} of shape {tuple(part.shape)} where {shape} is wanted", allowed, remedy
 
 
 #: The forms that a target of class, region or point losses may have: what tells them, and how an error describes them.
@@ -197,15 +224,15 @@ FORMS: dict[str, tuple[Callable[[Tensor, Target], bool], str]] = {
     ),
     "input_sign": (_is_input_sign, "a tuple (second input, sign), both of pred's shape"),
     "points_visible": (
-        _is_points,
+        functools.partial(_is_points, "points_visible"),
         "a tuple (points, visible), of pred's shape and of pred's shape without its last axis",
     ),
     "points_visible_area": (
-        _is_points_visible_area,
+        functools.partial(_is_points, "points_visible_area"),
         "a tuple (points, visible, area), of pred's shape, without its last axis, and without its last two axes",
     ),
     "points_visible_flow": (
-        _is_points_visible_flow,
+        functools.partial(_is_points, "points_visible_flow"),
         "a tuple (points, visible, sigma, log density), the first and third of pred's shape, the others without its "
         "last axis",
     ),
@@ -238,7 +265,15 @@ def check_forms(where: str, pred: Tensor, target: Target, forms: tuple[str, ...]
             return form
     given = ", ".join(f"{tuple(part.shape)} {str(part.dtype).removeprefix('torch.')}" for part in parts)
     given = f"({given})" if isinstance(target, tuple) else given
-    raise refusal(where, f"target {given} does not go with pred {tuple(pred.shape)}", wanted, "pass that")
+    came, remedy = f"target {given} does not go with pred {tuple(pred.shape)}", "pass that"
+    of_points = [form for form in forms if form in POINTS]
+    if of_points and not isinstance(target, tuple) and "dense" in forms:
+        remedy = f"pass points of shape {tuple(pred.shape)}, or ({', '.join(POINTS[of_points[0]])})"
+    elif of_points:
+        meant = next((form for form in of_points if len(POINTS[form]) == len(parts)), of_points[0])
+        more, shapes, remedy = _misfit_of_points(pred, target, meant)
+        came, wanted = came + more, f"{wanted}, which is {shapes}"
+    raise refusal(where, came, wanted, remedy)
 
 
 def _kind(value: object) -> str:

@@ -122,5 +122,6 @@ GUARDS: dict[str, dict[str, dict[str, Any]]] = {
     "gwd": {"mmrotate": {"side_floor": 1e-7, "root_floor": 1e-7}},
     **{name: {"mmrotate": {"side_floor": 1e-7}} for name in ("kld", "jd", "kfiou")},
     "oks": {"ultralytics": {"added": 1e-9}, "mmpose": {"floor": 1e-8}},
+    "rle": {"ultralytics": {"floor": 1e-9}},
     "prob_iou": {"ultralytics": {"by_epsilon": True}},
 }

@@ -31,7 +31,7 @@ SMALLEST_INT, LARGEST_INT = torch.iinfo(torch.int64).min, torch.iinfo(torch.int6
 @in_our_words
 @dataclass(frozen=True)
 class Interval:
-    """Allowed values of a number, from `low` to `high`; an `open_` end is excluded; `whole`: integers only.
+    """Allowed values of a number, from `low` to `high`; an `open_` end is excluded; `whole` or `even` integers only.
 
     The number is at most 1e12 in size, so that float32 can hold products with it, and 0 or at least 1.2e-38, which is
     not 0 in float32; an open end at 0 means 1e-16, as losses divide by such numbers. An integer is what int64 can hold.
@@ -40,6 +40,8 @@ class Interval:
     (0, 1]
     >>> print(Interval(1, 1000, whole=True))
     a whole number in [1, 1000]
+    >>> print(Interval(2, 64, even=True))
+    an even number in [2, 64]
     """
 
     low: float = -math.inf
@@ -47,6 +49,7 @@ class Interval:
     open_low: bool = False
     open_high: bool = False
     whole: bool = False
+    even: bool = False
 
     def __post_init__(self) -> None:
         for end, value in (("low", self.low), ("high", self.high)):
@@ -54,8 +57,9 @@ class Interval:
             if as_float(value) is None:
                 came, remedy = f"{end}={shown(value)} is too large for a float", f"leave {end} out for no end"
                 raise refusal("Interval", came, "a number that a float can hold", remedy)
-        for flag in ("open_low", "open_high", "whole"):
+        for flag in ("open_low", "open_high", "whole", "even"):
             check_type("Interval", flag, getattr(self, flag), bool)
+        object.__setattr__(self, "whole", self.whole or self.even)
         if not self.low <= self.high:  # nor is NaN
             came = f"low={self.low!r}, high={self.high!r} hold nothing"
             raise refusal("Interval", came, "low <= high", "turn them round, or leave one out")
@@ -66,6 +70,8 @@ class Interval:
         number: Any = value
         above = number > self.low if self.open_low else number >= self.low
         below = number < self.high if self.open_high else number <= self.high
+        if self.even and number % 2:
+            return False
         fits = is_int64(value) if self.whole else number == 0 or self.least <= abs(number) <= LARGEST  # not NaN
         return bool(above and below and fits)
 
@@ -80,7 +86,8 @@ class Interval:
         right = ")" if self.open_high or math.isinf(self.high) else "]"
         ends = f"{left}{float(self.low):g}, {float(self.high):g}{right}"
         bounded = math.isfinite(self.low) or math.isfinite(self.high)
-        return ends if not self.whole else f"a whole number in {ends}" if bounded else "a whole number"
+        kind = "an even number" if self.even else "a whole number"
+        return ends if not self.whole else f"{kind} in {ends}" if bounded else kind
 
 
 @in_our_words
@@ -141,20 +148,24 @@ class Series:
 @in_our_words
 @dataclass(frozen=True)
 class PerClass:
-    """Allowed: one number per class (list or 1-dim tensor), or a single one where `single`.
+    """Allowed: one number per class (list or 1-dim tensor), or a single one where `single`; `of`: per what else.
 
     Tensors are read where that neither waits for a device nor breaks a graph: in eager mode on the CPU.
 
     >>> print(PerClass(Interval(0), single=True))
     a number in [0, inf), or one per class
+    >>> print(PerClass(Interval(0, 1), of="key point"))
+    one number in [0, 1] per key point
     """
 
     each: Interval = field(default_factory=Interval)
     single: bool = False
+    of: str = "class"
 
     def __post_init__(self) -> None:
         check_type("PerClass", "each", self.each, Interval)
         check_type("PerClass", "single", self.single, bool)
+        check_type("PerClass", "of", self.of, str)
 
     def __contains__(self, value: object) -> bool:
         if isinstance(value, Tensor):
@@ -172,7 +183,11 @@ class PerClass:
         return all(end is None or end in self.each for end in ends)
 
     def __str__(self) -> str:
-        return f"a number in {self.each}, or one per class" if self.single else f"one number in {self.each} per class"
+        return (
+            f"a number in {self.each}, or one per {self.of}"
+            if self.single
+            else f"one number in {self.each} per {self.of}"
+        )
 
 
 @dataclass(frozen=True)
@@ -248,7 +263,8 @@ def _hint(value: Any, allowed: Allowed) -> str:
 def _hint_per_class(value: Any, allowed: PerClass) -> str:
     """Which of several numbers is none, or how many axes came."""
     if isinstance(value, Tensor) and (value.ndim != 1 or not holds_numbers(value)):
-        return "pass a list of numbers, or a tensor of shape (C,)"
+        axis = "C" if allowed.of == "class" else allowed.of[0].upper()
+        return f"pass a list of numbers, or a tensor of shape ({axis},)"
     numbers_given = value.tolist() if isinstance(value, Tensor) else value
     wrong = next(((place, each) for place, each in enumerate(numbers_given) if each not in allowed.each), None)
     return "" if wrong is None else f"number {wrong[0]} of {len(numbers_given)} is {shown(wrong[1])}"
@@ -263,6 +279,8 @@ def _hint_of_number(value: Any, allowed: Allowed) -> str:
         return f"this is a {type(value).__name__}, pass float(...) of it" if hasattr(value, "__float__") else ""
     size: Any = abs(value)
     if isinstance(allowed, Integers) or (isinstance(allowed, Interval) and allowed.whole):
+        if isinstance(allowed, Interval) and allowed.even and value % 2 == 1 and size < LARGEST_INT:
+            return f"pass {value - 1} or {value + 1}" if value - 1 in allowed else f"pass {value + 1}"
         return "pass an integer of 64 bits" if LARGEST_INT < size < math.inf else ""
     interval = allowed.each if isinstance(allowed, PerClass) else allowed
     least = interval.least if isinstance(interval, Interval) else 0.0

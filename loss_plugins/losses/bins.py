@@ -22,6 +22,8 @@ D_FINE = Source(
     2024,
     "https://arxiv.org/abs/2410.13842",
 )
+#: log-probability of a bin that is ruled out, by a logit of -inf: finite as a mean over rows too
+LEAST_LOG_P = -1e12
 Curve = Annotated[float, Interval(1e-3, 1e3)]
 
 
@@ -29,8 +31,7 @@ def neighbours(pred: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
     """Log-probabilities of the bin below the target and of the next; without a share in them, they cost nothing."""
     log_p = functional.log_softmax(pred, -1)
     near, far = (log_p.gather(-1, at.unsqueeze(-1)).squeeze(-1) for at in (low, low + 1))
-    least = torch.finfo(pred.dtype).min  # of a masked bin, whose logit is -inf
-    return near.clamp(min=least), far.clamp(min=least)
+    return near.clamp(min=LEAST_LOG_P), far.clamp(min=LEAST_LOG_P)
 
 
 @register_loss(
@@ -84,9 +85,15 @@ def require_middle(pred: Tensor, reg_max: int | None) -> None:
     """Raise unless as many bins lie on either side of a middle one, and as many as were said."""
     count = pred.shape[-1]
     if count < 3 or count % 2 == 0 or (reg_max is not None and count != reg_max + 1):
-        allowed = "an odd number of 3 or more" if reg_max is None else f"reg_max + 1, which is {reg_max + 1}, and odd"
-        remedy = "pass logits over an even reg_max plus one bins, D-FINE's are 33"
-        raise refusal("fgl", f"pred has {count} bin(s) on its last axis", allowed, remedy)
+        came = f"pred has {count} bin(s) on its last axis"
+        allowed, remedy = (
+            "an odd number of 3 or more",
+            "pass logits over an even reg_max plus one bins, D-FINE's are 33",
+        )
+        if reg_max is not None:
+            came, allowed = f"{came}, and reg_max={reg_max} says {reg_max + 1}", f"reg_max + 1, which is {reg_max + 1}"
+            remedy = f"build the loss with reg_max={count - 1}, or leave it out" if count > 2 and count % 2 else remedy
+        raise refusal("fgl", came, allowed, remedy)
 
 
 @register_loss(
@@ -104,7 +111,7 @@ def fgl_loss(
     pred: Tensor,
     target: Tensor,
     *,
-    reg_max: Annotated[int | None, Interval(2)] = None,
+    reg_max: Annotated[int | None, Interval(2, even=True)] = None,
     reg_scale: Curve = 4.0,
     up: Curve = 0.5,
 ) -> Tensor:
@@ -117,7 +124,7 @@ def fgl_loss(
         target: (...) how far a side lies from where the reference box has it, in shares of the reference box's side
             times `reg_scale`; what lies beyond the bins is cut off. D-FINE weighs each row by the IoU of its box: pass
             that, detached, as the weight of the module.
-        reg_max: n, which is checked; None: whatever pred has. D-FINE's is 32.
+        reg_max: n, even, which is checked; None: whatever pred has. D-FINE's is 32.
         reg_scale: c, how dense bins are around 0. D-FINE's is 4.
         up: a: the last bins but one lie at a c, the last at twice that. D-FINE's is 0.5.
 

@@ -10,15 +10,17 @@ from torch.nn import functional
 
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Interval
-from .bins import D_FINE
+from .bins import D_FINE, LEAST_LOG_P
 from .scores import SCORES
 
 
 def divergence(pred: Tensor, teacher: Tensor) -> Tensor:
-    """KL(teacher || pred) of the softmax of both over the last axis; a bin that the teacher rules out costs nothing."""
-    least = torch.finfo(pred.dtype).min
+    """KL(teacher || pred) of the softmax of both over the last axis; a bin that the teacher rules out costs nothing.
+
+    One that pred rules out by -inf costs much, and finitely.
+    """
     wanted, found = (functional.log_softmax(logits, -1) for logits in (teacher, pred))
-    return (wanted.exp() * (wanted.clamp(min=least) - found.clamp(min=least))).sum(-1)
+    return (wanted.exp() * (wanted.clamp(min=LEAST_LOG_P) - found.clamp(min=LEAST_LOG_P))).sum(-1)
 
 
 def balance(matched: Tensor, dtype: torch.dtype) -> Tensor:

@@ -24,8 +24,10 @@ COCO = (
 )  # fmt: skip
 #: an instance of no more area has no size to measure distances by
 LEAST_AREA = 1e-16
-#: a predicted deviation is at least this, and gets as much where it divides
-LEAST_SIGMA = 1e-9
+#: a predicted deviation counts as this at least: one closer to 0, as of a sigmoid that underflows, has no likelihood
+LEAST_SIGMA = 1e-4
+#: what Ultralytics adds to a deviation that divides
+BESIDE_SIGMA = 1e-9
 
 
 # --- similarity ------------------------------------------------------------------------------------------------------
@@ -94,7 +96,7 @@ def oks_loss(
     added: float = 0.0,
     floor: float = 0.0,
     *,
-    sigmas: Annotated[Sequence[float] | Tensor | None, PerClass(Interval(2**-10, 10))] = None,
+    sigmas: Annotated[Sequence[float] | Tensor | None, PerClass(Interval(2**-10, 10), of="key point")] = None,
     mode: Annotated[
         Literal["linear", "square", "log"],
         Choice("linear", "square", "log"),
@@ -212,15 +214,23 @@ def visible_points(pred: Tensor, target: Target, **_: Any) -> Tensor:
     use_when="The head predicts a deviation of each coordinate, and a flow the density of errors.",
     avoid_when="There is no trained flow, or the value is to be read: it may be negative.",
 )
-def rle_loss(pred: Tensor, target: tuple[Tensor, Tensor, Tensor, Tensor], *, residual: bool = True) -> Tensor:
+def rle_loss(
+    pred: Tensor,
+    target: tuple[Tensor, Tensor, Tensor, Tensor],
+    floor: float = LEAST_SIGMA,
+    *,
+    residual: bool = True,
+) -> Tensor:
     """Residual log-likelihood estimation: how unlikely the errors of key points are, by predicted deviations.
 
     Args:
         target: a tuple (points, visible, sigma, log density): points of pred's shape; visible (..., K), True or False,
-            COCO's 0, 1 or 2, or weights; sigma, the predicted deviation of each coordinate, of pred's shape and above
-            0, after its sigmoid; and the flow's log density ln f(z) at z = (pred - points) / (sigma + 1e-9), (..., K).
-            The gradient flows through sigma and density too, if they want one. A point that is not visible costs 0 and
-            does not count in "mean".
+            COCO's 0, 1 or 2, or weights; sigma, the predicted deviation of each coordinate, of pred's shape, in the
+            unit of the points, from 0 to 1 after its sigmoid; and the flow's log density ln f(z) at z = (pred - points)
+            / (sigma + 1e-9), (..., K). The gradient flows through sigma and density too, if they want one. A sigma
+            above 1 is taken as it is; below 1e-4 it counts as 1e-4, with the gradient of that (in Ultralytics' dialect
+            below 1e-9); below 0 it is an error where that can be seen without waiting, on the CPU. A point that is
+            not visible costs 0 and does not count in "mean".
         residual: add the density of a Laplace distribution, so that the flow has to learn only the rest.
 
     Returns:
@@ -232,8 +242,9 @@ def rle_loss(pred: Tensor, target: tuple[Tensor, Tensor, Tensor, Tensor], *, res
     """
     offset, weight, (sigma, log_density) = parts_of(pred, target)
     seen = weight > 0
-    sigma = torch.where(seen[..., None], sigma.clamp(min=LEAST_SIGMA), 1)
-    error = (offset / (sigma + LEAST_SIGMA)).abs()
+    sigma = torch.where(sigma <= floor, floor + (sigma - sigma.detach()), sigma)
+    sigma = torch.where(seen[..., None], sigma, 1)
+    error = (offset / (sigma + BESIDE_SIGMA)).abs()
     laplace = (2 * sigma).log() + error if residual else 0 * offset
     unlikely = sigma.log() - torch.where(seen, log_density, 0)[..., None] + laplace
     return weight * unlikely.sum(-1)

@@ -87,9 +87,38 @@ def test_a_target_of_nan_costs_nan_in_its_row_alone() -> None:
     [
         (4, {}, r"fgl: pred has 4 bin\(s\) on its last axis; allowed: an odd number of 3 or more; .*even reg_max"),
         (1, {}, r"fgl: pred has 1 bin\(s\) .*3 or more"),
-        (17, {"reg_max": 32}, r"fgl: pred has 17 bin\(s\) .*allowed: reg_max \+ 1, which is 33"),
+        (
+            17,
+            {"reg_max": 32},
+            r"17 bin\(s\) .*, and reg_max=32 says 33; .*, which is 33; .*reg_max=16, or leave",
+        ),
+        (
+            18,
+            {"reg_max": 32},
+            r"18 bin\(s\) .*allowed: reg_max \+ 1, which is 33; pass logits over an even",
+        ),
     ],
 )
 def test_bins_that_have_no_middle_or_are_not_as_many_are_refused(bins: int, given: dict[str, int], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         lp.build_loss("fgl", **given)(torch.zeros(3, bins), torch.zeros(3))
+
+
+@pytest.mark.parametrize(("reg_max", "remedy"), [(31, "pass 30 or 32"), (3, "pass 2 or 4"), (1, "")])
+def test_a_reg_max_that_no_prediction_can_have_is_refused_when_the_loss_is_built(reg_max: int, remedy: str) -> None:
+    for call in (lambda: lp.FGLLoss(reg_max=reg_max), lambda: lp.build_loss({"type": "fgl", "reg_max": reg_max})):
+        with pytest.raises(
+            ValueError, match=rf"fgl: reg_max={reg_max} .*; allowed: an even number in \[2, inf\); {remedy}"
+        ):
+            call()
+    assert lp.FGLLoss(reg_max=2)(torch.zeros(1, 3), torch.zeros(1)).item() == pytest.approx(math.log(3))
+
+
+@pytest.mark.parametrize("name", ["fgl", "distribution_focal", "ddf"])
+def test_a_bin_that_pred_rules_out_and_the_target_does_not_costs_much_and_finitely(name: str) -> None:
+    pred = torch.tensor([[0.0, 1.0, -math.inf]] * 64, requires_grad=True)
+    target = (torch.zeros(64, 3), torch.arange(64) % 2 == 0) if name == "ddf" else torch.full((64,), 1.7)
+    loss = lp.build_loss(name)(pred, target)
+    (gradient,) = torch.autograd.grad(loss, pred)
+    assert 1e9 < loss.item() < 1e15
+    assert gradient.isfinite().all()

@@ -201,6 +201,78 @@ def test_what_is_no_target_of_points_is_refused(pred: Tensor, target: object, ca
         lp.wing_loss(pred, target)
 
 
+@pytest.mark.parametrize(
+    ("name", "target", "said"),
+    [
+        (
+            "oks",
+            (POINTS, ALL),
+            r"2 tensors where 3 .*points \(2, 2, 2\), visible \(2, 2\), area \(2,\); pass target=",
+        ),
+        (
+            "oks",
+            (POINTS[:1], ALL, AREA),
+            r"points of shape \(1, 2, 2\) where \(2, 2, 2\) is .*; reshape or index points",
+        ),
+        (
+            "oks",
+            (POINTS, ALL, AREA[:, None]),
+            r"area of shape \(2, 1\) where \(2,\) is .*; .* index area to \(2,\)",
+        ),
+        ("oks", POINTS, r"1 tensor where 3 are wanted; .*; pass target=\(points, visible, area\)"),
+        ("rle", (POINTS, ALL, ALL, ALL), r"sigma of shape \(2, 2\) where \(2, 2, 2\) is .*reshape or index sigma to"),
+        ("rle", (POINTS, ALL, POINTS, POINTS), r"log density of shape \(2, 2, 2\) where \(2, 2\) is wanted"),
+        ("rle", (POINTS, ALL), r"2 tensors where 4 .*; pass target=\(points, visible, sigma, log_density\)"),
+        ("wing", (POINTS, ALL[:1]), r"visible of shape \(1, 2\) where \(2, 2\) is wanted"),
+        ("wing", POINTS[:1], r"; allowed.*; pass points of shape \(2, 2, 2\), or \(points, visible\)"),
+    ],
+)
+def test_an_error_names_the_part_of_the_target_its_shape_the_right_one_and_the_remedy(
+    name: str, target: object, said: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"^{name}: target .* does not go with pred \(2, 2, 2\).*{said}"):
+        lp.build_loss(name)(PRED, target)
+
+
+@pytest.mark.parametrize("small", [0.0, 1e-30, 1e-9, 1e-5])
+def test_a_deviation_near_0_counts_as_a_ten_thousandth_with_its_gradient(small: float) -> None:
+    """Of an offset of 1 |z| = 1 / s and ln s + ln 2s with s = 1e-4; their slope is 2 / s - 1 / s^2."""
+    pred, points, visible = torch.ones(1, 1, 2), torch.zeros(1, 1, 2), torch.ones(1, 1)
+    sigma = torch.full((1, 1, 2), small, requires_grad=True)
+    loss = lp.rle_loss(pred, (points, visible, sigma, torch.zeros(1, 1)))
+    assert loss.item() == pytest.approx(2 * (1e4 + math.log(1e-4) + math.log(2e-4)), rel=1e-4)
+    (gradient,) = torch.autograd.grad(loss.sum(), sigma)
+    assert gradient.flatten().tolist() == pytest.approx([2e4 - 1e8] * 2, rel=1e-4)
+
+
+def test_in_the_dialect_of_ultralytics_small_deviations_are_taken_as_they_are() -> None:
+    """An offset of 1e-6 is one sigma: 1, and ln 1e-6 and ln 2e-6."""
+    pred, points, visible = torch.full((1, 1, 2), 1e-6), torch.zeros(1, 1, 2), torch.ones(1, 1)
+    target = points, visible, torch.full((1, 1, 2), 1e-6), torch.zeros(1, 1)
+    loss = lp.RLELoss(dialect="ultralytics")(pred, target)
+    assert loss.item() == pytest.approx(2 * (1 + math.log(1e-6) + math.log(2e-6)), rel=1e-3)
+    assert lp.RLELoss(dialect="ultralytics")(pred, (points, visible, 0 * pred, torch.zeros(1, 1))).isfinite()
+
+
+def test_a_deviation_below_0_of_a_visible_point_is_refused() -> None:
+    sigma = torch.full_like(PRED, 0.5)
+    sigma[0, 1, 0] = -2.5
+    for loss in (lp.rle_loss, lp.RLELoss(), lp.RLELoss(dialect="ultralytics")):
+        with pytest.raises(ValueError, match=r"^rle: sigma of target holds -2\.5; .* 0 on.*; pass .*\.sigmoid\(\)"):
+            loss(PRED, (POINTS, ALL, sigma, torch.zeros(2, 2)))
+    unseen = torch.tensor([[True, False], [True, True]])
+    assert lp.RLELoss()(PRED, (POINTS, unseen, sigma, torch.zeros(2, 2))).isfinite()
+    compiled = lp.losses.keypoints.rle_loss.__wrapped__  # as where nothing is read: no error, and finite
+    assert compiled(PRED, (POINTS, ALL, 1e30 * sigma, torch.zeros(2, 2))).isfinite().all()
+
+
+def test_sigmas_are_said_to_be_per_key_point() -> None:
+    allowed = lp.get_entry("oks").parameters["sigmas"].allowed
+    assert str(allowed) == "one number in [0.000976562, 10] per key point"
+    with pytest.raises(ValueError, match=r"oks: sigmas=.*; allowed: one number .* per key point; pass .* shape \(K,\)"):
+        lp.oks_loss(PRED, (POINTS, ALL, AREA), sigmas=torch.ones(2, 2))
+
+
 def test_a_form_that_a_loss_does_not_take_is_refused_with_the_one_that_it_takes() -> None:
     for name, wanted in (("oks", r"a tuple \(points, visible, area\)"), ("rle", r"\(points, visible, sigma, log dens")):
         with pytest.raises(ValueError, match=rf"{name}: target .*; allowed: .*{wanted}"):

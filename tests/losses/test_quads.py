@@ -145,3 +145,15 @@ def test_quadrilaterals_apart_pull() -> None:
 def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"mgiou_quad: pred has shape .*allowed: \(\.\.\., 8\)"):
         lp.mgiou_quad_loss(torch.zeros(shape), torch.zeros(shape))
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 2), (2, 3, 4, 2)])
+def test_corners_as_points_are_refused_with_what_makes_eight_columns_of_them(shape: tuple[int, ...]) -> None:
+    made = ", ".join(map(str, (*shape[:-2], 8)))
+    pred = torch.zeros(shape)
+    with pytest.raises(ValueError, match=rf"^mgiou_quad: pred .*; pass pred\.flatten\(-2\), .* shape \({made}\)"):
+        lp.MGIoUQuadLoss()(pred, pred)
+    with pytest.raises(ValueError, match=r"mgiou_quad: target has shape .*; pass target\.flatten\(-2\), which has"):
+        lp.mgiou_quad_loss(pred.flatten(-2), pred)
+    with pytest.raises(ValueError, match=r"ciou: pred .*; pass 4 columns, for instance pred\[\.\.\., :4\]"):
+        lp.ciou_loss(torch.zeros(3, 4, 1), torch.zeros(3, 4, 1))

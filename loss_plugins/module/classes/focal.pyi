@@ -173,8 +173,8 @@ class FGLLoss(Loss, name="fgl"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        reg_max (default None; allowed: a whole number in [2, inf)): n, which is checked; None: whatever
-            pred has. D-FINE's is 32.
+        reg_max (default None; allowed: an even number in [2, inf)): n, even, which is checked; None:
+            whatever pred has. D-FINE's is 32.
         reg_scale (default 4.0; allowed: [0.001, 1000]): c, how dense bins are around 0. D-FINE's is 4.
         up (default 0.5; allowed: [0.001, 1000]): a: the last bins but one lie at a c, the last at twice
             that. D-FINE's is 0.5.

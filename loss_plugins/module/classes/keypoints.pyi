@@ -19,9 +19,9 @@ class OKSLoss(Loss, name="oks"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        sigmas (default None; allowed: one number in [0.000976562, 10] per class): standard deviation of
-            each key point, as a share of the square root of the area; None: of 17 points COCO's (0.026 to
-            0.107), of others 1 / K.
+        sigmas (default None; allowed: one number in [0.000976562, 10] per key point): standard
+            deviation of each key point, as a share of the square root of the area; None: of 17 points
+            COCO's (0.026 to 0.107), of others 1 / K.
         mode (default 'linear'; allowed: 'linear' or 'square' or 'log'): 1 - oks, 1 - oks^2 or -ln(oks).
         over (default 'visible'; allowed: 'visible' or 'all'): what the similarity is the mean over: of
             all points, those that are not visible cost as much as missed.
