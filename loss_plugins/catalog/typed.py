@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,6 +27,18 @@ PREFIXES: dict[str, dict[str, Any]] = {
 }
 #: a prefix that names a form in the paper of a loss itself: what that sets, so that the name may mean either
 OWN_FORMS: dict[tuple[str, str], dict[str, Any]] = {("focal", "uiou"): {"gamma": 0.5}}
+#: abbreviations that are no registered names: the losses that they are of; two make a name that may mean either
+ABBREVIATIONS: dict[str, tuple[str, ...]] = {
+    "asl": ("asymmetric",),
+    "ce": ("cross_entropy",),
+    "dfl": ("distribution_focal",),
+    "fl": ("focal",),
+    "gfl": ("quality_focal", "distribution_focal"),
+    "ghm": ("ghm_c",),
+    "lovasz": ("lovasz_softmax", "lovasz_hinge"),
+    "qfl": ("quality_focal",),
+    "vfl": ("varifocal",),
+}
 #: the parameter that a number behind the name of a loss sets
 VERSION = "version"
 
@@ -71,17 +84,18 @@ class Meaning:
 
 
 def plain_name(name: str) -> str:
-    """A name without case, separators and the word "loss" at its end; "+", which tells losses apart, is a word.
+    """A name without case, accents, separators and the word "loss" at its end; "+", which tells losses apart, stays.
 
-    >>> plain_name("Inner-CIoU Loss"), plain_name("inner_ciou")
-    ('innerciou', 'innerciou')
+    >>> plain_name("Inner-CIoU Loss"), plain_name("inner_ciou"), plain_name("Lovász")
+    ('innerciou', 'innerciou', 'lovasz')
     """
-    return re.sub(r"[\W_]+", "", name.lower().replace("+", "plus")).removesuffix("loss")
+    letters = unicodedata.normalize("NFKD", name)  # accents are signs of their own then, and no letters
+    return re.sub(r"[\W_]+", "", letters.lower().replace("+", "plus")).removesuffix("loss")
 
 
 def full_name(entry: Entry) -> str:
-    """What the first words of its description call a loss: "Complete IoU loss"."""
-    return re.split("[:;,.]", entry.summary)[0]
+    """What the first words of its description call a loss, without what stands in brackets: "Complete IoU loss"."""
+    return re.split("[:;,.(]", entry.summary)[0]
 
 
 def meanings(name: str, entries: Mapping[str, Entry], aliases: Mapping[str, str]) -> list[Meaning]:
@@ -94,7 +108,8 @@ def meanings(name: str, entries: Mapping[str, Entry], aliases: Mapping[str, str]
     """
     named = [*((each, entry) for each, entry in entries.items()), *_of_classes(entries, aliases)]
     registered = _by_plain_name(named)
-    described = _by_plain_name([(full_name(entry), entry) for entry in entries.values()])
+    short = [(each, entries[loss]) for each, losses in ABBREVIATIONS.items() for loss in losses if loss in entries]
+    described = _by_plain_name([*((full_name(entry), entry) for entry in entries.values()), *short])
     return _distinct(_read(plain_name(name), registered, described))
 
 

@@ -76,6 +76,9 @@ def test_parameters_win_over_those_of_a_name() -> None:
     [
         ("wise_iou", r"may mean wiou or iou with wise=3; .*; write 'wiou' or build_loss\('iou', wise=3\)"),
         ("focal_uiou", "may mean uiou with gamma=0.5 or uiou with focal_gamma=0.5"),
+        ("GFL", r"may mean quality_focal or distribution_focal; .*; write 'quality_focal' or 'distribution_focal'"),
+        ("Lovász", "may mean lovasz_softmax or lovasz_hinge"),
+        ("inner_qfl", "is an unknown loss"),
         ("Inner-Focal-UIoU", "may mean uiou with inner_ratio=0.75, gamma=0.5 or uiou with "),
         ("inner_inner_ciou", "is an unknown loss"),
         ("inner_l1", "is an unknown loss"),
