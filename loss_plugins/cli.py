@@ -105,9 +105,8 @@ def _loss_table(entries: list[Entry], width: int, cut: OverflowMethod) -> Table:
         )
         for entry in sorted(entries, key=lambda entry: (KINDS.index(entry.kind), entry.name))
     ]
-    table = Table(
-        title=f"{len(entries)} losses (loss_plugins {__version__})", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), expand=True
-    )
+    counted = "1 loss" if len(entries) == 1 else f"{len(entries)} losses"
+    table = Table(title=f"{counted} (loss_plugins {__version__})", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), expand=True)
     headings = ("name", "kind", "year", "class", "what it is", "source")
     columns = dict(zip(headings, zip(*rows, strict=True), strict=True))
     left_out = {heading for least, names in WANTED.items() if width < least for heading in names}

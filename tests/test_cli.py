@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -31,6 +32,11 @@ def test_list_shows_every_loss() -> None:
     assert done.returncode == 0, done.stderr
     for entry in shipped():
         assert f" {entry.name} " in done.stdout
+
+
+def test_list_counts_one_loss_as_one() -> None:
+    assert "1 loss (" in called("list", "--kind", "quad").stdout
+    assert re.search(r"\d+ losses \(", called("list", "--kind", "keypoint").stdout)
 
 
 @pytest.mark.parametrize("columns", [80, 100, 140])

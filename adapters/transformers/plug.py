@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from transformers import PreTrainedModel
 
@@ -24,6 +24,18 @@ from .stock import OWN, WHERE, stock_of
 #: the key of a model's config that holds what `plug` was asked for, in plain types
 KEY = "loss_plugins"
 logger = logging.getLogger("loss_plugins")
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def told_without_brackets(method: Method) -> Method:
+    """Decorator of a method that makes a callback: a Trainer that is handed the method itself says what to write."""
+    vars(method)["on_init_end"] = _no_callback  # what a Trainer calls first
+    return method
+
+
+def _no_callback(*_: Any, **__: Any) -> None:
+    came, remedy = "callbacks=[plugged.callback] holds a method", "write callbacks=[plugged.callback()]"
+    raise refusal(WHERE, came, "the callback that it returns", remedy, TypeError)
 
 
 class Plug(BasePlug):
@@ -68,6 +80,7 @@ class Plug(BasePlug):
         """Whether the losses are in."""
         return vars(self.model).get(OWN) is self._loss
 
+    @told_without_brackets
     def callback(self, resumed_from: Path | None = None) -> PlugCallback:
         """A callback for `Trainer(..., callbacks=[...])`, which proves that the losses train and keeps their record.
 

@@ -19,7 +19,7 @@ from .errors import UnsupportedUltralytics
 from .own import importable
 from .record import PROOF_FILE, STAMP, read_stamp
 from .slot_table import PLACES, SLOTS, UNSERVED
-from .spec import Said, make_spec
+from .spec import Said, spec_of
 from .trainers import REFUSED, TRAINERS, trainer_for
 from .yaml12 import yaml_value
 
@@ -56,7 +56,7 @@ def yolo(
     if of_run:
         checkpoint = model_file if resume is True else resume
         losses = {**losses_of(str(checkpoint or required_model(None))), **losses}
-    chosen = trainer_for(task, make_spec(**losses, said=SAID), may_resume=of_run)
+    chosen = trainer_for(task, spec_of(losses, SAID), may_resume=of_run)
     make_model(task, required_model(model_file)).train(trainer=chosen, **overrides)
 
 

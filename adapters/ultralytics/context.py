@@ -10,6 +10,7 @@ from typing import Any
 
 from loss_plugins.errors import refusal
 
+from .errors import no_attribute
 from .plug import Plug, Report, plugged
 from .spec import Spec
 
@@ -26,6 +27,9 @@ class Patched(AbstractContextManager[Report]):
         self._spec = spec
         self._model = model
         self._plug: Plug | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        raise no_attribute(self, name)
 
     def __enter__(self) -> Report:
         """Put the losses in."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Plugged losses in the criteria that the installed Ultralytics makes: of masks, of RT-DETR, of semantic models."""
+"""Plugged losses in the criteria that Ultralytics makes: of masks, of key points, of RT-DETR, of semantic models."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ def of_masks() -> Any:
     return tasks.SegmentationModel.init_criterion(Headed(head))
 
 
+def of_points() -> Any:
+    """The criterion of pose models, with the deviations of COCO's 17 key points."""
+    head = heads.Pose(nc=CLASSES, kpt_shape=(17, 3), ch=(8, 8, 8))
+    head.stride = torch.tensor([8.0, 16.0, 32.0])
+    return tasks.PoseModel.init_criterion(Headed(head))
+
+
 def of_queries() -> Any:
     """The criterion of RT-DETR."""
     return tasks.RTDETRDetectionModel.init_criterion(Headed())
@@ -68,6 +75,7 @@ def actions() -> Iterator[tuple[str, Callable[[], str]]]:
     """What the doctor tries, and what the report calls it."""
     yield "a plugged quality_focal arrives (class scores)", partial(arrived, of_masks, "cls", "quality_focal")
     yield "a plugged dice arrives (masks)", partial(arrived, of_masks, "mask", "dice")
+    yield "a plugged wing arrives (key points)", partial(arrived, of_points, "keypoint", "wing")
     yield "a plugged eiou arrives (RT-DETR)", partial(arrived, of_queries, "box", "eiou")
     yield "a plugged quality_focal arrives (RT-DETR)", partial(arrived, of_queries, "cls", "quality_focal")
     if hasattr(tasks, "SemanticSegmentationModel"):

@@ -26,3 +26,10 @@ class UnsupportedUltralytics(RuntimeError):
 def told_again(error: type[UnsupportedUltralytics], said: tuple[Any, ...]) -> UnsupportedUltralytics:
     """An error with a message that is whole."""
     return error.__new__(error, *said)
+
+
+def no_attribute(owner: object, name: str) -> AttributeError:
+    """The error for an attribute that there is not; of a callback, which other frameworks take, with what to write."""
+    line = 'YOLO("yolo11n.yaml").train(trainer=lpu.trainer("detect", box="eiou"), data="data.yaml")'
+    more = f": Ultralytics takes losses by its trainer, not by a callback: {line}" if name == "callback" else ""
+    return AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}{more}")

@@ -26,6 +26,7 @@ from .calls import Calls
 from .canary import set_apart
 from .class_slot import ClassSlot
 from .dfl_slot import DflSlot
+from .errors import no_attribute
 from .families import Family, parts_of
 from .keypoint_slot import KeypointSlot
 from .mask_slot import MaskSlot
@@ -58,6 +59,9 @@ class Report:
     sem: Calls | None = None
     keypoint: Calls | None = None
     canary: dict[str, Any] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        raise no_attribute(self, name)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types, as stored in run folder and checkpoint."""

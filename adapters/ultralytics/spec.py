@@ -139,7 +139,6 @@ def make_spec(
     assigner: str | None = None,
     nan_guard: bool | None = None,
     config: str | Path | None = None,
-    said: Said = Said(),  # noqa: B008  (it does not change)
 ) -> Spec:
     """Resolve names, dicts, modules or a config file to a spec; every mistake is an error here, before training.
 
@@ -155,17 +154,26 @@ def make_spec(
         nan_guard: True or False (default).
         config: YAML file with a `losses` section; keywords given win over it. Its `imports:` are code, which runs when
             the file is read: see `config.read_config`.
-        said: what the slots are called where the caller writes them, for errors.
 
     Raises:
         ValueError, TypeError: naming argument, value and remedy.
     """
-    check_type("ultralytics adapter", "said", said, Said)
-    if callable(box):
-        _box_module(box, said.box)  # which enters a function, so that the imports of a run's record are known
-    of_file = read_config(config, said.config) if config is not None else {}
     asked = {"box": box, "cls": cls, "dfl": dfl, "mask": mask, "sem": sem, "keypoint": keypoint}
-    given: dict[str, Any] = {**asked, "gain": gain, "assigner": assigner, "nan_guard": nan_guard}
+    return spec_of({**asked, "gain": gain, "assigner": assigner, "nan_guard": nan_guard, "config": config}, Said())
+
+
+def spec_of(asked: Mapping[str, Any], said: Said) -> Spec:
+    """What `make_spec` makes of these keywords.
+
+    Args:
+        asked: the keywords; one that is None or missing was not given.
+        said: what the slots are called where the caller writes them, for errors.
+    """
+    given = {name: asked.get(name) for name in (*SLOTS, "gain", "assigner", "nan_guard")}
+    config = asked.get("config")
+    if callable(given["box"]):
+        _box_module(given["box"], said.box)  # which enters a function, so that a run's record knows its imports
+    of_file = read_config(config, said.config) if config is not None else {}
     chosen = {**of_file, **{key: value for key, value in given.items() if value is not None}}
     if all(chosen.get(slot) is None for slot in SLOTS):
         came = f"no loss was asked for ({', '.join(f'{getattr(said, slot)}=None' for slot in SLOTS)})"

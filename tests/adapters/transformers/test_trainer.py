@@ -119,6 +119,14 @@ def test_a_checkpoint_without_record_or_with_a_torn_one_is_refused(whole: Any, t
             run.train(resume_from_checkpoint=str(whole[2] / "checkpoint-2"))
 
 
+def test_the_method_in_the_place_of_the_callback_is_told_with_the_line_to_write(tmp_path: Path) -> None:
+    model = build(NAME)
+    plugged = plug(model, box="eiou")
+    with pytest.raises(TypeError, match=r"callbacks=\[plugged.callback\] holds a method; .*write .*\.callback\(\)\]"):
+        trainer(model, tmp_path, plugged.callback)
+    assert not hasattr(plugged.callback(), "__self__")
+
+
 class OwnLoss(Trainer):
     """Trains another loss than the model's, from the second step on."""
 

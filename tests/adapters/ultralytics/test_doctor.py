@@ -35,6 +35,13 @@ def stock_classes(criterion: Any) -> Any:
     return criterion
 
 
+def stock_points(criterion: Any) -> Any:
+    criterion.keypoint_loss.forward = type(criterion.keypoint_loss).forward.plugged_over.__get__(
+        criterion.keypoint_loss
+    )
+    return criterion
+
+
 def stock_method(name: str) -> Callable[[Any], Any]:
     """Replaces a method of a criterion by the one below the plug's."""
 
@@ -50,6 +57,7 @@ def stock_method(name: str) -> Callable[[Any], Any]:
 REPLACED = {
     "a plugged quality_focal arrives (class scores)": stock_classes,
     "a plugged dice arrives (masks)": stock_method("single_mask_loss"),
+    "a plugged wing arrives (key points)": stock_points,
     "a plugged eiou arrives (RT-DETR)": stock_method(detr.METHODS["box"]),
     "a plugged quality_focal arrives (RT-DETR)": stock_method(detr.METHODS["cls"]),
     "a plugged dice arrives (semantic models)": stock_method("forward"),

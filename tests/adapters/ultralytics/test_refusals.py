@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
@@ -215,3 +216,17 @@ def test_losses_without_a_slot_are_refused_by_name(slot: str, tmp_path: Path) ->
     ):
         with pytest.raises((TypeError, ValueError), match=rf"{slot}.*leave it out: the loss of .* stays the stock one"):
             ask()
+
+
+def test_a_callback_as_other_frameworks_take_it_is_told_with_the_line_to_write() -> None:
+    for each in (lpu.patched(box="eiou"), lpu.Report()):
+        with pytest.raises(AttributeError, match=r"no attribute 'callback': .*\.train\(trainer=lpu\.trainer\("):
+            _ = each.callback
+        with pytest.raises(AttributeError, match=r"no attribute 'nosuch'$"):
+            _ = each.nosuch
+    assert copy.deepcopy(lpu.Report()) == lpu.Report()
+
+
+def test_the_trainers_name_of_the_gain_of_key_points_is_told_with_that_of_the_slot() -> None:
+    with pytest.raises(TypeError, match=r"^make_spec: unknown argument pose='oks'; allowed: .*, config; call it keypo"):
+        lpu.make_spec(pose="oks")

@@ -23,6 +23,7 @@ from loss_plugins.adapters.ultralytics.cli import SAID, split_settings
 from loss_plugins.adapters.ultralytics.config import read_config
 from loss_plugins.adapters.ultralytics.plug import Plug, plugged
 from loss_plugins.adapters.ultralytics.runs import examine
+from loss_plugins.adapters.ultralytics.spec import spec_of
 from loss_plugins.demo.digits import DigitsSet
 
 from .ultralytics_runs import BOX_GAIN, column, octagon, proof, relabelled, results, stepped, train_once
@@ -273,7 +274,7 @@ def test_the_shell_and_a_file_ask_for_it(tmp_path: Path) -> None:
     (tmp_path / "losses.yaml").write_text("losses:\n  sem: {type: dice, smooth: 1.0}\n")
     assert read_config(tmp_path / "losses.yaml") == {"sem": {"type": "dice", "smooth": 1.0}}
     with pytest.raises(ValueError, match="sem_loss='eiou' is a loss of kind box"):
-        lpu.make_spec(sem="eiou", said=SAID)
+        spec_of({"sem": "eiou"}, SAID)
 
 
 def test_another_process_reads_it() -> None:
