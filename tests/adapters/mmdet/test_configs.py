@@ -22,6 +22,7 @@ LOSSES: dict[str, dict[str, str]] = {
     "atss_r50_fpn_diou_digits": {"bbox_head.loss_bbox": "DIoULoss"},
     "dino-4scale_r50_l1-giou_digits": {"bbox_head.loss_bbox": "L1Loss", "bbox_head.loss_iou": "GIoULoss"},
     "faster-rcnn_r50_fpn_alpha-ciou_digits": {"roi_head.bbox_head.loss_bbox": "AlphaCIoULoss"},
+    "faster-rcnn_r50_fpn_seesaw_digits": {"roi_head.bbox_head.loss_cls": "SeesawLoss"},
     "fcos_r50_fpn_ciou_digits": {"bbox_head.loss_bbox": "CIoULoss"},
     "gfl_r50_fpn_giou_digits": {"bbox_head.loss_bbox": "GIoULoss"},
     "mask-rcnn_r50_fpn_dice_digits": {"roi_head.mask_head.loss_mask": "DiceLoss"},

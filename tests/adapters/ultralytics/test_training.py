@@ -129,12 +129,33 @@ CONFIGS = sorted((ROOT / "configs/ultralytics").glob("*.yaml"))
 CLASS_LOSSES = (None, "asymmetric", "focal", "ghm_c", "poly_focal")
 
 
+#: those of another slot: task, model, slot
+OTHERS = {"oks_wing_pose": ("pose", "yolo11n-pose.yaml", "keypoint"), "slide": ("detect", "yolo26n.yaml", "cls")}
+BOXES = [file for file in CONFIGS if file.stem not in OTHERS]
+
+
 def test_there_are_ready_made_configs() -> None:
-    assert len(CONFIGS) == len(CLASS_LOSSES)
+    assert len(BOXES) == len(CLASS_LOSSES)
+    assert len(CONFIGS) == len(BOXES) + len(OTHERS)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_ready_made_config_of_another_slot_trains(
+    name: str, digits: DigitsSet, train: Train, tmp_path: Path
+) -> None:
+    task, model, slot = OTHERS[name]
+    (config,) = (file for file in CONFIGS if file.stem == name)
+    assert config.read_text(encoding="utf-8").startswith("# "), "say for whom it is"
+    data = {"data": str(told_anew(task, digits, tmp_path))} if task == "pose" else {}
+    written = proof(train(model, epochs=1, trainer=lpu.trainer(task, config=name), **data))
+    asked = yaml.safe_load(config.read_text(encoding="utf-8"))["losses"]
+    assert asked.keys() == {slot}
+    assert written["losses"][slot]["type"] == asked[slot]["type"]
+    assert written["report"][slot]["gradient_calls"] > 0
 
 
 @pytest.mark.parametrize(
-    ("config", "cls"), list(zip(CONFIGS, CLASS_LOSSES, strict=True)), ids=lambda value: Path(str(value)).stem
+    ("config", "cls"), list(zip(BOXES, CLASS_LOSSES, strict=True)), ids=lambda value: Path(str(value)).stem
 )
 def test_every_ready_made_config_trains_also_with_a_class_loss(config: Path, cls: str | None, train: Train) -> None:
     assert config.read_text(encoding="utf-8").startswith("# "), "say for whom it is"
@@ -151,6 +172,13 @@ def test_every_ready_made_config_trains_also_with_a_class_loss(config: Path, cls
 
 @pytest.mark.parametrize(("task", "model"), [("segment", "yolo11n-seg.yaml"), ("pose", "yolo11n-pose.yaml")])
 def test_segment_and_pose_train(task: str, model: str, digits: DigitsSet, train: Train, tmp_path: Path) -> None:
+    run = train(model, data=str(told_anew(task, digits, tmp_path)), epochs=1, trainer=lpu.trainer(task, box="eiou"))
+    report = proof(run)["report"]["box"]
+    assert report["train_calls"] == report["gradient_calls"] == 2
+    assert torch.isfinite(torch.tensor([list(row.values()) for row in results(run)])).all()
+
+
+def told_anew(task: str, digits: DigitsSet, tmp_path: Path) -> Path:
     """The digits, their boxes told as polygons or with keypoints in the corners."""
     root = tmp_path / task
     shutil.copytree(digits.root, root)
@@ -163,10 +191,7 @@ def test_segment_and_pose_train(task: str, model: str, digits: DigitsSet, train:
     if task == "pose":
         data["kpt_shape"] = [2, 3]
     (root / "data.yaml").write_text(yaml.safe_dump(data))
-    run = train(model, data=str(root / "data.yaml"), epochs=1, trainer=lpu.trainer(task, box="eiou"))
-    report = proof(run)["report"]["box"]
-    assert report["train_calls"] == report["gradient_calls"] == 2
-    assert torch.isfinite(torch.tensor([list(row.values()) for row in results(run)])).all()
+    return root / "data.yaml"
 
 
 def _told_as(task: str, line: list[str]) -> str:
