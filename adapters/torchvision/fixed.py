@@ -74,11 +74,6 @@ def classes_of(part: Any) -> int:
     return known if isinstance(known, int) and known > 0 else 4
 
 
-def device_of(part: nn.Module) -> torch.device:
-    """Where the tensors of a part lie."""
-    return next((tensor.device for tensor in part.parameters()), torch.device("cpu"))
-
-
 def losses_by_name(part: nn.Module, method: Method, key: str, given: HeadOutputs) -> dict[str, Tensor]:
     """The losses by name that a method of a part returns for fixed outputs.
 

@@ -13,12 +13,12 @@ from loss_plugins import Loss
 from loss_plugins.errors import in_one_line, refusal, shown
 from loss_plugins.fusion import by_autograd
 
-from ..detr.agreement import FAILURES, close
+from ..detr.agreement import FAILURES, close, device_of
 from ..detr.making import stock_class
 from ..detr.rebound import globals_of
 from .asked import WHERE
 from .errors import UnsupportedModel
-from .fixed import HeadOutputs, classes_of, device_of, fixed, losses_by_name
+from .fixed import HeadOutputs, classes_of, fixed, losses_by_name
 from .seams import Seam, owner_of
 from .seat import Seat
 from .slot import BoxSlot, HeadSlot

@@ -7,7 +7,7 @@ from torchvision.models.detection import roi_heads
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.ops import sigmoid_focal_loss
 
-from loss_plugins import ciou_loss, eiou_loss, iou_loss, nwd_loss, poly_focal_loss, varifocal_loss
+from loss_plugins import GHMCLoss, ciou_loss, eiou_loss, iou_loss, nwd_loss, poly_focal_loss, varifocal_loss
 from loss_plugins.adapters.detr.asked import per_score
 from loss_plugins.adapters.torchvision import plug
 from loss_plugins.adapters.torchvision.stocks import class_stock, of_offsets
@@ -77,6 +77,21 @@ def test_only_the_box_loss_changes(make, box):
     changed = {key for key in stock if not torch.equal(stock[key], found[key])}
     assert changed == {key_of(model)}
     assert placed.report.cls is None
+
+
+def test_the_harmonised_loss_is_its_mean_times_the_scores_for_each_object():
+    model = built(fcos)
+    arguments, outputs = box_inputs(model, counts=(2, 1))
+    logits, (targets, _, _, matched) = outputs["cls_logits"], arguments
+    wanted = torch.zeros_like(logits)
+    for image, found in enumerate(matched):
+        for anchor in (found >= 0).nonzero().flatten():
+            wanted[image, anchor, targets[image]["labels"][found[anchor]]] = 1
+    with plug(model, cls="ghm_c"):
+        found = model.head.compute_loss(*arguments)["classification"]
+        found.backward()
+    mean = GHMCLoss()(logits.flatten(0, 1), wanted.flatten(0, 1))
+    torch.testing.assert_close(found, mean * logits.numel() / 3)
 
 
 @dense
