@@ -254,7 +254,7 @@ def doctor(
         str | None,
         typer.Argument(
             help="A framework; an MMDetection config, to check without training; or a checkpoint, or the folder of a "
-            "run, of Ultralytics or of transformers' Trainer: what trained it."
+            "run, of Ultralytics, MMDetection or transformers' Trainer: what trained it."
         ),
     ] = None,
     cfg_options: Annotated[

@@ -16,10 +16,10 @@ from loss_plugins.reports import beside
 
 from .install import mmdet_versions
 from .proof import Count
+from .runs import RECORD_FILE
 from .slots import LossSlot
 
-#: the record in the work directory, and the key in a checkpoint's meta that holds the same
-RECORD_FILE = "loss_plugins.yaml"
+#: the key in a checkpoint's meta that holds the same as the record in the work directory
 STAMP = "loss_plugins"
 
 

@@ -10,7 +10,8 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from loss_plugins.errors import refusal, shown
 
 from .naming import own_defaults
-from .record import RECORD_FILE, STAMP
+from .record import STAMP
+from .runs import RECORD_FILE
 from .slots import LossSlot
 
 #: how a loss is computed, not which

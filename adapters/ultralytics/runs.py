@@ -20,6 +20,8 @@ from .spec import differences
 
 #: in the folder of every run
 ARGUMENTS, RESULTS = "args.yaml", "results.csv"
+#: folders of the logs of MMEngine, in its work directories
+MMENGINE = "[0-9]" * 8 + "_" + "[0-9]" * 6
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,12 @@ def examine(path: Path) -> dict[str, Any]:
 
 
 def is_of_another_framework(folder: Path) -> bool:
-    """Whether a record names versions, and none of Ultralytics; or there is a config.json and no trace of a run."""
+    """Whether a record names versions, and none of Ultralytics; or no trace of a run, and files of another framework.
+
+    Those are a config.json, and the folder of a start of MMEngine, which is called by its time.
+    """
     if not any((folder / name).exists() for name in (ARGUMENTS, PROOF_FILE, "weights")):
-        return (folder / "config.json").is_file()
+        return (folder / "config.json").is_file() or any(folder.glob(MMENGINE)) or (folder / "vis_data").is_dir()
     try:
         said = read_yaml(folder / PROOF_FILE) if (folder / PROOF_FILE).is_file() else None
     except (OSError, ValueError):

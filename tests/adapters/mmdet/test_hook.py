@@ -306,6 +306,62 @@ def test_doctor_of_a_config(tmp_path: Path) -> None:
     assert "set model.bbox_head.reg_decoded_bbox=True" in checks(result)["model.bbox_head.loss_bbox"]["detail"]
 
 
+def work_dir(folder: Path, config: str, record: str) -> Path:
+    """As MMEngine and the hook leave it after two starts."""
+    for start, text in (("20260101_101010", "model = dict()"), ("20260102_080000", config)):
+        (folder / start / "vis_data").mkdir(parents=True)
+        (folder / start / "vis_data/config.py").write_text(text)
+    (folder / "epoch_1.pth").write_bytes(b"")
+    if record:
+        (folder / "loss_plugins.yaml").write_text(record)
+    return folder
+
+
+RECORD = """
+run: a
+versions: {mmdet: 3.3.0}
+iterations: [5, 8]
+losses: [{where: bbox_head.loss_bbox, loss: {type: loss_plugins.EIoULoss}, calls: 20, boxes: 64}]
+earlier: [{iterations: [1, 4], losses: []}]
+"""
+
+
+def test_doctor_of_a_work_directory(tmp_path: Path) -> None:
+    from loss_plugins.adapters.ultralytics.runs import is_of_another_framework
+
+    folder = work_dir(tmp_path / "run", ATSS, RECORD)
+    for asked in (folder, folder / "epoch_1.pth", folder / "20260102_080000"):
+        result = report(str(asked))
+        assert result["ok"], result
+        told = checks(result)
+        assert told["trained by"]["detail"] == (
+            "iterations 1 to 4: no loss of loss_plugins; resumed: iterations 5 to 8: loss_plugins.EIoULoss in "
+            "bbox_head.loss_bbox, called 20 times on 64 boxes"
+        )
+        assert f"the model of {folder / '20260102_080000/vis_data/config.py'} can be built" in told
+        assert "model.bbox_head.loss_bbox" in told
+    assert is_of_another_framework(folder)
+
+
+def test_doctor_of_a_work_directory_without_record_or_config(tmp_path: Path) -> None:
+    from loss_plugins.adapters.ultralytics.runs import is_of_another_framework
+
+    folder = work_dir(tmp_path / "run", ATSS, "")
+    result = report(str(folder))
+    assert not result["ok"]
+    assert "no LossPluginsHook was there" in checks(result)["trained by"]["detail"]
+    assert is_of_another_framework(folder)
+    for start in folder.glob("*_*/vis_data/config.py"):
+        start.unlink()
+    told = checks(report(str(folder)))
+    assert "loss-plugins doctor CONFIG.py, with the config that was trained" in told["the config is there"]["detail"]
+    (folder / "atss.py").write_text(ATSS)  # which MMEngine keeps too
+    assert f"the model of {folder / 'atss.py'} can be built" in checks(report(str(folder)))
+    (tmp_path / "other").mkdir()
+    assert report(str(tmp_path / "other")) is None
+    assert not is_of_another_framework(tmp_path / "other")
+
+
 def test_doctor_of_a_config_without_our_losses(tmp_path: Path) -> None:
     file = tmp_path / "config.py"
     file.write_text('_base_ = "mmdet::atss/atss_r18_fpn_8xb8-amp-lsj-200e_coco.py"')
