@@ -26,7 +26,7 @@ COCO = (
 LEAST_AREA = 1e-16
 #: a predicted deviation counts as this at least: one closer to 0, as of a sigmoid that underflows, has no likelihood
 LEAST_SIGMA = 1e-4
-#: what Ultralytics adds to a deviation that divides
+#: is added to a deviation that divides
 BESIDE_SIGMA = 1e-9
 
 
