@@ -42,7 +42,8 @@ def deviations(pred: Tensor, sigmas: Sequence[float] | Tensor | None) -> Tensor:
         check_device("oks", "sigmas", sigmas, pred)
     tensor: Tensor = sigmas.to(pred) if isinstance(sigmas, Tensor) else pred.new_tensor(sigmas)
     if len(tensor) != number:
-        came = f"sigmas has {len(tensor)} numbers, and pred {tuple(pred.shape)} has K = {number} key points"
+        count = f"{len(tensor)} number{'s' * (len(tensor) != 1)}"
+        came = f"sigmas has {count}, and pred {tuple(pred.shape)} has K = {number} key points"
         raise refusal("oks", came, "one number per key point", "pass as many as pred has entries along axis -2")
     return tensor
 

@@ -98,6 +98,8 @@ def test_sigmas_are_cocos_of_17_points_and_equal_shares_of_others() -> None:
         ValueError, match=r"oks: sigmas has 3 numbers, and pred \(2, 2, 2\) has K = 2 key points; allow"
     ):
         oks(sigmas=[0.1, 0.2, 0.3])
+    with pytest.raises(ValueError, match=r"oks: sigmas has 1 number, and pred"):
+        oks(sigmas=[0.1])
 
 
 def test_far_points_have_a_gradient_by_the_logarithm_alone() -> None:
