@@ -58,6 +58,11 @@ def picked(values: Tensor, labels: Tensor) -> Tensor:
     return values.gather(axis, labels.unsqueeze(axis)).squeeze(axis)
 
 
+def of_labels(label: Tensor, values: Tensor) -> Tensor:
+    """What stands where a label is, times the label; 0 elsewhere, whatever stands there, NaN too."""
+    return torch.where(label > 0, label * values, 0)
+
+
 def label_and_score(pred: Tensor, target: LabelScore) -> tuple[Tensor, Tensor]:
     """Which classes are positive, and with what quality, both in the shape of pred."""
     if isinstance(target, Tensor):
@@ -65,7 +70,9 @@ def label_and_score(pred: Tensor, target: LabelScore) -> tuple[Tensor, Tensor]:
         return (score > 0).to(pred.dtype), score
     labels, score = target
     label = dense(pred, labels)
-    return label, label * score.unsqueeze(class_axis(pred)) if score.shape != pred.shape else score.to(pred.dtype)
+    if score.shape == pred.shape:
+        return label, score.to(pred.dtype)
+    return label, of_labels(label, score.unsqueeze(class_axis(pred)))
 
 
 def missed_share(p: Tensor, target: Tensor) -> Tensor:

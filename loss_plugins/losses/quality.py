@@ -15,7 +15,7 @@ from ..catalog.ranges import Interval, PerClass
 from ..labels import along_classes
 from ..tensors import class_axis
 from .boxes import safe_power
-from .focal import Exponent, LabelScore, Numbers, label_and_score
+from .focal import Exponent, LabelScore, Numbers, label_and_score, of_labels
 from .scores import UNEQUAL, binary_cross_entropy
 
 #: likewise, or with the rank of each row among the candidates of its object
@@ -58,7 +58,7 @@ def matchability_loss(
     far = safe_power(pred.detach().sigmoid(), gamma)
     (factor,) = along_classes("matchability", pred, alpha=alpha)
     weight = label + (1 - label) * (far if factor is None else factor * far)
-    return weight * binary_cross_entropy(pred, label * safe_power(quality, gamma), activated=False)
+    return weight * binary_cross_entropy(pred, of_labels(label, safe_power(quality, gamma)), activated=False)
 
 
 add_alias("mal", "matchability")
@@ -128,6 +128,6 @@ def ia_bce_loss(
     wanted = (safe_power(p.detach(), alpha) * safe_power(quality, 1 - alpha)).clamp(min=floor)
     if ranks is not None and tau is not None:
         wanted = wanted * (-ranks.to(pred.dtype) / tau).exp().unsqueeze(class_axis(pred))
+    wanted = of_labels(label, wanted)
     weight = label + (1 - label) * safe_power(p, gamma)
-    entropy = rounded_entropy(pred, label * wanted) if by_rounded else binary_cross_entropy(pred, label * wanted, False)
-    return weight * entropy
+    return weight * (rounded_entropy(pred, wanted) if by_rounded else binary_cross_entropy(pred, wanted, False))

@@ -13,7 +13,7 @@ from ..catalog.declare import Source, State
 from ..catalog.entries import register_loss
 from ..catalog.ranges import Interval
 from ..tensors import class_axis, dense
-from .focal import LabelScore, label_and_score
+from .focal import LabelScore, label_and_score, of_labels
 from .scores import UNEQUAL, binary_cross_entropy, scores_that_count
 
 SLIDE = Source("YOLO-FaceV2: A Scale and Occlusion Aware Face Detector", 2022, "https://arxiv.org/abs/2208.02019")
@@ -34,7 +34,7 @@ def soft_target(pred: Tensor, target: LabelScore) -> tuple[Tensor, Tensor | None
     if first.shape == pred.shape and second.shape != pred.shape:  # an IoU per row
         return first.to(pred.dtype), second, (first > 0).any(class_axis(pred))
     label, quality = label_and_score(pred, target)
-    return label * quality, quality, label > 0
+    return of_labels(label, quality), quality, label > 0
 
 
 def slide_entropy(pred: Tensor, target: Tensor, level: Tensor) -> Tensor:

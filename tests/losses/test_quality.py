@@ -142,3 +142,33 @@ def test_by_rounded_logarithms_the_loss_is_finite_where_the_framework_s_is_not()
     assert torch.autograd.grad(loss.sum(), pred)[0].isfinite().all()
     for module in ("rfdetr", "libreyolo"):
         assert torch.equal(lp.IABCELoss(reduction="none", dialect=module, focal_alpha=0.25)(pred, target), plain)
+
+
+# --- background ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["rows", "classes", "iou"])
+@pytest.mark.parametrize("name", ["quality_focal", "varifocal", "matchability", "ia_bce", "slide", "ema_slide"])
+def test_the_quality_of_background_counts_for_nothing(name: str, form: str) -> None:
+    """Also where it is NaN, as an IoU with no object may be."""
+    if (form == "iou" and "slide" not in name) or (form == "classes" and name in ("quality_focal", "varifocal")):
+        return  # these read the quality of each score that comes with labels of each score
+    labels, quality = torch.tensor([2, 3, 0, 3]), torch.tensor([0.7, math.nan, 0.4, 0.9], dtype=torch.float64)
+    classes = torch.nn.functional.one_hot(labels, 4)[:, :3].double()
+    found = []
+    for scores in (quality, quality.masked_fill(labels == 3, 0)):
+        pred = torch.cat([LOGITS, LOGITS[:1]]).requires_grad_()
+        each = torch.where(classes > 0, scores.unsqueeze(1), scores[1])
+        target = {"rows": (labels, scores), "classes": (classes, each), "iou": (classes, scores)}[form]
+        loss = lp.build_loss(name, reduction="none")(pred, target)
+        found.append((loss, torch.autograd.grad(loss.sum(), pred)[0]))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+        assert one.isfinite().all()
+
+
+@pytest.mark.parametrize("rank", [math.nan, -1e9, math.inf])
+def test_the_rank_of_background_counts_for_nothing(rank: float) -> None:
+    ranks = torch.tensor([1.0, 0.0, rank])
+    found = lp.ia_bce_loss(LOGITS, (*MATCHED, ranks), tau=1.5)
+    torch.testing.assert_close(found, lp.ia_bce_loss(LOGITS, (*MATCHED, torch.tensor([1.0, 0.0, 0.0])), tau=1.5))
