@@ -116,8 +116,8 @@ class Fused:
         tensors = {name: value for name, value in arguments.items() if isinstance(value, Tensor)}
         separable, why_not = alone(lambda: self._separable(tensors))
         if not separable:
-            allowed = "losses in which each number depends on one row or element of prediction and target"
-            came = f"compile=True does not serve this loss: {why_not or 'its numbers depend on other rows'}"
+            allowed = "losses in which each number depends on one row of boxes, or on one element of pred and target"
+            came = f"compile=True does not serve this loss: {why_not or 'each of its numbers depends on several'}"
             raise ValueError(f"{self._name}: {came}; allowed: {allowed}; leave compile out")
 
     def __call__(self, pred: Tensor, target: Target, arguments: Mapping[str, Any]) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..catalog.entries import Entry, is_shipped
 from ..catalog.results import called
+from ..errors import refusal
 from ..fusion import fuse
 from ..tensors import Target
 
@@ -44,6 +45,14 @@ def fused_loss(entry: Entry, fixed: Mapping[str, Any], dialect: str | None, comp
         tell=not shipped,
         finite=shipped,
     )
+
+
+def check_statistics_fit(entry: Entry, statistics: Mapping[str, Tensor]) -> None:
+    """Raise for running statistics that machine code cannot read: it takes one number, or one per class of pred."""
+    for name, value in statistics.items():
+        if value.ndim:
+            came = f"compile=True does not serve this loss: its running statistic {name!r} is several numbers"
+            raise refusal(entry.name, came, "losses whose running statistics are one number each", "leave compile out")
 
 
 def _called(entry: Entry, pred: Tensor, target: Target, /, **arguments: Any) -> Any:

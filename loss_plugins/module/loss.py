@@ -31,7 +31,7 @@ from .arguments import (
     reduction_of_call,
 )
 from .constants import split_constants
-from .fused import fused_loss
+from .fused import check_statistics_fit, fused_loss
 from .help import explain
 from .reduction import (
     Reduction,
@@ -61,7 +61,7 @@ class Loss(Stateful):
         entry: what the catalogue says of this loss, with the traits that the parameters give it.
 
     Raises:
-        ValueError: a reduction or parameter that is not allowed.
+        ValueError: a reduction or parameter that is not allowed; a loss that compile=True does not serve.
         TypeError: a keyword that the loss does not know, or a hyper-parameter by position; the error lists those known.
         RuntimeError: compile=True where no compiler is found.
 
@@ -109,7 +109,9 @@ class Loss(Stateful):
             self.add_module(statistic.name, statistic)
         self.fused = fused_loss(self.entry, self.fixed, self.dialect, self.compile_wanted)
         if self.fused is not None and self.compile_wanted:
-            self.fused.require({**self._hyper(), **{name: each.current for name, each in self.statistics.items()}})
+            learnt = {name: each.current for name, each in self.statistics.items()}
+            check_statistics_fit(self.entry, learnt)
+            self.fused.require({**self._hyper(), **learnt})
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "fused"}  # made anew, see `Fused`
@@ -180,6 +182,7 @@ class Loss(Stateful):
         if weight is not None and "weight" in self.entry.keywords:
             arguments["weight"] = weight
         for name, statistic in statistics.items():
+            statistic.check_classes(given.pred)
             learns = self._learns or statistic.each_call
             arguments[name] = statistic.learn(given, weight) if learns else statistic.current
         return arguments

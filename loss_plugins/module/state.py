@@ -124,6 +124,18 @@ class RunningStatistic(ExactBuffers):
             self.fit(next((count for count, size in sizes if size == saved.shape), 0))
         super()._load_from_state_dict(state_dict, prefix, *others)  # type: ignore[no-untyped-call]
 
+    def check_classes(self, pred: Tensor) -> None:
+        """Raise unless pred has as many classes as were learnt, where the loss was not told how many there are."""
+        sized_by = self.entry.states[self.name].sized_by
+        if self.unsized or not sized_by or self.parameters_of_loss.get(sized_by) is not None:
+            return
+        learnt, axis = self.summary_keywords[sized_by], class_axis(pred)
+        if pred.shape[axis] != learnt:
+            came = f"{sized_by} is None, {learnt} classes have been learnt (by an earlier call, or from a state dict)"
+            came += f", and pred {tuple(pred.shape)} has {pred.shape[axis]} scores along axis {axis}"
+            remedy = f"build one loss for each number of classes, and say {sized_by}=..., without background"
+            raise refusal(self.entry.name, came, f"{learnt} scores, as those that were learnt", remedy)
+
     @property
     def current(self) -> Tensor:
         """The value in the shape that the loss's function takes: 0-dim for a number."""

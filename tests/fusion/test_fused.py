@@ -164,6 +164,14 @@ def test_losses_that_are_not_separable_are_refused(name: str) -> None:
         lp.build_loss(name, compile=True)
 
 
+@pytest.mark.parametrize(("name", "sized"), [("efl", True), ("eqlv2", True), ("seesaw", True), ("ema_slide", False)])
+def test_losses_whose_statistics_are_several_numbers_are_refused(name: str, sized: bool) -> None:
+    for given in ({}, {"num_classes": 3}) if sized else ({},):
+        with pytest.raises(ValueError, match=f"^{name}: compile=True .* running statistic '.*' is several numbers"):
+            lp.build_loss(name, compile=True, **given)
+    lp.WIoULoss(compile=True)
+
+
 def test_a_loss_of_ones_own_that_couples_rows_is_refused() -> None:
     @lp.register_loss("test_coupled", pure=True)
     def coupled(pred: Tensor, target: Tensor) -> Tensor:

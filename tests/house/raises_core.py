@@ -333,6 +333,7 @@ CORE: Table = {
     (f"{LOSS}::Loss", "ValueError"): {
         "a reduction": lambda *_: lp.CIoULoss(reduction="avg"),  # type: ignore[arg-type]
         "parameter that is not allowed": lambda *_: lp.CIoULoss(eps=-1.0),
+        "a loss that compile=True does not serve": lambda *_: lp.DiceLoss(compile=True),
     },
     (f"{LOSS}::Loss", "TypeError"): {
         "a keyword that the loss does not know": lambda *_: lp.CIoULoss(gama=2.0),
