@@ -58,10 +58,10 @@ def tell_classes(model: nn.Module) -> None:
                 loss.take_classes(known)
 
 
-class EQLV2(CountedLoss):
-    """EQLv2 in a head of boxes: scores of all classes and of background, each by its sigmoid.
+class CountedSigmoids(CountedLoss):
+    """EQLv2 or EFL: each score is read by its sigmoid, in a head of two stages those of the classes and of background.
 
-    MMDetection's own, `dialect="mmdet"`, leaves the reading of its scores to the head, which takes their softmax.
+    MMDetection's own EQLv2, `dialect="mmdet"`, leaves the reading of its scores to the head, which takes their softmax.
 
     Args:
         use_sigmoid: True, if it is said.
@@ -88,6 +88,10 @@ class EQLV2(CountedLoss):
         #: heads read all three
         self.custom_cls_channels = self.custom_activation = self.custom_accuracy = self.loss.dialect != MMDET
 
+    def classes_of(self, pred: Tensor) -> int:
+        """How many classes the scores are of, without that of background."""
+        return super().classes_of(pred) if self.num_classes is None else self.num_classes
+
     def get_cls_channels(self, num_classes: int) -> int:
         """How many scores a row has in a head of so many classes."""
         self.take_classes(num_classes)
@@ -98,8 +102,10 @@ class EQLV2(CountedLoss):
         return self.get_cls_channels(num_classes)
 
     def get_activation(self, cls_score: Tensor) -> Tensor:
-        """Probabilities of the classes and of background, (n, C + 1)."""
+        """Probabilities of the classes and, in a head of two stages, of background, (n, C + 1)."""
         scores = cls_score.sigmoid()
+        if self.num_classes != scores.shape[-1] - 1:  # as of one stage, where no score is that of background
+            return scores
         classes, background = scores[..., :-1], scores[..., -1:]
         return torch.cat([classes * (1 - background) if self.test_with_obj else classes, background], -1)
 

@@ -16,7 +16,7 @@ from loss_plugins.module.build import module_class
 from loss_plugins.registry import ADAPTER, LOSSES
 
 from .box_modules import BoxLoss, CoordinateLoss, RotatedBoxLoss, SmoothL1
-from .longtail import EQLV2, CountedLoss, Seesaw
+from .longtail import CountedSigmoids, Seesaw
 from .mix import PluggedMix
 from .modules import PluggedLoss
 from .score_modules import ClassLoss, HeatmapLoss, ScoreLoss
@@ -37,7 +37,7 @@ MAKING = RLock()
 #: wrappers of losses that heads ask more of than of others of their kind
 LOSS_BY_NAME: dict[str, type[PluggedLoss]] = {
     "gaussian_focal": HeatmapLoss, "mix": PluggedMix, "smooth_l1": SmoothL1,
-    "efl": CountedLoss, "eqlv2": EQLV2, "seesaw": Seesaw,
+    "efl": CountedSigmoids, "eqlv2": CountedSigmoids, "seesaw": Seesaw,
 }  # fmt: skip
 
 

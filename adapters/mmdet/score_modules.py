@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from loss_plugins.catalog.entries import Entry
-from loss_plugins.catalog.ranges import Interval, PerClass
+from loss_plugins.catalog.ranges import Interval, PerClass, check_value
 from loss_plugins.errors import refusal, shown
 from loss_plugins.module.arguments import entry_of
 from loss_plugins.tensors import Target, without_class_axis
@@ -82,9 +82,7 @@ class ClassLoss(ScoreLoss):
 
     def weights(self, class_weight: Any) -> Tensor:
         """The numbers per class that the config gives a loss without such a parameter."""
-        if class_weight not in CLASS_WEIGHT:
-            came = f"class_weight={shown(class_weight)}"
-            raise refusal(self.entry.name, came, CLASS_WEIGHT, "write a list with a number per class")
+        check_value(self.entry.name, "class_weight", class_weight, CLASS_WEIGHT, "write a list with a number per class")
         return torch.as_tensor(class_weight, dtype=torch.get_default_dtype())
 
     def arranged(self, pred: Any, target: Any, weight: Any) -> tuple[Any, Any, Any]:
@@ -96,11 +94,18 @@ class ClassLoss(ScoreLoss):
 
     def require_classes(self, pred: Any, numbers: Tensor) -> None:
         """Raise unless there is a number for each class of the scores, and perhaps one for the background."""
-        if not isinstance(pred, Tensor) or pred.ndim < 2 or len(numbers) - pred.shape[1] in (0, 1):
+        if not isinstance(pred, Tensor) or pred.ndim < 2:
             return
-        came = f"class_weight has {len(numbers)} numbers, and pred {tuple(pred.shape)} has C = {pred.shape[1]} classes"
+        classes = self.classes_of(pred)
+        if len(numbers) - classes in (0, 1):
+            return
+        came = f"class_weight has {len(numbers)} numbers, and pred {tuple(pred.shape)} has C = {classes} classes"
         allowed = "one number per class, and perhaps one for the background"
-        raise refusal(self.entry.name, came, allowed, "pass as many as pred has entries along axis 1")
+        raise refusal(self.entry.name, came, allowed, f"pass {classes} numbers, or {classes + 1}")
+
+    def classes_of(self, pred: Tensor) -> int:
+        """How many classes the scores are of."""
+        return pred.shape[1]
 
     def weight_of_rows(self, target: Any, weight: Tensor | None, numbers: Tensor) -> Tensor:
         """The weight of each row, times the number of its label; quality losses have labels and scores for target."""

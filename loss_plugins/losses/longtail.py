@@ -172,6 +172,12 @@ def known_gradients(pred: Tensor, gradients: Tensor | None, classes: int) -> Ten
     return pred.new_zeros(2, classes) if none else gradients  # type: ignore[return-value]
 
 
+def with_background(values: Tensor, pred: Tensor, background: float) -> Tensor:
+    """Numbers per class, and one for background where pred has a score of it, the last."""
+    missing = pred.shape[class_axis(pred)] - len(values)
+    return torch.cat([values, values.new_full((1,), background)]) if missing == 1 else values
+
+
 def ratio(gradients: Tensor, unmet: float) -> Tensor:
     """The gradients of positives over those of negatives; `unmet` for classes that have met none."""
     positive, negative = gradients.unbind()
@@ -271,9 +277,7 @@ def eqlv2_loss(
     """
     classes = class_count("eqlv2", pred, num_classes, background=True)
     target, known = dense(pred, target), known_gradients(pred, gradients, classes)
-    negative = of_negatives(known, mu, gamma).to(pred.dtype)
-    if pred.shape[class_axis(pred)] > classes:
-        negative = torch.cat([negative, negative.new_ones(1)])
+    negative = with_background(of_negatives(known, mu, gamma).to(pred.dtype), pred, 1.0)
     negative = per_class("eqlv2", "gradients", negative, pred, aligned=True)
     weight = (1 + alpha * (1 - negative)) * target + negative * (1 - target)
     return weight * binary_cross_entropy(pred, target, activated=False)
@@ -285,8 +289,9 @@ def eqlv2_loss(
 def gradients_by_class(
     pred: Tensor, target: Tensor, weight: Tensor | None, *, num_classes: int | None = None, **_: Any
 ) -> Tensor:
-    """Sums of the gradient that has reached the logits, which comes in place of pred."""
-    return sums_by_class(pred.abs(), dense(pred, target))
+    """Sums of the gradient that has reached the logits of classes, which comes in place of pred."""
+    classes = class_count("efl", pred, num_classes, background=True)
+    return sums_by_class(pred.abs(), dense(pred, target))[:, :classes]
 
 
 @register_loss(
@@ -323,7 +328,9 @@ def efl_loss(
     gradient that reaches its prediction: with weights, reduction and gradient scaling in it.
 
     Args:
-        num_classes: number of classes; None: as many as pred has, from the first call on, which
+        target: as of bce_with_logits. With num_classes + 1 scores per row the last one is that of background, whose
+            exponent is always gamma; the label num_classes is its positive.
+        num_classes: number of classes, without background; None: as many as pred has, from the first call on, which
             `torch.compile(fullgraph=True)` cannot trace.
         gamma: exponent of balanced classes. The paper uses 2.
         alpha: weight of positives, 1 - alpha for negatives, one number or one per class; None for no weight. The paper
@@ -335,10 +342,10 @@ def efl_loss(
     >>> efl_loss(torch.zeros(1, 1), torch.ones(1, 1), num_classes=1, scale=4.0, gradients=met)  # ln(2) / 4 * 2 / 2^4
     tensor([[0.0217]])
     """
-    known = known_gradients(pred, gradients, class_count("efl", pred, num_classes))
-    target = dense(pred, target)
+    classes = class_count("efl", pred, num_classes, background=True)
+    known, target = known_gradients(pred, gradients, classes), dense(pred, target)
     missed = missed_share(pred.clamp(-SATURATED, SATURATED).sigmoid(), target)
-    lacking = 1 - ratio(known, 1.0).clamp(max=1).to(pred.dtype)
+    lacking = with_background(1 - ratio(known, 1.0).clamp(max=1).to(pred.dtype), pred, 0.0)
     focus = gamma + scale * per_class("efl", "gradients", lacking, pred, aligned=True)
     none = missed <= 0
     power = torch.where(none, torch.zeros_like(missed), torch.where(none, torch.ones_like(missed), missed) ** focus)

@@ -102,6 +102,16 @@ def test_the_column_of_background_weighs_1_and_is_not_learnt() -> None:
     assert state(module).tolist() == [[0.5], [0.5]]
 
 
+def test_the_column_of_background_has_efl_s_plain_exponent_and_is_not_learnt() -> None:
+    """Of the class f = 2 + 8 (1 - 1/2), and of background 2: of the second row it is the positive."""
+    met = torch.tensor([[1.0], [2.0]])
+    loss = lp.efl_loss(torch.zeros(2, 2), torch.tensor([0, 1]), num_classes=1, gradients=met) / LN2
+    torch.testing.assert_close(loss, torch.tensor([[0.25 * 3 / 2**6, 0.75 / 4], [0.75 * 3 / 2**6, 0.25 / 4]]))
+    module, pred = lp.EFLLoss(num_classes=1, reduction="sum"), torch.zeros(2, 2, requires_grad=True)
+    module(pred, torch.tensor([0, 1])).backward()
+    torch.testing.assert_close(state(module), pred.grad.abs()[:, :1].double())
+
+
 def test_soft_targets_weigh_in_between_and_have_their_least_loss_at_the_target() -> None:
     met = torch.tensor([[0.8], [1.0]], dtype=torch.float64)
     target = torch.tensor([[0.25]], dtype=torch.float64)

@@ -30,6 +30,7 @@ CASCADE = Case(
 )
 RETINA = Case("retinanet/retinanet_r50_fpn_1x_coco.py", ("bbox_head.loss_cls",))
 PAIRS = ["SeesawLoss", "EQLV2Loss"]
+COUNTED = [*PAIRS, "EFLLoss"]
 
 
 def ours(name: str, **parameters: Any) -> dict[str, Any]:
@@ -105,7 +106,7 @@ def test_a_head_trains_and_predicts_as_with_mmdetection_s_own(name: str, case: C
     torch.testing.assert_close(*[predicted(heads.eval()) for heads in both][::-1], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", COUNTED)
 @pytest.mark.parametrize("case", [FASTER, MASK], ids=["Faster R-CNN", "Mask R-CNN"])
 def test_a_config_line_trains_and_predicts(name: str, case: Case) -> None:
     """Our own form; its statistics have learnt, and all scores are probabilities."""
@@ -160,7 +161,7 @@ def test_efl_of_a_one_stage_head_learns_from_what_reaches_its_scores() -> None:
     assert not all(torch.equal(*pair) for pair in zip(losses["loss_cls"], later, strict=True))
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", COUNTED)
 def test_the_number_of_classes_is_filled_in_or_checked_when_the_head_is_built(name: str) -> None:
     head = FASTER.build(ours(name)).roi_head.bbox_head
     assert head.loss_cls.num_classes == CLASSES
@@ -252,6 +253,26 @@ def test_without_rows_all_parts_are_0() -> None:
     scores, labels = torch.zeros(0, CLASSES + 2, requires_grad=True), torch.zeros(0, dtype=torch.long)
     losses = built(ours("SeesawLoss", num_classes=CLASSES))(scores, labels)
     assert all(float(loss.detach()) == 0 and loss.requires_grad for loss in losses.values())
+
+
+@pytest.mark.parametrize("name", ["EQLV2Loss", "EFLLoss"])
+def test_a_head_of_one_stage_has_no_score_of_background(name: str) -> None:
+    scores = draw(CLASSES)[0].detach()
+    for loss in (built(ours(name, num_classes=CLASSES)), built(ours(name))):
+        torch.testing.assert_close(loss.get_activation(scores), scores.sigmoid())
+
+
+@pytest.mark.parametrize("name", ["EQLV2Loss", "EFLLoss"])
+def test_class_weight_has_a_number_for_each_class_and_perhaps_for_background(name: str) -> None:
+    scores, labels, _ = draw(CLASSES + 1)
+    weights = torch.tensor([1.0, 2.0, 0.5, 3.0])
+    plain = built(ours(name, num_classes=CLASSES, reduction="none")).eval()(scores, labels)
+    for given, background in ((weights.tolist(), 1.0), ([*weights.tolist(), 0.25], 0.25)):
+        loss = built(ours(name, num_classes=CLASSES, reduction="none", class_weight=given)).eval()
+        by_label = torch.cat([weights, torch.tensor([background])])[labels]
+        torch.testing.assert_close(loss(scores, labels), plain * by_label.unsqueeze(1))
+    with pytest.raises(ValueError, match="class_weight has 6 numbers"):
+        built(ours(name, num_classes=CLASSES, class_weight=[1.0] * 6))(scores, labels)
 
 
 def test_background_takes_from_the_scores_of_classes_unless_it_is_not_to() -> None:
