@@ -295,6 +295,7 @@ def per_class(where: str, name: str, values: Sequence[float] | Tensor | float, p
     axis = class_axis(pred)
     if tensor.shape[0] != pred.shape[axis]:
         came = f"{name} has {tensor.shape[0]} numbers, and pred {tuple(pred.shape)} has C = {pred.shape[axis]} classes"
-        raise refusal(where, came, "one number per class", f"pass as many as pred has entries along axis {axis}")
+        remedy = f"pass {pred.shape[axis]} numbers, one for each of pred's entries along axis {axis}"
+        raise refusal(where, came, "one number per class", remedy)
     after = pred.ndim - axis - 1
     return tensor.view(-1, *(1 for _ in range(after))) if aligned and after else tensor

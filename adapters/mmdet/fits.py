@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from loss_plugins.catalog.ranges import PerClass
 from loss_plugins.tensors import FORMS, class_axis, without_class_axis
 
 from .calls import Call
@@ -238,6 +239,37 @@ def _has_unknown(call: Call, left_out: Any) -> bool:
     return UNKNOWN not in known and bool((labels == UNKNOWN).any())
 
 
+def _has_a_number_per_class(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault | None:
+    """Heads of two stages mostly score the background too, for which numbers of each score have one more."""
+    spec, parameters = slot.loss.spec(), slot.loss.entry.parameters
+    for name, value in spec.items():
+        if name not in parameters or not isinstance(parameters[name].allowed, PerClass) or not isinstance(value, list):
+            continue
+        wanted = _numbers_wanted(slot, name, calls)
+        if wanted and len(value) not in wanted:
+            gets = "gets {} scores per row" if len(wanted) == 1 else "has {} classes"
+            came = f"{name} has {len(value)} numbers, and this slot {gets.format(wanted[0])}"
+            known: Any = getattr(slot.head, "num_classes", None)
+            behind = ", the last of which is the background's" if wanted[0] - 1 == known else ""
+            words = f"write {' or '.join(map(str, wanted))} numbers into {slot.key}.{name}{behind}"
+            same = f"; or {value[0]!r}, which all of them are" if len(set(value)) == 1 and len(wanted) == 1 else ""
+            return Fault(words + same, {f"{slot.key}.{name}": value[0]} if same else {}).of(came)
+    return None
+
+
+def _numbers_wanted(slot: LossSlot, name: str, calls: Sequence[Call]) -> tuple[int, ...]:
+    """How many numbers a parameter may have; none: no call tells. Those of labels may have one for the background."""
+    scores = {
+        call.pred.shape[class_axis(call.pred)] for call in calls if isinstance(call.pred, Tensor) and call.pred.ndim
+    }
+    if len(scores) != 1:
+        return ()
+    if name != "class_weight" or getattr(slot.loss, "label_weight", None) is None:
+        return (scores.pop(),)
+    classes = getattr(slot.loss, "num_classes", None) or scores.pop()
+    return (classes, classes + 1)
+
+
 def instead(slot: LossSlot, calls: Sequence[Call], handed: Handed) -> Fault:
     """The loss to put into a slot of scores or numbers."""
     if form := _rare_form(calls):
@@ -355,5 +387,6 @@ FITTING: tuple[Rule, ...] = (
     _has_one_class,
     _has_regions,
     _knows_labels,
+    _has_a_number_per_class,
 )
 REDUCING: tuple[Rule, ...] = (_is_divided_once, _is_over_what_counts, _is_averaged_over_all_elements)

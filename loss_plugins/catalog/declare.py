@@ -288,20 +288,21 @@ class Parameter:
         allowed = "" if self.allowed is None else f"; allowed: {self.allowed}"
         return f"{self.name} ({default}{allowed}): {self.meaning}"
 
-    def check(self, where: str, value: Any, defaults: Mapping[str, Any]) -> None:
+    def check(self, where: str, value: Any, defaults: Mapping[str, Any], called: str = "") -> None:
         """Raise a ValueError naming loss, parameter, value, range and remedy.
 
         Args:
             where: the loss.
             value: what came.
             defaults: those of the dialect, where they are not ours.
+            called: what the error calls the parameter; "": by its name.
         """
         if self.allowed is None or (value is None and self.optional):
             return
         if value not in self.allowed:
             default = defaults.get(self.name, self.default)
             remedy = "it has no default" if self.required else f"leave it out for its default {default!r}"
-            check_value(where, self.name, value, self.allowed, remedy)
+            check_value(where, called or self.name, value, self.allowed, remedy)
 
 
 @functools.cache

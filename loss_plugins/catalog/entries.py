@@ -199,14 +199,16 @@ def register_loss(
         def checked(pred: Any = None, target: Any = None, *positional: Any, **parameters: Any) -> Tensor:
             if positional:
                 raise entry.by_position(positional[0], len(positional))
-            parameters = translated(name, {key: plain(value) for key, value in parameters.items()})
+            written = {key: plain(value) for key, value in parameters.items()}
+            parameters = translated(name, written)
             handed = {key: value for key, value in parameters.items() if key in entry.states or key == "weight"}
             hyper = {key: value for key, value in parameters.items() if key not in handed}
-            entry.check_complete(hyper)
+            entry.check_complete(hyper, written)
             for key in (*handed, *hyper):
                 if key not in entry.keywords and key not in OFFERED:
                     came = f"parameter {key}={shown(parameters[key])} belongs to the module"
-                    remedy = f"leave it out, or build the module: build_loss({name!r}, {key}=...)"
+                    how = f"({name!r})(pred, target, weight)" if key == "weight" else f"({name!r}, {key}=...)"
+                    remedy = f"leave it out, or build the module: build_loss{how}"
                     raise refusal(
                         name, came, f"what the function takes ({', '.join(entry.keywords)})", remedy, TypeError
                     )

@@ -12,10 +12,11 @@ from torch import Tensor
 from ..errors import refusal, shown
 from ..labels import IGNORED, LabelRule, Numbers, Single, numbers
 from .declare import LABELS, Kind, Parameter, Source, State, Traits, changed_by, takes_ignored
-from .dialects import convention_keywords, defaults_of, function_keywords, single_class
+from .dialects import convention_keywords, defaults_of, dialects_of, function_keywords, single_class
 from .docstring import Docstring, parsed
+from .foreign import Defaults
 from .identity import Identity
-from .ranges import Allowed, Choice, Interval, closest
+from .ranges import Allowed, Choice, Interval, Specs, closest
 
 #: how a module may reduce
 REDUCTIONS = Choice("none", "mean", "sum")
@@ -32,6 +33,18 @@ DEPRECATED = {
     "size_average": {True: "reduction='mean'", False: "reduction='sum'"},
     "reduce": {True: "reduction='mean' or 'sum'", False: "reduction='none'"},
 }
+
+
+#: what users call weights, of classes or of rows
+WEIGHTS = ("weight", "weights", "loss_weights")
+
+
+def as_written(rule: Defaults, name: str, value: Any, written: Mapping[str, Any]) -> str:
+    """What an error calls a parameter: as it came under the name that a dialect has for it, with what came there."""
+    for theirs, keyword in rule.names.items():
+        if keyword.to == name != theirs and written.get(theirs) is not None:
+            return theirs if written[theirs] is value else f"{theirs}={shown(written[theirs])}, here {name}"
+    return name
 
 
 @dataclass(frozen=True)
@@ -97,17 +110,23 @@ class Entry:
         """The default of every parameter, by name; None where it is required."""
         return {name: parameter.default for name, parameter in self.parameters.items()}
 
-    def check(self, parameters: Mapping[str, Any]) -> None:
-        """Raise a TypeError for an unknown keyword, a ValueError for one out of range."""
-        defaults = defaults_of(self.name, parameters.get("dialect")).values
+    def check(self, parameters: Mapping[str, Any], written: Mapping[str, Any] | None = None) -> None:
+        """Raise a TypeError for an unknown keyword, a ValueError for one out of range.
+
+        Args:
+            parameters: under our names.
+            written: as they came, under those of a dialect; None: likewise.
+        """
+        rule = defaults_of(self.name, parameters.get("dialect"))
         for name, value in parameters.items():
             if name not in self.parameters:
                 raise self.unknown(name, value)
-            self.parameters[name].check(self.name, value, defaults)
+            called = as_written(rule, name, value, written or {})
+            self.parameters[name].check(self.name, value, rule.values, called)
 
-    def check_complete(self, parameters: Mapping[str, Any]) -> None:
+    def check_complete(self, parameters: Mapping[str, Any], written: Mapping[str, Any] | None = None) -> None:
         """As `check`, and a TypeError for a required parameter that is missing."""
-        self.check(parameters)
+        self.check(parameters, written)
         for name, parameter in self.parameters.items():
             if parameter.required and name not in parameters:
                 allowed = "any value" if parameter.allowed is None else parameter.allowed
@@ -122,8 +141,25 @@ class Entry:
             came = f"{name}={shown(value)} is a deprecated flag of torch"
             return refusal(self.name, came, REDUCTIONS, f"pass {instead} to the module instead", TypeError)
         known = ", ".join(self.parameters) or "no parameter"
-        remedy = closest(name, self.parameters) if self.parameters else "leave it out"
+        remedy = self._instead_of(name)
         return refusal(self.name, f"unknown parameter {name!r} (= {shown(value)})", known, remedy, TypeError)
+
+    def _instead_of(self, name: str) -> str:
+        """The remedy for a keyword that the loss does not know."""
+        mixed = any(isinstance(parameter.allowed, Specs) for parameter in self.parameters.values())
+        if mixed and name in WEIGHTS:
+            return "give each of its losses a factor of its own: losses=[{'type': ..., 'loss_weight': 0.5}, ...]"
+        if name in WEIGHTS:
+            of_rows = "weights of rows are passed at the call, loss(pred, target, weight); one factor is loss_weight"
+            per_class = "did you mean 'class_weight', numbers per class? " if "class_weight" in self.parameters else ""
+            return per_class + of_rows
+        near = closest(name, self.parameters) if self.parameters else "leave it out"
+        theirs = [each for each in dialects_of(self.name) if name in defaults_of(self.name, each).names]
+        if near.startswith("did you mean") or not (theirs or mixed):
+            return near
+        if theirs:
+            return f"it is the name that {' and '.join(theirs)} has: add dialect={theirs[0]!r}"
+        return f"it belongs to the losses of the mix, each by itself: losses=[{{'type': ..., {name!r}: ...}}, ...]"
 
     def by_position(self, value: Any, number: int) -> TypeError:
         """The error for a hyper-parameter that came by position.

@@ -239,7 +239,8 @@ def check_value(where: str, name: str, value: Any, allowed: Allowed, remedy: str
         remedy: what to do; "": what can be told from the value.
     """
     if value not in allowed:
-        told = "; ".join(text for text in (_hint(value, allowed), remedy) if text)
+        hint = _hint_of_specs(value) if isinstance(allowed, Specs) else _hint(value, allowed)
+        told = "; ".join(text for text in (hint, remedy) if text)
         raise refusal(where, f"{name}={shown(value)} is out of range", allowed, told or "pass one of those")
 
 
@@ -261,13 +262,29 @@ def _hint(value: Any, allowed: Allowed) -> str:
 
 
 def _hint_per_class(value: Any, allowed: PerClass) -> str:
-    """Which of several numbers is none, or how many axes came."""
+    """Which of several numbers is none, and why, or how many axes came."""
     if isinstance(value, Tensor) and (value.ndim != 1 or not holds_numbers(value)):
         axis = "C" if allowed.of == "class" else allowed.of[0].upper()
         return f"pass a list of numbers, or a tensor of shape ({axis},)"
     numbers_given = value.tolist() if isinstance(value, Tensor) else value
     wrong = next(((place, each) for place, each in enumerate(numbers_given) if each not in allowed.each), None)
-    return "" if wrong is None else f"number {wrong[0]} of {len(numbers_given)} is {shown(wrong[1])}"
+    if wrong is None:
+        return ""
+    said = f"number {wrong[0]} of {len(numbers_given)} is {shown(wrong[1])}"
+    return "; ".join(text for text in (said, _hint_of_number(wrong[1], allowed.each)) if text)
+
+
+def _hint_of_specs(value: Any) -> str:
+    """What to write for losses that came otherwise than in a list, or as something else than specs."""
+    if isinstance(value, str) or (isinstance(value, Mapping) and "type" in value):
+        return "put it into a list"
+    if not isinstance(value, (list, tuple)) or not value:
+        return "write [{'type': 'ciou', 'loss_weight': 0.5}, 'nwd'], say"
+    place, wrong = next((place, each) for place, each in enumerate(value) if [each] not in Specs())
+    instead = (
+        "its spec() without the reduction" if hasattr(wrong, "spec") else "{'type': 'ciou', 'loss_weight': 0.5}, say"
+    )
+    return f"number {place} of {len(value)} is {shown(wrong)}, write {instead}"
 
 
 def _hint_of_number(value: Any, allowed: Allowed) -> str:
@@ -290,7 +307,8 @@ def _hint_of_number(value: Any, allowed: Allowed) -> str:
             if least > TINY
             else "pass 0, which float32 makes of it"
         )
-    return f"pass at most {LARGEST:.2g}, as losses multiply in float32" if LARGEST < size < math.inf else ""
+    fits = not isinstance(interval, Interval) or interval.low <= value <= interval.high
+    return f"pass at most {LARGEST:.2g}, as losses multiply in float32" if fits and LARGEST < size < math.inf else ""
 
 
 def is_int64(value: object) -> bool:

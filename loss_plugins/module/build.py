@@ -53,7 +53,8 @@ def build_loss(spec: str | Mapping[str, Any] | None = None, *positional: Any, **
     CIoULoss(reduction='mean', loss_weight=1.0, inner_ratio=0.75)
     """
     if positional:
-        came, remedy = f"{shown(positional[0])} came by position", "name the parameters: build_loss('ciou', eps=1e-7)"
+        example = "'mix', losses=[...]" if isinstance(positional[0], (list, tuple)) else "'ciou', eps=1e-7"
+        came, remedy = f"{shown(positional[0])} came by position", f"name the parameters: build_loss({example})"
         raise refusal("build_loss", came, "one spec, then keywords", remedy, TypeError)
     if isinstance(spec, str):
         cls, preset = _class_called(plain(spec), "spec")
@@ -61,6 +62,8 @@ def build_loss(spec: str | Mapping[str, Any] | None = None, *positional: Any, **
     if not isinstance(spec, Mapping):
         came = f"spec={shown(spec)}: spec must be a name or a dict with 'type', got {type(spec).__name__}"
         remedy = "pass loss.spec() for a loss in hand, or an entry of list_losses()"
+        if isinstance(spec, (list, tuple)):
+            remedy = "for the sum of several pass {'type': 'mix', 'losses': [...]}"
         raise refusal("build_loss", came, SPECS, remedy, TypeError)
     given = plain(spec)
     if not isinstance(given.get("type"), str):

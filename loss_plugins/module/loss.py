@@ -93,8 +93,9 @@ class Loss(Stateful):
         entry = entry_of(type(self))
         settings = check_settings(entry, reduction, loss_weight, compile, positional)
         self.reduction, self.loss_weight, self.compile_wanted = settings
-        parameters = translated(entry.name, hyper_parameters(entry, parameters))
-        entry.check_complete(parameters)
+        written = hyper_parameters(entry, parameters)
+        parameters = translated(entry.name, written)
+        entry.check_complete(parameters, written)
         self.entry = entry.with_parameters(parameters)
         self.parameters_given = {name: as_lists(value) for name, value in parameters.items()}
         self.dialect: str | None = parameters.get("dialect")

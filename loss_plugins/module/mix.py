@@ -97,6 +97,9 @@ class MixLoss(Loss, name="mix"):  # noqa: D101 (its entry writes the docstring)
         if plain(compile) is True:
             remedy = "pass it to them: {'type': 'ciou', 'compile': True}"
             raise refusal("mix", "compile=True belongs to its members", Choice(False), remedy)
+        if isinstance(plain(loss_weight), (list, tuple)):
+            remedy = "give each of its losses one: losses=[{'type': ..., 'loss_weight': 0.5}, ...]"
+            raise refusal("mix", f"loss_weight={shown(loss_weight)} is several numbers", "one, of the sum", remedy)
         given = unknown if losses is None else {"losses": losses, **unknown}
         super().__init__(reduction, loss_weight, compile, *positional, **given)
         members = [build_member(spec) for spec in cast(Sequence[Spec], losses)]

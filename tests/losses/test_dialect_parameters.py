@@ -265,3 +265,32 @@ def test_none_under_one_of_two_names_says_nothing() -> None:
         assert twin(pred, target) == alike(pred, target)
     with pytest.raises(ValueError, match="two names of one parameter"):
         lp.build_loss("bce_with_logits", dialect="mmdet", class_weight=numbers, pos_weight=numbers)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        (
+            "bce_with_logits",
+            {"dialect": "smp", "smooth_factor": 0.7},
+            "smooth_factor=0.7, here label_smoothing=1.4 is out",
+        ),
+        ("cross_entropy", {"dialect": "smp", "smooth_factor": 1.7}, "smooth_factor=1.7 is out of range"),
+        ("cross_entropy", {"dialect": "torch", "weight": [-1.0, 2.0]}, r"weight=\[-1.0, 2.0\] is out of range"),
+        ("dice", {"dialect": "monai", "smooth_nr": -1.0}, "smooth_nr=-1.0 is out of range"),
+        ("cross_entropy", {"dialect": "smp", "label_smoothing": 1.7}, "label_smoothing=1.7 is out of range"),
+    ],
+)
+def test_an_error_names_what_the_user_wrote(name: str, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name}: {said}"):
+        lp.build_loss(name, **given)
+    pred, target = torch.zeros(2, 2), torch.zeros(2, 2)
+    with pytest.raises(ValueError, match=f"^{name}: {said}"):
+        getattr(lp, f"{name}_loss")(pred, target, **given)
+
+
+def test_a_name_of_a_framework_is_told_its_dialect() -> None:
+    with pytest.raises(
+        TypeError, match=r"unknown parameter 'smooth_factor'.*it is the name that smp has: add dialect='smp'"
+    ):
+        lp.build_loss("bce_with_logits", smooth_factor=0.1)

@@ -231,3 +231,39 @@ def test_a_prediction_that_is_ignored_may_be_nan(entry: Entry) -> None:
 
 def rows_left(gone: Tensor) -> int:
     return int((~gone.all(1)).sum())
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [[1.0, 1e30], torch.tensor([1.0, 1e30])], ids=["list", "tensor"])
+def test_a_number_that_float32_cannot_multiply_is_told_the_largest(value: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r"^focal: class_weight=.*number 1 of 2 is 1(\.0\d+)?e\+30; pass at most 1e\+12"
+    ):
+        lp.FocalLoss(class_weight=value)
+    for wrong in ([1.0, 1e30], 1e30):
+        with pytest.raises(ValueError, match=r"alpha=.*\[0, 1\], or one per class; (?!.*at most)"):
+            lp.FocalLoss(alpha=wrong)
+
+
+@pytest.mark.parametrize("number", [1e12, 1.2e-38])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_largest_and_the_smallest_weights_leave_all_finite(number: float, reduction: Any) -> None:
+    pred = (50 * torch.randn(64, 3, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    labels = torch.arange(64) % 3
+    for loss in (lp.FocalLoss, lp.CrossEntropyLoss, lp.BCEWithLogitsLoss):
+        factor = {"pos_weight": [number] * 3} if loss is not lp.CrossEntropyLoss else {}
+        value = loss(reduction=reduction, class_weight=[number] * 3, **factor)(pred, labels)
+        assert value.isfinite()
+        assert torch.autograd.grad(value, pred)[0].isfinite().all()
+
+
+def test_weight_is_told_what_it_may_be() -> None:
+    for name, given in (("focal", [1.0, 2.0]), ("bce_with_logits", torch.ones(2)), ("cross_entropy", [1.0])):
+        with pytest.raises(TypeError, match=rf"^{name}: unknown parameter 'weight'.*did you mean 'class_weight', num"):
+            lp.build_loss(name, weight=given)
+    with pytest.raises(TypeError, match=r"^ciou: (?!.*class_weight).*passed at the call.*one factor is loss_weight"):
+        lp.build_loss("ciou", weight=2.0)
+    with pytest.raises(TypeError, match=r"build_loss\('focal'\)\(pred, target, weight\)"):
+        lp.focal_loss(torch.zeros(2, 3), torch.zeros(2, 3), weight=torch.ones(2))

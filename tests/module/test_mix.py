@@ -116,6 +116,37 @@ def test_losses_are_required() -> None:
         lp.build_loss("mix", losses=CIOU_NWD, weights=[1, 2])
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"weights": [1, 2]}, r"a factor of its own: losses=\[\{'type': ..., 'loss_weight': 0.5\}"),
+        ({"loss_weight": [1, 2]}, r"give each of its losses one: losses=\[\{'type': ..., 'loss_weight': 0.5\}"),
+        ({"ignore_index": 255}, r"belongs to the losses of the mix.*\[\{'type': ..., 'ignore_index': ...\}"),
+        ({"dialect": "mmdet"}, r"belongs to the losses of the mix"),
+        ({"loses": []}, "did you mean 'losses'"),
+        ({"losses": "ciou"}, "put it into a list"),
+        ({"losses": {"ciou": 0.5}}, r"write \[\{'type': 'ciou', 'loss_weight': 0.5\}, 'nwd'\], say"),
+        ({"losses": ["ciou", ("nwd", 0.5)]}, r"number 1 of 2 is .'nwd', 0.5., write \{'type': 'ciou'"),
+        ({"losses": [lp.CIoULoss()]}, r"number 0 of 1 is CIoULoss\(.*write its spec\(\) without the reduction"),
+    ],
+    ids=str,
+)
+def test_what_belongs_to_the_losses_is_said_to(given: dict[str, Any], message: str) -> None:
+    calls = [lambda: lp.build_loss("mix", **{"losses": CIOU_NWD, **given})]
+    if "loss_weight" not in given:
+        calls += [lambda: lp.mix_loss(PRED, TARGET, **{"losses": CIOU_NWD, **given})]
+    for call in calls:
+        with pytest.raises((TypeError, ValueError), match=f"^mix: .*{message}"):
+            call()
+
+
+def test_a_bare_list_is_told_to_be_a_mix() -> None:
+    with pytest.raises(TypeError, match=r"pass \{'type': 'mix', 'losses': \[...\]\}"):
+        lp.build_loss(CIOU_NWD)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"build_loss\('mix', losses=\[...\]\)"):
+        lp.build_loss("mix", CIOU_NWD)
+
+
 def test_the_spec_holds_all_and_is_plain() -> None:
     import json
 

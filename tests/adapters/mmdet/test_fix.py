@@ -248,6 +248,33 @@ def test_what_cannot_be_mended_is_a_comment(tmp_path: Path) -> None:
     assert "did you mean 'EIoULoss'" in lines[0]
 
 
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (
+            '"FocalLoss", use_sigmoid=True, alpha=[0.1] * 5',
+            "alpha has 5 numbers, and this slot gets 4 scores per row: write 4 ",
+        ),
+        (
+            '"EQLV2Loss", use_sigmoid=True, class_weight=[1.0, 2.0]',
+            "class_weight has 2 numbers, and this slot has 4 classes: write 4 or 5 numb",
+        ),
+    ],
+)
+def test_numbers_per_class_are_counted_for_the_user(loss: str, said: str, tmp_path: Path) -> None:
+    """One for all is proposed where all are alike; which number is missing or too many nobody can tell."""
+    (tmp_path / "base.py").write_text(RETINA)
+    loss = loss.replace('"', '"loss_plugins.', 1)
+    lines = f'_base_ = "base.py"\nmodel = dict(bbox_head=dict(loss_cls=dict(_delete_=True, type={loss})))\n'
+    (file := tmp_path / "config.py").write_text(lines)
+    if "alpha" in loss:
+        assert any(line.endswith('["alpha"] = 0.1') for line in mended(file))
+        file.write_text(lines)
+    (check,) = [each for each in examined(file)["checks"] if not each["ok"]]
+    assert check["detail"].startswith(said)
+    assert f"into model.bbox_head.loss_cls.{said.partition(' ')[0]}" in check["detail"]
+
+
 @pytest.mark.parametrize("name", ["EIOULoss", "eiou_loss", "EIoU"])
 def test_a_name_that_is_written_otherwise_needs_no_mending(name: str, tmp_path: Path) -> None:
     file = broken("encoded offsets", tmp_path)
