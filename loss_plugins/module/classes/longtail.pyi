@@ -24,8 +24,9 @@ class EFLLoss(Loss, name="efl"):
         loss_weight (default 1.0; allowed: (-inf, inf)): factor on the result, applied last.
         compile (default False; allowed: False or True): turn value and gradient into machine code, by
             torch's compiler; the first call takes the time for it.
-        num_classes (default None; allowed: a whole number in [1, 1e+06]): number of classes; None: as
-            many as pred has, from the first call on, which `torch.compile(fullgraph=True)` cannot trace.
+        num_classes (default None; allowed: a whole number in [1, 1e+06]): number of classes, without
+            background; None: as many as pred has, from the first call on, which
+            `torch.compile(fullgraph=True)` cannot trace.
         gamma (default 2.0; allowed: (0, inf)): exponent of balanced classes. The paper uses 2.
         alpha (default 0.25; allowed: a number in [0, 1], or one per class): weight of positives, 1 -
             alpha for negatives, one number or one per class; None for no weight. The paper uses 0.25.
