@@ -246,6 +246,9 @@ class Stateful(nn.Module):
 
         After k calls, say one per level of a head, the state is what one call with all rows would have made it.
         Without any `begin_step`, every call is a step of its own, as in the papers' code.
+
+        A forward pass that `torch.utils.checkpoint` computes again in the backward pass is one more call, whose rows are
+        learnt again: call the loss outside of what is checkpointed. `torch.func` transforms take it after `eval()` alone.
         """
         for statistic in statistics_of([self]):
             statistic.begin_step()
