@@ -307,7 +307,7 @@ def _hint_of_number(value: Any, allowed: Allowed) -> str:
             if least > TINY
             else "pass 0, which float32 makes of it"
         )
-    fits = not isinstance(interval, Interval) or interval.low <= value <= interval.high
+    fits = not isinstance(interval, Interval) or interval.low <= float(value) <= interval.high
     return f"pass at most {LARGEST:.2g}, as losses multiply in float32" if fits and LARGEST < size < math.inf else ""
 
 

@@ -247,8 +247,9 @@ class Stateful(nn.Module):
         After k calls, say one per level of a head, the state is what one call with all rows would have made it.
         Without any `begin_step`, every call is a step of its own, as in the papers' code.
 
-        A forward pass that `torch.utils.checkpoint` computes again in the backward pass is one more call, whose rows are
-        learnt again: call the loss outside of what is checkpointed. `torch.func` transforms take it after `eval()` alone.
+        A forward pass that `torch.utils.checkpoint` computes again in the backward pass is one more call, of which the
+        same rows are learnt: call the loss outside of what is checkpointed. Transforms of `torch.func` take a loss that
+        learns after `eval()` alone.
         """
         for statistic in statistics_of([self]):
             statistic.begin_step()

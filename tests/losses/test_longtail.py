@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 import loss_plugins as lp
 from loss_plugins.module.state import sync_losses
@@ -258,24 +257,6 @@ def test_another_number_of_classes_than_were_learnt_is_refused_by_what_the_user_
             with pytest.raises(ValueError, match=said + r".*allowed: 4 scores.*say num_classes=\.\.\."):
                 each.train(mode)(pred, target)
         assert torch.equal(state(each), before)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_what_the_page_says_of_checkpoints_and_transforms(name: str) -> None:
-    """A pass that is computed again teaches again, but for EFL; transforms take what does not learn."""
-    pred, target = draw(0)
-    once, inside, outside = (lp.build_loss(name, num_classes=C, reduction="sum") for _ in range(3))
-    for module in (once, inside, outside):
-        module.begin_step()
-    once(pred, target).backward()
-    checkpoint(lambda x: inside(x, target), pred, use_reentrant=False).backward()
-    outside(checkpoint(torch.clone, pred, use_reentrant=False), target).backward()
-    torch.testing.assert_close(state(outside), state(once))
-    torch.testing.assert_close(state(inside), (1 if name == "efl" else 2) * state(once))
-    with pytest.raises(RuntimeError):
-        torch.func.grad(lambda x: once(x, target))(pred.detach())
-    (wanted,) = torch.autograd.grad(once.eval()(pred, target), pred)
-    torch.testing.assert_close(torch.func.grad(lambda x: once(x, target))(pred.detach()), wanted)
 
 
 # --- EFL learns in the backward pass ---------------------------------------------------------------------------------

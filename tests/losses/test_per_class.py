@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 import loss_plugins as lp
 from loss_plugins.catalog.declare import LABELS
@@ -267,3 +268,26 @@ def test_weight_is_told_what_it_may_be() -> None:
         lp.build_loss("ciou", weight=2.0)
     with pytest.raises(TypeError, match=r"build_loss\('focal'\)\(pred, target, weight\)"):
         lp.focal_loss(torch.zeros(2, 3), torch.zeros(2, 3), weight=torch.ones(2))
+
+
+# --- what learns -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["seesaw", "eqlv2", "efl"])
+def test_what_the_page_says_of_checkpoints_and_transforms(name: str) -> None:
+    """A pass that is computed again teaches again, but for EFL; transforms take what does not learn."""
+    pred = torch.randn(12, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    target = torch.arange(12) % 4
+    once, inside, outside = (lp.build_loss(name, num_classes=3, reduction="sum") for _ in range(3))
+    for module in (once, inside, outside):
+        module.begin_step()
+    once(pred, target).backward()
+    checkpoint(lambda x: inside(x, target), pred, use_reentrant=False).backward()
+    outside(checkpoint(torch.clone, pred, use_reentrant=False), target).backward()
+    learnt, twice, alike = (next(iter(module.state_dict().values())) for module in (once, inside, outside))
+    torch.testing.assert_close(alike, learnt)
+    torch.testing.assert_close(twice, (1 if name == "efl" else 2) * learnt)
+    with pytest.raises(RuntimeError):
+        torch.func.grad(lambda x: once(x, target))(pred.detach())
+    (wanted,) = torch.autograd.grad(once.eval()(pred, target), pred)
+    torch.testing.assert_close(torch.func.grad(lambda x: once(x, target))(pred.detach()), wanted)
