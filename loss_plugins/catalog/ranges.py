@@ -294,7 +294,8 @@ def _hint_of_number(value: Any, allowed: Allowed) -> str:
         return ""
     if not isinstance(value, numbers.Real):
         return f"this is a {type(value).__name__}, pass float(...) of it" if hasattr(value, "__float__") else ""
-    size: Any = abs(value)
+    number: Any = value
+    size = abs(number)
     if isinstance(allowed, Integers) or (isinstance(allowed, Interval) and allowed.whole):
         if isinstance(allowed, Interval) and allowed.even and value % 2 == 1 and size < LARGEST_INT:
             return f"pass {value - 1} or {value + 1}" if value - 1 in allowed else f"pass {value + 1}"
@@ -307,7 +308,7 @@ def _hint_of_number(value: Any, allowed: Allowed) -> str:
             if least > TINY
             else "pass 0, which float32 makes of it"
         )
-    fits = not isinstance(interval, Interval) or interval.low <= float(value) <= interval.high
+    fits = not isinstance(interval, Interval) or interval.low <= number <= interval.high
     return f"pass at most {LARGEST:.2g}, as losses multiply in float32" if fits and LARGEST < size < math.inf else ""
 
 
