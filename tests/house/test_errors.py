@@ -49,7 +49,7 @@ def test_wrong_hyper_parameters_are_refused_under_the_names_of_every_dialect(ent
                 if keyword.values is None and (not keyword.to or value in entry.parameters[keyword.to].allowed):
                     continue  # a number that needs no counterpart, whatever it is, or one that is right
                 call = lambda: lp.build_loss(entry.name, dialect=dialect, **{**entry.example, name: value})  # noqa: B023, E731
-                refused(call, entry.name, keyword.to if keyword.values is None else name, "")
+                refused(call, entry.name, name, "")
         for name, parameter in entry.parameters.items():
             if name in defaults_of(entry.name, dialect).names or name == "dialect":
                 continue
