@@ -8,7 +8,8 @@ True
 
 from __future__ import annotations
 
-from .find import catalogued, find_subject, resolve, subject_of
+from ..module.imported import resolve
+from .find import catalogued, find_subject, subject_of
 from .report import AuditReport, Result, Score
 from .subject import Scores, Subject
 from .suite import CHECKS, audit, audit_subject, checks_for

@@ -16,9 +16,10 @@ from ..catalog.declare import KINDS, Kind
 from ..catalog.entries import list_losses
 from ..catalog.ranges import Choice, check_value
 from ..errors import refusal
+from ..module.imported import look_here
 from ..reports import strict_json
 from ..tensors import FORMS
-from .find import catalogued, find_subject, look_here
+from .find import catalogued, find_subject
 from .report import AuditReport, score
 from .subject import Scores, Subject
 from .suite import audit_subject, checks_for

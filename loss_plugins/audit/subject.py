@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from ..catalog.declare import COLUMNS, Kind, Parameter, Scale, Traits
+from ..module.imported import LossCallable as LossCallable
 from ..samples import ordinary
 from ..tensors import Target, cast, on_target
 
-LossCallable = Callable[[Tensor, Any], Tensor]
 NO_CODE = "f = ...  # your loss: f(pred, target)"
 
 

@@ -131,6 +131,22 @@ class Fused:
                 return result
         return self.plain(pred, target, arguments)
 
+    def value_and_gradient(self, pred: Tensor, target: Tensor, arguments: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+        """The loss of (n, columns), and the gradient of its sum by columns, (columns, n); neither is differentiable.
+
+        Where both are not computed together, by autograd.
+        """
+        tensors = self._varying(arguments) if self._suits else None
+        kernel = None if tensors is None else self._kernel(pred, target, tensors)
+        if kernel is None or tensors is None:
+            leaf = pred.detach().requires_grad_()
+            with torch.enable_grad():  # type: ignore[no-untyped-call]
+                value = self.plain(leaf, target, arguments)
+            (slope,) = torch.autograd.grad(value.sum(), leaf)
+            return value.detach(), slope.t()
+        value, slope = kernel(pred, target, tensors)
+        return (value, slope) if self.per_row else (value.view(pred.shape), slope.view(pred.shape).t())
+
     def plain(self, pred: Tensor, target: Target, arguments: Mapping[str, Any]) -> Tensor:
         """The same by autograd."""
         return self._plain(*raised(pred, target), **arguments)

@@ -161,8 +161,12 @@ class Loss(Stateful):
         if self.fused is None:
             return "a dialect rounds as its framework does"
         given = read_tensors(self.entry, pred, target, self.labels)
+        return self.fused.why_not(given.pred, given.target, self.arguments_now())
+
+    def arguments_now(self) -> dict[str, Any]:
+        """The parameters as the function takes them, and its running statistics as they are."""
         now = {name: statistic.current for name, statistic in self.statistics.items()}
-        return self.fused.why_not(given.pred, given.target, {**self._hyper(), **now})
+        return {**self._hyper(), **now}
 
     def _hyper(self) -> dict[str, Any]:
         """The parameters as the function takes them; numbers per class on the module's device."""

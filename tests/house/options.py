@@ -14,6 +14,7 @@ from loss_plugins import cli
 from loss_plugins.audit import AuditReport, Subject
 from loss_plugins.audit import command as audit_command
 from loss_plugins.bench import command as bench_command
+from loss_plugins.evidence import simulate as simulate_command
 from loss_plugins.parity import command as parity_command
 
 #: (patch, an empty folder): asserts that the option changes something
@@ -118,11 +119,21 @@ def show_json(patch: pytest.MonkeyPatch, folder: Path) -> None:
     assert not told(cli.show, "ciou").startswith("{")
 
 
+def simulate_full(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    asked = Asked(lambda *_: [])
+    patch.setattr(simulate_command, "_simulated", asked)
+    patch.setattr(simulate_command, "_drawn", lambda *_: {})
+    for options, full in (((), False), (("--full",), True)):
+        told(simulate_command.simulate, "iou", "--json", "--out", str(folder), *options)
+        assert asked.arguments[-1][1].full is full
+
+
 CLI, AUDIT, BENCH = "tests/test_cli.py::test_", "tests/audit/test_audit.py::test_", "tests/bench/test_command.py::test_"
 PARITY, ULTRALYTICS = "tests/parity/test_command.py::test_", "tests/adapters/ultralytics/test_demo.py::test_"
 TRANSFORMERS = "tests/adapters/transformers/test_demo.py::test_an_epoch_through_the_trainer"
 MMDET = "tests/adapters/mmdet/test_demo.py::test_one_epoch_through_mmdets_script"
 COMMANDS = "tests/house/test_command_errors.py::test_"
+SIMULATED = "tests/evidence/test_simulate.py::test_"
 DEMO = ULTRALYTICS + "the_demo_trains_proves_draws_and_reuses"
 BENCHED = BENCH + "the_bench_measures_draws_and_reports"
 #: (command, option) to its proof, and what the test passes
@@ -160,6 +171,14 @@ EFFECTS: dict[tuple[str, str], Effect | tuple[str, str]] = {
         "tests/bench/test_criteria.py::test_the_command_writes_numbers_and_a_page",
         "criteria=True",
     ),
+    ("simulate", "names"): (SIMULATED + "json_is_all_that_is_printed", '"L1", "nwd(constant=1)"'),
+    ("simulate", "gradients"): (SIMULATED + "the_seven_losses_and_the_four_published", '"--gradients", "published"'),
+    ("simulate", "convention"): (SIMULATED + "the_seven_losses_and_the_four_published", '"--convention"'),
+    ("simulate", "setting"): (SIMULATED + "the_setting_of_wiou", '"--setting", "wiou"'),
+    ("simulate", "full"): simulate_full,
+    ("simulate", "seed"): (SIMULATED + "json_is_all_that_is_printed", '"--seed", "3"'),
+    ("simulate", "out"): (SIMULATED + "table_pictures_and_their_numbers", '"--out"'),
+    ("simulate", "as_json"): (SIMULATED + "json_is_all_that_is_printed", '"--json"'),
     ("demo", "folder"): (DEMO, "folder=tmp_path"),
     ("demo", "box"): (DEMO, 'box="diou"'),
     ("demo", "epochs"): (DEMO, "epochs=1"),

@@ -15,11 +15,11 @@ from torch import Tensor
 
 import loss_plugins as lp
 from loss_plugins.audit import audit, catalogued, find_subject, resolve
-from loss_plugins.audit.find import meant_by
 from loss_plugins.catalog.dialects import translated
 from loss_plugins.catalog.entries import add_alias
 from loss_plugins.catalog.latex import rendered
 from loss_plugins.demo.digits import make_digits
+from loss_plugins.evidence.named import named_losses
 from loss_plugins.fusion import fuse, kernels, private
 from loss_plugins.fusion.algebra import simplify
 from loss_plugins.fusion.axes import require_apart
@@ -33,6 +33,7 @@ from loss_plugins.fusion.trials import Layout
 from loss_plugins.labels import along_classes, per_class
 from loss_plugins.losses.masks import chosen, weights_of_classes
 from loss_plugins.module import gain
+from loss_plugins.module.imported import meant_by
 from loss_plugins.module.mix import mix_loss
 from loss_plugins.module.state import sync_losses
 from loss_plugins.peers import timed
@@ -167,7 +168,7 @@ CORE: Table = {
             r"\begin{matrix} a \end{matrix}"
         ),
     },
-    ("loss_plugins/audit/find.py::resolve", "ValueError"): {
+    ("loss_plugins/module/imported.py::resolve", "ValueError"): {
         "not of that form": lambda *_: resolve("ciou"),
         "no such module": lambda *_: resolve("no_such_module:f"),
         "no such name": lambda *_: resolve("math:no_such"),
@@ -178,12 +179,21 @@ CORE: Table = {
         "a parameter out of range": lambda *_: catalogued("ciou", eps=-1.0),
     },
     ("loss_plugins/audit/find.py::find_subject", "ValueError"): {"neither": lambda *_: find_subject("no such loss")},
-    ("loss_plugins/audit/find.py::meant_by", "ValueError"): {
+    ("loss_plugins/module/imported.py::meant_by", "ValueError"): {
         "neither": lambda *_: meant_by("no such loss", "show", "NAME"),
         "it is in no catalogue": lambda *_: meant_by("math:sqrt", "show", "NAME"),
     },
     ("loss_plugins/audit/suite.py::audit", "ValueError"): {
         "an unknown kind": lambda *_: audit(plain, kind="boxes"),  # type: ignore[arg-type]
+    },
+    ("loss_plugins/evidence/named.py::named_losses", "ValueError"): {
+        "a loss that there is not": lambda *_: named_losses(["coiu"], "simulate"),
+        "that is named in another form": lambda *_: named_losses(["ciou("], "simulate"),
+        "a parameter out of range": lambda *_: named_losses(["ciou(eps=-1)"], "simulate"),
+    },
+    ("loss_plugins/evidence/named.py::named_losses", "TypeError"): {
+        "a parameter that the loss does not have": lambda *_: named_losses(["ciou(esp=1)"], "simulate"),
+        "one that is missing": lambda *_: named_losses(["mpdiou"], "simulate"),
     },
     ("loss_plugins/demo/digits.py::make_digits", "ValueError"): {
         "an argument is out of range": lambda _, folder: make_digits(folder, train=0),

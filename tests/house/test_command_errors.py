@@ -16,9 +16,9 @@ import typer
 import loss_plugins as lp
 from loss_plugins import reports
 from loss_plugins.audit.command import check
-from loss_plugins.audit.find import resolve
 from loss_plugins.catalog.entries import shipped
 from loss_plugins.cli import describe, list_command, print_json, show
+from loss_plugins.module.imported import resolve
 
 from ..command_line import called, started
 

@@ -1,0 +1,1 @@
+"""What a loss does, before and after a training: experiments, pictures and comparisons."""
