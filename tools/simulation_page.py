@@ -1,7 +1,7 @@
 """The page of the regression experiment, made of what `loss-plugins simulate --full` has written.
 
-    python -m tools.simulation_page FOLDER          # docs/simulation.md and its pictures, of the runs in FOLDER
-    python -m tools.simulation_page FOLDER --run    # first every run that is not there yet; half an hour on two cores
+python -m tools.simulation_page FOLDER          # docs/simulation.md and its pictures, of the runs in FOLDER
+python -m tools.simulation_page FOLDER --run    # first every run that is not there yet; half an hour on two cores
 """
 
 from __future__ import annotations

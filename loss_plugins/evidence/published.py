@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import refusal
+from ..losses.boxes import squared_norm
 from .named import unknown_among
 
 #: added to the denominator of CIoU's alpha, as by `ciou` itself
@@ -115,12 +116,13 @@ class _Pair:
         target_low, target_high = targets[:2] - self.target_size / 2, targets[:2] + self.target_size / 2
         self.overlap = torch.minimum(high, target_high) - torch.maximum(low, target_low)
         self.enclosing = torch.maximum(high, target_high) - torch.minimum(low, target_low)
-        self.overlaps = (self.overlap > 0).all(0)
+        inside = self.overlap.relu()
+        self.intersection = inside[0] * inside[1]
+        self.overlaps = (self.intersection > 0).to(boxes.dtype)
         #: whether an edge bounds the overlap (inside), or the enclosing box (outside)
         self.low_inside, self.high_inside = self._above(low, target_low), self._above(target_high, high)
         self.low_outside, self.high_outside = self._above(target_low, low), self._above(high, target_high)
-        self.areas = self.size.prod(0) + self.target_size.prod(0)
-        self.intersection = self.overlap.prod(0) * self.overlaps
+        self.areas = _area(self.size) + _area(self.target_size)
         self.union = self.areas - self.intersection
 
     def _above(self, one: Tensor, other: Tensor) -> Tensor:
@@ -132,34 +134,34 @@ class _Pair:
         """IoU by the low and by the high edges; 0 unless the boxes overlap."""
         beside = self.overlap.flip(0) * self.overlaps
         area = self.size.flip(0)
-        both, square = (self.union + self.intersection), self.union**2
-        low = (-self.low_inside * beside * both + self.intersection * area) / square
-        high = (self.high_inside * beside * both - self.intersection * area) / square
-        return low * self.overlaps, high * self.overlaps
+        by_overlap = (self.union + self.intersection) / self.union**2 * beside
+        by_area = self.intersection / self.union**2 * area
+        return by_area - self.low_inside * by_overlap, self.high_inside * by_overlap - by_area
 
     def slope_of_fill(self) -> tuple[Tensor, Tensor]:
         """The union over the enclosing area, by the low and by the high edges."""
         signed = self.says.signed_union
         beside = self.overlap.flip(0) if signed else self.overlap.flip(0) * self.overlaps
-        union = self.areas - self.overlap.prod(0) if signed else self.union
-        enclosing, along = self.enclosing.prod(0), self.enclosing.flip(0)
+        union = self.areas - _area(self.overlap) if signed else self.union
+        enclosing, along = _area(self.enclosing), self.enclosing.flip(0)
         area = self.size.flip(0)
-        low = (-area + self.low_inside * beside) * enclosing + union * self.low_outside * along
-        high = (area - self.high_inside * beside) * enclosing - union * self.high_outside * along
-        return low / enclosing**2, high / enclosing**2
+        by_enclosing = union / enclosing**2 * along
+        low = (self.low_inside * beside - area) / enclosing + self.low_outside * by_enclosing
+        high = (area - self.high_inside * beside) / enclosing - self.high_outside * by_enclosing
+        return low, high
 
     def slope_of_distance(self) -> Tensor:
         """Minus the squared distance over the squared enclosing diagonal, by centre and size."""
-        distance, diagonal = self.offset.square().sum(0), self.enclosing.square().sum(0)
+        distance, diagonal = (squared_norm(*each) for each in (self.offset, self.enclosing))
         moved = self.high_outside - self.low_outside
         grown = (self.high_outside + self.low_outside) / 2
-        along = self.enclosing.sum(0) if self.says.summed_sides else self.enclosing
+        along = self.enclosing[0] + self.enclosing[1] if self.says.summed_sides else self.enclosing
         sign = -1 if self.says.opposed_shift else 1
         if self.says.shrinking:
             grown = torch.where(grown == 1, -1.0, grown)
-        shift = 2 * self.offset * diagonal + sign * 2 * along * moved * distance
-        stretch = 2 * self.enclosing * grown * distance
-        return torch.cat((shift, stretch)) / diagonal**2
+        falling = 2 * distance / diagonal**2
+        shift = self.offset * (2 / diagonal) + moved * (sign * along * falling)
+        return torch.cat((shift, self.enclosing * grown * falling))
 
     def slope_of_aspect(self) -> Tensor:
         """Minus CIoU's alpha v, by width and height; alpha is held."""
@@ -171,6 +173,10 @@ class _Pair:
         if not self.says.bare_aspect:
             factor = factor / (width**2 + height**2)
         return torch.stack((factor * height, -factor * width))
+
+
+def _area(sides: Tensor) -> Tensor:
+    return sides[0] * sides[1]
 
 
 def told(conventions: Conventions, loss: str) -> list[str]:
