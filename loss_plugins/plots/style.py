@@ -15,11 +15,12 @@ from .made import Made
 
 #: colours from dark to light, which stay apart in grey and for the colour-blind, each with a dash of its own
 COLOURS = ("#1b1b3a", "#b5179e", "#0077b6", "#e85d04", "#2a9d8f", "#9a8c98", "#e9b000")
+LIGHTEST = "#d0d7de"
 DASHES: tuple[Any, ...] = (
     "-", (0, (6, 2)), (0, (2, 1.5)), (0, (7, 2, 1.5, 2)), (0, (10, 3)), (0, (1, 1)), (0, (4, 1.5, 1.5, 1.5, 1.5, 1.5)),
 )  # fmt: skip
 #: dots per inch of a picture
-RESOLUTION = 130
+RESOLUTION = 110
 #: of the line below a picture that says what made it
 SMALL = 6.5
 INSTALL = 'pip install "loss-plugins[plots]"'
@@ -30,30 +31,58 @@ def can_draw() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
-def line_of(number: int) -> dict[str, Any]:
-    """Colour and dash of the n-th line of a picture."""
+def line_of(number: int, dark: bool = False) -> dict[str, Any]:
+    """Colour and dash of the n-th line of a picture; on a dark ground the darkest colour becomes the lightest."""
     turn = number // len(COLOURS)
-    return {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[(number + turn) % len(DASHES)]}
+    colour = COLOURS[number % len(COLOURS)]
+    colour = LIGHTEST if dark and colour == COLOURS[0] else colour
+    return {"color": colour, "linestyle": DASHES[(number + turn) % len(DASHES)]}
 
 
 @contextmanager
-def picture(file: Path, made: Made, width: float, height: float) -> Iterator[Any]:
+def picture(file: Path, made: Made, width: float, height: float, dark: bool = False) -> Iterator[Any]:
     """A figure to draw on, in inches, which is saved as a file at the end, with what made it below and inside."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    with pyplot.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = pyplot.figure(figsize=(width, height), layout="constrained", facecolor="white")
+    with pyplot.rc_context(_look(dark)):
+        figure = pyplot.figure(figsize=(width, height), layout="constrained")
         try:
             yield figure
-            figure.supxlabel(_wrapped(str(made), width), fontsize=SMALL, x=0.01, ha="left", color="#555555")
-            told = {"Description": str(made), "Software": f"loss_plugins {made.versions.get('loss_plugins', '')}"}
+            figure.supxlabel(_wrapped(str(made), width), fontsize=SMALL, x=0.01, ha="left", alpha=0.7)
             with beside(file) as part:
-                figure.savefig(part, dpi=RESOLUTION, metadata=told)
+                key = "Subject" if file.suffix == ".pdf" else "Description"
+                figure.savefig(part, dpi=RESOLUTION, metadata={key: str(made)})
+                if file.suffix == ".png":
+                    _make_small(part)
         finally:
             pyplot.close(figure)
+
+
+def _make_small(file: Path) -> None:
+    """Store a picture with 256 colours, a third of the bytes; what it says of itself stays."""
+    from PIL import Image, PngImagePlugin
+
+    with Image.open(file) as drawn:
+        told = PngImagePlugin.PngInfo()
+        for key, value in drawn.info.items():
+            if isinstance(value, str):
+                told.add_text(key, value)
+        small = drawn.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    small.save(file, optimize=True, pnginfo=told, dpi=(RESOLUTION, RESOLUTION))
+
+
+def _look(dark: bool) -> dict[str, Any]:
+    """Colours of ground and letters, by matplotlib's names."""
+    ground, letters = ("#0d1117", "#e6edf3") if dark else ("white", "#1f2328")
+    of_letters = ("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color")
+    return {
+        "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10,
+        "grid.alpha": 0.25, "grid.linewidth": 0.6, "legend.frameon": False,
+        "figure.facecolor": ground, "axes.facecolor": ground, **dict.fromkeys(of_letters, letters),
+    }  # fmt: skip
 
 
 def _wrapped(text: str, width: float) -> str:
@@ -88,7 +117,7 @@ def label_ends(axis: Any, ends: Sequence[tuple[float, float, str, str]]) -> None
             color=color,
             fontweight="bold",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.6, "relpos": (0, 0.5), "shrinkB": 2},
+            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 2},
         )
 
 

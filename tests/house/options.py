@@ -133,6 +133,7 @@ PARITY, ULTRALYTICS = "tests/parity/test_command.py::test_", "tests/adapters/ult
 TRANSFORMERS = "tests/adapters/transformers/test_demo.py::test_an_epoch_through_the_trainer"
 MMDET = "tests/adapters/mmdet/test_demo.py::test_one_epoch_through_mmdets_script"
 COMMANDS = "tests/house/test_command_errors.py::test_"
+PLOT = "tests/evidence/test_plot.py::test_"
 SIMULATED = "tests/evidence/test_simulate.py::test_"
 DEMO = ULTRALYTICS + "the_demo_trains_proves_draws_and_reuses"
 BENCHED = BENCH + "the_bench_measures_draws_and_reports"
@@ -179,6 +180,12 @@ EFFECTS: dict[tuple[str, str], Effect | tuple[str, str]] = {
     ("simulate", "seed"): (SIMULATED + "json_is_all_that_is_printed", '"--seed", "3"'),
     ("simulate", "out"): (SIMULATED + "table_pictures_and_their_numbers", '"--out"'),
     ("simulate", "as_json"): (SIMULATED + "json_is_all_that_is_printed", '"--json"'),
+    ("plot", "names"): (PLOT + "losses_side_by_side_with_their_numbers", 'plot(["CIoU'),
+    ("plot", "out"): (PLOT + "losses_side_by_side_with_their_numbers", "out=file"),
+    ("plot", "dark"): (PLOT + "dark_pictures_are_dark", "dark=True"),
+    ("plot", "kind"): (PLOT + "what_cannot_be_drawn_is_refused", '{"kind": "rotated_box"}'),
+    ("plot", "form"): (PLOT + "what_cannot_be_drawn_is_refused", '{"form": "labels"}'),
+    ("plot", "as_json"): (PLOT + "json_is_all_that_is_printed", '"--json"'),
     ("demo", "folder"): (DEMO, "folder=tmp_path"),
     ("demo", "box"): (DEMO, 'box="diou"'),
     ("demo", "epochs"): (DEMO, "epochs=1"),
