@@ -14,13 +14,13 @@ from typing import Any
 import numpy
 import pytest
 import torch
+import typer
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import softplus
 from typer.testing import CliRunner
 
 import loss_plugins as lp
-from loss_plugins import cli
 from loss_plugins.catalog.entries import shipped
 from loss_plugins.evidence.curves import REACH, SIDES, curve, surface
 from loss_plugins.evidence.named import named_loss
@@ -132,7 +132,9 @@ def test_losses_side_by_side_with_their_numbers(tmp_path: Path, capsys: pytest.C
 
 def test_json_is_all_that_is_printed(tmp_path: Path) -> None:
     file = tmp_path / "a.png"
-    done = CliRunner().invoke(cli.app, ["plot", "l1", "--json", "--out", str(file)], catch_exceptions=False)
+    app = typer.Typer()
+    app.command()(plot)
+    done = CliRunner().invoke(app, ["l1", "--json", "--out", str(file)], catch_exceptions=False)
     (found,) = json.loads(done.stdout)
     assert found["picture"] == str(file)
     assert found["command"] == f"loss-plugins plot l1 --out {file}"
