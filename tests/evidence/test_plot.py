@@ -92,6 +92,8 @@ def test_a_surface_of_l1_is_a_sum_of_distances() -> None:
     torch.testing.assert_close(found.value, part[1][:, None] + part[0][None, :])
     right_below = found.gradient[-1, -1]
     torch.testing.assert_close(right_below, torch.full_like(right_below, 2.0))
+    below = found.gradient[-1, len(found.offsets) // 2]  # one edge of the wider box on either side of the target's
+    assert below.tolist() == [0.0, 2.0]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
