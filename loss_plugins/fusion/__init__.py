@@ -1,7 +1,8 @@
 """Value and gradient of a loss in one go: recorded, simplified, and run as a program or as machine code.
 
-`fuse` is the door. What is behind it knows tensors and functions, and neither the catalogue nor the modules. It is
-loaded when the first loss is built, as it takes as long as a fifth of the package.
+`fuse` is the door, and `program_of` that of what computes elsewhere than in torch. What is behind them knows tensors
+and functions, and neither the catalogue nor the modules. It is loaded when the first loss is built, as it takes as long
+as a fifth of the package.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .plain import NotTraceable as NotTraceable
 from .plain import by_autograd as by_autograd
 
 if TYPE_CHECKING:
     from .fused import Fused as Fused
+    from .listing import Listing as Listing
     from .tracing import LossFunction
     from .trials import Samples
 
@@ -71,6 +74,49 @@ def fuse(
         tell=tell,
         finite=finite,
     )
+
+
+def program_of(
+    function: LossFunction,
+    samples: Samples,
+    numbers: Mapping[str, float] | None = None,
+    *,
+    columns: int = 4,
+    finite: bool = False,
+) -> Listing:
+    """Value and gradient of a loss per row as a plain list of operations, for what runs it without torch.
+
+    It is the same program as `fuse` runs, recorded in float64: done in order with float64 numbers, its operations give
+    what the loss and its gradient are, where they have no derivative too. A loss that cannot be written so raises
+    `NotTraceable`, which says why: it reads the numbers in its tensors, or a row depends on others.
+
+    Args:
+        function: (pred, target, **numbers) to the loss per row.
+        samples: (rows, classes) to pred and target, ordinary ones, on the CPU; the loss is tried and recorded on them.
+        numbers: keywords that become inputs of the program, and what they are while it is recorded; the function gets
+            tensors without dimension for them.
+        columns: of pred, and of target.
+        finite: as `fuse` takes it.
+
+    >>> import torch
+    >>> def distance(pred, target, *, scale):
+    ...     return scale * (pred - target).abs().sum(-1)
+    >>> program = program_of(distance, lambda rows, classes: torch.rand(2, rows, 1).unbind(), {"scale": 2.0}, columns=1)
+    >>> program.inputs
+    ('pred_0', 'target_0', 'scale')
+    >>> for operation in program.operations:
+    ...     print(*operation)
+    v0 sub ('pred_0', 'target_0')
+    v1 abs ('v0',)
+    v2 mul ('scale', 'v1')
+    v3 sign ('v0',)
+    v4 mul ('scale', 'v3')
+    >>> program.loss, program.gradient
+    ('v2', ('v4',))
+    """
+    from .listing import listed
+
+    return listed(function, samples, numbers or {}, columns, finite)
 
 
 def graphs_compiled() -> int:

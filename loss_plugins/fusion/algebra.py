@@ -123,7 +123,9 @@ class Simplifier:
         if name in SAME or (name == "expand" and self.read(node.args[0]).node is None):
             return self.read(node.args[0])
         term = self._rules[name](self, node) if name in self._rules else None
-        return self._as_it_is(node) if term is None else term
+        if term is None or (term.node is not None and term.node.meta["sample"].ndim < len(value.shape)):
+            return self._as_it_is(node)  # a number without dimension times ones is a column, which may be reshaped
+        return term
 
     def _as_it_is(self, node: Node) -> Term:
         function: Any = node.target

@@ -1,10 +1,14 @@
-"""Losses that take the plain path on purpose, as where what was recorded is compared with it."""
+"""Losses that take the plain path: on purpose, as where what was recorded is compared with it, or as none can be."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+class NotTraceable(Exception):
+    """The loss cannot be recorded once for all numbers of rows; it runs by ordinary autograd instead."""
 
 
 class _Wanted(threading.local):

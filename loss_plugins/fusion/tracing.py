@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.fx import Graph, Node
 
 from . import private
+from .plain import NotTraceable as NotTraceable
 
 LossFunction = Callable[..., Tensor]
 Layout = Callable[[list[Tensor]], Tensor]
@@ -16,10 +17,6 @@ Layout = Callable[[list[Tensor]], Tensor]
 Joint = Callable[[list[Tensor], list[Tensor], dict[str, Tensor]], list[Tensor]]
 #: rows of the sample: a number that no formula contains, so that a size which is baked into a graph shows
 SAMPLE_ROWS = 23
-
-
-class NotTraceable(Exception):
-    """The loss cannot be recorded once for all numbers of rows; it runs by ordinary autograd instead."""
 
 
 def joint(function: LossFunction, layout: Layout) -> Joint:
