@@ -45,6 +45,7 @@ HELP = {
     "demo": "Train YOLO11n on handwritten digits with a plugged loss, and prove it.",
     "demo-mmdet": "The same in MMDetection, through its own tools/train.py.",
     "demo-transformers": "The same with RT-DETR, through the Trainer of transformers.",
+    "explore": "Write a page that shows box losses live, value and gradient; it opens from disk.",
     "parity": "Compare our dialects with the built-ins of the installed frameworks.",
     "simulate": "Let boxes descend along the gradient of a loss, in 1,715,000 cases, and draw what is left.",
     "yolo": "Train with Ultralytics: yolo TASK train key=value ... box_loss=NAME.",

@@ -137,6 +137,7 @@ PLOT = "tests/evidence/test_plot.py::test_"
 SIMULATED = "tests/evidence/test_simulate.py::test_"
 DEMO = ULTRALYTICS + "the_demo_trains_proves_draws_and_reuses"
 BENCHED = BENCH + "the_bench_measures_draws_and_reports"
+EXPLORE = "tests/evidence/explore/test_command.py::test_"
 #: (command, option) to its proof, and what the test passes
 EFFECTS: dict[tuple[str, str], Effect | tuple[str, str]] = {
     ("", "version"): (COMMANDS + "the_command_line_says_its_version_and_what_it_is_made_for", '"--version"'),
@@ -162,6 +163,8 @@ EFFECTS: dict[tuple[str, str], Effect | tuple[str, str]] = {
     ("parity", "deviations_to"): (PARITY + "only_the_files_that_are_named_are_written", '"--deviations"'),
     ("parity", "train"): (PARITY + "trainings_are_told_as_comparisons_are", '"--train"'),
     ("parity", "steps"): (PARITY + "trainings_are_told_as_comparisons_are", '"--steps", "3"'),
+    ("explore", "names"): (EXPLORE + "named_losses_are_ticked_and_those_with_parameters_added", '"explore", *names'),
+    ("explore", "out"): (EXPLORE + "the_page_is_written_where_it_is_wanted", '"--out", str(file)'),
     ("bench", "out"): (BENCHED, "out=tmp_path"),
     ("bench", "losses"): (BENCHED, "losses="),
     ("bench", "repeats"): (BENCH + "unusable_arguments_are_refused_before_anything_is_timed", "bench(**wrong)"),

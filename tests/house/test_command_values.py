@@ -20,6 +20,7 @@ from loss_plugins.adapters.ultralytics import demo
 from loss_plugins.audit import command as audit_command
 from loss_plugins.bench import command as bench_command
 from loss_plugins.evidence import simulate as simulate_command
+from loss_plugins.evidence.explore import command as explore_command
 from loss_plugins.parity import command as parity_command
 
 from .test_promises import commands, options
@@ -48,7 +49,7 @@ def idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for room, name in (
         (audit_command, "_audit_all"), (parity_command, "make_report"), (bench_command, "_measured"),
-        (bench_command, "bench_criteria"), (simulate_command, "_simulated"),
+        (bench_command, "bench_criteria"), (simulate_command, "_simulated"), (explore_command, "explored"),
         (demo, "make_digits"), (demo_mmdet, "train"), (demo_transformers, "make_digits"),
         (shell, "make_model"), (cli, "_examined"),
     ):  # fmt: skip

@@ -13,8 +13,14 @@ from tools.wheel import ROOT, unpacked
 
 from .environments import environment, required, run
 
+#: what the page of `loss-plugins explore` is put together of
+PAGE = ROOT / "loss_plugins/evidence/explore/page"
 #: beside Python, its stubs and the marker of types
-DATA = {"loss_plugins/adapters/ultralytics/LICENSE", "loss_plugins/parity/deviations.json"}
+DATA = {
+    "loss_plugins/adapters/ultralytics/LICENSE",
+    "loss_plugins/parity/deviations.json",
+    *(f"loss_plugins/evidence/explore/page/{file.name}" for file in PAGE.iterdir()),
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +46,7 @@ def test_every_file_of_the_package_is_in_the_wheel(installed: Path) -> None:
     assert len(wanted) > 90
     assert wanted <= held
     others = {name for name in held - wanted if ".dist-info/" not in name}
-    assert others <= DATA, "neither lab notes nor templates nor tools belong into the wheel"
+    assert others == DATA, "neither lab notes nor templates nor tools belong into the wheel"
 
 
 def page_templates(file: Path) -> list[int]:
