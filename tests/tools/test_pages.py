@@ -42,7 +42,7 @@ def words(text: str) -> str:
 
 
 def test_there_is_a_template_for_every_page() -> None:
-    assert sorted(NAMES) == ["deviations", "parity", "performance", "performance-gpu", "training-parity"]
+    assert sorted(NAMES) == ["deviations", "parity", "performance", "performance-gpu", "simulation", "training-parity"]
 
 
 @pytest.mark.parametrize("name", NAMES)
