@@ -13,6 +13,7 @@ import math
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -164,10 +165,21 @@ def ranking(exact: Run, published: Run) -> str:
     """Whether the published order survives, in words."""
     one, other = ordered(exact), ordered(published)
     said = f"By the published updates the order is {_listed(other)}, by exact gradients {_listed(one)}, the best first"
+    near = [*near_said(exact, one, "exact gradients"), *near_said(published, other, "the published updates")]
     if one == other:
-        return f"**The published ranking survives exact gradients.** {said}."
-    moved = [loss for loss in one if one.index(loss) != other.index(loss)]
-    return f"**The published ranking does not survive exact gradients.** {said}: {_listed(moved)} change places."
+        return " ".join([f"**The published ranking survives exact gradients.** {said}.", *near])
+    moved = _listed([loss for loss in one if one.index(loss) != other.index(loss)])
+    return " ".join([f"**The published ranking does not survive exact gradients.** {said}: {moved} move.", *near])
+
+
+def near_said(run: Run, losses: Sequence[str], how: str) -> list[str]:
+    """A sentence for each two neighbours whose errors count as the same."""
+    found = []
+    for better, worse in pairwise(losses):
+        factor = final(run, worse) / final(run, better)
+        if factor < SAME:
+            found.append(f"By {how} `{better}` and `{worse}` end within {100 * (factor - 1):.1g} % of each other.")
+    return found
 
 
 def _listed(losses: Sequence[str]) -> str:
