@@ -117,7 +117,7 @@ def label_ends(axis: Any, ends: Sequence[tuple[float, float, str, str]]) -> None
             color=color,
             fontweight="bold",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 2},
+            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.6, "relpos": (0, 0.5), "shrinkB": 2},
         )
 
 
