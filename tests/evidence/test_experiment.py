@@ -36,7 +36,7 @@ def test_the_step_size_falls_twice() -> None:
     assert [rate_of(step) for step in (1, 160, 161, 180, 181, 200)] == [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
 
 
-@pytest.mark.parametrize("loss", ["ciou", "siou", "l1", "nwd(constant=1)", "mix(losses=[giou, diou])"])
+@pytest.mark.parametrize("loss", ["ciou", "siou", "l1", "balanced_l1", "nwd(constant=1)", "mix(losses=[giou, diou])"])
 def test_the_gradient_is_that_of_autograd_in_float64(loss: str) -> None:
     cases, named = few(), named_loss(loss, "simulate")
     leaf = cases.anchors.clone().requires_grad_()

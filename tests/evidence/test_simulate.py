@@ -186,7 +186,7 @@ def test_a_loss_that_runs_away_is_told_and_drawn(tmp_path: Path) -> None:
     """Its numbers are null in JSON; others are drawn as they are."""
 
     def away(pred: Any, target: Any) -> Any:
-        return -((pred - target).abs().sum(-1).clamp(max=50) ** 8)
+        return -((pred - target).abs().sum(-1) ** 8)
 
     lp.register_loss("test_evidence_away")(away)
     try:
@@ -194,7 +194,7 @@ def test_a_loss_that_runs_away_is_told_and_drawn(tmp_path: Path) -> None:
             found = json.loads(told("test_evidence_away", "l1", "--json", "--out", str(tmp_path)).stdout)
     finally:
         lp.unregister_loss("test_evidence_away")
-    assert found[0]["error"][-1] is None or found[0]["error"][-1] > 1e9
+    assert found[0]["error"][-1] is None
     assert math.isfinite(found[1]["error"][-1])
 
 
