@@ -49,6 +49,7 @@ function toStage(event) {
 
 // Calls `move` with where the pointer is and where it and the box were at first, until it is let go.
 function draggable(element, name, move) {
+  element.addEventListener("touchstart", event => event.preventDefault(), { passive: false }); // a finger scrolls else
   element.addEventListener("pointerdown", event => {
     if (event.button > 0) return;
     event.preventDefault();
