@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +13,26 @@ from playwright.sync_api import Browser
 from ...command_line import called
 from .browser import Opened, browsing
 
+#: seconds that one worker waits for another
+LONGEST = 400
+
 
 @pytest.fixture(scope="session")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page as the command writes it."""
-    written = tmp_path_factory.mktemp("explore") / "page.html"
-    done = called("explore", "--out", str(written))
-    assert done.returncode == 0, done.stderr
+    """The page as the command writes it, once for all workers."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    written = folder / "explore.html"
+    try:
+        (folder / "explore").mkdir()
+    except FileExistsError:  # another worker writes it
+        end = time.monotonic() + LONGEST
+        while not written.exists() and time.monotonic() < end:
+            time.sleep(0.2)
+    else:
+        done = called("explore", "--out", str(written))
+        assert done.returncode == 0, done.stderr
+    assert written.exists()
     return written
 
 

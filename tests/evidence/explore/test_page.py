@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 
 import loss_plugins as lp
 
-from .browser import Opened
+from .browser import Opened, executable
 
 #: upwards, by which the page would scroll
 TOUCHED = ("touchStart", *["touchMove"] * 4, "touchEnd")
@@ -26,8 +26,8 @@ def page(browser: Browser, file: Path) -> Iterator[Opened]:
     """The page, opened anew; whatever is done there, nothing goes wrong and nothing is asked for."""
     opened = Opened(browser, file)
     yield opened
-    assert opened.errors == []
     assert opened.requests == []
+    assert opened.errors == []
     opened.context.close()
 
 
@@ -268,6 +268,13 @@ def test_nothing_sticks_out_and_dark_mode_is_dark(browser: Browser, file: Path, 
     bright = [sum(map(int, colour[4:-1].split(","))) / 3 for colour in (back, text)]
     assert (bright[0] < 60 and bright[1] > 180) if scheme == "dark" else (bright[0] > 200 and bright[1] < 80)
     page.context.close()
+
+
+def test_without_a_browser_the_tests_say_how_to_install_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BROWSER", raising=False)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(AssertionError, match="apt-get install -y --no-install-recommends chromium"):
+        executable()
 
 
 def test_it_is_one_small_file_that_names_no_other(file: Path) -> None:
