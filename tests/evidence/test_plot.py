@@ -226,6 +226,18 @@ def test_a_function_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert own == [row[1:] for row in rows if row[0] == "l1"]
 
 
+def test_a_class_loss_of_your_own(tmp_path: Path) -> None:
+    plot(
+        ["torch.nn:CrossEntropyLoss", "cross_entropy"], out=tmp_path / "a.png", kind="classification", form="class_map"
+    )
+    rows = [line.split(",") for line in (tmp_path / "a.csv").read_text().splitlines() if not line.startswith("#")]
+    values = [
+        [float(row[3]) for row in rows if row[0] == name] for name in ("torch.nn:CrossEntropyLoss", "cross_entropy")
+    ]
+    assert values[0]
+    assert values[0] == pytest.approx(values[1])
+
+
 @pytest.mark.parametrize(
     ("names", "options", "message"),
     [
