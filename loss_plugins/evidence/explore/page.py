@@ -128,6 +128,7 @@ def _said(entry: Entry) -> dict[str, Any]:
     return {
         "type": entry.name,
         "cls": class_of(entry).__name__,
+        "units": entry.traits.units,
         "formula": READABLE.get(entry.formula, entry.formula),
         "source": {"title": source.title, "year": source.year, "url": source.url} if source.title else None,
         "required": [name for name, parameter in entry.parameters.items() if parameter.required],

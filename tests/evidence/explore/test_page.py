@@ -244,6 +244,10 @@ def test_a_size_that_a_trainer_knows_is_not_said(page: Opened) -> None:
     choose(page, "mpdiou")
     assert box_of(config_of(page, "Ultralytics")) == "mpdiou"
     assert box_of(config_of(page, "torchvision")) == {"type": "mpdiou", "image_size": [640, 640]}
+    for tab in ("transformers", "RF-DETR", "LibreYOLO", "any DETR"):  # their boxes are in sides of the image
+        assert 'box="mpdiou", image_size=(640, 640))' in config_of(page, tab)
+    choose(page, "ciou")
+    assert 'box="ciou")' in config_of(page, "any DETR")
 
 
 def test_the_lines_are_copied(browser: Browser, file: Path) -> None:

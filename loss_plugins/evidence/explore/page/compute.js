@@ -34,7 +34,8 @@ class Program {
     this.values = new Float64Array(order.length);
     this.columns = [];
     this.names = [];
-    this.steps = [];
+    this.compute = [];
+    this.places = []; // of the result and of three arguments, for each operation
     order.forEach((place, i) => {
       const kind = nodes[place][0], rest = nodes[place].slice(1);
       if (kind === "#") this.values[i] = Number(rest.replace("inf", "Infinity"));
@@ -42,7 +43,8 @@ class Program {
       else if (kind === "@") this.names.push([i, rest]);
       else {
         const [a, b = 0, c = 0] = rest.split(",").map(each => at.get(Number(each)));
-        this.steps.push([COMPUTE[operations[LETTERS.indexOf(kind)]], i, a, b, c]);
+        this.compute.push(COMPUTE[operations[LETTERS.indexOf(kind)]]);
+        this.places.push(i, a, b, c);
       }
     });
     this.results = results.map(place => at.get(place));
@@ -53,7 +55,10 @@ class Program {
     const v = this.values;
     for (const [i, column] of this.columns) v[i] = row[column];
     for (const [i, name] of this.names) v[i] = numbers[name];
-    for (const [compute, i, a, b, c] of this.steps) v[i] = compute(v[a], v[b], v[c]);
+    const { compute, places } = this;
+    for (let k = 0, p = 0; k < compute.length; k++, p += 4) {
+      v[places[p]] = compute[k](v[places[p + 1]], v[places[p + 2]], v[places[p + 3]]);
+    }
     return this.results.map(i => v[i]);
   }
 }

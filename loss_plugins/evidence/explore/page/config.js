@@ -36,11 +36,13 @@ function specOf(line) {
   return { type: line.loss.type, ...parametersOf(line) };
 }
 
-// What is asked for, and whether it is a mix of others.
+// What is asked for, and the size of the images, which DETRs have to be told where a loss measures in pixels.
 function chosenSpec() {
-  if (state.chosen !== "mix") return { cls: state.chosen.loss.cls, spec: specOf(state.chosen) };
-  const losses = shownLines().map(line => ({ ...specOf(line), loss_weight: line.weight }));
-  return { cls: "MixLoss", spec: { type: "mix", losses } };
+  const lines = state.chosen === "mix" ? shownLines() : [state.chosen];
+  const sized = lines.some(line => line.loss.units !== "any") ? ", image_size=(640, 640)" : "";
+  if (state.chosen !== "mix") return { cls: state.chosen.loss.cls, spec: specOf(state.chosen), sized };
+  const losses = lines.map(line => ({ ...specOf(line), loss_weight: line.weight }));
+  return { cls: "MixLoss", spec: { type: "mix", losses }, sized };
 }
 
 // Trainers that know the size of their images are not told it.
@@ -66,24 +68,24 @@ losses:
 default_hooks = dict(loss_plugins=dict(type="loss_plugins.LossPluginsHook"))
 model = dict(bbox_head=dict(loss_bbox=dict(
     ${["_delete_=True", `type="loss_plugins.${cls}"`, ...keywords(spec), "loss_weight=2.0"].join(", ")})))`],
-  ["transformers", ({ spec }) => `from loss_plugins.adapters import transformers as lpt
+  ["transformers", ({ spec, sized }) => `from loss_plugins.adapters import transformers as lpt
 
-plugged = lpt.plug(model, box=${bare(withoutSize(spec))})
+plugged = lpt.plug(model, box=${bare(withoutSize(spec))}${sized})
 callback = plugged.callback()  # for the Trainer`],
-  ["RF-DETR", ({ spec }) => `from loss_plugins.adapters import rfdetr as lpr
+  ["RF-DETR", ({ spec, sized }) => `from loss_plugins.adapters import rfdetr as lpr
 
-with lpr.patched(box=${bare(withoutSize(spec))}):
+with lpr.patched(box=${bare(withoutSize(spec))}${sized}):
     model.train(...)`],
-  ["LibreYOLO", ({ spec }) => `from loss_plugins.adapters import libreyolo as lpl
+  ["LibreYOLO", ({ spec, sized }) => `from loss_plugins.adapters import libreyolo as lpl
 
-with lpl.patched(box=${bare(withoutSize(spec))}):
+with lpl.patched(box=${bare(withoutSize(spec))}${sized}):
     model.train(...)`],
   ["torchvision", ({ spec }) => `from loss_plugins.adapters import torchvision as lpv
 
 plugged = lpv.plug(model, box=${bare(spec)})`],
-  ["any DETR", ({ spec }) => `from loss_plugins.adapters import detr
+  ["any DETR", ({ spec, sized }) => `from loss_plugins.adapters import detr
 
-plugged = detr.plug(criterion, box=${bare(withoutSize(spec))})`],
+plugged = detr.plug(criterion, box=${bare(withoutSize(spec))}${sized})`],
   ["PyTorch", ({ spec }) => `import loss_plugins as lp
 
 loss = lp.build_loss(${[python(spec.type), ...keywords(spec)].join(", ")})
