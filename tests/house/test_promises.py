@@ -18,6 +18,7 @@ from tests.house.options import EFFECTS
 from tests.house.raises_adapters import ADAPTERS
 from tests.house.raises_core import CORE, Call
 from tests.house.raises_detr import DETR
+from tests.house.raises_evidence import EVIDENCE
 from tests.house.raises_maps import MAPS
 from tests.house.raises_mmdet import MMDET
 from tests.house.raises_slots import SLOTS
@@ -29,7 +30,7 @@ from tests.house.raises_transformers import TRANSFORMERS
 ROOT = Path(__file__).parents[2]
 ROOMS = ("loss_plugins", "adapters", "tools")
 TORCH = {**DETR, **TORCHVISION, **TRAINERS, **TRANSFORMERS}
-CASES = {**CORE, **ADAPTERS, **SLOTS, **STARTS, **MAPS, **MMDET, **TORCH}
+CASES = {**CORE, **EVIDENCE, **ADAPTERS, **SLOTS, **STARTS, **MAPS, **MMDET, **TORCH}
 
 
 def source_of_test(place: str) -> str:
