@@ -42,6 +42,7 @@ WANTED = {NARROW: ("kind", "year"), WIDER_THAN_USUAL: ("class",), WIDE: ("source
 HELP = {
     "bench": "Time our losses beside every installed peer's.",
     "check": "Audit a loss, ours or any callable: awkward boxes, precision, promises, graphs.",
+    "compare": "Train with several losses and the same seeds, and say which is better than stock, or cannot be told.",
     "demo": "Train YOLO11n on handwritten digits with a plugged loss, and prove it.",
     "demo-mmdet": "The same in MMDetection, through its own tools/train.py.",
     "demo-transformers": "The same with RT-DETR, through the Trainer of transformers.",

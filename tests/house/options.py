@@ -134,6 +134,7 @@ TRANSFORMERS = "tests/adapters/transformers/test_demo.py::test_an_epoch_through_
 MMDET = "tests/adapters/mmdet/test_demo.py::test_one_epoch_through_mmdets_script"
 COMMANDS = "tests/house/test_command_errors.py::test_"
 PLOT = "tests/evidence/test_plot.py::test_"
+COMPARED = "tests/evidence/test_compare.py::test_"
 SIMULATED = "tests/evidence/test_simulate.py::test_"
 DEMO = ULTRALYTICS + "the_demo_trains_proves_draws_and_reuses"
 BENCHED = BENCH + "the_bench_measures_draws_and_reports"
@@ -189,6 +190,16 @@ EFFECTS: dict[tuple[str, str], Effect | tuple[str, str]] = {
     ("plot", "kind"): (PLOT + "a_class_loss_of_your_own", 'kind="classification"'),
     ("plot", "form"): (PLOT + "a_class_loss_of_your_own", 'form="class_map"'),
     ("plot", "as_json"): (PLOT + "json_is_all_that_is_printed", '"--json"'),
+    ("compare", "words"): (COMPARED + "rules_cells_verdict_picture_and_report", "*WORDS"),
+    ("compare", "losses"): (COMPARED + "rules_cells_verdict_picture_and_report", '"--losses", "CIoU"'),
+    ("compare", "seeds"): (COMPARED + "rules_cells_verdict_picture_and_report", '"--seeds", "3"'),
+    ("compare", "gain"): (COMPARED + "print_writes_lines_that_train_one_cell_each", '"--gain", "match"'),
+    ("compare", "threads"): (COMPARED + "a_cell_is_given_its_threads", '"--threads", "3"'),
+    ("compare", "out"): (COMPARED + "rules_cells_verdict_picture_and_report", '"--out"'),
+    ("compare", "cell"): (COMPARED + "collect_joins_what_came_back_from_several_machines", '"--cell"'),
+    ("compare", "print_lines"): (COMPARED + "print_writes_lines_that_train_one_cell_each", '"--print"'),
+    ("compare", "collect"): (COMPARED + "collect_joins_what_came_back_from_several_machines", '"--collect"'),
+    ("compare", "as_json"): (COMPARED + "json_alone_is_on_stdout", '"--json"'),
     ("demo", "folder"): (DEMO, "folder=tmp_path"),
     ("demo", "box"): (DEMO, 'box="diou"'),
     ("demo", "epochs"): (DEMO, "epochs=1"),

@@ -19,6 +19,7 @@ from loss_plugins.adapters.ultralytics import cli as shell
 from loss_plugins.adapters.ultralytics import demo
 from loss_plugins.audit import command as audit_command
 from loss_plugins.bench import command as bench_command
+from loss_plugins.evidence import compare as compare_command
 from loss_plugins.evidence import simulate as simulate_command
 from loss_plugins.evidence.explore import command as explore_command
 from loss_plugins.parity import command as parity_command
@@ -31,6 +32,7 @@ TEXTS = ("", "x", "ciuo", "-1", "0", "1.5", "nan", "inf", "[]", "{}", "None", "1
 GIVEN = {
     "show": ["ciou"],
     "check": ["ciou"],
+    "compare": ["--losses=stock,ciou", "yolo", "detect", "train", "model=yolo11n.yaml", "data=coco8.yaml"],
     "yolo": ["detect", "train", "model=yolo11n.yaml", "box_loss=eiou"],
 }
 
@@ -50,6 +52,7 @@ def idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for room, name in (
         (audit_command, "_audit_all"), (parity_command, "make_report"), (bench_command, "_measured"),
         (bench_command, "bench_criteria"), (simulate_command, "_simulated"), (explore_command, "explored"),
+        (compare_command, "training_of"),
         (demo, "make_digits"), (demo_mmdet, "train"), (demo_transformers, "make_digits"),
         (shell, "make_model"), (cli, "_examined"),
     ):  # fmt: skip
