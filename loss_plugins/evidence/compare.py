@@ -36,7 +36,7 @@ def compare(
         list[str] | None,
         typer.Argument(
             metavar="-- COMMAND...",
-            help="Behind --: the training, `yolo detect train model=... data=...`.",
+            help="Behind --: the training, `yolo detect train model=... data=...` or `mmdet CONFIG.py key=value ...`.",
         ),
     ] = None,
     losses: Annotated[

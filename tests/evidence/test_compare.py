@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import shlex
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from loss_plugins.evidence import cells
 from loss_plugins.evidence import compare as command
 from loss_plugins.evidence.cells import time_left
 from loss_plugins.evidence.compare import line_of, planned
-from loss_plugins.evidence.contenders import contenders
+from loss_plugins.evidence.compared import Failed
 from loss_plugins.evidence.grid import stored
 from loss_plugins.plots.style import can_draw
 
@@ -60,15 +64,17 @@ def test_the_command_goes_on_where_it_stopped(quick: Quick, tmp_path: Path) -> N
     told(*line)
     first = (tmp_path / "compare.json").read_text()
     quick.trained.clear()
-    assert "4 of 4 trainings are there already" in told(*line).stdout
+    again = told(*line).stdout
+    assert "4 of 4 trainings are there already" in again
+    assert "training 1 of 4" not in again, "no process is started for it"
     assert quick.trained == []
     gone, torn = files(tmp_path)[:2]
     gone.unlink()
     torn.write_text(torn.read_text()[:80])
     told(*line)
     assert sorted(quick.trained) == [("ciou", 0), ("ciou", 1)]
-    again = json.loads((tmp_path / "compare.json").read_text())
-    assert [each["mAP50"] for each in again["losses"]] == [each["mAP50"] for each in json.loads(first)["losses"]]
+    last = json.loads((tmp_path / "compare.json").read_text())
+    assert [each["mAP50"] for each in last["losses"]] == [each["mAP50"] for each in json.loads(first)["losses"]]
 
 
 def test_more_seeds_and_losses_keep_what_is_there(quick: Quick, tmp_path: Path) -> None:
@@ -145,8 +151,8 @@ def test_print_writes_lines_that_train_one_cell_each(quick: Quick, tmp_path: Pat
 
 
 def test_collect_joins_what_came_back_from_several_machines(quick: Quick, tmp_path: Path) -> None:
-    for machine, cells in (("a", (0, 1, 2)), ("b", (2, 3, 4))):
-        for cell in cells:
+    for machine, numbers in (("a", (0, 1, 2)), ("b", (2, 3, 4))):
+        for cell in numbers:
             out = str(tmp_path / machine)
             told("--losses", "ciou", "--seeds", "3", "--cell", str(cell), "--threads", "1", "--out", out, *WORDS)
     quick.trained.clear()
@@ -178,30 +184,56 @@ def test_the_key_of_a_cell_is_of_all_that_changes_its_numbers() -> None:
     assert keys("CIoU")[1] == ciou
 
 
-def test_a_function_of_ones_own_has_another_key_after_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cell_of_a_function_of_ones_own_has_another_key_after_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    found = []
-    for number, factor in enumerate((2, 3)):
-        (tmp_path / f"own{number}.py").write_text(
-            f"def mine(pred, target):\n    return (pred - target).sum(-1) * {factor}\n"
-        )
-        (_, mine) = contenders(f"own{number}:mine", "compare")
-        found.append(mine.identity()[-1])
-        assert mine.label == f"own{number}:mine"
-    assert found[0] != found[1]
+    keys = []
+    for factor in ("2", "3", "2  # as before"):
+        sys.modules.pop("own_loss", None)
+        source = f"def mine(pred, target):\n    return (pred - target).sum(-1) * {factor}\n"
+        exec(compile(source, "own_loss.py", "exec"), vars(module := ModuleType("own_loss")))
+        monkeypatch.setitem(sys.modules, "own_loss", module)
+        (stock, mine) = planned(WORDS[1:], "own_loss:mine", 1, "keep", 1).cells
+        assert (mine.loss.label, stock.loss.label) == ("own_loss:mine", "stock")
+        keys.append(mine.key)
+    assert keys[0] == keys[2] != keys[1]
+
+
+@pytest.mark.parametrize(("code", "said"), [(-9, "it was ended by signal 9"), (0, "it printed nothing")])
+def test_a_process_that_leaves_no_result_has_failed(
+    code: int, said: str, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cell, _) = planned(WORDS[1:], "ciou", 1, "keep", 1).cells
+    ended = subprocess.CompletedProcess[str]([], code)
+    monkeypatch.setattr(cells.subprocess, "run", lambda *_, **__: ended)
+    assert cells.run_cell(cell, tmp_path, []) == Failed("stock", 0, said)
+
+
+def test_a_result_counts_however_its_process_has_ended(
+    quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cell, _) = planned(WORDS[1:], "ciou", 1, "keep", 1).cells
+
+    def run(*_: object, **__: object) -> subprocess.CompletedProcess[str]:
+        cells.train_here(cell, quick, tmp_path)
+        return subprocess.CompletedProcess([], 1)
+
+    monkeypatch.setattr(cells.subprocess, "run", run)
+    assert cells.run_cell(cell, tmp_path, []) == stored(cell.file(tmp_path))
 
 
 def test_a_cell_is_given_its_threads(quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (cell, _) = planned(WORDS[1:], "ciou", 1, "keep", 3).cells
     assert line_of(cell, tmp_path)[-5:] == list(WORDS[1:])
     given: list[dict[str, str]] = []
-    run = command.run_cells.__globals__["subprocess"].run
+    run = cells.subprocess.run
 
     def noted(line: list[str], env: dict[str, str], **more: object) -> object:
         given.append(env)
         return run(line, **more)
 
-    monkeypatch.setattr(command.run_cells.__globals__["subprocess"], "run", noted)
+    monkeypatch.setattr(cells.subprocess, "run", noted)
     told("--losses", "ciou", "--seeds", "1", "--threads", "3", "--out", str(tmp_path), *WORDS)
     assert [each["OMP_NUM_THREADS"] for each in given] == ["3", "3"]
     assert all(stored(file).asked["threads"] == 3 for file in files(tmp_path))  # type: ignore[union-attr]

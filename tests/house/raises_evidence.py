@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from loss_plugins.adapters.mmdet.compare import training as mmdet_training
 from loss_plugins.adapters.ultralytics.compare import training
 from loss_plugins.evidence.cells import run_cells, train_here
 from loss_plugins.evidence.compare import planned
@@ -20,6 +21,7 @@ from tests.evidence.trainings import Quick, result
 from tests.house.raises_core import Table
 
 EVIDENCE_ROOM, ULTRALYTICS = "loss_plugins/evidence", "adapters/ultralytics"
+MMDET = "adapters/mmdet"
 
 
 def without_scipy(patch: pytest.MonkeyPatch, _: Path) -> None:
@@ -60,6 +62,11 @@ def no_number(_: pytest.MonkeyPatch, folder: Path) -> None:
     train_here(planned(("yolo",), "ciou", 1, "keep", 1).cells[0], training, folder)
 
 
+def no_coco(_: pytest.MonkeyPatch, folder: Path) -> None:
+    (folder / "config.py").write_text("model = dict(type='ATSS')\nval_evaluator = dict(type='VOCMetric')\n")
+    mmdet_training([str(folder / "config.py")])
+
+
 MODEL, DATA = "model=yolo11n.yaml", "data=digits.yaml"
 EVIDENCE: Table = {
     (f"{EVIDENCE_ROOM}/paired.py::distributions", "ImportError"): {"scipy is missing": without_scipy},
@@ -89,5 +96,11 @@ EVIDENCE: Table = {
         "sets what the comparison sets": lambda *_: training(["detect", "train", MODEL, DATA, "seed=3"]),
         "a model": lambda *_: training(["detect", "train", "model=nowhere.yaml", "data=coco8.yaml"]),
         "names data that are missing": lambda *_: training(["detect", "train", MODEL, "data=nowhere.yaml"]),
+    },
+    (f"{MMDET}/compare.py::training", "ValueError"): {
+        "no config": lambda *_: mmdet_training([]),
+        "a config that is missing or cannot be read": lambda *_: mmdet_training(["no/such.py"]),
+        "a key that the comparison sets": lambda *_: mmdet_training(["config.py", "work_dir=here"]),
+        "an evaluation that is not COCO's of boxes": no_coco,
     },
 }
