@@ -169,7 +169,7 @@ def _number(number: Number) -> dict[str, Any]:
         "low": number.low,
         "high": number.high,
         "allowed": number.allowed,
-        "meaning": number.meaning,
+        "meaning": number.meaning.replace("`", ""),
         "limits": limits,
         "gap": number.gap,
         "running": number.running,
