@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from importlib import metadata
 from inspect import signature
 from pathlib import Path
@@ -47,6 +47,7 @@ HELP = {
     "demo-mmdet": "The same in MMDetection, through its own tools/train.py.",
     "demo-transformers": "The same with RT-DETR, through the Trainer of transformers.",
     "explore": "Write a page that shows box losses live, value and gradient; it opens from disk.",
+    "hardest": "Rank a data set's labels by the loss of a trained Ultralytics model: label errors come first.",
     "parity": "Compare our dialects with the built-ins of the installed frameworks.",
     "simulate": "Let boxes descend along the gradient of a loss, in 1,715,000 cases, and draw what is left.",
     "yolo": "Train with Ultralytics: yolo TASK train key=value ... box_loss=NAME.",
@@ -376,7 +377,10 @@ def add_adapter_commands() -> None:
 def _lazy(point: metadata.EntryPoint) -> Callable[[typer.Context], None]:
     def run(context: typer.Context) -> None:
         command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        command.command()(point.load())
+        quiet = redirect_stdout(sys.stderr) if "--json" in context.args else nullcontext()
+        with quiet:  # a framework may print when it is imported the first time
+            function = point.load()
+        command.command()(function)
         command(context.args, prog_name=f"loss-plugins {point.name}")
 
     return run

@@ -132,6 +132,7 @@ CLI, AUDIT, BENCH = "tests/test_cli.py::test_", "tests/audit/test_audit.py::test
 PARITY, ULTRALYTICS = "tests/parity/test_command.py::test_", "tests/adapters/ultralytics/test_demo.py::test_"
 TRANSFORMERS = "tests/adapters/transformers/test_demo.py::test_an_epoch_through_the_trainer"
 MMDET = "tests/adapters/mmdet/test_demo.py::test_one_epoch_through_mmdets_script"
+HARDEST = "tests/adapters/ultralytics/test_hardest.py::test_"
 COMMANDS = "tests/house/test_command_errors.py::test_"
 PLOT = "tests/evidence/test_plot.py::test_"
 COMPARED = "tests/evidence/test_compare.py::test_"
@@ -200,6 +201,19 @@ EFFECTS: dict[tuple[str, str], Effect | tuple[str, str]] = {
     ("compare", "print_lines"): (COMPARED + "print_writes_lines_that_train_one_cell_each", '"--print"'),
     ("compare", "collect"): (COMPARED + "collect_joins_what_came_back_from_several_machines", '"--collect"'),
     ("compare", "as_json"): (COMPARED + "json_alone_is_on_stdout", '"--json"'),
+    **dict.fromkeys(
+        [
+            ("hardest", name)
+            for name in ("model", "data", "split", "count", "box", "cls", "conf", "iou", "imgsz", "batch")
+        ],
+        (HARDEST + "table_csv_sheets_and_json_say_the_same", "*said"),
+    ),
+    ("hardest", "device"): (
+        HARDEST + "losses_devices_and_splits_are_refused_before_anything_is_looked_for",
+        '"--device"',
+    ),
+    ("hardest", "out"): (HARDEST + "table_csv_sheets_and_json_say_the_same", '"--out"'),
+    ("hardest", "as_json"): (HARDEST + "json_is_all_that_is_printed_from_the_first_start_on", '"--json"'),
     ("demo", "folder"): (DEMO, "folder=tmp_path"),
     ("demo", "box"): (DEMO, 'box="diou"'),
     ("demo", "epochs"): (DEMO, "epochs=1"),

@@ -19,6 +19,7 @@ from loss_plugins.catalog.dialects import translated
 from loss_plugins.catalog.entries import add_alias
 from loss_plugins.catalog.latex import rendered
 from loss_plugins.demo.digits import make_digits
+from loss_plugins.evidence.hardest import Labelled, hardest
 from loss_plugins.evidence.named import named_losses
 from loss_plugins.fusion import fuse, kernels, private
 from loss_plugins.fusion.algebra import simplify
@@ -134,6 +135,18 @@ def in_step(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
 ENTRIES = "loss_plugins/catalog/entries.py"
 LOSS = "loss_plugins/module/loss.py"
+
+
+HARDEST = "tests/evidence/test_hardest.py::test_losses_of_ones_own_that_misbehave_are_refused"
+
+
+def labelled(**tensors: Tensor) -> Labelled:
+    """An image with a label of class 0, and a prediction that equals it."""
+    square = torch.tensor([[0.0, 0.0, 4.0, 4.0]])
+    right = {"boxes": square, "classes": torch.tensor([0]), "predicted": square, "scores": torch.tensor([[0.9, 0.1]])}
+    return Labelled(**{**right, **tensors})
+
+
 CORE: Table = {
     (f"{ENTRIES}::register_loss", "ValueError"): {
         "unknown kind": lambda *_: lp.register_loss("promised", kind="boxes"),  # type: ignore[arg-type]
@@ -185,6 +198,20 @@ CORE: Table = {
     },
     ("loss_plugins/audit/suite.py::audit", "ValueError"): {
         "an unknown kind": lambda *_: audit(plain, kind="boxes"),  # type: ignore[arg-type]
+    },
+    ("loss_plugins/evidence/hardest.py::hardest", "ValueError"): {
+        "a loss that there is not": lambda *_: hardest([], box="coiu"),
+        "that cannot be served": lambda *_: hardest([], cls="cross_entropy"),
+        "tensors of other shapes": lambda *_: hardest([labelled(boxes=torch.rand(4))]),
+        "a class without score": lambda *_: hardest([labelled(classes=torch.tensor([7]))]),
+        "no image": lambda *_: hardest([]),
+        "a loss of one's own that raises": HARDEST,
+        "whose result is not finite": HARDEST,
+        "of another shape": HARDEST,
+    },
+    ("loss_plugins/evidence/hardest.py::hardest", "TypeError"): {
+        "a parameter that a loss does not have": lambda *_: hardest([], box="ciou(esp=1)"),
+        "one that is missing": lambda *_: hardest([], box="mpdiou"),
     },
     ("loss_plugins/evidence/named.py::named_losses", "ValueError"): {
         "a loss that there is not": lambda *_: named_losses(["coiu"], "simulate"),

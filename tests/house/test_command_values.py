@@ -16,7 +16,7 @@ from loss_plugins import cli
 from loss_plugins.adapters.mmdet import demo as demo_mmdet
 from loss_plugins.adapters.transformers import demo as demo_transformers
 from loss_plugins.adapters.ultralytics import cli as shell
-from loss_plugins.adapters.ultralytics import demo
+from loss_plugins.adapters.ultralytics import demo, hardest
 from loss_plugins.audit import command as audit_command
 from loss_plugins.bench import command as bench_command
 from loss_plugins.evidence import compare as compare_command
@@ -33,6 +33,7 @@ GIVEN = {
     "show": ["ciou"],
     "check": ["ciou"],
     "compare": ["--losses=stock,ciou", "yolo", "detect", "train", "model=yolo11n.yaml", "data=coco8.yaml"],
+    "hardest": ["best.pt", "--data=data.yaml"],
     "yolo": ["detect", "train", "model=yolo11n.yaml", "box_loss=eiou"],
 }
 
@@ -54,7 +55,7 @@ def idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (bench_command, "bench_criteria"), (simulate_command, "_simulated"), (explore_command, "explored"),
         (compare_command, "training_of"),
         (demo, "make_digits"), (demo_mmdet, "train"), (demo_transformers, "make_digits"),
-        (shell, "make_model"), (cli, "_examined"),
+        (shell, "make_model"), (cli, "_examined"), (hardest, "opened_both"),
     ):  # fmt: skip
         monkeypatch.setattr(room, name, begin)
 
