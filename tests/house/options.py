@@ -201,13 +201,11 @@ EFFECTS: dict[tuple[str, str], Effect | tuple[str, str]] = {
     ("compare", "print_lines"): (COMPARED + "print_writes_lines_that_train_one_cell_each", '"--print"'),
     ("compare", "collect"): (COMPARED + "collect_joins_what_came_back_from_several_machines", '"--collect"'),
     ("compare", "as_json"): (COMPARED + "json_alone_is_on_stdout", '"--json"'),
-    **dict.fromkeys(
-        [
-            ("hardest", name)
-            for name in ("model", "data", "split", "count", "box", "cls", "conf", "iou", "imgsz", "batch")
-        ],
-        (HARDEST + "table_csv_sheets_and_json_say_the_same", "*said"),
-    ),
+    ("hardest", "model"): (HARDEST + "table_csv_sheets_and_json_say_the_same", "ran(trained.run"),
+    **{
+        ("hardest", name): (HARDEST + "table_csv_sheets_and_json_say_the_same", f'"--{name}"')
+        for name in ("data", "split", "count", "box", "cls", "conf", "iou", "imgsz", "batch")
+    },
     ("hardest", "device"): (
         HARDEST + "losses_devices_and_splits_are_refused_before_anything_is_looked_for",
         '"--device"',

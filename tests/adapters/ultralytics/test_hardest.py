@@ -150,7 +150,8 @@ def test_table_csv_sheets_and_json_say_the_same(trained: Trained, tmp_path: Path
 
 def test_each_option_changes_the_ranking(trained: Trained, tmp_path: Path) -> None:
     def asked(*options: object) -> Any:
-        done = ran(trained.run, "--data", trained.data, "--split", "val", "--json", "--out", tmp_path, *options)
+        common = ("--data", trained.data, "--split", "val", "--count", 4, "--json", "--out", tmp_path)
+        done = ran(trained.run, *common, *options)
         assert done.exit_code == 0, done.output
         told = json.loads(done.stdout)
         return {name: [each["loss"] for each in told[name]] for name in ("box", "cls")}
@@ -212,7 +213,7 @@ def test_predictions_are_those_of_ultralytics_with_all_scores(
             assert (box_iou(their.boxes.xyxy, cut).amax(1) > 0.999).all()
             torch.testing.assert_close(best[0], their.boxes.conf[0])
             continue
-        assert len(best) > 1
+        assert len(best) > 0
         torch.testing.assert_close(cut[order], their.boxes.xyxy, rtol=1e-4, atol=1e-2)
         torch.testing.assert_close(best, their.boxes.conf, rtol=1e-4, atol=1e-6)
 
