@@ -15,7 +15,6 @@ import torch
 import typer
 import yaml
 from PIL import Image
-from torchvision.ops import box_iou
 from typer.testing import CliRunner, Result
 from ultralytics import YOLO
 
@@ -208,14 +207,12 @@ def test_predictions_are_those_of_ultralytics_with_all_scores(
         assert ((ours.scores >= 0) & (ours.scores <= 1)).all()
         height, width = their.orig_shape  # what reaches beyond the image is cut in theirs
         cut = torch.minimum(ours.boxes.clamp(min=0), torch.tensor([width, height, width, height]))
-        best, order = ours.scores.amax(1).sort(descending=True)
-        if name == "yolo26n":  # theirs come again for each class
-            assert (box_iou(their.boxes.xyxy, cut).amax(1) > 0.999).all()
-            torch.testing.assert_close(best[0], their.boxes.conf[0])
-            continue
-        assert len(best) > 0
-        torch.testing.assert_close(cut[order], their.boxes.xyxy, rtol=1e-4, atol=1e-2)
-        torch.testing.assert_close(best, their.boxes.conf, rtol=1e-4, atol=1e-6)
+        assert len(ours.boxes) > 0
+        for box, score, number in zip(their.boxes.xyxy, their.boxes.conf, their.boxes.cls, strict=True):
+            apart = (cut - box).abs().amax(1) + 1000 * (ours.scores[:, int(number)] - score).abs()
+            assert apart.min() < 0.05
+        if name == "trained":  # others leave out what has an empty mask, or repeat a box for each class
+            assert len(ours.boxes) == len(their.boxes)
 
 
 def test_rows_of_an_end_to_end_head_become_one_box_with_scores() -> None:
