@@ -157,16 +157,17 @@ def predictor_of(model: Any) -> type:
 
 def kept(rows: Tensor, classes: int, args: Any) -> tuple[Tensor, Tensor]:
     """Boxes and scores of a dense head's (4 + classes + others, anchors), of those that overlap the best one alone."""
-    from torchvision.ops import nms
+    try:
+        from ultralytics.utils.nms import non_max_suppression
+    except ImportError:  # where it lay up to 8.3
+        from ultralytics.utils.ops import non_max_suppression
 
-    center, scores = rows[:4].t().float(), rows[4 : 4 + classes].t().float()
-    best = scores.amax(1)
-    likely = best >= args.conf
-    center, scores, best = center[likely], scores[likely], best[likely]
-    half = center[:, 2:] / 2
-    boxes = torch.cat((center[:, :2] - half, center[:, :2] + half), dim=1)
-    first = nms(boxes, best, args.iou)[:MOST]
-    return boxes[first], scores[first]
+    scores = rows[4 : 4 + classes].float()
+    places = torch.arange(rows.shape[1], device=rows.device)[None]
+    # as one class, so that classes do not keep each other's boxes; each row goes with its place
+    single = torch.cat((rows[:4].float(), scores.amax(0, keepdim=True), places.float()))[None]
+    (found,) = non_max_suppression(single, args.conf, args.iou, max_det=MOST, nc=1)
+    return found[:, :4], scores[:, found[:, 6].long()].t()
 
 
 def ranked_rows(rows: Tensor, classes: int) -> tuple[Tensor, Tensor]:
