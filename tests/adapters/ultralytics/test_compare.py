@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from ultralytics.utils import torch_utils
 
 from loss_plugins.adapters.ultralytics.compare import Noted, training
+from loss_plugins.adapters.ultralytics.errors import UnsupportedUltralytics
 from loss_plugins.demo.digits import DigitsSet
 from loss_plugins.evidence.contenders import Contender, contenders
 from loss_plugins.evidence.grid import Result, results_in
@@ -132,7 +135,8 @@ def test_data_that_have_changed_are_told(comparison: Comparison, digits: DigitsS
 def test_a_training_that_was_stopped_goes_on(
     digits: DigitsSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the last whole epoch, with its loss and the weights that it began with."""
+    """From the last whole epoch, with its loss, its threads and the weights that it began with."""
+    monkeypatch.setattr(torch_utils, "NUM_THREADS", 7)
     whole = training(words(digits, epochs=3))
 
     def stop(self: Noted, trainer: Any) -> None:
@@ -149,6 +153,7 @@ def test_a_training_that_was_stopped_goes_on(
     assert [row["epoch"] for row in results(tmp_path / "run")] == [1, 2, 3]
     assert trained.loss["losses"]["box"]["type"] == "eiou"
     assert trained.same["assigner"]
+    assert torch_utils.NUM_THREADS == torch.get_num_threads() == 1
 
 
 BEFORE: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -180,3 +185,11 @@ def test_a_loss_of_each_kind_goes_into_its_slot(digits: DigitsSet) -> None:
     for name in ("mpdiou", "nwd", "wise_inner_diou", "focal", "distribution_focal"):
         asked.require(contenders(name, "compare")[1], "keep")
     asked.require(contenders("giou", "compare")[1], "match")
+
+
+def test_a_model_that_cannot_compute_a_loss_ends_it(digits: DigitsSet) -> None:
+    """YOLO26 has no bins; its criterion is asked before any training."""
+    asked = training(words(digits, model="yolo26n.yaml"))
+    asked.require(contenders("l1", "compare")[1], "keep")
+    with pytest.raises((ValueError, UnsupportedUltralytics)):
+        asked.require(contenders("distribution_focal", "compare")[1], "keep")
