@@ -106,8 +106,11 @@ def test_a_training_that_was_stopped_goes_on(config: Path, tmp_path: Path, monke
         with pytest.raises(KeyboardInterrupt):
             whole.train(named("eiou"), 0, "keep", 1, tmp_path)
     start = json.loads((tmp_path / "start.json").read_text())["start"]
+    first = tmp_path / "run/epoch_1.pth"
+    written = first.stat().st_mtime_ns
     found = whole.train(named("eiou"), 0, "keep", 1, tmp_path)
     assert (found.resumed, found.start) == (1, start)
+    assert first.stat().st_mtime_ns == written, "the first epoch is not trained again"
     assert (tmp_path / "run/epoch_2.pth").is_file()
 
 
