@@ -17,6 +17,7 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner, Result
 from ultralytics import YOLO
+from ultralytics.data import utils
 
 from loss_plugins.adapters.ultralytics.hardest import hardest
 from loss_plugins.adapters.ultralytics.hardest_data import read_data
@@ -251,7 +252,8 @@ def odd(tmp_path: Path) -> Path:
     return tmp_path / "data.yaml"
 
 
-def test_labels_are_read_as_they_are_written(odd: Path) -> None:
+def test_labels_are_read_as_they_are_written(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(utils, "check_font", lambda *_: pytest.fail("it looks for a font, and would download one"))
     data = read_data(odd, "train", "detect")
     read = {each.image.stem: [(label.line, label.number, label.box) for label in each.labels] for each in data.pictures}
     assert list(read) == ["boxes", "empty", "outside", "polygons", "torn", "without"]
@@ -324,6 +326,7 @@ def test_data_sets_that_are_not_there_are_refused(odd: Path, untrained: Callable
     (folder / "broken.yaml").write_text("names: [a\n")
     text = odd.read_text(encoding="utf-8")
     (folder / "lost.yaml").write_text(text.replace("images/train", "nowhere"))
+    (folder / "gone.yaml").write_text(text.replace("list.txt", "nowhere"))
     (folder / "bare.yaml").write_text(text.replace("list.txt", "empty.txt"))
     (folder / "empty.txt").write_text("./images/train/without.png\n")
     for options, said in {
@@ -331,6 +334,7 @@ def test_data_sets_that_are_not_there_are_refused(odd: Path, untrained: Callable
         (model,): "is no YAML file",
         (folder / "broken.yaml",): "broken.yaml cannot be read",
         (folder / "lost.yaml",): "nowhere is missing",
+        (folder / "gone.yaml",): "images not found, missing path",
         (folder / "bare.yaml", "--split", "val"): "have no label that can be read",
         (odd, "--split", "test"): "--split=test",
         (odd,): "has 2 classes, and the model of",
