@@ -36,6 +36,7 @@ MINUTES = 30
 EXTRAS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     "": (("loss_plugins.adapters",), ()),
     "cli": ((), (("list",), ("show", "ciou"), ("doctor",))),
+    "compare": (("loss_plugins.evidence.compare", "scipy.stats", "matplotlib.pyplot"), (("compare", "--help"),)),
     "demo": (("loss_plugins.demo.pictures",), (("demo", "--help"),)),
     "digits": (("loss_plugins.demo.pictures", "sklearn.datasets", "PIL.Image", "matplotlib.pyplot"), (("list",),)),
     "mmdet": (("loss_plugins.adapters.mmdet",), (("demo-mmdet", "--help"),)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -121,7 +122,7 @@ class MMDetTraining:
 
     def _with(self, contender: Contender, gain: str) -> Config:
         """A copy of the config, with the loss in every slot of its kind, and the hook that proves it."""
-        cfg = Config(self._config._cfg_dict.to_dict())
+        cfg = copy.deepcopy(self._config)
         if not contender.is_stock:
             edited = Edited(cfg.model)
             for key, stock in slots_for(contender, cfg.model):

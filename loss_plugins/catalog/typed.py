@@ -123,7 +123,10 @@ def _of_classes(entries: Mapping[str, Entry], aliases: Mapping[str, str]) -> Ite
 def _by_plain_name(named: list[tuple[str, Entry]]) -> dict[str, list[Entry]]:
     found: dict[str, list[Entry]] = {}
     for name, entry in named:
-        known = found.setdefault(plain_name(name), [])
+        plain = plain_name(name)
+        if not plain:  # a loss without description
+            continue
+        known = found.setdefault(plain, [])
         if entry not in known:
             known.append(entry)
     return found

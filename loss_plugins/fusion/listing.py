@@ -179,8 +179,11 @@ class Lister:
         widths = {len(argument) for argument in given if isinstance(argument, list)}
         if not widths:
             return self._emit(name, [self._one(argument) for argument in given], alpha)
-        (width,) = widths
-        spread = [argument if isinstance(argument, list) else [argument] * width for argument in given]
+        width = max(widths)
+        if widths - {1, width}:
+            raise NotTraceable(f"it puts {' and '.join(map(str, sorted(widths)))} columns together")
+        parts = [argument if isinstance(argument, list) else [argument] for argument in given]
+        spread = [part if len(part) == width else part * width for part in parts]
         return [self._emit(name, list(row), alpha) for row in zip(*spread, strict=True)]
 
     def _emit(self, name: str, arguments: list[Any], alpha: Any = 1) -> Value:

@@ -104,6 +104,19 @@ def test_a_composition_is_no_entry_of_the_catalogue() -> None:
             called("inner_ciou")
 
 
+@pytest.mark.parametrize("name", ["", "-", "[]", " "])
+def test_a_loss_without_description_is_not_meant_by_no_name(name: str) -> None:
+    @lp.register_loss("typed_silent")
+    def silent(pred: Any, target: Any) -> Any:
+        return (pred - target).abs().sum(-1)
+
+    try:
+        with pytest.raises(ValueError, match="is an unknown loss"):
+            lp.build_loss(name)
+    finally:
+        lp.unregister_loss("typed_silent")
+
+
 def test_two_losses_of_one_name_but_for_separators_are_told_apart() -> None:
     @lp.register_loss("typed_own")
     def first(pred: Any, target: Any) -> Any:

@@ -50,7 +50,13 @@ def own() -> Iterator[None]:
         """By the error function."""
         return torch.special.erf((pred - target).abs()).sum(-1)
 
-    names = ("own_distance", "own_switch", "own_bell")
+    @lp.register_loss("own_area", kind="box")
+    def own_area(pred: Tensor, target: Tensor) -> Tensor:
+        """The ratio of the areas: its gradient puts two columns beside four."""
+        sides, wanted = pred[:, 2:] - pred[:, :2], target[:, 2:] - target[:, :2]
+        return 1 - sides.prod(-1) / wanted.prod(-1)
+
+    names = ("own_distance", "own_switch", "own_bell", "own_area")
     yield
     for name in names:
         lp.unregister_loss(name)
@@ -116,16 +122,17 @@ def test_what_is_no_loss_of_boxes_is_refused_by_name(name: str, came: str, tmp_p
 
 
 def test_losses_of_ones_own_are_shown_or_greyed_with_the_reason(own: None, tmp_path: Path, browser: Browser) -> None:
-    losses = [explored(get_entry(name)) for name in ("iou", "own_distance", "own_switch", "own_bell")]
+    losses = [explored(get_entry(name)) for name in ("iou", "own_distance", "own_switch", "own_bell", "own_area")]
     (file := tmp_path / "page.html").write_text(page_of(losses, "a test"), encoding="utf-8")
     opened = Opened(browser, file, "#l=own_distance&p=0,0,10,10&t=1,2,13,14")
     assert opened.values()["own_distance"] == 2 * (1 + 2 + 3 + 4)
     grey = opened.page.locator("#losses tr.grey")
     reasons = {text.split()[0]: text for text in grey.all_inner_texts()}
-    assert {*reasons} == {"own_switch", "own_bell"}
+    assert {*reasons} == {"own_switch", "own_bell", "own_area"}
+    assert "columns" in reasons["own_area"]
     assert "it reads the numbers in its tensors" in reasons["own_switch"]
     assert "erf" in reasons["own_bell"]
-    assert grey.locator("input:disabled").count() == 2
+    assert grey.locator("input:disabled").count() == 3
     opened.page.locator("#losses tr[data-loss=own_distance] button").click()
     assert "<script>" in opened.page.inner_text("#chosen")
     assert opened.errors == opened.requests == []
