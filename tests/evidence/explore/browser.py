@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from loss_plugins.catalog.entries import shipped
 
 #: the losses that the page is tested with; other tests of the process register losses of their own
-BOXES = [entry.name for entry in shipped() if entry.kind == "box"]
+SHIPPED = [entry.name for entry in shipped() if entry.kind == "box"]
 NAMES = ("chromium", "google-chrome", "chromium-browser")
 INSTALL = "apt-get install -y --no-install-recommends chromium"
 ARGUMENTS = (

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser
 from loss_plugins.evidence.explore import command
 
 from ...command_line import called
-from .browser import BOXES, Opened, browsing
+from .browser import SHIPPED, Opened, browsing
 
 #: seconds that one worker waits for another
 LONGEST = 400
@@ -33,7 +33,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
             time.sleep(0.2)
     else:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(command, "list_losses", lambda kind: BOXES)
+            patch.setattr(command, "list_losses", lambda kind: SHIPPED)
             done = called("explore", "--out", str(written))
         assert done.returncode == 0, done.stderr
     assert written.exists()

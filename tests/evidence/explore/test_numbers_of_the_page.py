@@ -13,9 +13,9 @@ import loss_plugins as lp
 from loss_plugins.catalog.entries import get_entry
 from loss_plugins.evidence.explore.pool import OPERATIONS
 
-from .browser import BOXES, Opened
+from .browser import SHIPPED, Opened
 
-LOSSES = [name for name in BOXES if name != "mix"]
+LOSSES = [name for name in SHIPPED if name != "mix"]
 PAIRS = 200
 #: relative to the value; of a gradient, to its largest component
 NEAR = 1e-12

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 
 import loss_plugins as lp
 
-from .browser import BOXES, Opened, executable
+from .browser import SHIPPED, Opened, executable
 
 #: upwards, by which the page would scroll
 TOUCHED = ("touchStart", *["touchMove"] * 4, "touchEnd")
@@ -55,7 +55,7 @@ def choose_form(page: Opened, label: str) -> None:
 
 
 def test_it_shows_every_box_loss_and_draws_those_that_are_ticked(page: Opened) -> None:
-    assert {*page.values()} == {*BOXES}
+    assert {*page.values()} == {*SHIPPED}
     assert all(map(math.isfinite, page.values().values()))
     assert page.page.locator("#plot .curve").count() == 4
     page.page.get_by_role("checkbox", name="show nwd").check()
