@@ -49,6 +49,7 @@ HELP = {
     "explore": "Write a page that shows box losses live, value and gradient; it opens from disk.",
     "hardest": "Rank a data set's labels by the loss of a trained Ultralytics model: label errors come first.",
     "parity": "Compare our dialects with the built-ins of the installed frameworks.",
+    "plot": "Draw value and gradient of losses while a box shifts, grows and is stretched, or a logit rises.",
     "simulate": "Let boxes descend along the gradient of a loss, in 1,715,000 cases, and draw what is left.",
     "yolo": "Train with Ultralytics: yolo TASK train key=value ... box_loss=NAME.",
 }

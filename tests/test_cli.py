@@ -248,3 +248,7 @@ def test_show_takes_a_loss_of_ones_own(tmp_path: Path) -> None:
     assert "imports=" not in unknown.stderr
     plain = forked("show", "shown_losses:plain", cwd=tmp_path)
     assert "show: NAME='shown_losses:plain' is in no catalogue" in plain.stderr
+
+
+def test_every_command_that_is_installed_has_a_line_of_help() -> None:
+    assert {*cli.HELP} == {each.name for each in entry_points(group="loss_plugins.commands")}
