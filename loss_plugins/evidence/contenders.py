@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..catalog.entries import Entry, get_entry, meaning_of
+from ..catalog.entries import Entry, get_entry
 from ..catalog.identity import identity_of
 from ..errors import refusal
-from ..module.imported import OWN, LossCallable, look_here, registered_as, resolve
-from .named import read_call, split_outside_brackets
+from ..module.imported import LossCallable, look_here, registered_as, resolve
+from .named import meant_by_call, read_call, said_of, split_outside_brackets
 
 STOCK = "stock"
 
@@ -74,7 +74,6 @@ def contenders(text: str, where: str) -> list[Contender]:
 def contender(text: str, where: str) -> Contender:
     """One of them."""
     name, parameters = read_call(text, where)
-    said = f"({', '.join(f'{key}={value!r}' for key, value in parameters.items())})" if parameters else ""
     if name.lower() == STOCK:
         if parameters:
             raise refusal(where, f"{text!r} gives stock parameters", STOCK, "write stock alone")
@@ -85,10 +84,8 @@ def contender(text: str, where: str) -> Contender:
         registered = registered_as(found)
         if registered is None:
             return _of_your_own(name, parameters, text, where)
-        return _catalogued(get_entry(registered), parameters, f"{name}{said}", text, where)
-    meant = meaning_of(name, where, "--losses", OWN)
-    label = name.strip().lower().replace("-", "_").replace(" ", "_") if meant.parameters else meant.entry.name
-    return _catalogued(meant.entry, {**meant.parameters, **parameters}, f"{label}{said}", text, where)
+        return _catalogued(get_entry(registered), parameters, name + said_of(parameters), text, where)
+    return _catalogued(*meant_by_call(name, parameters, where, "--losses"), text, where)
 
 
 def _catalogued(entry: Entry, parameters: Mapping[str, Any], label: str, text: str, where: str) -> Contender:

@@ -73,7 +73,7 @@ def surface(named: Named, kind: Kind) -> Surface:
     """A box loss while the centre of a box of the target's area, twice as wide as high, lies anywhere around it."""
     offsets = torch.linspace(-REACH, REACH, POINTS, dtype=torch.float64)
     y, x = (each.reshape(-1).requires_grad_() for each in torch.meshgrid(offsets, offsets, indexing="ij"))
-    width, height = (torch.full_like(x, side).detach() for side in SIDES)
+    width, height = (torch.full_like(x, side) for side in SIDES)
     value = per_row(named, *pair_of_boxes(kind, x=x, y=y, width=width, height=height))
     slopes = torch.stack(torch.autograd.grad(value.sum(), (x, y)), dim=-1)
     return Surface(named.label, offsets, value.detach().reshape(POINTS, POINTS), slopes.reshape(POINTS, POINTS, 2))

@@ -19,8 +19,6 @@ from ..module.state import statistics_of
 from .named import Named, named_loss, require_kinds, require_size
 
 WHERE = "hardest"
-#: what losses that measure in the unit of an image, or of its objects, have to be told
-SIZES = {"mpdiou": "image_size", "nwd": "constant"}
 #: how near to 0 and 1 a score may come: a loss of logits has no bound there
 SMALLEST = 1e-7
 #: why a class loss does not fit, by what it wants for predictions
@@ -183,7 +181,7 @@ def box_loss(text: str) -> Named:
     """The box loss that was asked for; raises for what cannot be served."""
     named = named_loss(text, WHERE)
     require_kinds([named], ("box", "coordinate"), WHERE)
-    require_size([named], SIZES, WHERE)
+    require_size([named], WHERE)
     require_no_training(named)
     return named
 

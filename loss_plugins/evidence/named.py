@@ -21,6 +21,8 @@ from ..module.imported import OWN, LossCallable, look_here, registered_as, resol
 from ..module.loss import Loss
 
 FORMS = "NAME, 'NAME(key=value, ...)' or package.module:function"
+#: by name of a loss that measures in the unit of an image, or of its objects: the parameter that tells it
+SIZES = {"mpdiou": "image_size", "nwd": "constant"}
 OPEN, CLOSED = "([{", ")]}"
 
 
@@ -68,13 +70,27 @@ def named_losses(texts: Iterable[str], where: str) -> list[Named]:
 def named_loss(text: str, where: str) -> Named:
     """One loss, see `named_losses`."""
     name, parameters = read_call(text, where)
-    said = f"({', '.join(f'{key}={value!r}' for key, value in parameters.items())})" if parameters else ""
     if ":" in name:
-        return _of_your_own(name, parameters, f"{name}{said}", where)
-    meant = meaning_of(name, where, "NAME", OWN)
+        return _of_your_own(name, parameters, name + said_of(parameters), where)
+    return _catalogued(*meant_by_call(name, parameters, where, "NAME"), where)
+
+
+def meant_by_call(
+    name: str, parameters: Mapping[str, Any], where: str, argument: str
+) -> tuple[Entry, Mapping[str, Any], str]:
+    """The loss of a typed name: what the catalogue says of it, all its parameters, and what results call it."""
+    meant = meaning_of(name, where, argument, OWN)
     label = name.strip().lower().replace("-", "_").replace(" ", "_") if meant.parameters else meant.entry.name
-    entry = meant.entry
-    return _catalogued(entry, {**meant.parameters, **parameters}, f"{label}{said}", where)
+    return meant.entry, {**meant.parameters, **parameters}, label + said_of(parameters)
+
+
+def said_of(parameters: Mapping[str, Any]) -> str:
+    """Parameters in brackets, as a call has them; nothing where there are none.
+
+    >>> said_of({"constant": 1, "mode": "log"}), said_of({})
+    ("(constant=1, mode='log')", '')
+    """
+    return f"({', '.join(f'{key}={value!r}' for key, value in parameters.items())})" if parameters else ""
 
 
 def _catalogued(entry: Entry, parameters: Mapping[str, Any], label: str, where: str) -> Named:
@@ -194,16 +210,10 @@ def require_kinds(named: Iterable[Named], kinds: tuple[str, ...], where: str) ->
             raise refusal(where, came, allowed, f"choose one: loss-plugins list --kind {kinds[0]}")
 
 
-def require_size(named: Iterable[Named], sizes: Mapping[str, str], where: str) -> None:
-    """Raise for a loss that measures in the unit of an image, or of its objects, and was not told which.
-
-    Args:
-        named: the losses.
-        sizes: by name of a loss, the parameter that tells it.
-        where: the command, for errors.
-    """
+def require_size(named: Iterable[Named], where: str) -> None:
+    """Raise for a loss that measures in the unit of an image, or of its objects, and was not told which."""
     for each in named:
-        parameter = sizes.get(each.entry.name) if each.entry is not None else None
+        parameter = SIZES.get(each.entry.name) if each.entry is not None else None
         if parameter is not None and isinstance(each.loss, Loss) and parameter not in each.loss.parameters_given:
             example = "1" if parameter == "constant" else "(20, 20)"
             came = f"{each.label} measures by its {parameter}, which no box here says"

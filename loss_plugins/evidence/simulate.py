@@ -29,8 +29,6 @@ from .slopes import Slopes
 from .stored import Asked, Simulated, file_of, store, stored
 
 DEFAULT = ("iou", "giou", "diou", "ciou", "eiou", "siou", "wiou")
-#: what losses that measure in the unit of an image have to be told
-SIZES = {"mpdiou": "image_size", "nwd": "constant"}
 #: torch's generators take no larger seed
 MOST = 2**63 - 1
 
@@ -99,7 +97,7 @@ def chosen(names: Sequence[str], gradients: str) -> list[Named]:
     """The losses of the command; raises for what it cannot serve."""
     losses = named_losses(names or (FOLLOWED if gradients == "published" else DEFAULT), "simulate")
     require_kinds(losses, ("box", "coordinate"), "simulate")
-    require_size(losses, SIZES, "simulate")
+    require_size(losses, "simulate")
     for each in losses:
         if gradients == "published" and each.label not in FOLLOWED:
             came = f"--gradients published: none was published for {each.label}"

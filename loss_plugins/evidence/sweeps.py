@@ -131,7 +131,7 @@ def _of_boxes(inputs: Inputs) -> Iterator[Sweep]:
         wide, zero = torch.full_like(place, 2 * SIDE), torch.zeros_like(place)
         long = functools.partial(pair_of_boxes, inputs.kind, x=zero, y=zero, width=wide, height=wide / 4)
         target, _ = long(angle=zero)
-        return long(angle=place * (math.pi / 180))[0], target.detach()
+        return long(angle=place * (math.pi / 180))[0], target
 
     side = f"{SIDE:g} px"
     doubling = "per doubling"
@@ -266,10 +266,10 @@ def _of_points(inputs: Inputs) -> Iterator[Sweep]:
     def shifted(place: Tensor) -> tuple[Tensor, Target]:
         zero = torch.zeros_like(place)
         pred = torch.stack([place, zero], dim=-1)[:, None]
-        point, visible = torch.zeros_like(pred).detach(), torch.ones(len(place), 1, dtype=torch.bool)
+        point, visible = torch.zeros_like(pred), torch.ones(len(place), 1, dtype=torch.bool)
         others: dict[str, tuple[Tensor, ...]] = {
-            "points_visible_area": (torch.full_like(zero, AREA).detach(),),
-            "points_visible_flow": (torch.full_like(pred, 1.0).detach(), torch.zeros_like(zero)[:, None].detach()),
+            "points_visible_area": (torch.full_like(zero, AREA),),
+            "points_visible_flow": (torch.ones_like(pred), torch.zeros_like(zero)[:, None]),
         }
         return pred, point if form == "dense" else (point, visible, *others.get(form, ()))
 

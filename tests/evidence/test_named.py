@@ -95,7 +95,7 @@ def test_what_a_command_cannot_serve_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="simulate: focal is of kind classification; allowed: losses of kind box or"):
         require_kinds([nwd, focal], ("box", "coordinate"), "simulate")
     with pytest.raises(ValueError, match=r"nwd measures by its constant.*nwd\(constant=1\)"):
-        require_size([sized, nwd], {"nwd": "constant"}, "simulate")
-    require_size([sized], {"nwd": "constant"}, "simulate")
+        require_size([sized, nwd], "simulate")
+    require_size([sized], "simulate")
     with pytest.raises(TypeError, match="mpdiou: parameter 'image_size' is required"):
         named_loss("mpdiou", "simulate")

@@ -29,8 +29,6 @@ from .pool import OPERATIONS, Pool, Unknown
 SCRIPTS = ("compute.js", "state.js", "stage.js", "plot.js", "config.js", "losses.js", "main.js")
 #: the losses that are shown at first
 SHOWN = ("iou", "giou", "ciou", "eiou")
-#: bytes that the file stays below
-LIMIT = 500_000
 
 
 @dataclass(frozen=True)
