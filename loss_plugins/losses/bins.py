@@ -86,10 +86,8 @@ def require_middle(pred: Tensor, reg_max: int | None) -> None:
     count = pred.shape[-1]
     if count < 3 or count % 2 == 0 or (reg_max is not None and count != reg_max + 1):
         came = f"pred has {count} bin(s) on its last axis"
-        allowed, remedy = (
-            "an odd number of 3 or more",
-            "pass logits over an even reg_max plus one bins, D-FINE's are 33",
-        )
+        allowed = "an odd number of 3 or more"
+        remedy = "pass logits over an even reg_max plus one bins, D-FINE's are 33"
         if reg_max is not None:
             came, allowed = f"{came}, and reg_max={reg_max} says {reg_max + 1}", f"reg_max + 1, which is {reg_max + 1}"
             remedy = f"build the loss with reg_max={count - 1}, or leave it out" if count > 2 and count % 2 else remedy
